@@ -1,0 +1,88 @@
+"""The `emotion` command: parses, calls, prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from emotion_utils.config import MODEL_NAMES, PROFILES, RunConfig, resolve_config
+from emotion_utils.errors import EmotionError, InputError
+
+
+class OneLineErrors(click.Group):
+    """A group whose errors are one line on standard error; exit status 1 for a failed run, 2 for bad input."""
+
+    def main(self, *args, **kwargs):  # type: ignore[override]
+        try:
+            return super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.exceptions.Abort:
+            _fail("interrupted; the same command goes on where it stopped", 1)
+        except click.ClickException as error:
+            _fail(error.format_message(), 2)
+        except InputError as error:
+            _fail(str(error), 2)
+        except EmotionError as error:
+            _fail(str(error), 1)
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo("emotion: " + " ".join(message.split()), err=True)
+    sys.exit(status)
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Facial emotion: train three classifiers, compare them, and get a report whose numbers can be checked."""
+
+
+@main.command()
+@click.option("--profile", default="demo", help=f"How much: {', '.join(PROFILES)}.  [default: demo]")
+@click.option("--data", help="Folder, archive, CSV or link with faces; rendered faces if left out.")
+@click.option("--classes", help="The classes to tell apart, separated by commas; all of the data's if left out.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="The run folder.  [default: reports/<profile>[-<data>]]"
+)
+@click.option("--fresh", is_flag=True, help="Delete what an earlier run left in the run folder, and start again.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting of the profile.")
+def run(
+    profile: str, data: str | None, classes: str | None, output: Path | None, fresh: bool, settings: tuple[str, ...]
+) -> None:
+    """From faces to report.html and report.pdf; what is finished and unchanged is not run again."""
+    from emotion_utils.pipeline import run_pipeline
+
+    config = resolve_config(
+        profile, settings, data=_absolute(data), classes=tuple(classes.split(",")) if classes else None
+    )
+    run_pipeline(output or default_output(config), config, fresh=fresh, say=click.echo)
+
+
+@main.command()
+@click.argument("model", type=click.Choice(MODEL_NAMES))
+@click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
+def train(model: str, run_dir: Path) -> None:
+    """Train one model of a prepared run and write its predictions."""
+    from emotion_utils.evaluation.predict import predict_splits
+    from emotion_utils.progress import progress_bar
+    from emotion_utils.run import Run
+    from emotion_utils.training.fit import train_model
+
+    opened = Run.open(run_dir)
+    train_model(opened, model, progress=progress_bar(model, unit="step"))
+    predict_splits(opened, model)
+
+
+def default_output(config: RunConfig) -> Path:
+    """reports/<profile>, or reports/<profile>-<data> for data that were given."""
+    from emotion_utils.provenance import PROJECT_DIR
+
+    suffix = "" if config.data == "synthetic" else f"-{Path(config.data).stem}"
+    return PROJECT_DIR / "reports" / f"{config.profile}{suffix}"
+
+
+def _absolute(data: str | None) -> str | None:
+    """A path as the notebooks, which run elsewhere, will find it; links and `synthetic` stay as they are."""
+    if data is None or data == "synthetic" or ":" in data:
+        return data
+    return str(Path(data).expanduser().absolute())

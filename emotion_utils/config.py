@@ -1,0 +1,201 @@
+"""What a run is: a profile and its parameters, validated once, before anything is written."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from emotion_utils.errors import InputError
+
+PROFILES = ("smoke", "demo", "paper")
+MODEL_NAMES = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
+SPLITS = ("train", "val", "test")
+
+Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """Immutable settings that refuse a key they do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Phase(Strict):
+    """From `epoch` (1-based) on, the depth group `train_from` and everything after it is trainable."""
+
+    epoch: int = Field(ge=1)
+    train_from: str
+
+
+class Recipe(Strict):
+    """How one model is trained; `lr` is that of the head, each group below it is slower by `layer_decay`."""
+
+    lr: Rate
+    weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.01  # of weights, not of biases or norms
+    layer_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
+    dropout: Fraction = 0.0
+    label_smoothing: Fraction = 0.0
+    mixup: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0  # alpha of Beta(alpha, alpha); 0 is off
+    ema_decay: Fraction = 0.0  # of the averaged weights that are validated and kept; 0 keeps the weights themselves
+    clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0  # of the whole gradient
+    schedule: Literal["constant", "cosine", "one_cycle", "plateau"] = "cosine"
+    warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # one_cycle brings its own
+    patience: int | None = Field(None, ge=1)  # epochs without a better val_acc before training stops; None: never
+    budget_minutes: float | None = Field(None, gt=0)  # no epoch begins after it; the best one is kept all the same
+    epochs: int | None = Field(None, ge=1, le=1000)  # None: as many as the run's other models
+    precision: Literal["float32", "bfloat16"] = "float32"
+    phases: tuple[Phase, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _phases_start_at_one_and_ascend(self) -> Recipe:
+        starts = [phase.epoch for phase in self.phases]
+        if starts[0] != 1 or starts != sorted(set(starts)):
+            raise ValueError(f"phases must start at epoch 1 and ascend, found {starts}")
+        return self
+
+
+class AugmentConfig(Strict):
+    """Ranges of the study's random flips, rotations and colour jitter; 0 turns one off."""
+
+    flip: Fraction = 0.5  # probability of a mirror image
+    rotate_deg: Annotated[float, Field(ge=0, le=180)] = 15.0  # angle drawn from [-x, x] degrees
+    scale: Fraction = 0.1  # zoom drawn from [1 - x, 1 + x]
+    shift: Fraction = 0.05  # shift drawn from [-x, x] of the image's side
+    brightness: Fraction = 0.2  # factor drawn from [1 - x, 1 + x], likewise contrast and saturation
+    contrast: Fraction = 0.2
+    saturation: Fraction = 0.2
+
+
+class RunConfig(Strict):
+    """Everything that decides the result of a run; where it is written is not part of it."""
+
+    profile: Literal["smoke", "demo", "paper"]
+    data: str = "synthetic"
+    classes: tuple[str, ...] | None = None  # None: every class that the data has
+    seed: int = Field(0, ge=0, lt=2**31)
+    models: tuple[Literal["VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion"], ...] = Field(
+        MODEL_NAMES, min_length=1
+    )
+    weights: Literal["proxy", "official"]
+    image_size_px: int = Field(ge=32, le=512)
+    epochs: int = Field(ge=1, le=1000)
+    batch_size: int = Field(ge=2, le=4096)
+    max_steps_per_epoch: int | None = Field(None, ge=1)  # None: every training image once an epoch
+    synthetic_images: int = Field(600, ge=30)
+    val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1  # the study's 20 %, halved into val and test
+    test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    min_images_per_class: int = Field(10, ge=3)  # fewer cannot fill three splits
+    group: str = "auto"  # auto, none, or a regular expression whose first group names the person
+    show_faces: bool = True
+    augment: AugmentConfig = AugmentConfig()
+    recipes: dict[str, Recipe]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> RunConfig:
+        if self.classes is not None and not 2 <= len(self.classes) <= 10:
+            raise ValueError(f"classes: 2 to 10 class names are needed, found {len(self.classes)}")
+        if self.classes is not None and len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes: a class is named twice")
+        if len(set(self.models)) != len(self.models):
+            raise ValueError("models: a model is named twice")
+        missing = [name for name in self.models if name not in self.recipes]
+        if missing:
+            raise ValueError(f"recipes: none for {', '.join(missing)}")
+        if self.profile == "paper" and self.data == "synthetic":
+            raise ValueError("data: the paper profile needs real faces; give them with --data PATH")
+        return self
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the whole resolved configuration."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def resolve_config(profile: str = "demo", settings: Iterable[str] = (), **overrides: Any) -> RunConfig:
+    """The configuration of `profile`, with `key=value` strings (dotted keys, YAML values) and overrides applied.
+
+    Overrides that are None are left out. Raises InputError that names the key and what it may be.
+    """
+    if profile not in PROFILES:
+        raise InputError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
+    values = _merge(_read_profile("base"), _read_profile(profile))
+    values["profile"] = profile
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator or not key.strip():
+            raise InputError(f"--set {setting!r}: expected key=value")
+        _assign(values, key.strip(), _parse_value(setting, text))
+    values = _merge(values, {key: value for key, value in overrides.items() if value is not None})
+    return validate_config(values)
+
+
+def validate_config(values: Mapping[str, Any]) -> RunConfig:
+    """A RunConfig from plain values; every fault becomes one InputError line."""
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise InputError("; ".join(_explain(fault) for fault in error.errors())) from None
+
+
+def cache_dir() -> Path:
+    """Where weights, stores and proxies are kept between runs; EMOTION_CACHE_DIR moves it."""
+    if "EMOTION_CACHE_DIR" in os.environ:
+        return Path(os.environ["EMOTION_CACHE_DIR"])
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "emotion_utils"
+
+
+def _read_profile(name: str) -> dict[str, Any]:
+    text = resources.files("emotion_utils").joinpath(f"profiles/{name}.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text) or {}
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid on `base`; mappings are merged key by key, everything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        both_maps = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(merged[key], value) if both_maps else value
+    return merged
+
+
+def _parse_value(setting: str, text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"--set {setting!r}: the value is not readable") from None
+    return value if value is not None or text.strip() in ("null", "~") else text
+
+
+def _assign(values: dict[str, Any], dotted_key: str, value: Any) -> None:
+    *parents, last = dotted_key.split(".")
+    for parent in parents:
+        values[parent] = dict(values.get(parent) or {})
+        values = values[parent]
+    values[last] = value
+
+
+def _explain(fault: Mapping[str, Any]) -> str:
+    """One pydantic fault as a line: the key, what is wrong, and the nearest known key for a misspelt one."""
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] != "extra_forbidden":
+        message = fault["msg"].removeprefix("Value error, ")
+        return f"{place}: {message}" if place else message
+    near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(fault["loc"]), n=1)
+    return f"unknown key {place!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _known_keys(place: tuple[str | int, ...]) -> list[str]:
+    """The keys that would have been right at `place`."""
+    if len(place) == 1:
+        return list(RunConfig.model_fields)
+    inner = {"augment": AugmentConfig, "recipes": Phase if "phases" in place else Recipe}
+    return list(inner[str(place[0])].model_fields)

@@ -1,0 +1,76 @@
+"""Which test pictures are worth a look: certain, mistaken, borderline. Reads predictions only; no torch."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from emotion_utils.errors import InputError
+from emotion_utils.run import Run
+
+
+def test_predictions(run: Run) -> dict[str, pd.DataFrame]:
+    """The test rows of each finished model, indexed by id and in the same order for all.
+
+    Raises InputError where no model is finished or the models were tested on different pictures.
+    """
+    tables = {}
+    for model in run.finished_models():
+        predictions = run.read_predictions(model)
+        tables[model] = predictions[predictions["split"] == "test"].set_index("id").sort_index()
+    if not tables:
+        raise InputError(f"no model of {run.root} is trained: run notebooks 02 to 04 first")
+    first = next(iter(tables.values()))
+    for model, table in tables.items():
+        if not table.index.equals(first.index) or not table["label"].equals(first["label"]):
+            raise InputError(f"{model} was tested on other pictures than the models before it: train it again")
+    return tables
+
+
+def confidence_table(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row per test picture: `label`, `models_right`, and over the models the mean probability of the label
+    (`label_prob`), the largest probability given to a wrong class (`wrong_prob`) and the mean gap between the
+    two most probable classes (`margin`), all 0-1."""
+    first = next(iter(predictions.values()))
+    columns = {"label": first["label"], "models_right": 0, "label_prob": 0.0, "wrong_prob": 0.0, "margin": 0.0}
+    table = pd.DataFrame(columns, index=first.index)
+    for predicted in predictions.values():
+        probs = predicted.drop(columns=["split", "label", "predicted"])
+        ordered = probs.to_numpy().copy()
+        ordered.sort(axis=1)
+        label_prob = pd.Series([probs.at[row, label] for row, label in first["label"].items()], first.index)
+        wrong = predicted["predicted"] != predicted["label"]
+        table["models_right"] += ~wrong
+        table["label_prob"] += label_prob / len(predictions)
+        table["wrong_prob"] = table["wrong_prob"].where(~wrong, table["wrong_prob"].clip(lower=ordered[:, -1]))
+        table["margin"] += (ordered[:, -1] - ordered[:, -2]) / len(predictions)
+    return table
+
+
+def choose_cases(predictions: dict[str, pd.DataFrame], kind: str, count: int) -> list[str]:
+    """Ids of the `count` most `certain`, `mistaken` or `borderline` pictures; ties are broken by id."""
+    table = confidence_table(predictions)
+    if kind == "certain":
+        right = table[table["models_right"] == len(predictions)]
+        ranked = _alternate_classes(right.sort_values("label_prob", ascending=False, kind="stable"))
+    elif kind == "mistaken":
+        ranked = table[table["wrong_prob"] > 0].sort_values("wrong_prob", ascending=False, kind="stable")
+    elif kind == "borderline":
+        ranked = table.sort_values("margin", kind="stable")
+    else:
+        raise InputError(f"unknown kind of case {kind!r}: certain, mistaken or borderline")
+    return list(ranked.index[:count])
+
+
+def agreement_table(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Counts of test pictures per class (columns) and number of models that were right (rows, all to none)."""
+    table = confidence_table(predictions)
+    counts = pd.crosstab(table["models_right"], table["label"])
+    counts = counts.reindex(range(len(predictions), -1, -1), fill_value=0)
+    counts.index = [f"{right} of {len(predictions)} right" for right in counts.index]
+    return counts.rename_axis(index=None, columns=None).assign(all=counts.sum(axis=1).to_numpy())
+
+
+def _alternate_classes(ranked: pd.DataFrame) -> pd.DataFrame:
+    """The best of each class first, then the second best of each, and so on."""
+    place = ranked.groupby("label").cumcount()
+    return ranked.assign(place=place).sort_values("place", kind="stable").drop(columns="place")

@@ -1,0 +1,59 @@
+"""What a trained model says of images: the predictions of a run, from which every figure of the report is made."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+
+from emotion_utils.data.augment import to_unit
+from emotion_utils.data.loader import iterate_batches, open_split
+from emotion_utils.models.zoo import EmotionNet, load_model
+from emotion_utils.run import Run
+
+EVALUATION_BATCH_SIZE = 64
+PROBABILITY_DECIMALS = 6
+
+
+def predict_splits(run: Run, model: str) -> pd.DataFrame:
+    """Predicts val and test with the saved model and writes predictions.csv, one row per image."""
+    net, _ = load_model(run.model_dir(model))
+    parts = [predict_split(run, net, split) for split in ("val", "test")]
+    predictions = pd.concat(parts, ignore_index=True)
+    run.write_predictions(model, predictions)
+    return predictions
+
+
+def predict_split(run: Run, net: EmotionNet, split: str) -> pd.DataFrame:
+    """Rows `id, split, label, predicted` and one probability column (0-1) per class, in class order."""
+    classes = run.class_names()
+    dataset = open_split(run, split)
+    ids, labels, probs = [], [], []
+    for batch in iterate_batches(
+        dataset, batch_size=EVALUATION_BATCH_SIZE, seed=run.config.seed, epoch=0, shuffle=False
+    ):
+        ids += batch.ids
+        labels.append(batch.labels.numpy())
+        probs.append(predict_probs(net, batch.images))
+    return tabulate(ids, split, np.concatenate(labels), np.concatenate(probs), classes)
+
+
+@torch.inference_mode()
+def predict_probs(net: EmotionNet, images: torch.Tensor) -> np.ndarray:
+    """Probabilities, float64 (B, k), rows summing to 1, of uint8 RGB images (B, 3, H, W)."""
+    net.eval()
+    device = next(net.parameters()).device
+    logits = net(to_unit(images.to(device)))
+    return torch.softmax(logits.double(), dim=1).cpu().numpy()
+
+
+def tabulate(
+    ids: list[str], split: str, labels: np.ndarray, probs: np.ndarray, classes: tuple[str, ...]
+) -> pd.DataFrame:
+    """The predictions table; `predicted` is the most probable class of the probabilities as written."""
+    rounded = probs.round(PROBABILITY_DECIMALS)
+    names = np.asarray(classes)
+    table = pd.DataFrame(
+        {"id": ids, "split": split, "label": names[labels], "predicted": names[rounded.argmax(axis=1)]}
+    )
+    return pd.concat([table, pd.DataFrame(rounded, columns=list(classes))], axis=1)

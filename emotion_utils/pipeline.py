@@ -1,0 +1,280 @@
+"""The notebooks in order, through papermill; what is finished and up to date is not run again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from emotion_utils.config import MODEL_NAMES, RunConfig
+from emotion_utils.data.sources import open_source
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.monitor import EpochMonitor, duration
+from emotion_utils.progress import QUIET_VARIABLE
+from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR, code_sha256, describe_environment
+from emotion_utils.run import Run, file_sha256
+
+NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
+MODEL_NOTEBOOKS = ("02_vggface_finetuned", "03_resnet18_scratch", "04_resnet18_pretrained")
+MODEL_FILES = ("history.csv", "predictions.csv", "model.safetensors", "model.json")
+DATA_FILES = ("data/manifest.csv", "data/audit.json")
+KERNEL_START_TIMEOUT_S = 120
+LOCK_FILE = ".lock"
+# A stage depends on the rooms below it, so that a change in the report trains nothing again.
+DATA_ROOMS = ("errors.py", "config.py", "profiles", "run.py", "data")
+MODEL_ROOMS = (*DATA_ROOMS, "models", "training", "evaluation")
+ALL_ROOMS = (*MODEL_ROOMS, "report")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One notebook: what it reads and writes in the run folder, and the code that it rests on."""
+
+    notebook: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    rooms: tuple[str, ...]
+    model: str | None = None
+
+    @property
+    def source(self) -> Path:
+        return NOTEBOOKS_DIR / f"{self.notebook}.ipynb"
+
+
+def stages_of(config: RunConfig) -> list[Stage]:
+    """The stages of a run in order; a model that is not asked for has none."""
+    names = dict(
+        zip(MODEL_NAMES, ("02_vggface_finetuned", "03_resnet18_scratch", "04_resnet18_pretrained"), strict=True)
+    )
+    written = {model: _model_files(model) for model in config.models}
+    predictions = tuple(file for model in config.models for file in written[model])
+    training = [Stage(names[m], DATA_FILES, written[m], MODEL_ROOMS, m) for m in MODEL_NAMES if m in config.models]
+    return [
+        Stage("01_data_preparation", (), DATA_FILES, DATA_ROOMS),
+        *training,
+        Stage("05_creative_element", (*DATA_FILES, *predictions), ("figures",), ALL_ROOMS),
+        Stage("06_comparison", (*DATA_FILES, *predictions, "figures"), ("claims.json",), ALL_ROOMS),
+    ]
+
+
+def _model_files(model: str) -> tuple[str, ...]:
+    return tuple(
+        f"models/{model}/{file}" for file in ("history.csv", "predictions.csv", "model.safetensors", "model.json")
+    )
+
+
+def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say = print) -> Run:
+    """Runs what is not up to date and renders the report. Raises InputError or EmotionError with one line."""
+    source_sha256 = check_data(config)
+    made_here = not root.exists()
+    try:
+        with _only_one(root):
+            _refuse_foreign(root)
+            if fresh:
+                _clear(root)
+            run = Run.create(root, config)
+            run.record(environment=describe_environment())
+            _run_stages(run, source_sha256, say)
+    except InputError:
+        if made_here:  # bad input leaves nothing half-written
+            shutil.rmtree(root, ignore_errors=True)
+        raise
+    return run
+
+
+def check_data(config: RunConfig) -> str:
+    """The data's fingerprint; refuses before anything is written what 01 could not prepare."""
+    source = open_source(
+        config.data, classes=config.classes, seed=config.seed, synthetic_images=config.synthetic_images
+    )
+    counts = source.table["label"].value_counts()
+    if counts.min() < config.min_images_per_class:
+        raise InputError(
+            f"class {counts.idxmin()!r} has {counts.min()} images, {config.min_images_per_class} are needed to fill "
+            "train, val and test: add images, leave the class out with --classes, "
+            f"or --set min_images_per_class={counts.min()}"
+        )
+    return source.fingerprint()
+
+
+def _run_stages(run: Run, source_sha256: str, say: Say) -> None:
+    started = time.monotonic()
+    stages = stages_of(run.config)
+    ran = False
+    for number, stage in enumerate(stages, start=1):
+        inputs = _inputs_sha256(run, stage, source_sha256)
+        label = f"[{number}/{len(stages)}] {stage.notebook}"
+        if _is_up_to_date(run, stage, inputs):
+            say(f"{label}: up to date")
+            continue
+        _run_stage(run, stage, inputs, label, say)
+        ran = True
+    _render(run, ran, say)
+    say(f"done in {duration(time.monotonic() - started)}: {run.root / 'report.html'}")
+
+
+def _run_stage(run: Run, stage: Stage, inputs: str, label: str, say: Say) -> None:
+    _forget(run, stage)
+    say(label)
+    started = time.monotonic()
+    with EpochMonitor(run, stage.model, lambda line: say(f"{label}: {line}")):
+        execute_notebook(run, stage)
+    missing = [name for name in stage.writes if not (run.root / name).exists()]
+    if missing:
+        raise EmotionError(f"{stage.notebook} ended without writing {', '.join(missing)}; see {_executed(run, stage)}")
+    seconds = time.monotonic() - started
+    outputs = {name: _artefact_sha256(run.root / name) for name in stage.writes}
+    # Written last: papermill's own metadata can call a dead kernel finished, so this alone says success.
+    run.record(stages={stage.notebook: {"inputs": inputs, "outputs": outputs, "seconds": round(seconds, 1)}})
+    say(f"{label}: finished in {duration(seconds)}")
+
+
+def execute_notebook(run: Run, stage: Stage) -> None:
+    """Runs one notebook in a kernel of its own; what it shows stays readable also after a failure."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    executed, log = _executed(run, stage), run.notebooks_dir / f"{stage.notebook}.log"
+    run.notebooks_dir.mkdir(exist_ok=True)
+    try:
+        with _kernel_environment(), log.open("w", encoding="utf-8") as log_file:
+            papermill.execute_notebook(
+                stage.source,
+                executed,
+                parameters=_parameters(run, stage),
+                kernel_name="python3",
+                start_timeout=KERNEL_START_TIMEOUT_S,
+                progress_bar=False,
+                stdout_file=log_file,
+                stderr_file=log_file,
+                cwd=NOTEBOOKS_DIR,
+            )
+    except PapermillExecutionError as error:
+        with log.open("a", encoding="utf-8") as log_file:
+            log_file.write("\n".join(error.traceback) + "\n")
+        if error.ename == "InputError":
+            raise InputError(error.evalue) from None
+        reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+        raise EmotionError(f"{stage.notebook}, cell {error.cell_index}: {reason}; see {executed} and {log}") from None
+
+
+def _parameters(run: Run, stage: Stage) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"run_dir": str(run.root.resolve())}
+    if stage.notebook == "01_data_preparation":
+        parameters |= {"profile": run.config.profile, "data": run.config.data, "seed": run.config.seed}
+    return parameters
+
+
+def _render(run: Run, ran: bool, say: Say) -> None:
+    from emotion_utils.report.render import render_report
+
+    if not ran and (run.root / "report.html").exists() and "report" in run.facts:
+        return
+    say("report")
+    outcome = render_report(run, run.notebooks_dir / "06_comparison.ipynb")
+    for note in outcome["notes"]:
+        say(f"report: {note}")
+    run.record(report={"pdf": outcome["pdf"] is not None, "notes": outcome["notes"]})
+
+
+# -- what is up to date ----------------------------------------------------------------------------
+
+
+def _inputs_sha256(run: Run, stage: Stage, source_sha256: str) -> str:
+    parts = {
+        "notebook": file_sha256(stage.source),
+        "code": code_sha256(stage.rooms),
+        "config": run.config.fingerprint(),
+        "data": source_sha256,
+        "reads": {name: _artefact_sha256(run.root / name) for name in stage.reads},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _is_up_to_date(run: Run, stage: Stage, inputs: str) -> bool:
+    done = run.facts["stages"].get(stage.notebook)
+    return (
+        done is not None
+        and done["inputs"] == inputs
+        and _executed(run, stage).exists()
+        and all(_artefact_sha256(run.root / name) == sha256 for name, sha256 in done["outputs"].items())
+    )
+
+
+def _artefact_sha256(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of a folder's files; empty where there is nothing."""
+    if path.is_dir():
+        listing = [f"{file.name}:{file_sha256(file)}" for file in sorted(path.iterdir()) if file.is_file()]
+        return hashlib.sha256("\n".join(listing).encode()).hexdigest()
+    return file_sha256(path) if path.exists() else ""
+
+
+def _forget(run: Run, stage: Stage) -> None:
+    """Before a stage starts: its success marker and what an earlier run of it wrote go, so that nothing is mixed."""
+    facts = run.facts
+    facts["stages"].pop(stage.notebook, None)
+    facts.pop("report", None)
+    run.write_facts(facts)
+    for name in stage.writes:
+        path = run.root / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+# -- the run folder --------------------------------------------------------------------------------
+
+
+def _executed(run: Run, stage: Stage) -> Path:
+    return run.notebooks_dir / stage.source.name
+
+
+@contextmanager
+def _only_one(root: Path):
+    """One process at a time may work on a run folder."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / LOCK_FILE, timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise EmotionError(f"another process works on {root}: wait for it, or choose another --output") from None
+    except OSError as error:
+        raise InputError(f"cannot write to {root}: {error.strerror}; choose another --output") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _refuse_foreign(root: Path) -> None:
+    if not (root / "run.json").exists() and any(path.name != LOCK_FILE for path in root.iterdir()):
+        raise InputError(f"{root} holds files but no run (no run.json): choose an empty or new --output")
+
+
+def _clear(root: Path) -> None:
+    for path in sorted(root.iterdir()):
+        if path.name != LOCK_FILE:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@contextmanager
+def _kernel_environment():
+    """What a kernel inherits: the package's place, whichever folder it starts in, and no bars of its own."""
+    before = dict(os.environ)
+    search_path = [str(PACKAGE_DIR.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
+    os.environ[QUIET_VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

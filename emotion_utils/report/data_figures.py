@@ -1,0 +1,81 @@
+"""Figures about the data: class balance, contact sheet, augmentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from emotion_utils.config import SPLITS
+from emotion_utils.report.style import SPLIT_COLORS, figure_style
+
+if TYPE_CHECKING:
+    import torch
+
+    from emotion_utils.data.loader import Dataset
+
+CELL_IN = 0.85  # side of one picture in a gallery, inches
+COLUMNS = 9
+
+
+def plot_class_balance(manifest: pd.DataFrame, class_names: tuple[str, ...]) -> Figure:
+    """Bars of kept pictures per class, one shade per split, each with its count."""
+    kept = manifest[manifest["status"] == "kept"]
+    counts = pd.crosstab(kept["label"], kept["split"]).reindex(index=class_names, columns=SPLITS, fill_value=0)
+    with figure_style():
+        figure, axes = plt.subplots(figsize=(6.4, 0.5 + 0.42 * len(class_names)), layout="constrained")
+        left = np.zeros(len(counts))
+        for split in SPLITS:
+            bars = axes.barh(counts.index, counts[split], left=left, color=SPLIT_COLORS[split], label=split, height=0.7)
+            axes.bar_label(bars, label_type="center", fontsize=8, color="white" if split == "train" else "black")
+            left += counts[split].to_numpy()
+        axes.invert_yaxis()
+        axes.set_xlabel("pictures")
+        axes.legend(ncols=len(SPLITS), loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
+    plt.close(figure)
+    return figure
+
+
+def plot_contact_sheet(dataset: Dataset, *, seed: int) -> Figure:
+    """Some pictures of each class (rows), drawn at random from `seed`."""
+    rng = np.random.default_rng(seed)
+    labels = dataset.labels.numpy()
+    rows = []
+    for label in range(len(dataset.class_names)):
+        places = np.flatnonzero(labels == label)
+        rows.append(np.sort(rng.choice(places, min(COLUMNS, len(places)), replace=False)))
+    pictures = [list(dataset.batch(row).images.permute(0, 2, 3, 1).numpy()) for row in rows]
+    return plot_gallery(pictures, row_titles=dataset.class_names)
+
+
+def plot_augmentation(images: torch.Tensor, epochs: list[torch.Tensor]) -> Figure:
+    """Each picture as it is (first column), uint8 (B, 3, H, W), and as each epoch shows it, float (B, 3, H, W)."""
+    columns = [images.float() / 255, *epochs]
+    pictures = [[column[row].permute(1, 2, 0).clamp(0, 1).numpy() for column in columns] for row in range(len(images))]
+    titles = ["as it is", *[f"epoch {number}" for number in range(1, len(epochs) + 1)]]
+    return plot_gallery(pictures, column_titles=titles)
+
+
+def plot_gallery(
+    pictures: list[list[np.ndarray]], row_titles: tuple[str, ...] = (), column_titles: list[str] | None = None
+) -> Figure:
+    """Rows of pictures, each (H, W, 3), with a title before each row or above each column."""
+    width = max(len(row) for row in pictures)
+    with figure_style():
+        size = (CELL_IN * width + (0.8 if row_titles else 0), CELL_IN * len(pictures) + (0.25 if column_titles else 0))
+        figure, grid = plt.subplots(len(pictures), width, figsize=size, squeeze=False, layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+        for axes in grid.flat:
+            axes.set_axis_off()
+        for row, cells in zip(grid, pictures, strict=True):
+            for axes, picture in zip(row, cells, strict=False):
+                axes.imshow(picture, interpolation="nearest")
+        for row, title in zip(grid, row_titles, strict=False):
+            row[0].text(-0.12, 0.5, title, transform=row[0].transAxes, ha="right", va="center")
+        for axes, title in zip(grid[0], column_titles or [], strict=False):
+            axes.set_title(title, fontsize=8)
+    plt.close(figure)
+    return figure

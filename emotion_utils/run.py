@@ -1,0 +1,314 @@
+"""The run folder: the one place that knows every artefact's file name and schema."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from emotion_utils.config import SPLITS, RunConfig, resolve_config, validate_config
+from emotion_utils.errors import EmotionError, InputError
+
+MANIFEST_COLUMNS = ("id", "path", "label", "group", "split", "status", "reason", "width", "height")
+HISTORY_COLUMNS = (
+    "epoch", "phase", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "seconds", "images_per_second",
+)  # fmt: skip
+PREDICTION_COLUMNS = ("id", "split", "label", "predicted")  # then one probability column per class, in class order
+PROBABILITY_TOLERANCE = 1e-4  # how far a row of probabilities may be from summing to 1
+
+
+class Run:
+    """A run folder and its configuration; reads and writes artefacts, each checked and written whole."""
+
+    def __init__(self, root: Path, config: RunConfig) -> None:
+        self.root = root
+        self.config = config
+
+    # -- opening -----------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, root: str | Path, config: RunConfig) -> Run:
+        """The run at `root`, made if it is not there. Raises InputError where another configuration lives in it."""
+        root = Path(root)
+        if (root / "run.json").exists():
+            run = cls.open(root)
+            if run.config != config:
+                raise InputError(
+                    f"{root} holds a run with other settings ({_first_difference(run.config, config)}); "
+                    "choose another --output, or add --fresh to start it again"
+                )
+            return run
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            run = cls(root, config)
+            run.write_facts({"config": config.model_dump(mode="json"), "stages": {}})
+        except OSError as error:
+            raise InputError(f"cannot write to {root}: {error.strerror}; choose another --output") from None
+        return run
+
+    @classmethod
+    def start(cls, root: str | Path, *, profile: str, data: str, seed: int) -> Run:
+        """The run at `root`, made from a profile if it is not there; an existing one must agree with what is given."""
+        if not (Path(root) / "run.json").exists():
+            return cls.create(root, resolve_config(profile, data=data, seed=seed))
+        run = cls.open(root)
+        given = {"profile": profile, "data": data, "seed": seed}
+        differing = [f"{key}={value!r}" for key, value in given.items() if getattr(run.config, key) != value]
+        if differing:
+            raise InputError(f"{root} was made with other settings than {', '.join(differing)}: choose another run_dir")
+        return run
+
+    @classmethod
+    def open(cls, root: str | Path) -> Run:
+        """The existing run at `root`. Raises InputError that says what to run first."""
+        root = Path(root)
+        if not (root / "run.json").exists():
+            raise InputError(
+                f"no run at {root}: run notebook 01_data_preparation first, or `emotion run --output {root}`"
+            )
+        facts = _read_json(root / "run.json")
+        if "config" not in facts:
+            raise EmotionError(f"{root / 'run.json'}: no config; start the run again with --fresh")
+        return cls(root, validate_config(facts["config"]))
+
+    # -- where things are --------------------------------------------------------------------------
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.root / "data" / "manifest.csv"
+
+    @property
+    def audit_path(self) -> Path:
+        return self.root / "data" / "audit.json"
+
+    @property
+    def claims_path(self) -> Path:
+        return self.root / "claims.json"
+
+    @property
+    def notebooks_dir(self) -> Path:
+        return self.root / "notebooks"
+
+    @property
+    def figures_dir(self) -> Path:
+        """Pictures that notebook 05 makes and the report shows."""
+        return self.root / "figures"
+
+    def model_dir(self, model: str) -> Path:
+        return self.root / "models" / model
+
+    # -- facts about the run (run.json) ------------------------------------------------------------
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return _read_json(self.root / "run.json")
+
+    def write_facts(self, facts: dict[str, Any]) -> None:
+        write_json(self.root / "run.json", facts)
+
+    def record(self, **facts: Any) -> None:
+        """Adds facts to run.json (versions, hardware, weights provenance ...); mappings are merged one level deep."""
+        stored = self.facts
+        for key, value in facts.items():
+            both_maps = isinstance(stored.get(key), dict) and isinstance(value, dict)
+            stored[key] = {**stored[key], **value} if both_maps else value
+        self.write_facts(stored)
+
+    # -- data --------------------------------------------------------------------------------------
+
+    def write_manifest(self, manifest: pd.DataFrame) -> None:
+        _check_columns(self.manifest_path, manifest, MANIFEST_COLUMNS)
+        write_csv(self.manifest_path, manifest[list(MANIFEST_COLUMNS)])
+
+    def read_manifest(self) -> pd.DataFrame:
+        """One row per source image; `group`, `split` and `reason` are empty strings where there is none."""
+        manifest = _read_csv(self.manifest_path, "01_data_preparation")
+        _check_columns(self.manifest_path, manifest, MANIFEST_COLUMNS)
+        _check_values(self.manifest_path, manifest["split"], {*SPLITS, ""})
+        _check_values(self.manifest_path, manifest["status"], {"kept", "quarantined"})
+        return _as_numbers(self.manifest_path, manifest, ["width", "height"]).astype(
+            {"width": "int64", "height": "int64"}
+        )
+
+    def write_audit(self, audit: dict[str, Any]) -> None:
+        write_json(self.audit_path, audit)
+
+    def read_audit(self) -> dict[str, Any]:
+        return _read_json(self.audit_path, "01_data_preparation")
+
+    def class_names(self) -> tuple[str, ...]:
+        """The classes of the prepared data, in the order of every probability column and network output."""
+        return tuple(self.read_audit()["classes"])
+
+    # -- models ------------------------------------------------------------------------------------
+
+    def write_history(self, model: str, history: pd.DataFrame) -> None:
+        path = self.model_dir(model) / "history.csv"
+        _check_columns(path, history, HISTORY_COLUMNS)
+        write_csv(path, history)
+
+    def read_history(self, model: str) -> pd.DataFrame:
+        """One row per epoch; accuracies 0-1, `seconds` of wall time."""
+        path = self.model_dir(model) / "history.csv"
+        history = _read_csv(path, f"the notebook of {model}")
+        _check_columns(path, history, HISTORY_COLUMNS)
+        numbers = _as_numbers(path, history, [c for c in history.columns if c != "phase"])
+        if list(numbers["epoch"]) != list(range(1, len(numbers) + 1)):
+            raise EmotionError(f"{path}: epochs must count 1, 2, 3 ..., found {list(numbers['epoch'])}")
+        return numbers.astype({"epoch": "int64"})
+
+    def write_predictions(self, model: str, predictions: pd.DataFrame) -> None:
+        path = self.model_dir(model) / "predictions.csv"
+        check_predictions(path, predictions, self.class_names())
+        write_csv(path, predictions)
+
+    def read_predictions(self, model: str) -> pd.DataFrame:
+        """Rows of val and test: `id, split, label, predicted`, then probabilities (0-1) in class order."""
+        path = self.model_dir(model) / "predictions.csv"
+        classes = self.class_names()
+        predictions = _read_csv(path, f"the notebook of {model}")
+        _check_columns(path, predictions, (*PREDICTION_COLUMNS, *classes))
+        predictions = _as_numbers(path, predictions, list(classes))
+        check_predictions(path, predictions, classes)
+        return predictions
+
+    def read_model_card(self, model: str) -> dict[str, Any]:
+        return _read_json(self.model_dir(model) / "model.json", f"the notebook of {model}")
+
+    def append_event(self, model: str, kind: str, **details: Any) -> None:
+        """One line of events.jsonl: what training had to deal with."""
+        path = self.model_dir(model) / "events.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"kind": kind, **details}, sort_keys=True) + "\n")
+
+    def read_events(self, model: str) -> list[dict[str, Any]]:
+        path = self.model_dir(model) / "events.jsonl"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def finished_models(self) -> list[str]:
+        """The configured models whose predictions are there, in the configured order."""
+        return [name for name in self.config.models if (self.model_dir(name) / "predictions.csv").exists()]
+
+
+def check_predictions(path: Path, predictions: pd.DataFrame, classes: Iterable[str]) -> None:
+    """Raises EmotionError naming file and row where a table of predictions contradicts itself."""
+    classes = list(classes)
+    _check_columns(path, predictions, (*PREDICTION_COLUMNS, *classes))
+    _check_values(path, predictions["split"], {"val", "test"})
+    for column in ("label", "predicted"):
+        _check_values(path, predictions[column], set(classes))
+    _refuse_rows(path, predictions["id"].duplicated(), "the id stands there twice")
+    probs = predictions[classes]
+    _refuse_rows(path, ~probs.apply(lambda column: column.between(0, 1)).all(axis=1), "a probability is not within 0-1")
+    _refuse_rows(path, (probs.sum(axis=1) - 1).abs() > PROBABILITY_TOLERANCE, "the probabilities do not sum to 1")
+    _refuse_rows(path, probs.idxmax(axis=1) != predictions["predicted"], "predicted is not the most probable class")
+
+
+# -- writing whole files ---------------------------------------------------------------------------
+
+
+@contextmanager
+def replacing(path: Path):
+    """Yields a temporary path beside `path` that takes its place when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Written whole: a reader sees the old file or the new one."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Written whole; floats in the shortest form that reads back to the same bits."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# -- reading and checking --------------------------------------------------------------------------
+
+
+def _read_json(path: Path, made_by: str = "") -> Any:
+    _require(path, made_by)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise EmotionError(
+            f"{path}: not readable as JSON ({error}); make it again with {made_by or '--fresh'}"
+        ) from None
+
+
+def _read_csv(path: Path, made_by: str) -> pd.DataFrame:
+    """A table of text: what is a number is converted by `_as_numbers`, to the very bits that were written."""
+    _require(path, made_by)
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise EmotionError(f"{path}: not readable as CSV ({error}); make it again with {made_by}") from None
+
+
+def _require(path: Path, made_by: str) -> None:
+    if not path.exists():
+        raise InputError(f"{path} is missing: run {made_by} first")
+
+
+def _as_numbers(path: Path, table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    table = table.copy()
+    for column in columns:
+        try:
+            table[column] = table[column].astype("float64")
+        except ValueError:
+            _refuse_rows(path, pd.to_numeric(table[column], errors="coerce").isna(), f"{column} is not a number")
+            raise
+    return table
+
+
+def _check_columns(path: Path, table: pd.DataFrame, columns: Iterable[str]) -> None:
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise EmotionError(
+            f"{path}: column {', '.join(missing)} is missing; found {', '.join(map(str, table.columns))}"
+        )
+
+
+def _check_values(path: Path, column: pd.Series, allowed: set[str]) -> None:
+    expected = ", ".join(repr(value) for value in sorted(allowed))
+    _refuse_rows(path, ~column.isin(allowed), f"{column.name} is none of {expected}")
+
+
+def _refuse_rows(path: Path, bad: pd.Series, complaint: str) -> None:
+    if bad.any():
+        raise EmotionError(f"{path}, row {int(bad.to_numpy().argmax()) + 2}: {complaint}")
+
+
+def _first_difference(there: RunConfig, here: RunConfig) -> str:
+    ours, theirs = here.model_dump(mode="json"), there.model_dump(mode="json")
+    key = next(key for key in ours if ours[key] != theirs[key])
+    return f"{key}: {theirs[key]} there, {ours[key]} here"

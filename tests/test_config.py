@@ -1,0 +1,70 @@
+"""The configuration: profiles, overrides, and one line for each mistake."""
+
+import pytest
+
+from emotion_utils.config import PROFILES, resolve_config, validate_config
+from emotion_utils.errors import InputError
+
+DATA = {"paper": "faces"}  # the paper profile has no data of its own
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_is_valid_and_survives_json(profile):
+    config = resolve_config(profile, data=DATA.get(profile))
+    assert validate_config(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize("profile", ["demo", "paper"])
+def test_study_protocol_is_eight_epochs_and_eighty_twenty(profile):
+    config = resolve_config(profile, data=DATA.get(profile))
+    assert config.epochs == 8
+    assert config.val_fraction + config.test_fraction == pytest.approx(0.2)
+    assert config.models == ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
+
+
+def test_set_changes_one_nested_key_and_leaves_its_neighbours():
+    before, after = resolve_config("demo"), resolve_config("demo", ["recipes.VGG16_emotion.lr=0.01"])
+    assert after.recipes["VGG16_emotion"].lr == 0.01
+    assert after.recipes["VGG16_emotion"].phases == before.recipes["VGG16_emotion"].phases
+    assert after.recipes["r18_pre_emotion"] == before.recipes["r18_pre_emotion"]
+
+
+def test_fingerprint_follows_every_setting():
+    settings = ["seed=1", "epochs=7", "augment.flip=0", "recipes.VGG16_emotion.dropout=0.1", "group=none"]
+    fingerprints = {resolve_config("demo", [setting]).fingerprint() for setting in settings}
+    assert len(fingerprints | {resolve_config("demo").fingerprint()}) == len(settings) + 1
+    assert resolve_config("demo").fingerprint() == resolve_config("demo").fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (["epoch=3"], "did you mean 'epochs'"),
+        (["recipes.VGG16_emotion.learning=1"], "recipes.VGG16_emotion.learning"),
+        (["augment.flips=1"], "did you mean 'flip'"),
+        (["epochs"], "expected key=value"),
+        (["=3"], "expected key=value"),
+        (["epochs=.nan"], "epochs"),
+        (["recipes.VGG16_emotion.lr=.inf"], "recipes.VGG16_emotion.lr"),
+        (["epochs=0"], "epochs"),
+        (["epochs=[1"], "not readable"),
+        (["classes=[happy]"], "2 to 10"),
+        (["classes=[happy, happy]"], "twice"),
+        (["models=[]"], "models"),
+        (["recipes.VGG16_emotion.phases=[{epoch: 2, train_from: conv1}]"], "start at epoch 1"),
+    ],
+)
+def test_mistake_becomes_one_line_that_names_the_key(settings, named):
+    with pytest.raises(InputError, match=named) as caught:
+        resolve_config("demo", settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_profile_lists_the_known_ones():
+    with pytest.raises(InputError, match="smoke, demo, paper"):
+        resolve_config("large")
+
+
+def test_paper_profile_needs_data():
+    with pytest.raises(InputError, match="--data"):
+        resolve_config("paper")

@@ -1,0 +1,120 @@
+"""The pipeline, on notebooks of two cells: what is run, what is skipped, and what a failure leaves behind."""
+
+import json
+
+import nbformat
+import pytest
+from filelock import FileLock
+
+from emotion_utils import pipeline
+from emotion_utils.config import resolve_config
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.pipeline import Stage, run_pipeline, stages_of
+
+COPY = "from pathlib import Path\nroot = Path(run_dir)\n(root / 'b').write_text((root / 'a').read_text() + '!')"
+MAKE = "from pathlib import Path\nroot = Path(run_dir)\n(root / 'a').write_text('made')\n(root / 'claims').touch()"
+FIRST, SECOND = "01_data_preparation", "06_comparison"
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """Two stages of a cell each in place of the real ones, and a list of what the pipeline says."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    stages = [Stage(FIRST, (), ("a",), ("errors.py",)), Stage(SECOND, ("a",), ("b",), ("errors.py",))]
+    monkeypatch.setattr(pipeline, "NOTEBOOKS_DIR", folder)
+    monkeypatch.setattr(pipeline, "stages_of", lambda config: stages)
+    monkeypatch.setattr(pipeline, "check_data", lambda config: "data")
+    monkeypatch.setattr(pipeline, "_render", lambda run, ran, say: None)
+    write_notebook(folder / f"{FIRST}.ipynb", MAKE)
+    write_notebook(folder / f"{SECOND}.ipynb", COPY)
+    return folder
+
+
+def write_notebook(path, code):
+    parameters = nbformat.v4.new_code_cell("run_dir = ''", metadata={"tags": ["parameters"]})
+    notebook = nbformat.v4.new_notebook(cells=[parameters, nbformat.v4.new_code_cell(code)])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, path)
+
+
+def run_once(root, **options):
+    said = []
+    run_pipeline(root, resolve_config("smoke"), say=said.append, **options)
+    return [line for line in said if line.startswith("[")]
+
+
+def test_finished_stages_are_skipped_until_something_changes(small, tmp_path):
+    root = tmp_path / "run"
+    run_once(root)
+    assert (root / "b").read_text() == "made!"
+    assert all("up to date" in line for line in run_once(root))
+
+    (root / "b").write_text("tampered")
+    assert run_once(root)[0].endswith("up to date")
+    assert (root / "b").read_text() == "made!"
+
+    write_notebook(small / f"{FIRST}.ipynb", MAKE.replace("made", "changed"))
+    run_once(root)
+    assert (root / "b").read_text() == "changed!"
+
+
+def test_failure_names_notebook_cell_error_and_log_and_keeps_what_was_finished(small, tmp_path):
+    root = tmp_path / "run"
+    write_notebook(small / f"{SECOND}.ipynb", "print('before')\nraise RuntimeError('the reason')")
+    with pytest.raises(EmotionError, match=r"06_comparison, cell \d+: RuntimeError: the reason; see .*\.ipynb"):
+        run_once(root)
+    assert (root / "a").read_text() == "made"
+    log = (root / "notebooks" / f"{SECOND}.log").read_text()
+    assert "before" in log
+    assert "the reason" in log
+    assert "the reason" in (root / "notebooks" / f"{SECOND}.ipynb").read_text()
+    assert list(json.loads((root / "run.json").read_text())["stages"]) == [FIRST]
+
+
+def test_notebook_that_writes_nothing_is_no_success(small, tmp_path):
+    write_notebook(small / f"{FIRST}.ipynb", "pass")
+    with pytest.raises(EmotionError, match="without writing a"):
+        run_once(tmp_path / "run")
+
+
+def test_bad_input_found_by_a_notebook_leaves_no_new_folder(small, tmp_path):
+    write_notebook(
+        small / f"{FIRST}.ipynb", "from emotion_utils.errors import InputError\nraise InputError('too few faces')"
+    )
+    with pytest.raises(InputError, match=r"^too few faces$"):
+        run_once(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_second_process_is_refused_and_changes_nothing(small, tmp_path):
+    root = tmp_path / "run"
+    run_once(root)
+    before = (root / "run.json").read_text()
+    with FileLock(root / ".lock"), pytest.raises(EmotionError, match="another process"):
+        run_once(root)
+    assert (root / "run.json").read_text() == before
+
+
+def test_fresh_starts_again_but_deletes_no_foreign_folder(small, tmp_path):
+    root = tmp_path / "run"
+    run_once(root)
+    assert not any("up to date" in line for line in run_once(root, fresh=True))
+    foreign = tmp_path / "thesis"
+    foreign.mkdir()
+    (foreign / "chapter.txt").write_text("years of work")
+    for fresh in (True, False):
+        with pytest.raises(InputError, match="holds files but no run"):
+            run_once(foreign, fresh=fresh)
+    assert (foreign / "chapter.txt").read_text() == "years of work"
+
+
+def test_stages_follow_the_models_asked_for():
+    config = resolve_config("smoke", models=("r18_pre_emotion",))
+    assert [stage.notebook for stage in stages_of(config)] == [
+        "01_data_preparation", "04_resnet18_pretrained", "05_creative_element", "06_comparison",
+    ]  # fmt: skip
+
+
+def test_every_stage_has_its_notebook():
+    assert all(stage.source.exists() for stage in stages_of(resolve_config("smoke")))

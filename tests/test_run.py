@@ -1,0 +1,114 @@
+"""The run folder: whole files, checked schemas, and errors that name file and row."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from emotion_utils.config import resolve_config
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.run import HISTORY_COLUMNS, Run, write_json
+
+CLASSES = ["angry", "happy"]
+MODEL = "r18_scratch_emotion"
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run.create(tmp_path / "run", resolve_config("smoke"))
+    run.write_audit({"classes": CLASSES})
+    return run
+
+
+def predictions(**changes):
+    table = {"id": ["a", "b"], "split": ["val", "test"], "label": ["angry", "happy"], "predicted": ["angry", "angry"]}
+    return pd.DataFrame({**table, "angry": [0.75, 0.5000001], "happy": [0.25, 0.4999999], **changes})
+
+
+def history(epochs=2):
+    numbers = {column: [1.0] * epochs for column in HISTORY_COLUMNS}
+    return pd.DataFrame(numbers | {"epoch": range(1, epochs + 1), "phase": "all"})
+
+
+def test_predictions_survive_the_file_to_the_last_bit(run):
+    written = predictions(angry=[0.1 + 0.2, 2 / 3], happy=[0.7, 1 / 3], predicted=["happy", "angry"])
+    run.write_predictions(MODEL, written)
+    pd.testing.assert_frame_equal(run.read_predictions(MODEL), written, check_exact=True)
+
+
+def test_class_named_like_a_missing_value_stays_text(run):
+    run.write_audit({"classes": ["NA", "null"]})
+    table = predictions(label=["NA", "null"], predicted=["NA", "NA"]).rename(columns={"angry": "NA", "happy": "null"})
+    run.write_predictions(MODEL, table)
+    assert list(run.read_predictions(MODEL)["label"]) == ["NA", "null"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"split": ["val", "train"]}, "row 3: split"),
+        ({"label": ["joy", "happy"]}, "row 2: label"),
+        ({"id": ["a", "a"]}, "row 3: the id stands there twice"),
+        ({"angry": [0.75, 1.5]}, "row 3: a probability is not within 0-1"),
+        ({"angry": [0.75, float("nan")]}, "row 3: a probability is not within 0-1"),
+        ({"angry": [0.8, 0.5000001]}, "row 2: the probabilities do not sum to 1"),
+        ({"predicted": ["happy", "angry"]}, "row 2: predicted is not the most probable class"),
+    ],
+)
+def test_contradictory_predictions_are_refused_by_row(run, changes, complaint):
+    with pytest.raises(EmotionError, match=complaint):
+        run.write_predictions(MODEL, predictions(**changes))
+
+
+def test_missing_column_is_named(run):
+    with pytest.raises(EmotionError, match="column val_acc is missing"):
+        run.write_history(MODEL, history().drop(columns="val_acc"))
+
+
+def test_word_in_place_of_a_number_is_named_by_row(run):
+    run.write_history(MODEL, history())
+    path = run.model_dir(MODEL) / "history.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], lines[1], lines[2].replace("1.0", "much", 1)]))
+    with pytest.raises(EmotionError, match=r"row 3: .* is not a number"):
+        run.read_history(MODEL)
+
+
+def test_skipped_epoch_is_refused(run):
+    run.write_history(MODEL, history().assign(epoch=[1, 3]))
+    with pytest.raises(EmotionError, match="epochs must count"):
+        run.read_history(MODEL)
+
+
+def test_missing_artefact_says_what_to_run_first(run, tmp_path):
+    with pytest.raises(InputError, match="01_data_preparation first"):
+        run.read_manifest()
+    with pytest.raises(InputError, match="01_data_preparation first"):
+        Run.open(tmp_path / "nothing")
+
+
+def test_folder_of_another_configuration_is_not_mixed(run):
+    with pytest.raises(InputError, match="seed: 0 there, 1 here"):
+        Run.create(run.root, resolve_config("smoke", seed=1))
+
+
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "facts.json"
+    write_json(path, {"old": True})
+    with pytest.raises(TypeError):
+        write_json(path, {"new": object()})
+    assert json.loads(path.read_text()) == {"old": True}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_events_are_kept_in_order(run):
+    run.append_event(MODEL, "unfrozen", epoch=4)
+    run.append_event(MODEL, "early_stop", epoch=7)
+    assert [event["kind"] for event in run.read_events(MODEL)] == ["unfrozen", "early_stop"]
+
+
+def test_recorded_facts_are_merged(run):
+    run.record(stages={"01": 1})
+    run.record(stages={"02": 2}, report={"pdf": True})
+    assert run.facts["stages"] == {"01": 1, "02": 2}
+    assert run.facts["report"] == {"pdf": True}
