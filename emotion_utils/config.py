@@ -95,6 +95,8 @@ class RunConfig(Strict):
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     min_images_per_class: int = Field(10, ge=3)  # fewer cannot fill three splits
     group: str = "auto"  # auto, none, or a regular expression whose first group names the person
+    balance: Literal["none", "class_weights", "sampler"] = "none"  # what is done about classes of different sizes
+    store: Literal["local", "shards"] = "local"  # one memory-mapped file, or tar shards read in parts
     show_faces: bool = True
     augment: AugmentConfig = AugmentConfig()
     recipes: dict[str, Recipe]

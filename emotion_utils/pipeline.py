@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from emotion_utils.config import MODEL_NAMES, RunConfig
-from emotion_utils.data.sources import open_source
+from emotion_utils.data.prepare import source_of
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.monitor import EpochMonitor, duration
 from emotion_utils.progress import QUIET_VARIABLE
@@ -95,9 +96,7 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
 
 def check_data(config: RunConfig) -> str:
     """The data's fingerprint; refuses before anything is written what 01 could not prepare."""
-    source = open_source(
-        config.data, classes=config.classes, seed=config.seed, synthetic_images=config.synthetic_images
-    )
+    source = source_of(config)
     counts = source.table["label"].value_counts()
     if counts.min() < config.min_images_per_class:
         raise InputError(
@@ -144,6 +143,7 @@ def execute_notebook(run: Run, stage: Stage) -> None:
     """Runs one notebook in a kernel of its own; what it shows stays readable also after a failure."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
     executed, log = _executed(run, stage), run.notebooks_dir / f"{stage.notebook}.log"
     run.notebooks_dir.mkdir(exist_ok=True)
@@ -159,6 +159,7 @@ def execute_notebook(run: Run, stage: Stage) -> None:
                 stdout_file=log_file,
                 stderr_file=log_file,
                 cwd=NOTEBOOKS_DIR,
+                config=Config({"KernelManager": {"transport": "ipc"}}),  # sockets that only this user can reach
             )
     except PapermillExecutionError as error:
         with log.open("a", encoding="utf-8") as log_file:
@@ -268,13 +269,15 @@ def _clear(root: Path) -> None:
 
 @contextmanager
 def _kernel_environment():
-    """What a kernel inherits: the package's place, whichever folder it starts in, and no bars of its own."""
+    """What a kernel inherits: the package's place, no bars of its own, and a private folder for its sockets."""
     before = dict(os.environ)
     search_path = [str(PACKAGE_DIR.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
-    os.environ[QUIET_VARIABLE] = "1"
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with tempfile.TemporaryDirectory(prefix="emotion-") as sockets:
+        os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
+        os.environ["JUPYTER_RUNTIME_DIR"] = sockets
+        os.environ[QUIET_VARIABLE] = "1"
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)

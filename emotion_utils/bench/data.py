@@ -1,0 +1,163 @@
+"""How quickly data get ready, beside the plain way through torchvision: both in one run, in turns, medians compared."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import pandas as pd
+
+from emotion_utils.config import AugmentConfig
+from emotion_utils.data.sources import Source, open_source
+from emotion_utils.data.store import Store, build_store, open_store, store_path
+
+ROUNDS = 3
+BATCH_SIZE = 64
+WORKERS = 2  # of the plain DataLoader
+BATCH_SECONDS = 4.0  # each round of batches runs at least so long, after a first batch that is not counted
+
+
+def bench_store(spec: str, *, size_px: int = 48, rounds: int = ROUNDS) -> pd.DataFrame:
+    """From the data at `spec` to a store, against one pass of ImageFolder over the same files, unpacked.
+
+    Rows: plain, store, and reopen (a later run). Columns: way, images, seconds, images_per_second,
+    images_per_core_second (of processor time, so that parallel work counts as what it costs), ratio, ratio_per_core.
+    """
+    source = open_source(spec)
+    manifest = manifest_of(source)
+    times: dict[str, list[tuple[float, float]]] = {"plain": [], "store": [], "reopen": []}
+    with _unpacked(source, manifest) as folder, tempfile.TemporaryDirectory() as scratch:
+        for number in range(rounds):
+            cache = Path(scratch) / str(number)
+            path = store_path(manifest["id"], size_px, cache)
+            times["plain"].append(_clock(_pass_image_folder, folder, size_px))
+            times["store"].append(_clock(_pass_to_store, spec, manifest, size_px, cache))
+            times["reopen"].append(_clock(lambda path=path: open_store(path).rows(manifest["id"])))
+    rows = []
+    for way, measured in times.items():
+        seconds, cpu_seconds = (median(column) for column in zip(*measured, strict=True))
+        rows.append((way, len(manifest), seconds, len(manifest) / seconds, len(manifest) / cpu_seconds))
+    table = pd.DataFrame(rows, columns=["way", "images", "seconds", "images_per_second", "images_per_core_second"])
+    return _with_ratios(table, {"images_per_second": "ratio", "images_per_core_second": "ratio_per_core"})
+
+
+def bench_batches(spec: str, *, sizes_px: tuple[int, ...] = (48, 112, 224), rounds: int = ROUNDS) -> pd.DataFrame:
+    """Augmented batches from the store, against ImageFolder, torchvision's transforms and a DataLoader.
+
+    A row per size and way. Columns: size_px, way, images_per_second, ratio.
+    """
+    source = open_source(spec)
+    manifest = manifest_of(source)
+    tables = []
+    with _unpacked(source, manifest) as folder, tempfile.TemporaryDirectory() as scratch:
+        for size_px in sizes_px:
+            store = build_store(source, manifest, size_px=size_px, cache=Path(scratch))
+            rates: dict[str, list[float]] = {"plain": [], "store": []}
+            for number in range(rounds):
+                rates["plain"].append(_rate(_plain_batches(folder, size_px)))
+                rates["store"].append(_rate(_store_batches(store, manifest, number)))
+            rows = [(size_px, way, median(values)) for way, values in rates.items()]
+            table = pd.DataFrame(rows, columns=["size_px", "way", "images_per_second"])
+            tables.append(_with_ratios(table, {"images_per_second": "ratio"}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def manifest_of(source: Source) -> pd.DataFrame:
+    """Every distinct file of `source`, kept: what an audit writes when nothing is wrong."""
+    table = source.table.assign(status="kept", split="train")
+    table["id"] = [hashlib.sha256(source.read(path)).hexdigest() for path in table["path"]]
+    return table.drop_duplicates("id").reset_index(drop=True)
+
+
+# -- the plain way ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _unpacked(source: Source, manifest: pd.DataFrame) -> Iterator[Path]:
+    """A folder class/*.jpg of the same files."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number, row in enumerate(manifest.itertuples()):
+            target = Path(folder) / row.label / f"{number:06d}{Path(row.path).suffix}"
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(source.read(row.path))
+        yield Path(folder)
+
+
+def _pass_image_folder(folder: Path, size_px: int) -> None:
+    from torchvision.datasets import ImageFolder
+
+    for image, _ in ImageFolder(str(folder)):
+        if image.size != (size_px, size_px):
+            image.resize((size_px, size_px))
+
+
+def _plain_batches(folder: Path, size_px: int) -> Iterator[int]:
+    from torch.utils.data import DataLoader
+    from torchvision import transforms
+    from torchvision.datasets import ImageFolder
+
+    config = AugmentConfig()
+    steps = [
+        transforms.Resize((size_px, size_px)),
+        transforms.RandomHorizontalFlip(config.flip),
+        transforms.RandomRotation(config.rotate_deg),
+        transforms.RandomAffine(0, (config.shift, config.shift), (1 - config.scale, 1 + config.scale)),
+        transforms.ColorJitter(config.brightness, config.contrast, config.saturation),
+        transforms.ToTensor(),
+    ]
+    dataset = ImageFolder(str(folder), transforms.Compose(steps))
+    while True:
+        for images, _ in DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True, num_workers=WORKERS):
+            yield len(images)
+
+
+# -- our way ---------------------------------------------------------------------------------------
+
+
+def _pass_to_store(spec: str, manifest: pd.DataFrame, size_px: int, cache: Path) -> None:
+    build_store(open_source(spec), manifest, size_px=size_px, cache=cache)
+
+
+def _store_batches(store: Store, manifest: pd.DataFrame, seed: int) -> Iterator[int]:
+    import torch
+
+    from emotion_utils.data.augment import augment
+    from emotion_utils.data.loader import Dataset, iterate_batches
+
+    ids = sorted(manifest["id"])
+    dataset = Dataset(store.images, store.rows(ids), torch.zeros(len(ids), dtype=torch.int64), ids, ("any",))
+    epoch = 0
+    while True:
+        epoch += 1
+        for batch in iterate_batches(dataset, batch_size=BATCH_SIZE, seed=seed, epoch=epoch, shuffle=True):
+            yield len(augment(batch.images, batch.ids, config=AugmentConfig(), seed=seed, epoch=epoch))
+
+
+# -- clocks ----------------------------------------------------------------------------------------
+
+
+def _clock(work: Callable[..., object], *arguments: object) -> tuple[float, float]:
+    """Wall time and processor time of all threads, in seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work(*arguments)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def _rate(batches: Iterator[int]) -> float:
+    """Images per second, from the end of the first batch on."""
+    next(batches)
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < BATCH_SECONDS:
+        count += next(batches)
+    return count / (time.perf_counter() - start)
+
+
+def _with_ratios(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    """Adds how many times the plain way's rate each rate is."""
+    plain = table[table["way"] == "plain"].iloc[0]
+    return table.assign(**{name: table[rate] / plain[rate] for rate, name in columns.items()})

@@ -1,0 +1,206 @@
+"""What is wrong with the images of a source: each is read once, judged, and kept or set aside with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emotion_utils.data import near_duplicates
+from emotion_utils.data.leaks import count_leaks
+from emotion_utils.data.near_duplicates import Calibration
+from emotion_utils.data.scan import Scan, read_thumbs, scan_images
+from emotion_utils.data.sources import Source
+from emotion_utils.run import MANIFEST_COLUMNS
+
+MAX_EXAMPLES = 24  # pairs and pictures that the audit names for a gallery
+MAX_NAMED = 5  # other copies that a reason names
+CALIBRATION_SEED = 0  # of the random pairs and bands; the run's seed must not change what counts as a duplicate
+
+
+def audit_images(
+    source: Source, *, workers: int | None = None, progress: Callable[[int, int], None] | None = None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Reads every image of `source` once; `progress` is called with (done, total).
+
+    The manifest has run.MANIFEST_COLUMNS, one row per image in the order of the source's table, with the split that
+    the data brings or "", and two more columns:
+    - picture: number of the distinct picture (by decoded pixels), -1 where unusable; equal pictures are copies;
+    - cluster: name shared by near duplicates (nearly the same picture: cut, light or file differ), else "".
+
+    Among copies the first in path order is kept. Its id is the SHA-256 of the file's bytes; a further file with the
+    same bytes gets that of id and path, so that ids are unique. The same picture under two labels is set aside
+    altogether: nobody can tell which label is right.
+
+    The audit (JSON) holds: classes; images, kept, quarantined (counts); per_class {class: {images, kept}}; reasons
+    {kind: count}; conversions {kind: count}; duplicates {exact, pixels}: copies set aside, by bytes or by pixels only;
+    conflicts {pictures, images, examples}; near_duplicates {clusters, images, largest, pairs, mirrored_pairs,
+    mixed_labels, candidates, threshold_bits, min_similarity, expected_false_candidates, distance_histogram (number of
+    random pairs at 0, 1, ... bits), similarity_histogram (number of candidates in 50 bins of 0-1), examples (the least
+    similar pairs taken: path, other, similarity, mirrored)};
+    leaks (see leaks.count_leaks; None where the data brings no split); sizes {median, smallest, largest: [w, h]};
+    notes (lines for a person); fingerprint (of the source's content).
+    """
+    scan = scan_images(source, workers=workers, progress=progress)
+    manifest = source.table.copy()
+    manifest["picture"] = _number_pictures(scan)
+    manifest["reason"], kinds, conflicts = _judge(manifest, scan)
+    manifest["status"] = np.where(manifest["reason"] == "", "kept", "quarantined")
+    manifest["id"] = _unique_ids(scan.ids, manifest["path"])
+    manifest["width"], manifest["height"] = np.array(scan.sizes, dtype=np.int64).reshape(-1, 2).T
+    manifest["cluster"], near = _find_near_duplicates(source, manifest, scan)
+    manifest = manifest[[*MANIFEST_COLUMNS, "picture", "cluster"]]
+    audit = {
+        **_count(source, manifest, kinds),
+        "conversions": dict(sorted(Counter(name for names in scan.conversions for name in names).items())),
+        "duplicates": {"exact": kinds.count("exact duplicate"), "pixels": kinds.count("same pixels")},
+        "conflicts": conflicts,
+        "near_duplicates": near,
+        "leaks": count_leaks(manifest),
+        "sizes": _describe_sizes(manifest),
+        "notes": list(source.notes),
+        "fingerprint": source.fingerprint(scan.ids),
+    }
+    return manifest, audit
+
+
+def _number_pictures(scan: Scan) -> np.ndarray:
+    """int64 (n,): equal pixels have equal numbers, counted from 0 in order of first appearance; -1 where unusable."""
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(pixels, len(numbers)) if pixels else -1 for pixels in scan.pixels], np.int64)
+
+
+def _judge(manifest: pd.DataFrame, scan: Scan) -> tuple[list[str], list[str], dict[str, Any]]:
+    """Reason and kind of reason of each row ("" for kept ones), and the conflicts."""
+    reasons, kinds = list(scan.reasons), [reason.split(":")[0] for reason in scan.reasons]
+    paths, labels = manifest["path"].to_numpy(), manifest["label"].to_numpy()
+    conflicts = []
+    for rows in _rows_of_copies(manifest["picture"]):
+        if len(set(labels[rows])) > 1:
+            conflicts.append([f"{paths[row]} ({labels[row]})" for row in rows])
+            for place, row in enumerate(rows):
+                others = conflicts[-1][:place] + conflicts[-1][place + 1 :]
+                more = f" and {len(others) - MAX_NAMED} more" if len(others) > MAX_NAMED else ""
+                reasons[row] = f"two labels: the same picture is {', '.join(others[:MAX_NAMED])}{more}"
+                kinds[row] = "two labels"
+            continue
+        for row in rows[1:]:
+            kinds[row] = "exact duplicate" if scan.ids[row] == scan.ids[rows[0]] else "same pixels"
+            word = "of" if kinds[row] == "exact duplicate" else "as"
+            reasons[row] = f"{kinds[row]} {word} {paths[rows[0]]}"
+    found = {"pictures": len(conflicts), "images": sum(map(len, conflicts)), "examples": conflicts[:MAX_EXAMPLES]}
+    return reasons, kinds, found
+
+
+def _rows_of_copies(pictures: pd.Series) -> list[np.ndarray]:
+    """The rows of each picture that stands more than once, in order of first appearance."""
+    repeated = pictures[(pictures >= 0) & pictures.duplicated(keep=False)]
+    rows = np.flatnonzero(pictures.isin(repeated))
+    order = np.argsort(pictures.to_numpy()[rows], kind="stable")
+    ends = np.flatnonzero(np.diff(pictures.to_numpy()[rows][order])) + 1
+    return np.split(rows[order], ends) if len(rows) else []
+
+
+def _unique_ids(ids: list[str], paths: pd.Series) -> list[str]:
+    seen: set[str] = set()
+    unique = []
+    for identity, path in zip(ids, paths, strict=True):
+        unique.append(hashlib.sha256(f"{identity} {path}".encode()).hexdigest() if identity in seen else identity)
+        seen.add(identity)
+    return unique
+
+
+def _find_near_duplicates(source: Source, manifest: pd.DataFrame, scan: Scan) -> tuple[np.ndarray, dict[str, Any]]:
+    """The cluster of each row, and what the audit says about them; one row stands for all copies of a picture."""
+    pictures = manifest["picture"].to_numpy()
+    rows = np.flatnonzero((pictures >= 0) & ~manifest["picture"].duplicated().to_numpy())
+    paths = manifest["path"].to_numpy()[rows]
+    hashes = scan.hashes[rows]
+    rng = np.random.default_rng(CALIBRATION_SEED)
+    calibration = near_duplicates.calibrate(hashes, rng)
+    candidates = near_duplicates.find_candidates(hashes, calibration.threshold_bits, rng)
+    similarities = near_duplicates.compare_candidates(
+        candidates, lambda chosen: read_thumbs(source, paths[chosen], near_duplicates.CLOSE_PX)
+    )
+    distances = near_duplicates.hash_distance(hashes[candidates[:, 0], 0], hashes[candidates[:, 1], candidates[:, 2]])
+    least = near_duplicates.find_min_similarity(similarities, distances, calibration.threshold_bits)
+    pairs, taken = candidates[similarities >= least], similarities[similarities >= least]
+    numbers = near_duplicates.join_pairs(pairs, len(rows))
+    names = np.array([f"near_{number:05d}" if number >= 0 else "" for number in numbers], dtype=object)
+    clusters = np.where(pictures >= 0, names[pictures], "") if len(rows) else np.full(len(manifest), "", object)
+    return clusters, {
+        **_describe_clusters(manifest.assign(cluster=clusters)),
+        **_describe_pairs(pairs, taken, paths),
+        **_describe_calibration(calibration),
+        "candidates": len(candidates),
+        "min_similarity": round(least, 4),
+        "similarity_histogram": np.histogram(np.clip(similarities, 0, 1), 50, (0, 1))[0].tolist(),
+    }
+
+
+def _describe_pairs(pairs: np.ndarray, similarities: np.ndarray, paths: np.ndarray) -> dict[str, Any]:
+    least = np.argsort(similarities, kind="stable")[:MAX_EXAMPLES]
+    examples = [
+        {
+            "path": paths[one],
+            "other": paths[other],
+            "similarity": round(float(similarity), 4),
+            "mirrored": bool(mirrored),
+        }
+        for (one, other, mirrored), similarity in zip(pairs[least].tolist(), similarities[least], strict=True)
+    ]
+    return {"pairs": len(pairs), "mirrored_pairs": int(pairs[:, 2].sum()), "examples": examples}
+
+
+def _describe_clusters(manifest: pd.DataFrame) -> dict[str, Any]:
+    """Counts over the kept images; a cluster with other labels in it hints at wrong labels."""
+    kept = manifest[(manifest["status"] == "kept") & (manifest["cluster"] != "")]
+    sizes = kept["cluster"].value_counts()
+    sizes = sizes[sizes > 1]
+    mixed = kept.groupby("cluster")["label"].nunique() > 1
+    return {
+        "clusters": len(sizes),
+        "images": int(sizes.sum()),
+        "largest": int(sizes.max()) if len(sizes) else 0,
+        "mixed_labels": int(mixed.sum()),
+    }
+
+
+def _describe_calibration(calibration: Calibration) -> dict[str, Any]:
+    return {
+        "threshold_bits": calibration.threshold_bits,
+        "expected_false_candidates": round(calibration.expected_false_candidates, 1),
+        "distance_histogram": calibration.histogram.tolist(),
+    }
+
+
+def _count(source: Source, manifest: pd.DataFrame, kinds: list[str]) -> dict[str, Any]:
+    kept = manifest["status"] == "kept"
+    before, after = manifest["label"].value_counts(), manifest["label"][kept].value_counts()
+    return {
+        "classes": list(source.classes),
+        "images": len(manifest),
+        "kept": int(kept.sum()),
+        "quarantined": int((~kept).sum()),
+        "per_class": {
+            name: {"images": int(before.get(name, 0)), "kept": int(after.get(name, 0))} for name in source.classes
+        },
+        "reasons": dict(sorted(Counter(kind for kind in kinds if kind).items())),
+    }
+
+
+def _describe_sizes(manifest: pd.DataFrame) -> dict[str, list[int]] | None:
+    """Width and height in pixels of the kept images; None where none is kept."""
+    sizes = manifest.loc[manifest["status"] == "kept", ["width", "height"]].to_numpy()
+    if not len(sizes):
+        return None
+    areas = sizes.prod(axis=1)
+    return {
+        "median": np.median(sizes, axis=0).astype(int).tolist(),
+        "smallest": sizes[areas.argmin()].tolist(),
+        "largest": sizes[areas.argmax()].tolist(),
+    }

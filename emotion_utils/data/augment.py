@@ -1,0 +1,115 @@
+"""Random mirror images, rotations, zooms, shifts and colours, drawn for each image alone, applied to whole batches.
+
+What an image gets follows from (seed, epoch, id): batch size, order, number of processes and resuming change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from emotion_utils.config import AugmentConfig
+from emotion_utils.data.keys import draw_uniform, id_keys, mix_keys
+
+AUGMENT = 3  # what a key is for; see loader.ORDER
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in brightness (ITU-R BT.601)
+CHUNK_PX = 150_000  # on the CPU as many images at a time as the processor's cache holds
+
+
+class Changes(NamedTuple):
+    """What is done to each image of a batch, float64 (B,) each; sizes are relative to the image's side."""
+
+    mirror: np.ndarray  # -1: mirrored, 1: not
+    angle_deg: np.ndarray  # counter-clockwise
+    zoom: np.ndarray  # above 1: larger
+    right: np.ndarray
+    down: np.ndarray
+    brightness: np.ndarray  # factors; 1 changes nothing, likewise the two below
+    contrast: np.ndarray
+    saturation: np.ndarray
+
+
+def to_unit(images: torch.Tensor) -> torch.Tensor:
+    """uint8 (B, 3, H, W) 0-255 to float32 0-1."""
+    return torch.div(images, 255)
+
+
+def augment(images: torch.Tensor, ids: Sequence[str], *, config: AugmentConfig, seed: int, epoch: int) -> torch.Tensor:
+    """uint8 (B, 3, S, S) RGB 0-255 to float32 0-1 on the same device, changed within the ranges of `config`."""
+    return apply_changes(images, draw_changes(ids, config=config, seed=seed, epoch=epoch))
+
+
+def draw_changes(ids: Sequence[str], *, config: AugmentConfig, seed: int, epoch: int) -> Changes:
+    """What each image gets in this epoch."""
+    draws = draw_uniform(mix_keys(id_keys(ids), seed, epoch, AUGMENT), len(Changes._fields)).T
+    mirror = np.where(draws[0] < config.flip, -1.0, 1.0)
+    span = 2 * draws - 1  # [-1, 1)
+    return Changes(
+        mirror,
+        span[1] * config.rotate_deg,
+        1 + span[2] * config.scale,
+        span[3] * config.shift,
+        span[4] * config.shift,
+        1 + span[5] * config.brightness,
+        1 + span[6] * config.contrast,
+        1 + span[7] * config.saturation,
+    )
+
+
+def apply_changes(images: torch.Tensor, changes: Changes) -> torch.Tensor:
+    """uint8 (B, 3, S, S) to float32 0-1: one warp, then one colour transform; what changes nothing is left out.
+
+    Outside the image the warp finds its reflection. The colours are clamped to 0-1 once, at the end.
+    """
+    theta = _affine(changes)
+    warps = not np.array_equal(theta, np.broadcast_to(np.eye(2, 3), theta.shape))
+    recolours = any(np.any(factor != 1) for factor in changes[5:])
+    if not warps and not recolours:
+        return to_unit(images)
+    result = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+    size = max(1, CHUNK_PX // images[0, 0].numel()) if images.device.type == "cpu" else len(images)
+    for part in (slice(start, start + size) for start in range(0, len(images), size)):
+        pixels = to_unit(images[part])
+        if warps:
+            pixels = _warp(pixels, torch.tensor(theta[part], dtype=torch.float32, device=images.device))
+        result[part] = _recolour(pixels, Changes(*(values[part] for values in changes))) if recolours else pixels
+    return result
+
+
+def _affine(changes: Changes) -> np.ndarray:
+    """float64 (B, 2, 3): where each output pixel looks in the input; x to the right, y down, -1 to 1."""
+    turn = np.deg2rad(changes.angle_deg)
+    cos, sin = np.cos(turn) / changes.zoom, np.sin(turn) / changes.zoom
+    # The image is mirrored first, turned and zoomed about its centre, then shifted; looking up goes the way back.
+    right, down = 2 * changes.right, 2 * changes.down
+    x = changes.mirror * np.stack([cos, -sin, -(cos * right - sin * down)])
+    y = np.stack([sin, cos, -(sin * right + cos * down)])
+    return np.stack([x, y]).transpose(2, 0, 1)
+
+
+def _warp(pixels: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    """float32 (B, 3, S, S), bilinear. The grid is F.affine_grid's, made in a tenth of its time: x and y separately."""
+    size_px = pixels.shape[-1]
+    centres = (2 * torch.arange(size_px, device=pixels.device) + 1) / size_px - 1
+    along_x = theta[:, :, 0, None] * centres
+    along_y = theta[:, :, 1, None] * centres + theta[:, :, 2, None]
+    grid = (along_x[:, :, None, :] + along_y[:, :, :, None]).permute(0, 2, 3, 1)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _recolour(pixels: torch.Tensor, changes: Changes) -> torch.Tensor:
+    """Brightness b, contrast c about the mean luma, saturation s about each pixel's luma, as one linear map.
+
+    z = s y + (1 - s) luma(y) with y = c b x + (1 - c) mean(luma(b x)).
+    """
+    count, size = len(pixels), pixels.shape[-1] * pixels.shape[-2]
+    flat = pixels.reshape(count, 3, size)
+    luma = torch.tensor(LUMA, device=pixels.device)
+    b, c, s = (torch.tensor(factor, dtype=torch.float32, device=pixels.device)[:, None, None] for factor in changes[5:])
+    matrix = b * c * (s * torch.eye(3, device=pixels.device) + (1 - s) * luma)
+    offset = b * (1 - c) * (flat.mean(dim=2) @ luma)[:, None, None]
+    return torch.baddbmm(offset, matrix, flat).clamp_(0, 1).view_as(pixels)

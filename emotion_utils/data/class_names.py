@@ -1,0 +1,44 @@
+"""Class names as people write them: matched without regard to case and to the usual synonyms."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "angry": ("anger",),
+    "contempt": ("contemptuous",),
+    "disgust": ("disgusted",),
+    "fear": ("fearful", "afraid", "scared"),
+    "happy": ("happiness", "joy", "joyful"),
+    "neutral": ("neutrality",),
+    "sad": ("sadness",),
+    "surprise": ("surprised", "suprise", "suprised"),  # the misspelling is common in published folders
+}
+_CLASS_OF = {word: name for name, words in SYNONYMS.items() for word in (name, *words)}
+
+
+def class_key(name: str) -> str:
+    """What two spellings of one class have in common: synonyms resolved, case and Unicode form levelled."""
+    word = unicodedata.normalize("NFC", name).strip().casefold()
+    return _CLASS_OF.get(word, word)
+
+
+def match_names(found: Iterable[str]) -> dict[str, str]:
+    """Maps each spelling in `found` to its class name.
+
+    A known emotion gets its name in SYNONYMS; of other names that differ only in case the first in sorted order
+    stands for all. Numbers are names like any other: which emotion a number means differs between data sets.
+    """
+    names = sorted(set(found))
+    chosen: dict[str, str] = {}
+    for name in names:
+        key = class_key(name)
+        chosen.setdefault(key, key if key in SYNONYMS else name.strip())
+    return {name: chosen[class_key(name)] for name in names}
+
+
+def renaming_note(names: Mapping[str, str]) -> str:
+    """One line for a person about the spellings that were changed; empty where none was."""
+    changed = [f"{name} -> {class_name}" for name, class_name in sorted(names.items()) if name != class_name]
+    return f"class names taken as: {', '.join(changed)}" if changed else ""

@@ -1,0 +1,116 @@
+"""Labels that look wrong: ranked by confident learning from probabilities of a model that never saw the picture.
+
+A suspicion is shown, never acted upon: a model that is right on half of the pictures errs often, and what it doubts
+may just be rare. No torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from emotion_utils.data.scan import count_cores, map_in_order, read_thumbs
+from emotion_utils.data.sources import Source
+from emotion_utils.data.splits import join_ties
+
+MAX_IMAGES = 40_000  # beyond that a random part is judged: the time stays at about a minute on 2 cores
+THUMB_PX = 48
+CHUNK_IMAGES = 256
+NUM_FEATURES = 200  # principal components; more only add noise
+INVERSE_PENALTY = 0.003  # of the logistic regression; best of a decade up and down on FER2013
+NUM_FOLDS = 5
+SUSPECT_COLUMNS = ("id", "label", "suggested", "score")
+
+
+def find_label_suspects(
+    source: Source, manifest: pd.DataFrame, *, seed: int = 0, progress: Callable[[int, int], None] | None = None
+) -> pd.DataFrame:
+    """Kept images whose label is doubtful, the most doubtful first (columns: see rank_suspects).
+
+    Logistic regression on histograms of oriented gradients (Dalal & Triggs, 2005), cross-validated so that copies and
+    pictures of one person are never on both sides. `attrs` of the result hold `judged` (number of images) and
+    `accuracy` (0-1, out of fold): how far the model that doubts is to be trusted.
+    """
+    kept = manifest[manifest["status"] == "kept"].reset_index(drop=True)
+    if len(kept) > MAX_IMAGES:
+        chosen = np.random.default_rng(seed).choice(len(kept), MAX_IMAGES, replace=False)
+        kept = kept.iloc[np.sort(chosen)].reset_index(drop=True)
+    labels, classes = pd.factorize(kept["label"], sort=True)
+    groups = join_ties(kept)
+    if len(classes) < 2 or min(kept["label"].value_counts()) < NUM_FOLDS or len(set(groups)) < NUM_FOLDS:
+        return _empty()
+    features = _extract_features(source, kept["path"].tolist(), progress)
+    probs = _predict_out_of_fold(features, labels, groups, seed)
+    suspects = rank_suspects(kept["id"], kept["label"], probs, list(classes))
+    suspects.attrs = {"judged": len(kept), "accuracy": float((probs.argmax(axis=1) == labels).mean())}
+    return suspects
+
+
+def rank_suspects(
+    ids: Sequence[str], labels: Sequence[str], probs: np.ndarray, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Labels in doubt by confident learning (Northcutt et al., 2021), the most doubtful first.
+
+    `probs` float (n, k), out of sample, in the order of `class_names`. Columns: id, label, suggested (the most
+    probable class), score (normalised margin, 0 doubtful to 1 certain).
+    """
+    from cleanlab.filter import find_label_issues  # takes seconds to import
+    from cleanlab.rank import get_label_quality_scores
+
+    places = {name: place for place, name in enumerate(class_names)}
+    given = np.array([places[label] for label in labels])
+    found = find_label_issues(given, probs, return_indices_ranked_by="normalized_margin", n_jobs=1)
+    scores = get_label_quality_scores(given, probs, method="normalized_margin")
+    table = pd.DataFrame(
+        {
+            "id": np.asarray(ids, dtype=object),
+            "label": np.asarray(labels, dtype=object),
+            "suggested": np.asarray(class_names, dtype=object)[probs.argmax(axis=1)],
+            "score": np.round(scores, 6),
+        }
+    )
+    return table.iloc[found].reset_index(drop=True)
+
+
+def _extract_features(source: Source, paths: list[str], progress: Callable[[int, int], None] | None) -> np.ndarray:
+    """float32 (n, 900): histograms of oriented gradients of grey thumbnails."""
+    window, block, cell = (THUMB_PX, THUMB_PX), (16, 16), (8, 8)
+    hog = cv2.HOGDescriptor(window, block, cell, cell, 9)
+
+    def describe(chunk: list[str]) -> np.ndarray:
+        return np.stack([hog.compute(thumb).ravel() for thumb in read_thumbs(source, chunk, THUMB_PX)])
+
+    chunks = [paths[start : start + CHUNK_IMAGES] for start in range(0, len(paths), CHUNK_IMAGES)]
+    features = np.zeros((len(paths), hog.getDescriptorSize()), np.float32)
+    done = 0
+    for part in map_in_order(describe, chunks, count_cores()):
+        features[done : done + len(part)] = part
+        done += len(part)
+        if progress is not None:
+            progress(done, len(paths))
+    return features
+
+
+def _predict_out_of_fold(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+    """Probabilities float64 (n, k) of each image by a model fitted without its group."""
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    size = min(NUM_FEATURES, *features.shape)
+    reduced = PCA(size, whiten=True, svd_solver="covariance_eigh").fit_transform(features)
+    probs = np.zeros((len(labels), labels.max() + 1))
+    folds = StratifiedGroupKFold(NUM_FOLDS, shuffle=True, random_state=seed)
+    for rest, fold in folds.split(reduced, labels, groups):
+        model = LogisticRegression(C=INVERSE_PENALTY, max_iter=200).fit(reduced[rest], labels[rest])
+        probs[np.ix_(fold, model.classes_)] = model.predict_proba(reduced[fold])
+    return probs
+
+
+def _empty() -> pd.DataFrame:
+    table = pd.DataFrame(columns=list(SUSPECT_COLUMNS), dtype=object)
+    table.attrs = {"judged": 0, "accuracy": float("nan")}
+    return table

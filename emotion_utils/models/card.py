@@ -1,0 +1,141 @@
+"""A checkpoint that can prove itself: the weights, all that is needed to use them, and how they answered when saved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from emotion_utils.data.store import KERNEL
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.models.contract import InputContract
+from emotion_utils.models.file_kind import file_kind
+from emotion_utils.models.network import EmotionNet, assemble_network
+from emotion_utils.models.probe import builtin_images
+from emotion_utils.models.weights import read_safetensors
+from emotion_utils.run import file_sha256, replacing, write_json
+
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "model.json"
+CARD_KEYS = {"design": dict, "class_names": list, "input": dict, "provenance": dict, "sha256": str, "answers": list}
+# Of the largest answer. Other processors and releases round differently (about 1e-5); other weights, another order of
+# channels or another mean answer something else altogether.
+ANSWER_TOLERANCE = 1e-3
+
+
+def save_model(net: EmotionNet, model_dir: str | Path, class_names: Sequence[str], **facts: Any) -> dict[str, Any]:
+    """Writes model.safetensors and model.json; returns the latter. `facts` (plain values) are added to it as they are.
+
+    The answers in it are those of the network as it reads back from the file.
+    """
+    model_dir = Path(model_dir)
+    if len(class_names) != net.design["num_classes"]:
+        raise InputError(f"{len(class_names)} class names for a network of {net.design['num_classes']} outputs")
+    weights_path = model_dir / WEIGHTS_FILE
+    state = {key: value.detach().cpu().contiguous() for key, value in net.network.state_dict().items()}
+    with replacing(weights_path) as temporary:
+        save_file(state, temporary)
+    answers = answer_builtin_images(_rebuild(weights_path, net.design, net.contract, net.provenance))
+    if not torch.tensor(answers).isfinite().all():
+        raise EmotionError(f"{weights_path}: the network answers with values that are not finite: its training failed")
+    card = {
+        "design": net.design,
+        "class_names": list(class_names),
+        "input": {**net.input_contract, "resize_kernel": KERNEL},
+        "provenance": net.provenance,
+        "sha256": file_sha256(weights_path),
+        "answers": answers,
+        **facts,
+    }
+    write_json(model_dir / CARD_FILE, card)
+    return card
+
+
+def load_model(model_dir: str | Path) -> tuple[EmotionNet, dict[str, Any]]:
+    """The network on the CPU, in evaluation mode, and its card.
+
+    Raises InputError where a file is missing or damaged, where the two do not belong together, and where the network
+    does not answer the built-in images as it did when it was saved.
+    """
+    model_dir = Path(model_dir)
+    weights_path, card = model_dir / WEIGHTS_FILE, read_card(model_dir)
+    if file_kind(weights_path) != "safetensors":
+        raise InputError(f"{weights_path}: expected a safetensors file; train the model again")
+    found = file_sha256(weights_path)
+    if found != card["sha256"]:
+        raise InputError(
+            f"{weights_path}: wrong checksum: {CARD_FILE} expects SHA-256 {card['sha256']}, found {found}; "
+            "the two do not belong together or the file is damaged: train the model again"
+        )
+    net = _rebuild(weights_path, card["design"], _contract(model_dir, card), card["provenance"])
+    check_answers(model_dir, card["answers"], answer_builtin_images(net))
+    return net, card
+
+
+def read_card(model_dir: Path) -> dict[str, Any]:
+    """model.json, complete and consistent with itself. Raises InputError that says what is missing."""
+    path = model_dir / CARD_FILE
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{model_dir}: no {CARD_FILE}: this is not the folder of a trained model") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable ({error}); train the model again") from None
+    for key, kind in CARD_KEYS.items():
+        if not isinstance(card, dict) or not isinstance(card.get(key), kind):
+            raise InputError(f"{path}: {key} is missing or is no {kind.__name__}; train the model again")
+    if len(card["class_names"]) != card["design"].get("num_classes"):
+        raise InputError(
+            f"{path}: {len(card['class_names'])} class names for {card['design'].get('num_classes')} outputs"
+        )
+    return card
+
+
+def check_answers(model_dir: Path, expected: list[list[float]], found: list[list[float]]) -> None:
+    """Raises InputError where the answers differ by more than ANSWER_TOLERANCE of the largest one."""
+    before, now = torch.tensor(expected, dtype=torch.float64), torch.tensor(found, dtype=torch.float64)
+    if before.shape != now.shape:
+        raise InputError(f"{model_dir}: {CARD_FILE} holds answers {tuple(before.shape)}, not {tuple(now.shape)}")
+    difference, largest = float((now - before).abs().max()), float(before.abs().max())
+    if not difference <= ANSWER_TOLERANCE * largest:
+        raise InputError(
+            f"{model_dir}: the model does not answer the built-in images as it did when it was saved: logits differ "
+            f"by {difference:.2g}, at most {ANSWER_TOLERANCE * largest:.2g} is rounding; train the model again"
+        )
+
+
+@torch.inference_mode()
+def answer_builtin_images(net: EmotionNet) -> list[list[float]]:
+    """Logits (2, k) of a network on the CPU to the two built-in images, in evaluation mode."""
+    return net.eval()(builtin_images(net.contract.size_px)).tolist()
+
+
+def _contract(model_dir: Path, card: dict[str, Any]) -> InputContract:
+    fed = {key: tuple(value) if isinstance(value, list) else value for key, value in card["input"].items()}
+    kernel = fed.pop("resize_kernel", None)
+    try:
+        contract = InputContract(**fed)
+    except TypeError as error:
+        raise InputError(f"{model_dir / CARD_FILE}: input: {error}; train the model again") from None
+    expected = InputContract(contract.size_px, contract.mean, contract.std)
+    if contract != expected or kernel != KERNEL:
+        raise InputError(
+            f"{model_dir / CARD_FILE}: the model wants {contract.channel_order} in {contract.range} resized by "
+            f"{kernel!r}; this version feeds {expected.channel_order} in {expected.range} resized by {KERNEL!r}"
+        )
+    return contract
+
+
+def _rebuild(
+    weights_path: Path, design: dict[str, Any], contract: InputContract, provenance: dict[str, Any]
+) -> EmotionNet:
+    _, state = read_safetensors(weights_path)
+    try:
+        return assemble_network(design, contract, provenance, state).eval()
+    except (RuntimeError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{weights_path}: the weights do not fit their network ({reason}); train it again") from None

@@ -1,0 +1,95 @@
+"""EmotionNet: one of the two architectures, with what it wants to be fed and where its weights come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from emotion_utils.errors import InputError
+from emotion_utils.models.contract import InputContract
+from emotion_utils.models.resnet import build_resnet18, resnet_depth_groups
+from emotion_utils.models.vggface import VggFace
+
+ARCHITECTURE_TITLES = {"vgg16": "VGG16", "resnet18": "ResNet18"}
+
+
+class EmotionNet(nn.Module):
+    """Float RGB images (B, 3, H, W) in 0-1 to logits (B, k); the normalisation happens inside.
+
+    `depth_groups` maps names to lists of modules from input to output: freezing and layer-wise rates follow it.
+    `provenance` says where the weights come from: name, kind (proxy, official, random, file), source, sha256, sentence.
+    `input_contract`: size_px, channel_order, range, mean, std.
+    """
+
+    def __init__(self, design: Mapping[str, Any], contract: InputContract, provenance: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.design = dict(design)
+        self.contract = contract
+        self.provenance = dict(provenance)
+        self.network = _build(**design)
+        self.register_buffer("mean", _per_channel(contract.mean), persistent=False)
+        self.register_buffer("std", _per_channel(contract.std), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.network((images - self.mean) / self.std)
+
+    @property
+    def depth_groups(self) -> dict[str, list[nn.Module]]:
+        if isinstance(self.network, VggFace):
+            return self.network.depth_groups()
+        return resnet_depth_groups(self.network)
+
+    def body_state(self) -> dict[str, torch.Tensor]:
+        """Parameters and buffers of everything but the head, under the keys of `network`."""
+        head = {
+            id(tensor) for module in self.depth_groups["head"] for tensor in module.state_dict(keep_vars=True).values()
+        }
+        state = self.network.state_dict(keep_vars=True)
+        return {key: tensor.detach() for key, tensor in state.items() if id(tensor) not in head}
+
+    @property
+    def input_contract(self) -> dict[str, Any]:
+        return self.contract.as_dict()
+
+
+def make_network(
+    design: Mapping[str, Any], contract: InputContract, provenance: Mapping[str, Any], *, seed: int
+) -> EmotionNet:
+    """An EmotionNet with random weights from `seed`; the caller's random state stays as it was.
+
+    `design`: architecture ("vgg16" or "resnet18"), num_classes, dropout, and for vgg16 full_head.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return EmotionNet(design, contract, provenance)
+
+
+def assemble_network(
+    design: Mapping[str, Any],
+    contract: InputContract,
+    provenance: Mapping[str, Any],
+    state: Mapping[str, torch.Tensor],
+) -> EmotionNet:
+    """An EmotionNet whose `network` has just these weights. Raises RuntimeError where a key or a shape does not fit."""
+    with torch.device("meta"):  # nothing is drawn that would be overwritten
+        net = EmotionNet(design, contract, provenance)
+    net.network.load_state_dict(dict(state), strict=True, assign=True)
+    return net
+
+
+def _build(architecture: str, num_classes: int, dropout: float, full_head: bool = False) -> nn.Module:
+    if architecture not in ARCHITECTURE_TITLES:
+        raise InputError(f"unknown architecture {architecture!r}: known are {', '.join(ARCHITECTURE_TITLES)}")
+    if num_classes < 2 or not math.isfinite(dropout) or not 0 <= dropout < 1:
+        raise InputError(f"a network needs 2 or more classes and dropout in 0-1, not {num_classes} and {dropout}")
+    if architecture == "resnet18":
+        return build_resnet18(num_classes, dropout=dropout)
+    return VggFace(num_classes, full_head=full_head, dropout=dropout)
+
+
+def _per_channel(values: tuple[float, float, float]) -> torch.Tensor:
+    return torch.tensor(values, device="cpu").view(1, 3, 1, 1)

@@ -1,0 +1,119 @@
+"""The tables of the report's appendix: data, weights, settings, machine, times. No torch."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from emotion_utils.config import RunConfig, resolve_config
+from emotion_utils.report.data_tables import split_table
+from emotion_utils.report.exhibits import Shown, html_table, safe, safe_model, show_table
+from emotion_utils.report.results import Results
+
+QUARANTINED_SHOWN = 20
+
+
+def data_tables(results: Results) -> Shown:
+    """Pictures per class and split, and the pictures that were set aside with the reason of each."""
+    counts = split_table(results.manifest, results.class_names)
+    rows = [[safe(name), *(f"{int(count):,}" for count in row)] for name, row in counts.iterrows()]
+    classes = len(results.class_names)
+    table = html_table(("Class", *counts.columns), [rows[:classes], rows[classes:]])
+    notes = " ".join(safe(note.rstrip(".") + ".") for note in results.audit.get("notes", ()))
+    shown = show_table(results, "tbl-splits", table, "Pictures per class and split.", notes)
+    return shown + _quarantine_table(results) if len(results.quarantined) else shown
+
+
+def _quarantine_table(results: Results) -> Shown:
+    listed = results.quarantined.sort_values("path").head(QUARANTINED_SHOWN)
+    rows = [[safe(row.path), safe(row.label), safe(row.reason)] for row in listed.itertuples()]
+    table = html_table(("Picture", "Class", "Reason"), [rows], words=(0, 1, 2), css="long")
+    left = len(results.quarantined) - len(listed)
+    note = f"And {left:,} more, all of them in data/manifest.csv." if left else ""
+    return show_table(results, "tbl-quarantine", table, "Pictures that were set aside, and why.", note, may_break=True)
+
+
+def weights_table(results: Results) -> Shown:
+    """Where the weights came from that each model started from."""
+    rows = []
+    for model in results.models:
+        origin = results.cards[model]["provenance"]
+        source = Path(origin["source"]).name if origin["kind"] == "file" else origin["source"]
+        checksum = origin.get("sha256")
+        rows.append([
+            safe_model(results, model), safe(origin["kind"]), safe(source),
+            f"<code>{safe(checksum[:12])}</code>" if checksum else "", safe(origin.get("licence") or ""),
+        ])  # fmt: skip
+    head = ("Model", "Kind", "Source", "SHA-256", "Licence")
+    table = html_table(head, [rows], words=range(len(head)), css="long")
+    return show_table(results, "tbl-weights", table, "The weights that training started from.")
+
+
+def settings_table(results: Results) -> Shown:
+    """The recipe of each model, a column each."""
+    recipes = {model: results.config.recipes[model].model_dump(mode="json") for model in results.models}
+    keys = list(next(iter(recipes.values())))
+    rows = [[f"<code>{key}</code>", *(safe(_setting(recipes[model][key])) for model in recipes)] for key in keys]
+    shared = ("image_size_px", "batch_size", "epochs", "max_steps_per_epoch", "seed")
+    common = results.config.model_dump(mode="json")
+    rest = [[f"<code>{key}</code>", *[safe(_setting(common[key]))] * len(recipes)] for key in shared]
+    head = ("Setting", *(safe_model(results, model) for model in recipes))
+    table = html_table(head, [rows, rest], words=range(len(head)), css="long")
+    return show_table(results, "tbl-settings", table, "How each model was trained.", may_break=True)
+
+
+def machine_tables(results: Results) -> Shown:
+    """Versions and hardware, and the time that each stage took."""
+    environment = dict(results.facts.get("environment", {}))
+    versions = environment.pop("versions", {})
+    rows = [[safe(key.replace("_", " ")), safe(value)] for key, value in environment.items()]
+    packages = [[safe(name), safe(version)] for name, version in versions.items()]
+    table = html_table(("What", "Value"), [rows, packages], words=(0, 1))
+    shown = show_table(results, "tbl-environment", table, "Where this run was made.")
+    stages = results.facts.get("stages", {})
+    times = [[safe(name), f"{stage['seconds']:,.1f}"] for name, stage in sorted(stages.items()) if name[:2] != "06"]
+    note = "" if times else "The notebooks were run by hand, so no times were taken."
+    return shown + show_table(
+        results, "tbl-times", html_table(("Notebook", "Seconds"), [times]), "Time per notebook.", note
+    )
+
+
+def data_name(config: RunConfig) -> str:
+    """The data as a reader may know them: a link as it is, of a path only the last part."""
+    is_link = "://" in config.data or config.data.startswith("kaggle:")
+    return config.data if is_link else Path(config.data).name
+
+
+def show_command(results: Results) -> Shown:
+    """The command that makes this run again."""
+    return Shown(f'<pre class="command"><code>{safe(repeat_command(results.config))}</code></pre>')
+
+
+def repeat_command(config: RunConfig) -> str:
+    """`./run_all.sh` with what differs from the profile."""
+    default = resolve_config(config.profile, data=config.data).model_dump(mode="json")
+    ours = config.model_dump(mode="json")
+    words = ["./run_all.sh", "--profile", config.profile]
+    words += ["--data", data_name(config)] if config.data != "synthetic" else []
+    words += ["--classes", ",".join(config.classes)] if config.classes else []
+    for key, value in _differences(default, ours):
+        words += ["--set", f"{key}={json.dumps(value)}"]
+    return shlex.join(words)
+
+
+def _differences(default: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found = []
+    for key, value in ours.items():
+        if isinstance(value, dict) and isinstance(default.get(key), dict):
+            found += _differences(default[key], value, f"{prefix}{key}.")
+        elif default.get(key) != value and prefix + key not in ("classes", "data", "profile"):
+            found.append((prefix + key, value))
+    return found
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"from epoch {phase['epoch']}: {phase['train_from']}" for phase in value)
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

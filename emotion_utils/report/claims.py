@@ -1,0 +1,201 @@
+"""Sentences that carry the figures they rest on, and the rules that none may break. No torch.
+
+A claim is a template with fields, `"{model} names {accuracy:pct} right"`, and the values of the fields. No digit is
+written in a template; what a field shows is made from its value. Formats: count, words and Words (small numbers
+spelled out), pct, pct0, points, rate, plain, p, duration, times; none for names.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from emotion_utils.errors import EmotionError
+from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.run import Run, write_json
+
+TOLERANCE = 0.0005  # what rounding to one decimal of a percent may hide
+NUMBER_WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+NUMERAL = re.compile(r"\d[\d,]*(?:\.\d+)?")
+# Words that make one model a winner; a claim may use them only where a test stands behind it.
+WINNER = re.compile(
+    r"\b(ahead of|outperform\w*|better than|best model|more accurate than|superior|dominat\w+|beats?|wins?|winner)\b",
+    re.I,
+)
+AHEAD = "ahead"  # the comparison of a claim that says one model is ahead of another
+
+
+class Model(str):
+    """A model's name."""
+
+
+class Label(str):
+    """The name of a class."""
+
+
+class Ref(str):
+    """The key of a figure or table."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence: its template, the values of its fields (finite numbers, names, lists of them), what it compares.
+
+    `values` may hold more than the template shows: a p-value, say, that the sentence rests on.
+    """
+
+    section: str
+    template: str
+    values: Mapping[str, Any]
+    metric: str = ""
+    comparison: str = "value"
+    names: Mapping[str, str] = field(default_factory=dict)  # what Refs are called: key -> Table 1
+
+    @property
+    def text(self) -> str:
+        return _Plain(self.names).vformat(self.template, (), self.values)
+
+    def html(self, proxies: set[str]) -> str:
+        """The sentence as HTML; a name in `proxies` is marked and then taken out, so that it is marked once."""
+        return _Html(self.names, proxies).vformat(self.template, (), self.values)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for claims.json."""
+        shown = {key: value for key, value in self.values.items() if not isinstance(value, Ref)}
+        return {
+            "section": self.section, "text": self.text, "metric": self.metric,
+            "models": sorted({str(value) for value in _flat(self.values) if isinstance(value, Model)}),
+            "comparison": self.comparison, "values": shown, "tolerance": TOLERANCE,
+        }  # fmt: skip
+
+
+def check_claim(claim: Claim) -> None:
+    """Raises EmotionError where a sentence says more than its own values carry."""
+    numbers = [value for value in _flat(claim.values) if isinstance(value, int | float)]
+    if not all(math.isfinite(number) for number in numbers):
+        raise EmotionError(f"claim {claim.template!r} rests on a value that is not finite: {dict(claim.values)}")
+    text = _Nameless(claim.names).vformat(claim.template, (), claim.values)
+    known = {numeral for number in numbers for shown in _all_forms(number) for numeral in NUMERAL.findall(shown)}
+    unknown = [numeral for numeral in NUMERAL.findall(text) if numeral not in known]
+    if unknown:
+        raise EmotionError(f"claim {text!r}: {unknown[0]} is none of its values {dict(claim.values)}")
+    tested = claim.values.get("p_holm")
+    if re.search(r"\bsignifican", text, re.I) and tested is None:
+        raise EmotionError(f"claim {text!r} speaks of significance without a test")
+    if WINNER.search(text) and claim.comparison != AHEAD:
+        raise EmotionError(f"claim {text!r} names a winner, but compares nothing")
+    if claim.comparison == AHEAD and not (tested is not None and tested <= ALPHA and claim.values["difference"] > 0):
+        raise EmotionError(f"claim {text!r} names a winner that is none: {dict(claim.values)}")
+
+
+def write_claims(run: Run, claims: Iterable[Claim]) -> None:
+    """Checks each claim and writes claims.json."""
+    claims = list(claims)
+    for claim in claims:
+        check_claim(claim)
+    write_json(run.claims_path, [claim.as_dict() for claim in claims])
+
+
+# -- how a value is shown --------------------------------------------------------------------------
+
+
+def show_number(value: float, form: str) -> str:
+    """A number as text in one of the formats of this module."""
+    if form in ("words", "Words"):
+        word = NUMBER_WORDS[value] if 0 <= value < len(NUMBER_WORDS) else f"{value:,}"
+        return word.capitalize() if form == "Words" else word
+    if form == "times":
+        return {1: "once", 2: "twice"}.get(value) or f"{show_number(value, 'words')} times"
+    if form == "duration":
+        minutes, seconds = divmod(round(value), 60)
+        return f"{minutes:,} min {seconds} s" if minutes else f"{seconds} s"
+    if form == "p":
+        return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+    forms = {"count": "{:,.0f}", "pct": "{:.1%}", "pct0": "{:.0%}", "rate": "{:.3f}", "plain": "{:g}"}
+    if form == "points":
+        shown = f"{100 * value:.1f}"
+        return f"{shown} point" if shown == "1.0" else f"{shown} points"
+    return forms[form].format(value)
+
+
+def join_words(words: Iterable[str]) -> str:
+    """a; a and b; a, b and c."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+class _Plain(string.Formatter):
+    """Fields as plain text."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = names
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, list | tuple):
+            return self.show_list(value, format_spec)
+        if isinstance(value, str):
+            return self.show_name(value)
+        return show_number(value, format_spec)
+
+    def show_list(self, values: Sequence[Any], form: str) -> str:
+        """Joined by commas and `and`; references of one kind as `Tables 2, 3 and 4`."""
+        kinds = {self.names[value].split()[0] for value in values if isinstance(value, Ref)}
+        if len(values) == 1 or len(kinds) != 1:
+            return join_words(self.format_field(value, form) for value in values)
+        return f"{kinds.pop()}s " + join_words(self.show_reference(ref, self.names[ref].split()[1]) for ref in values)
+
+    def show_name(self, value: str) -> str:
+        return self.show_reference(value, self.names[value]) if isinstance(value, Ref) else " ".join(value.split())
+
+    def show_reference(self, key: str, name: str) -> str:
+        return name
+
+
+class _Html(_Plain):
+    """Fields as HTML; whatever is a name is escaped. Templates themselves hold no markup."""
+
+    def __init__(self, names: Mapping[str, str], proxies: set[str]) -> None:
+        super().__init__(names)
+        self.proxies = proxies
+
+    def show_name(self, value: str) -> str:
+        if isinstance(value, Ref):
+            return super().show_name(value)
+        shown = f"<bdi>{escape(super().show_name(value))}</bdi>"
+        if isinstance(value, Label):
+            return f"<em>{shown}</em>"
+        if not isinstance(value, Model):
+            return shown
+        mark = '&nbsp;<span class="proxy">proxy</span>' if value in self.proxies else ""
+        self.proxies.discard(value)
+        return f'<span class="model">{shown}{mark}</span>'
+
+    def show_reference(self, key: str, name: str) -> str:
+        shown = escape(name).replace(" ", "&nbsp;")
+        return f'<a class="ref" href="#{escape(key)}">{shown}</a>'
+
+
+def _flat(values: Any) -> list[Any]:
+    if isinstance(values, Mapping):
+        values = values.values()
+    return [leaf for v in values for leaf in (_flat(v) if isinstance(v, list | tuple | Mapping) else [v])]
+
+
+def _all_forms(number: float) -> list[str]:
+    forms = ["count", "pct", "pct0", "points", "rate", "plain", "duration", "p"]
+    return [show_number(number, form) for form in (*forms, *["words"] * isinstance(number, int))]
+
+
+class _Nameless(_Plain):
+    """Without the names, which may hold digits and words of their own."""
+
+    def show_list(self, values: Sequence[Any], form: str) -> str:
+        return join_words(self.format_field(value, form) for value in values)
+
+    def show_name(self, value: str) -> str:
+        return ""

@@ -1,0 +1,33 @@
+"""nbconvert's HTML exporter, with the report's template and nothing that rewrites what the cells show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from nbconvert import HTMLExporter
+from nbconvert.exporters import TemplateExporter
+from nbconvert.filters import Highlight2HTML
+from traitlets.config import Config
+
+PREPROCESSOR = "nbconvert.preprocessors.TagRemovePreprocessor"
+
+
+class PageExporter(HTMLExporter):
+    """Cells to one page; the tags remove-cell and remove-input do what they say."""
+
+    @classmethod
+    def make(cls, template_dir: Path, hidden_cells: Iterable[str]) -> PageExporter:
+        """An exporter for the template in `template_dir` that leaves out the cells with a tag of `hidden_cells`."""
+        tags = {"enabled": True, "remove_cell_tags": set(hidden_cells), "remove_input_tags": {"remove-input"}}
+        return cls(
+            template_name=template_dir.name,
+            extra_template_basedirs=[str(template_dir.parent)],
+            config=Config({"TagRemovePreprocessor": tags, "PageExporter": {"preprocessors": [PREPROCESSOR]}}),
+        )
+
+    def from_notebook_node(self, nb: Any, resources: dict | None = None, **kwargs: Any) -> tuple[str, dict]:
+        """The page and its resources. HTMLExporter's own way would parse the page again and lower-case its SVG."""
+        self.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python3", parent=self))
+        return TemplateExporter.from_notebook_node(self, nb, resources, **kwargs)

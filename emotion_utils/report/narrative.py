@@ -1,0 +1,105 @@
+"""The report's generated text, section by section, from the figures of one run. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from emotion_utils.evaluation.metrics import LEVEL
+from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.report.analysis import tell_challenges, tell_classes, tell_curves
+from emotion_utils.report.claims import Claim, Label, Model, Ref
+from emotion_utils.report.comparison import say_accuracies, tell_metrics, tell_published, tell_verdict
+from emotion_utils.report.exhibits import Shown, picture_key
+from emotion_utils.report.prose import Prose
+from emotion_utils.report.results import Results
+from emotion_utils.report.setting import count_splits, say_single_seed, say_weights, tell_architectures, tell_data
+
+
+def tell_abstract(results: Results) -> Prose:
+    prose = Prose(results, "abstract")
+    models = [Model(model) for model in results.models]
+    they, have, are = ("They tell", "have", "are") if len(models) > 1 else ("It tells", "has", "is")
+    if len(models) > 1:
+        prose.say(
+            "This report compares {count:words} networks that name the emotion on a face: {models}.",
+            count=len(models), models=models,
+        )  # fmt: skip
+    else:
+        prose.say("This report trains a network, {models}, to name the emotion on a face, and tests it.", models=models)
+    counts = count_splits(results)
+    prose.say(
+        f"{they} {{k:words}} classes apart ({{classes}}), {have} learned from {{train:count}} pictures and {are} tested "
+        "on {test:count} others.",
+        k=len(results.class_names), classes=[Label(name) for name in results.class_names],
+        train=counts["train"], test=counts["test"],
+    )  # fmt: skip
+    say_accuracies(prose)
+    prose.echo(tell_verdict(results).claims)
+    prose.paragraph()
+    say_weights(prose)
+    say_single_seed(prose)
+    return prose
+
+
+def tell_rule(results: Results) -> Prose:
+    """How the report decides; it stands before every result."""
+    prose = Prose(results, "introduction")
+    prose.say("The rates of counted pictures come with their {level:pct0} interval.", level=LEVEL)
+    if len(results.models) > 1:
+        prose.say(
+            "Two models differ only if the exact McNemar test on the same test pictures, adjusted by Holm for all "
+            "pairs, gives a p-value of {alpha:plain} or less; otherwise they cannot be told apart.",
+            alpha=ALPHA, comparison="rule",
+        )  # fmt: skip
+    prose.say("Validation pictures choose the epoch of each model; having chosen, they no longer judge.")
+    return prose
+
+
+def tell_creative(results: Results) -> Prose:
+    prose = Prose(results, "creative element")
+    figures = [Ref(picture_key(name)) for name in results.pictures]
+    if figures:
+        verb = "put" if len(figures) > 1 else "puts"
+        prose.say(f"{{figures}} {verb} pictures beside what the models say of them.", figures=figures)
+    else:
+        prose.say("This run shows no pictures of faces.")
+    return prose
+
+
+def tell_conclusion(results: Results) -> Prose:
+    prose = Prose(results, "conclusion")
+    say_accuracies(prose)
+    prose.echo(tell_verdict(results).claims)
+    prose.paragraph()
+    say_weights(prose)
+    say_single_seed(prose)
+    prose.say(
+        "With {test:count} test pictures, a single one moves an accuracy by {step:points}.",
+        test=results.test_size, step=1 / results.test_size,
+    )  # fmt: skip
+    return prose
+
+
+SECTIONS: dict[str, Callable[[Results], Prose]] = {
+    "abstract": tell_abstract,
+    "rule": tell_rule,
+    "data": tell_data,
+    "architectures": tell_architectures,
+    "curves": tell_curves,
+    "classes": tell_classes,
+    "challenges": tell_challenges,
+    "metrics": tell_metrics,
+    "published": tell_published,
+    "creative": tell_creative,
+    "conclusion": tell_conclusion,
+}
+
+
+def show_text(results: Results, section: str) -> Shown:
+    """The generated text of one of SECTIONS."""
+    return SECTIONS[section](results).show()
+
+
+def collect_claims(results: Results) -> list[Claim]:
+    """Every generated sentence of the report, in its order."""
+    return [claim for tell in SECTIONS.values() for claim in tell(results).claims]

@@ -1,0 +1,141 @@
+"""What the report is made from: the artefacts of a run, read once and checked against each other. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from emotion_utils.config import RunConfig
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.evaluation.metrics import classification_table, confusion
+from emotion_utils.evaluation.uncertainty import compare_pairs, macro_intervals
+from emotion_utils.run import Run
+
+PICTURES = ("average_faces", "cards_certain", "cards_mistaken", "cards_borderline")  # what notebook 05 may have made
+
+
+@dataclass(frozen=True)
+class Results:
+    """A finished run as the report sees it; `tests` holds each model's test rows, sorted by id."""
+
+    name: str
+    config: RunConfig
+    facts: Mapping[str, Any]
+    class_names: tuple[str, ...]
+    manifest: pd.DataFrame
+    audit: Mapping[str, Any]
+    histories: Mapping[str, pd.DataFrame]
+    tests: Mapping[str, pd.DataFrame]
+    cards: Mapping[str, Mapping[str, Any]]
+    events: Mapping[str, list[dict[str, Any]]]
+    pictures: Mapping[str, Path]
+
+    @property
+    def models(self) -> list[str]:
+        return list(self.tests)
+
+    @property
+    def test_size(self) -> int:
+        return len(next(iter(self.tests.values())))
+
+    @cached_property
+    def kept(self) -> pd.DataFrame:
+        return self.manifest[self.manifest["status"] == "kept"]
+
+    @cached_property
+    def quarantined(self) -> pd.DataFrame:
+        return self.manifest[self.manifest["status"] == "quarantined"]
+
+    @cached_property
+    def reports(self) -> dict[str, pd.DataFrame]:
+        """The classification table of each model on the test split."""
+        return {model: classification_table(table, self.class_names) for model, table in self.tests.items()}
+
+    @cached_property
+    def confusions(self) -> dict[str, pd.DataFrame]:
+        return {model: confusion(table, self.class_names) for model, table in self.tests.items()}
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        return compare_pairs(self.tests)
+
+    @cached_property
+    def macro(self) -> dict[str, pd.DataFrame]:
+        """Bootstrap intervals of each model's macro averages."""
+        return {
+            model: macro_intervals(table, self.class_names, self.config.seed) for model, table in self.tests.items()
+        }
+
+    def weights_kind(self, model: str) -> str:
+        """What its training started from: proxy, official, random or file."""
+        return self.cards[model]["provenance"]["kind"]
+
+    @property
+    def proxies(self) -> list[str]:
+        return [model for model in self.models if self.weights_kind(model) == "proxy"]
+
+    def label(self, model: str) -> str:
+        """The model's name as figures show it: never without the word proxy where a proxy stands behind it."""
+        return f"{model} (proxy)" if self.weights_kind(model) == "proxy" else model
+
+
+def read_results(run: Run) -> Results:
+    """Reads what the report needs. Refuses artefacts that do not belong together (InputError or EmotionError)."""
+    models = run.finished_models()
+    if not models:
+        raise InputError(f"no model of {run.root} is trained: run notebooks 02 to 04 first")
+    manifest, classes = run.read_manifest(), run.class_names()
+    predictions = {model: run.read_predictions(model) for model in models}
+    cards = {model: run.read_model_card(model) for model in models}
+    for model in models:
+        _check_model(run, model, manifest, predictions[model], cards[model], classes)
+    return Results(
+        name=run.root.resolve().name,
+        config=run.config,
+        facts=run.facts,
+        class_names=classes,
+        manifest=manifest,
+        audit=run.read_audit(),
+        histories={model: run.read_history(model) for model in models},
+        tests={model: _test_rows(table) for model, table in predictions.items()},
+        cards=cards,
+        events={model: run.read_events(model) for model in models},
+        pictures={name: path for name in PICTURES if (path := run.figures_dir / f"{name}.png").exists()},
+    )
+
+
+def _test_rows(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions[predictions["split"] == "test"].sort_values("id", ignore_index=True)
+
+
+def _check_model(
+    run: Run, model: str, manifest: pd.DataFrame, predictions: pd.DataFrame, card: Mapping[str, Any], classes: tuple
+) -> None:
+    """Raises EmotionError where predictions, manifest and model.json are not of one run."""
+    path = run.model_dir(model) / "predictions.csv"
+    if tuple(card["class_names"]) != classes:
+        raise EmotionError(
+            f"{run.model_dir(model) / 'model.json'}: classes {', '.join(card['class_names'])}, but the data have "
+            f"{', '.join(classes)}: train {model} again"
+        )
+    columns = ["id", "split", "label"]
+    held_out = manifest[(manifest["status"] == "kept") & manifest["split"].isin(["val", "test"])]
+    expected = held_out[columns].sort_values("id", ignore_index=True)
+    found = predictions[columns].sort_values("id", ignore_index=True)
+    if len(found) != len(expected):
+        raise EmotionError(
+            f"{path}: {len(found)} pictures, but the manifest has {len(expected)} in val and test: train {model} again"
+        )
+    if not found.equals(expected.astype(found.dtypes)):
+        row = int((found.to_numpy() != expected.to_numpy()).any(axis=1).argmax())
+        raise EmotionError(
+            f"{path}: picture {found['id'][row]} is not in val or test with that label in the manifest: "
+            f"train {model} again"
+        )
+    if not (found["split"] == "test").any():
+        raise EmotionError(f"{path}: no test picture, so nothing can be reported: prepare the data again")

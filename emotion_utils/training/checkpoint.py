@@ -1,0 +1,50 @@
+"""The state of a training between two steps, on disk: what was killed goes on from it, to the same bits."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from emotion_utils.run import replacing
+
+INTERVAL_S = 60.0  # between two checkpoints, and so the most work that a kill can cost
+COST_SHARE = 0.02  # of the time at most goes into writing them
+
+
+class Checkpoint:
+    """One file that is always whole. `key` names what the state belongs to: settings, data, network."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path, self.key = path, key
+        self._written, self._cost_s = time.monotonic(), 0.0
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._written >= max(INTERVAL_S, self._cost_s / COST_SHARE)
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Written whole: a kill while it happens leaves the last one."""
+        start = time.monotonic()
+        with replacing(self.path) as temporary:
+            torch.save({"key": self.key, "state": state}, temporary)
+        self._written = time.monotonic()
+        self._cost_s = self._written - start
+
+    def read(self) -> tuple[dict[str, Any] | None, str]:
+        """The state, or None and why it cannot be used (empty if there is none)."""
+        for leftover in self.path.parent.glob(f".{self.path.name}.*"):
+            leftover.unlink()  # of a kill while it was written
+        if not self.path.exists():
+            return None, ""
+        try:
+            stored = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file fails in many ways, and each means the same
+            return None, f"not readable: {str(error).partition(chr(10))[0]}"
+        if stored["key"] != self.key:
+            return None, "it belongs to other settings, data or weights"
+        return stored["state"], ""
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,109 @@
+"""Several processes that train one network together, started by torchrun; alone, a team of one that costs nothing.
+
+Each process takes its share of every global batch, and the gradients are summed once per step, after the backward pass.
+The DistributedDataParallel wrapper would sum them during it, which gains little for networks of this size, and would
+leave the others waiting for ever when one process runs out of memory half-way and has to begin its share again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from emotion_utils.training.recovery import learning_norm_buffers
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process among all that train together."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def sum_step(self, net: nn.Module, sums: Sequence[float]) -> list[float]:
+        """Adds up gradients and `sums` over all processes, and averages the norm statistics; returns the sums."""
+        if self.size == 1:
+            return list(sums)
+        learning = [p for p in net.parameters() if p.requires_grad]
+        for parameter in learning:
+            if parameter.grad is None:  # a share can be empty
+                parameter.grad = torch.zeros_like(parameter)
+        statistics = [b for b in learning_norm_buffers(net) if b.is_floating_point()]
+        parts = [p.grad for p in learning] + [b / self.size for b in statistics]
+        numbers = torch.tensor(sums, dtype=torch.float32, device=self.device)
+        flat = torch.cat([part.flatten() for part in parts] + [numbers])
+        dist.all_reduce(flat)
+        for target, part in zip([p.grad for p in learning] + statistics, _unpack(flat, parts), strict=True):
+            target.copy_(part)
+        return flat[-len(sums) :].tolist()
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """The sum over all processes, element by element, in double precision."""
+        if self.size == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.tolist()
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def gather(self, names: list[str]) -> list[str]:
+        """The names of all processes, one process after the other."""
+        if self.size == 1:
+            return names
+        lists: list[list[str]] = [[] for _ in range(self.size)]
+        dist.all_gather_object(lists, names)
+        return [name for part in lists for name in part]
+
+
+@contextmanager
+def join_team() -> Iterator[Team]:
+    """Joins the processes that torchrun started (gloo on CPU, nccl on GPUs), or makes a team of one."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    device = pick_device(int(os.environ.get("LOCAL_RANK", "0")))
+    if size == 1:
+        yield Team(0, 1, device)
+        return
+    joins = not dist.is_initialized()
+    if joins:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Team(dist.get_rank(), size, device)
+    finally:
+        if joins:
+            dist.destroy_process_group()
+
+
+def pick_device(local_rank: int = 0) -> torch.device:
+    """The GPU if it really computes, else the CPU: some GPUs report themselves available and then fail."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", local_rank % torch.cuda.device_count())
+    try:
+        nn.Conv2d(3, 8, 3).to(device)(torch.ones(2, 3, 8, 8, device=device)).sum().backward()
+        torch.cuda.synchronize(device)
+    except RuntimeError:
+        return torch.device("cpu")
+    return device
+
+
+def _unpack(flat: torch.Tensor, like: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+    start = 0
+    for tensor in like:
+        yield flat[start : start + tensor.numel()].view_as(tensor)
+        start += tensor.numel()

@@ -1,0 +1,258 @@
+"""The loop that trains every network of the study: from a prepared run to history.csv and the best epoch's weights."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from emotion_utils.data.balance import class_weights, sampler_weights
+from emotion_utils.data.loader import Dataset, iterate_batches, open_split
+from emotion_utils.data.order import batch_bounds
+from emotion_utils.models.registry import PROXIES
+from emotion_utils.models.zoo import MODELS, EmotionNet, build_model, save_model
+from emotion_utils.run import Run, replacing
+from emotion_utils.training import schedule
+from emotion_utils.training.checkpoint import Checkpoint
+from emotion_utils.training.distributed import Team, join_team
+from emotion_utils.training.learner import Learner, copy_to_cpu
+from emotion_utils.training.pretext import ensure_proxies
+from emotion_utils.training.recovery import Rollback
+from emotion_utils.training.repeatable import deterministic
+
+Progress = Callable[[int, int], None]  # steps done, steps in all
+
+
+def new_model(run: Run, model: str, *, progress: Progress | None = None) -> EmotionNet:
+    """The network as it stands before the first step: the run's weights below a random head.
+
+    `progress` follows the making of proxy weights, which takes a minute or two the first time.
+    """
+    net = new_model(run, model)
+    with join_team() as team, deterministic():
+        trainer = Trainer(net, open_split(run, "train"), open_split(run, "val"), run, model, team)
+        history = trainer.fit(progress)
+        if team.leads:
+            net.load_state_dict(trainer.best)
+            save_model(net.cpu(), run.model_dir(model), run.class_names())
+            trainer.checkpoint.remove()
+        team.wait()  # nobody reads the model before it is there
+    return history
+
+
+def new_model(run: Run, model: str, *, progress: Progress | None = None) -> EmotionNet:
+    """The network as training begins with it; makes its proxy weights first if the run asks for them.
+
+    `progress(done, total)` counts the pictures that the proxy is made from.
+    """
+    config = run.config
+    proxies = [name for name in MODELS[model].weights[config.weights] if name in PROXIES]
+    ensure_proxies(proxies, progress, quick=config.profile == "smoke")
+    return build_model(
+        model, num_classes=len(run.class_names()), image_size_px=config.image_size_px,
+        dropout=config.recipes[model].dropout, weights=config.weights, seed=config.seed,
+    )  # fmt: skip
+
+
+class Trainer:
+    """Epochs of one network's training: history, best epoch, events, checkpoints."""
+
+    def __init__(self, net: nn.Module, train_set: Dataset, val_set: Dataset, run: Run, model: str, team: Team) -> None:
+        self.run, self.model, self.config, self.recipe = run, model, run.config, run.config.recipes[model]
+        self.train_set, self.val_set, self.team = train_set, val_set, team
+        labels, k = train_set.labels.numpy(), len(train_set.class_names)
+        even = class_weights(labels, k) if self.config.balance == "class_weights" else np.ones(k, np.float32)
+        self.draw_weights = sampler_weights(labels, k) if self.config.balance == "sampler" else None
+        self.learner = Learner(net, torch.from_numpy(even), self.config, self.recipe, team, self.tell)
+        self.epochs = self.recipe.epochs or self.config.epochs
+        steps = len(batch_bounds(len(train_set), self.config.batch_size))
+        self.steps_per_epoch = min(steps, self.config.max_steps_per_epoch or steps)
+        self.epoch, self.steps_done = 1, 0  # the epoch that is under way, and how many of its steps are done
+        self.sums = {"loss": 0.0, "correct": 0.0, "count": 0, "seconds": 0.0}  # of this epoch
+        self.rows: list[dict[str, Any]] = []
+        self.best: dict[str, torch.Tensor] = {}
+        self.epoch_start: dict[str, Any] = {}  # the state to roll back to
+        self.checkpoint = Checkpoint(run.model_dir(model) / "checkpoint.pt", self._key())
+
+    # -- epochs ------------------------------------------------------------------------------------
+
+    def fit(self, progress: Progress | None = None) -> pd.DataFrame:
+        """All epochs that are still to come; returns the whole history. `best` then holds the best epoch's weights."""
+        self._begin()
+        while not self._is_over():
+            try:
+                self._train_epoch(progress)
+            except Rollback:
+                self._roll_back()
+        history = pd.DataFrame(self.rows)
+        best = schedule.best_epoch(history["val_acc"])
+        self.tell("best_epoch", epoch=best, val_acc=float(history["val_acc"][best - 1]))
+        return history
+
+    def _train_epoch(self, progress: Progress | None) -> None:
+        phase = schedule.phase_at(self.recipe, self.epoch)
+        trainable = self.learner.enter(phase)
+        if self.steps_done == 0:
+            self.learner.guard.start_epoch(self.steps_per_epoch)
+            self.epoch_start = self._state()
+            if phase.epoch == self.epoch:
+                name = schedule.phase_name(phase, self.learner.groups)
+                self.tell("phase", epoch=self.epoch, phase=name, trainable_parameters=trainable)
+        start = time.perf_counter() - self.sums["seconds"]
+        for batch in islice(self._batches(), self.steps_done, None):
+            result = self.learner.step(
+                batch, epoch=self.epoch, number=self.steps_done + 1, rate_factor=self._rate_factor()
+            )
+            self._count(result, batch.total, time.perf_counter() - start)
+            if progress:
+                progress(self._all_steps_done(), self.epochs * self.steps_per_epoch)
+            self._write_checkpoint_if_due()
+        self._close_epoch(phase, start)
+
+    def _batches(self) -> Iterator[Any]:
+        return iterate_batches(
+            self.train_set, batch_size=self.config.batch_size, seed=self.config.seed, epoch=self.epoch, shuffle=True,
+            weights=self.draw_weights, rank=self.team.rank, world_size=self.team.size,
+            max_steps=self.config.max_steps_per_epoch,
+        )  # fmt: skip
+
+    def _all_steps_done(self) -> int:
+        return (self.epoch - 1) * self.steps_per_epoch + self.steps_done
+
+    def _rate_factor(self) -> float:
+        total = self.epochs * self.steps_per_epoch
+        factor = schedule.rate_factor(self.recipe, self._all_steps_done(), total, self.steps_per_epoch)
+        if self.recipe.schedule == "plateau":
+            factor *= schedule.plateau_factor([row["val_loss"] for row in self.rows])
+        return factor
+
+    def _count(self, result: tuple[float, float] | None, images: int, seconds: float) -> None:
+        """Adds a step to the epoch's sums; a skipped one taught nothing and counts for nothing."""
+        self.steps_done += 1
+        self.sums["seconds"] = seconds
+        if result:
+            self.sums["loss"] += result[0]
+            self.sums["correct"] += result[1]
+            self.sums["count"] += images
+
+    def _close_epoch(self, phase: schedule.Phase, start: float) -> None:
+        """Validates, writes the epoch's row, and keeps the weights if they are the best so far."""
+        val_loss, val_correct = self.learner.evaluate(self.val_set)
+        self.rows.append(self._row(phase, val_loss, val_correct, time.perf_counter() - start))
+        if schedule.best_epoch([row["val_acc"] for row in self.rows]) == self.epoch:
+            self.best = copy_to_cpu(self.learner.weights())
+        self.epoch, self.steps_done, self.sums = self.epoch + 1, 0, dict.fromkeys(self.sums, 0)
+        self.epoch_start = {}
+        if self.team.leads:
+            self.run.write_history(self.model, pd.DataFrame(self.rows))
+        self._write_checkpoint_if_due()
+
+    def _row(self, phase: schedule.Phase, val_loss: float, val_correct: int, seconds: float) -> dict[str, Any]:
+        count, correct = self.sums["count"], int(self.sums["correct"])
+        return {
+            "epoch": self.epoch,
+            "phase": schedule.phase_name(phase, self.learner.groups),
+            "lr": self.learner.lr,
+            "train_loss": self.sums["loss"] / count,
+            "train_acc": correct / count,
+            "val_loss": val_loss / len(self.val_set),
+            "val_acc": val_correct / len(self.val_set),
+            "seconds": seconds,
+            "images_per_second": count / self.sums["seconds"],
+            "train_count": count,
+            "train_correct": correct,
+            "val_count": len(self.val_set),
+            "val_correct": val_correct,
+            "skipped_steps": self.learner.guard.skipped,
+        }
+
+    def _is_over(self) -> bool:
+        """After the last epoch, or between two: no better one for long enough, or no time left."""
+        if self.epoch > self.epochs or self.steps_done or not self.rows:
+            return self.epoch > self.epochs
+        waited = len(self.rows) - schedule.best_epoch([row["val_acc"] for row in self.rows])
+        minutes = self.team.sum([sum(row["seconds"] for row in self.rows)])[0] / self.team.size / 60
+        reason = ""
+        if waited >= (self.recipe.patience or self.epochs):
+            reason = f"no better val_acc for {waited} epochs"
+        elif minutes >= (self.recipe.budget_minutes or float("inf")):
+            reason = f"the {self.recipe.budget_minutes:g} minutes of its budget are spent"
+        if reason:
+            self.tell("early_stop", epoch=self.epoch - 1, reason=reason)
+        return bool(reason)
+
+    # -- going back and going on -------------------------------------------------------------------
+
+    def _roll_back(self) -> None:
+        """To the start of the epoch, slower; the guard alone remembers."""
+        guard = self.learner.guard
+        guard.roll_back()
+        self._restore(self.epoch_start)
+        self.learner.guard = guard
+        self.tell("rollback", epoch=self.epoch, rollbacks=guard.rollbacks, rate_factor=guard.rate_factor)
+
+    def _begin(self) -> None:
+        """From the checkpoint if it fits, else from the start; what a killed run wrote beyond it is taken back."""
+        state, refusal = self.checkpoint.read()
+        if self.team.leads:
+            _cut_lines(self.run.model_dir(self.model) / "events.jsonl", state["events"] if state else 0)
+        if refusal:
+            self.tell("checkpoint_refused", reason=refusal)
+        if state:
+            self._restore(state)
+            self.epoch_start = state["epoch_start"]
+            self.tell("resumed", epoch=self.epoch, step=self.steps_done)
+        else:
+            self.tell(
+                "started", device=str(self.team.device), processes=self.team.size, threads=torch.get_num_threads(),
+                precision=self.recipe.precision, batch_size=self.config.batch_size, epochs=self.epochs,
+            )  # fmt: skip
+        if self.team.leads:
+            (self.run.model_dir(self.model) / "history.csv").unlink(missing_ok=True)
+            if self.rows:
+                self.run.write_history(self.model, pd.DataFrame(self.rows))
+
+    def _write_checkpoint_if_due(self) -> None:
+        if self.team.leads and self.checkpoint.is_due():
+            events = len(self.run.read_events(self.model))
+            self.checkpoint.write(self._state() | {"epoch_start": self.epoch_start, "events": events})
+
+    def _state(self) -> dict[str, Any]:
+        """Everything that the next step depends on; what is replaced and never changed in place is not copied."""
+        names = ("epoch", "steps_done", "best")
+        copies = {"rows": list(self.rows), "sums": dict(self.sums), "learner": self.learner.state()}
+        return {name: getattr(self, name) for name in names} | copies
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.epoch, self.steps_done, self.best = state["epoch"], state["steps_done"], state["best"]
+        self.rows, self.sums = list(state["rows"]), dict(state["sums"])
+        self.learner.restore(state["learner"])
+
+    def _key(self) -> str:
+        """What a checkpoint must have been made with to be of use here."""
+        parts = [self.config.fingerprint(), self.model, torch.__version__]
+        parts += [str(getattr(self.learner.net, "provenance", ""))]
+        for dataset in (self.train_set, self.val_set):
+            parts += [" ".join(dataset.ids), str(dataset.labels.tolist()), " ".join(dataset.class_names)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def tell(self, kind: str, **details: Any) -> None:
+        """One line of events.jsonl; in a team, the first process speaks for all."""
+        if self.team.leads:
+            self.run.append_event(self.model, kind, **details)
+
+
+def _cut_lines(path: os.PathLike, count: int) -> None:
+    """Keeps the first `count` lines of a file, if it is there."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        with replacing(path) as temporary:
+            temporary.write_text("".join(lines[:count]), encoding="utf-8")

@@ -1,0 +1,151 @@
+"""Which part of a network learns when, and how fast: the recipe's phases and rates as plain functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import torch
+from torch import nn
+
+from emotion_utils.config import Phase, Recipe
+from emotion_utils.errors import InputError
+
+DepthGroups = Mapping[str, Sequence[nn.Module]]
+
+ONE_CYCLE_RISE = (
+    0.3  # share of the training in which the rate rises; Smith and Topin 2017, in the form that fast.ai uses
+)
+ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1e-4  # of the full rate
+PLATEAU_PATIENCE = 2  # epochs without a lower val_loss before the rate falls
+PLATEAU_FACTOR = 0.3
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
+
+
+# -- phases ----------------------------------------------------------------------------------------
+
+
+def phase_at(recipe: Recipe, epoch: int) -> Phase:
+    """The phase that holds in `epoch` (1-based)."""
+    return [phase for phase in recipe.phases if phase.epoch <= epoch][-1]
+
+
+def phase_name(phase: Phase, groups: DepthGroups) -> str:
+    """What is trained in it, such as `conv4-head`."""
+    return f"{phase.train_from}-{list(groups)[-1]}"
+
+
+def trainable_groups(phase: Phase, groups: DepthGroups) -> list[str]:
+    """Names of the depth groups from `train_from` to the output. Raises InputError for a name that is not there."""
+    names = list(groups)
+    if phase.train_from not in names:
+        raise InputError(f"phases: no depth group {phase.train_from!r}; choose one of {', '.join(names)}")
+    return names[names.index(phase.train_from) :]
+
+
+def apply_phase(net: nn.Module, groups: DepthGroups, phase: Phase) -> None:
+    """Puts `net` in training mode, but for the frozen groups: no gradient, and in eval mode as a whole.
+
+    Their BatchNorm therefore normalises with its stored statistics, and these do not move.
+    """
+    net.train()
+    trainable = trainable_groups(phase, groups)
+    for name, modules in groups.items():
+        for module in modules:
+            module.requires_grad_(name in trainable).train(name in trainable)
+            if name not in trainable:
+                for parameter in module.parameters():
+                    parameter.grad = None  # else the optimizer would go on with the last one
+
+
+def phase_table(groups: DepthGroups, recipe: Recipe, epochs: int) -> pd.DataFrame:
+    """One row per phase: `phase, first_epoch, last_epoch, trainable_parameters, frozen_parameters`, and `lr_<group>`,
+    the full rate of each group, 0 where it is frozen."""
+    phases = [phase for phase in recipe.phases if phase.epoch <= epochs]
+    ends = [phase.epoch - 1 for phase in phases[1:]] + [epochs]
+    sizes = {name: sum(p.numel() for m in modules for p in m.parameters()) for name, modules in groups.items()}
+    rows = []
+    for phase, end in zip(phases, ends, strict=True):
+        trainable = trainable_groups(phase, groups)
+        count = sum(sizes[name] for name in trainable)
+        rates = {f"lr_{n}": group_rate(recipe, n, groups) if n in trainable else 0.0 for n in groups}
+        row = {"phase": phase_name(phase, groups), "first_epoch": phase.epoch, "last_epoch": end}
+        rows.append(row | {"trainable_parameters": count, "frozen_parameters": sum(sizes.values()) - count} | rates)
+    return pd.DataFrame(rows)
+
+
+# -- rates -----------------------------------------------------------------------------------------
+
+
+def group_rate(recipe: Recipe, name: str, groups: DepthGroups) -> float:
+    """The full rate of a depth group: the head's, times `layer_decay` for each step away from the head."""
+    names = list(groups)
+    return recipe.lr * recipe.layer_decay ** (len(names) - 1 - names.index(name))
+
+
+def rate_factor(recipe: Recipe, step: int, total_steps: int, steps_per_epoch: int) -> float:
+    """The part (0-1) of the full rate at `step` (0-based) of `total_steps`.
+
+    Warm-up rises in a straight line to 1 at its last step; cosine falls from there to 0 behind the last step.
+    """
+    if recipe.schedule == "one_cycle":
+        return _one_cycle(step, total_steps)
+    warmup_steps = min(round(recipe.warmup_epochs * steps_per_epoch), total_steps)
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    if recipe.schedule == "cosine":
+        return _cosine(1.0, 0.0, (step - warmup_steps) / (total_steps - warmup_steps))
+    return 1.0
+
+
+def plateau_factor(val_losses: Sequence[float]) -> float:
+    """The factor of the rate after these epochs: it falls each time val_loss found no new low for a while."""
+    factor, lowest, waited = 1.0, math.inf, 0
+    for loss in val_losses:
+        waited = 0 if loss < lowest else waited + 1
+        lowest = min(lowest, loss)
+        if waited > PLATEAU_PATIENCE:
+            factor, waited = factor * PLATEAU_FACTOR, 0
+    return factor
+
+
+def parameter_groups(groups: DepthGroups, recipe: Recipe) -> list[dict]:
+    """Two groups for the optimizer per depth group, with and without weight decay; `rate` is its full rate.
+
+    Biases and norms are not decayed. They cover every phase: what is frozen has no gradient and is left alone.
+    """
+    result = []
+    for name, modules in groups.items():
+        decayed, plain = _split_decay(modules)
+        rate = group_rate(recipe, name, groups)
+        result += [{"params": decayed, "weight_decay": recipe.weight_decay, "rate": rate, "name": name}]
+        result += [{"params": plain, "weight_decay": 0.0, "rate": rate, "name": name}]
+    return [group for group in result if group["params"]]
+
+
+def _split_decay(modules: Sequence[nn.Module]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    decayed, plain = [], []
+    for module in (inner for outer in modules for inner in outer.modules()):
+        for name, parameter in module.named_parameters(recurse=False):
+            (plain if name == "bias" or isinstance(module, NORMS) else decayed).append(parameter)
+    return decayed, plain
+
+
+def _cosine(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _one_cycle(step: int, total_steps: int) -> float:
+    rise = ONE_CYCLE_RISE * total_steps
+    if step < rise:
+        return _cosine(ONE_CYCLE_START, 1.0, step / rise)
+    return _cosine(1.0, ONE_CYCLE_END, (step - rise) / (total_steps - rise))
+
+
+# -- when to stop ----------------------------------------------------------------------------------
+
+
+def best_epoch(val_accs: Sequence[float]) -> int:
+    """The 1-based epoch of the highest val_acc; the first of equals."""
+    return max(range(len(val_accs)), key=lambda index: val_accs[index]) + 1

@@ -1,0 +1,43 @@
+import cv2
+import numpy as np
+import pytest
+
+from emotion_utils.bench import data as bench
+from emotion_utils.bench.scale import measure_scale
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """40 pictures of two classes, one of them twice."""
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        picture = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+        target = tmp_path / "data" / ("happy", "sad")[number % 2] / f"{number}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(target), picture)
+    (tmp_path / "data" / "sad" / "copy.png").write_bytes((tmp_path / "data" / "sad" / "1.png").read_bytes())
+    return tmp_path / "data"
+
+
+def test_each_way_to_a_store_is_timed_over_the_same_images(folder):
+    table = bench.bench_store(str(folder), size_px=16, rounds=1).set_index("way")
+    assert table.index.tolist() == ["plain", "store", "reopen"]
+    assert set(table["images"]) == {40}
+    np.testing.assert_allclose(table["images_per_second"], 40 / table["seconds"])
+    assert table.loc["plain", ["ratio", "ratio_per_core"]].tolist() == [1, 1]
+    assert table.loc["store", "ratio"] == pytest.approx(table.loc["plain", "seconds"] / table.loc["store", "seconds"])
+
+
+def test_batches_are_timed_at_each_size_beside_the_plain_way(folder, monkeypatch):
+    monkeypatch.setattr(bench, "BATCH_SECONDS", 0.05)
+    monkeypatch.setattr(bench, "WORKERS", 0)
+    table = bench.bench_batches(str(folder), sizes_px=(16, 24), rounds=1)
+    assert table[["size_px", "way"]].to_numpy().tolist() == [[16, "plain"], [16, "store"], [24, "plain"], [24, "store"]]
+    assert (table["images_per_second"] > 0).all()
+    assert table["ratio"][table["way"] == "plain"].tolist() == [1, 1]
+
+
+def test_generated_images_go_through_every_stage():
+    row = measure_scale(700)
+    assert row["images"] == 700
+    assert row["total_s"] == pytest.approx(sum(row[stage] for stage in row if stage.endswith("_s")) - row["total_s"])

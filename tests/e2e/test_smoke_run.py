@@ -1,0 +1,147 @@
+"""Whole runs through ./run_all.sh: what a person gets, checked as a person would check it."""
+
+import os
+import re
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+from pypdf import PdfReader
+
+from emotion_utils.config import MODEL_NAMES
+from emotion_utils.provenance import PROJECT_DIR
+from emotion_utils.run import Run
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """A cache that the runs of this module share, as the runs of one person do."""
+    return {**os.environ, "EMOTION_CACHE_DIR": str(tmp_path_factory.mktemp("e2e-cache"))}
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """Four classes of real files: rendered faces in folders with other names, and one broken image among them."""
+    from emotion_utils.data.synthetic import render_path, synthetic_table
+
+    root = tmp_path_factory.mktemp("faces")
+    table = synthetic_table(80, ("angry", "fear", "happy", "sad"), 3)
+    for row in table.itertuples():
+        path = root / {"happy": "Happiness"}.get(row.label, row.label) / row.path.split("/")[-1]
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(render_path(row.path, 3, 48)).save(path)
+    (root / "sad" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot an image")
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(environment, faces, tmp_path_factory):
+    """A finished run on those faces."""
+    root = tmp_path_factory.mktemp("run") / "smoke"
+    completed = run_all(environment, "--profile", "smoke", "--data", str(faces), "--output", str(root))
+    assert completed.returncode == 0, completed.stderr + completed.stdout
+    return root, completed
+
+
+def run_all(environment, *arguments, cwd=None):
+    command = [str(PROJECT_DIR / "run_all.sh"), *arguments]
+    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=600)
+
+
+def test_every_artefact_is_there_and_keeps_its_schema(finished):
+    run = Run.open(finished[0])
+    manifest = run.read_manifest()
+    assert run.class_names() == ("angry", "fear", "happy", "sad")
+    assert sorted(run.read_audit()["classes"]) == ["angry", "fear", "happy", "sad"]
+    for model in MODEL_NAMES:
+        assert len(run.read_history(model)) == 2
+        predictions = run.read_predictions(model)
+        held_out = manifest[manifest["split"].isin(["val", "test"])]
+        assert sorted(predictions["id"]) == sorted(held_out["id"])
+        assert (run.model_dir(model) / "model.safetensors").stat().st_size > 1_000_000
+        assert run.read_model_card(model)
+    facts = run.facts
+    assert facts["environment"]["versions"]["torch"]
+    assert all(stage["seconds"] > 0 for stage in facts["stages"].values())
+
+
+def test_no_person_is_in_two_splits(finished):
+    kept = Run.open(finished[0]).read_manifest().query("status == 'kept'")
+    assert (kept["group"] != "").all()
+    assert (kept.groupby("group")["split"].nunique() == 1).all()
+
+
+def test_broken_image_is_set_aside_with_its_reason_and_counted(finished):
+    run = Run.open(finished[0])
+    broken = run.read_manifest().query("status == 'quarantined'")
+    assert [path.split("/")[-1] for path in broken["path"]] == ["broken.png"]
+    assert broken["reason"].iloc[0]
+    assert run.read_audit()["quarantined"] == 1
+
+
+def test_best_epoch_of_the_history_is_the_model_that_predicted(finished):
+    run = Run.open(finished[0])
+    for model in MODEL_NAMES:
+        val = run.read_predictions(model).query("split == 'val'")
+        accuracy = float(np.mean(val["label"] == val["predicted"]))
+        assert accuracy == pytest.approx(run.read_history(model)["val_acc"].max(), abs=1e-9)
+
+
+def test_pdf_text_holds_the_numbers_of_the_predictions(finished):
+    run = Run.open(finished[0])
+    text = re.sub(r"\s+", " ", " ".join(page.extract_text() for page in PdfReader(finished[0] / "report.pdf").pages))
+    for model in MODEL_NAMES:
+        test = run.read_predictions(model).query("split == 'test'")
+        assert model in text
+        assert f"{np.mean(test['label'] == test['predicted']):.4f}" in text
+    assert "proxy" in text.lower()
+
+
+def test_html_is_there_and_loads_nothing(finished):
+    html = (finished[0] / "report.html").read_text(encoding="utf-8")
+    assert all(model in html for model in MODEL_NAMES)
+    assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", re.sub(r"<a\b[^>]*>", "", html))
+
+
+def test_progress_tells_notebook_epoch_and_end(finished):
+    said = finished[1].stdout
+    assert "02_vggface_finetuned: epoch 2/2" in said
+    assert said.splitlines()[-1].startswith("done in")
+
+
+def test_second_run_with_nothing_changed_runs_no_notebook(finished, environment, faces):
+    before = (finished[0] / "report.html").read_bytes()
+    again = run_all(environment, "--profile", "smoke", "--data", str(faces), "--output", str(finished[0]))
+    assert again.returncode == 0
+    assert again.stdout.count("up to date") == 6
+    assert (finished[0] / "report.html").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--data", "no/such/place"], "no/such/place"),
+        (["--data", "{empty}"], "--data"),
+        (["--profile", "large"], "smoke, demo, paper"),
+        (["--set", "epoch=3"], "did you mean 'epochs'"),
+        (["--data", "{faces}", "--classes", "happy,bored"], "bored"),
+        (["--data", "{faces}", "--set", "min_images_per_class=50"], "50 are needed"),
+        (["--output", "/proc/emotion"], "--output"),
+        (["--no-such-option"], "no-such-option"),
+    ],
+)
+def test_bad_input_is_one_line_status_two_and_nothing_written(environment, faces, tmp_path, arguments, named):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    output = tmp_path / "run"
+    filled = [text.format(empty=empty, faces=faces) for text in arguments]
+    if "--output" not in filled:
+        filled += ["--output", str(output)]
+    completed = run_all(environment, "--profile", "smoke", *filled, cwd=tmp_path)
+    assert completed.returncode == 2, completed.stderr
+    assert named in completed.stderr
+    assert len(completed.stderr.strip().splitlines()) == 1
+    assert not output.exists()

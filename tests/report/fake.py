@@ -1,0 +1,121 @@
+"""A finished run that nobody trained: every artefact that the report reads, written through `Run`, from one seed."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from emotion_utils.config import resolve_config
+from emotion_utils.run import Run, write_json
+
+STUDY_MODELS = {"VGG16_emotion": 0.86, "r18_scratch_emotion": 0.72, "r18_pre_emotion": 0.95}  # chance of being right
+CLASSES = ("angry", "happy", "sad")
+SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+def make_run(root, *, classes=CLASSES, skills=STUDY_MODELS, images=600, epochs=8, seed=0, weights="proxy", broken=2):
+    """A run at `root` with `images` pictures and a model for each of `skills`."""
+    rng = np.random.default_rng(seed)
+    config = resolve_config("demo", epochs=epochs, seed=seed)
+    recipe = config.recipes["r18_scratch_emotion"]
+    recipes = {model: config.recipes.get(model, recipe) for model in skills}
+    run = Run(root, config.model_copy(update={"models": tuple(skills), "recipes": recipes}))
+    run.write_facts({"config": run.config.model_dump(mode="json"), "environment": ENVIRONMENT, "stages": STAGES})
+    manifest = make_manifest(rng, classes, images, broken)
+    run.write_manifest(manifest)
+    run.write_audit({"classes": list(classes), "images": images, "notes": ["6 rendered people a class"]})
+    for model, skill in skills.items():
+        run.write_predictions(model, make_predictions(rng, manifest, classes, skill))
+        run.write_history(model, make_history(rng, run, model, epochs))
+        write_json(run.model_dir(model) / "model.json", make_card(model, classes, weights))
+        run.append_event(model, "started", device="cpu", processes=1, threads=2)
+        run.append_event(model, "phase", epoch=1, phase="conv4-head", trainable_parameters=13_000_000)
+        if epochs >= 4:
+            run.append_event(model, "phase", epoch=4, phase="conv1-head", trainable_parameters=14_700_000)
+    run.append_event(model, "memory_backoff", micro_batch_before=32, micro_batch=16, reason="out of memory")
+    run.append_event(model, "spike_skipped", epoch=1, step=9, reason="the gradient norm is 1e4", ids=["x"])
+    return run
+
+
+def make_manifest(rng, classes, images, broken):
+    rows = []
+    for number in range(images):
+        label = classes[number % len(classes)]
+        path = f"{label}/person_{number // 6:03d}_{number:04d}.png"
+        split = rng.permutation(list(SHARES))[0] if number < 0 else ("train", "val", "test")[_side(number, images)]
+        rows.append([_sha256(f"{path}"), path, label, f"person_{number // 6:03d}", split, "kept", "", 96, 96])
+    columns = ["id", "path", "label", "group", "split", "status", "reason", "width", "height"]
+    manifest = pd.DataFrame(rows, columns=columns)
+    faults = ["unreadable: the file ends too early", f"exact duplicate of {rows[0][0]}"]
+    for number in range(broken):
+        row = [_sha256(f"broken {number}"), f"{classes[0]}/broken_{number:04d}.png", classes[0], "", "", "quarantined"]
+        manifest.loc[len(manifest)] = [*row, faults[number % 2], 0, 0]
+    return manifest
+
+
+def _side(number, images):
+    person, persons = number // 6, -(-images // 6)
+    return 0 if person < persons * 0.8 else 1 if person < persons * 0.9 else 2
+
+
+def make_predictions(rng, manifest, classes, skill):
+    """Right with chance `skill`; `skill` may be a function (rng, label, classes) -> predicted class."""
+    held_out = manifest[(manifest["status"] == "kept") & (manifest["split"] != "train")]
+    rows = []
+    for row in held_out.itertuples():
+        if callable(skill):
+            predicted = skill(rng, row.label, classes)
+        else:
+            others = [name for name in classes if name != row.label]
+            predicted = row.label if rng.random() < skill else others[int(len(others) * rng.random() ** 2)]
+        probs = rng.dirichlet(np.ones(len(classes)))
+        place, top = classes.index(predicted), probs.argmax()
+        probs[[place, top]] = probs[[top, place]]
+        rows.append([row.id, row.split, row.label, predicted, *probs])
+    return pd.DataFrame(rows, columns=["id", "split", "label", "predicted", *classes])
+
+
+def make_history(rng, run, model, epochs):
+    """A curve that ends near the validation accuracy of the stored predictions, which is its maximum."""
+    val = run.read_predictions(model).query("split == 'val'")
+    best = (val["label"] == val["predicted"]).mean()
+    epoch = np.arange(1, epochs + 1)
+    rise = 1 - np.exp(-epoch * (0.4 + 0.5 * best))
+    val_acc = np.round((0.35 + (best - 0.35) * rise - 0.01 * rng.random(epochs)) * len(val)) / len(val)
+    val_acc[min(5, epochs - 1)] = best
+    return pd.DataFrame({
+        "epoch": epoch, "phase": "conv1-head", "lr": 1e-3,
+        "train_loss": 1.1 * np.exp(-0.6 * epoch * best) + 0.01, "train_acc": np.clip(0.4 + 0.6 * rise, 0, 1),
+        "val_loss": 1.1 * (1 - val_acc) + 0.02 * np.maximum(0, epoch - 4), "val_acc": np.minimum(val_acc, best),
+        "seconds": 9.0 + rng.random(epochs), "images_per_second": 100 + 10 * rng.random(epochs),
+    })  # fmt: skip
+
+
+def make_card(model, classes, weights):
+    vgg = model.startswith("VGG")
+    kind = "random" if "scratch" in model else weights
+    sentence = {
+        "random": "ResNet18, random weights from seed 0",
+        "proxy": "VGG16, proxy: trained by this project to tell rendered people apart, sha256 0123456789ab",
+        "official": "ResNet18, ImageNet-1k weights IMAGENET1K_V1, sha256 f37072fd0000",
+    }[kind]
+    return {
+        "design": {"architecture": "vgg16" if vgg else "resnet18", "num_classes": len(classes), "dropout": 0.0},
+        "class_names": list(classes),
+        "input": {"size_px": 48, "mean": [0.5] * 3, "std": [0.2] * 3, "channel_order": "RGB", "range": [0, 1]},
+        "provenance": {
+            "name": kind, "kind": kind, "source": f"{kind}.safetensors", "sha256": None if kind == "random" else "0123456789abcdef",
+            "licence": None, "sentence": sentence,
+        },
+    }  # fmt: skip
+
+
+def _sha256(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+ENVIRONMENT = {
+    "python": "3.11.9", "platform": "Linux x86_64", "cpu_cores": 2, "memory_gb": 8.0, "git_revision": "0123456789ab",
+    "versions": {"torch": "2.10.0", "numpy": "2.3.0"},
+}  # fmt: skip
+STAGES = {"01_data_preparation": {"seconds": 12.3}, "02_vggface_finetuned": {"seconds": 101.5}}

@@ -1,0 +1,132 @@
+"""Two processes on one network: the results of one, and one file from both."""
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tiny_training
+import torch
+from safetensors.torch import load_file
+from tiny_training import MODEL, TinyNet, make_dataset, make_trainer
+
+from emotion_utils.training.distributed import join_team, pick_device
+
+SCRIPT = Path(tiny_training.__file__)
+PROCESSES = multiprocessing.get_context("forkserver")  # each begins clean, without importing torch anew
+PROCESSES.set_forkserver_preload(["emotion_utils.training.fit"])
+ADDED_UP_ELSEWHERE = {"rtol": 1e-3, "atol": 1e-4}  # the same sums, in another order
+
+
+def start_member(task, rank, port, arguments, options):
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    task(*arguments, **options)
+
+
+def run_two(task, *arguments, **options):
+    """`task` in two processes that know of each other as torchrun tells them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    members = [PROCESSES.Process(target=start_member, args=(task, rank, port, arguments, options)) for rank in (0, 1)]
+    for member in members:
+        member.start()
+    for member in members:
+        member.join()
+    assert [member.exitcode for member in members] == [0, 0]
+
+
+def results(folder):
+    return pd.read_csv(folder / "rows.csv"), load_file(folder / "best.safetensors")
+
+
+@pytest.mark.parametrize("batch_size", [8, 4])  # of the last batch of 4 there is one image for the second process
+def test_two_processes_learn_what_one_learns_at_the_same_global_batch(tmp_path, batch_size):
+    tiny_training.train(tmp_path / "one", norm=False, batch_size=batch_size)
+    run_two(tiny_training.train, tmp_path / "two", norm=False, batch_size=batch_size)
+    (one, one_weights), (two, two_weights) = results(tmp_path / "one"), results(tmp_path / "two")
+    counts = ["train_count", "train_correct", "train_acc", "val_count", "val_correct", "val_acc", "phase"]
+    pd.testing.assert_frame_equal(one[counts], two[counts])
+    pd.testing.assert_frame_equal(one, two, check_exact=False, rtol=1e-3)
+    for name, tensor in one_weights.items():
+        torch.testing.assert_close(two_weights[name], tensor, **ADDED_UP_ELSEWHERE)
+
+
+def test_two_processes_give_the_same_bits_each_time(tmp_path):
+    for name in ("one", "two"):
+        run_two(tiny_training.train, tmp_path / name)
+    (_, one), (_, two) = results(tmp_path / "one"), results(tmp_path / "two")
+    assert tiny_training.same_bits(one, two)
+
+
+def test_only_the_first_process_writes(tmp_path):
+    run_two(tiny_training.train, tmp_path)
+    events = make_trainer(tmp_path).run.read_events(MODEL)
+    assert [event["kind"] for event in events] == ["started", "phase", "phase", "best_epoch"]
+    assert events[0]["processes"] == 2
+
+
+def test_a_process_that_dies_is_started_again_by_torchrun_and_the_bits_are_the_same(tmp_path):
+    run_two(tiny_training.train, tmp_path / "undisturbed")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
+    done = subprocess.run([*launcher, SCRIPT, tmp_path / "killed", "--kill-at", "8"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    kinds = [event["kind"] for event in make_trainer(tmp_path / "killed").run.read_events(MODEL)]
+    assert "resumed" in kinds
+    for file in ("best.safetensors", "rows.csv"):
+        assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "undisturbed" / file).read_bytes()
+
+
+def count_together(folder):
+    with join_team() as team:
+        trainer = make_trainer(folder, net=TinyNet(), team=team)
+        loss, correct = trainer.learner.evaluate(make_dataset(131, 3))
+        if team.leads:
+            (folder / "counted.txt").write_text(f"{loss!r} {correct}")
+
+
+def test_evaluation_counts_every_sample_once(tmp_path):
+    run_two(count_together, tmp_path)
+    loss, correct = map(float, (tmp_path / "counted.txt").read_text().split())
+    net, data = TinyNet().eval(), make_dataset(131, 3)
+    with torch.no_grad():
+        logits = net(torch.from_numpy(data.images).permute(0, 3, 1, 2) / 255)
+    assert correct == int((logits.argmax(1) == data.labels).sum())
+    expected = torch.nn.functional.cross_entropy(logits, data.labels, reduction="sum")
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def fail_on_one(folder):
+    with join_team() as team:
+        trainer = make_trainer(folder, net=TinyNet(norm=False), team=team, epochs=1)
+        if team.rank == 1:
+            forward = trainer.learner.net.forward
+            trainer.learner.net.forward = lambda images: forward(images) if len(images) < 3 else _fail()
+        trainer.fit()
+        (folder / f"portion_{team.rank}.txt").write_text(str(trainer.learner.micro.size))
+
+
+def _fail():
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_a_lack_of_memory_in_one_process_does_not_stop_the_other(tmp_path):
+    run_two(fail_on_one, tmp_path)
+    assert (tmp_path / "portion_0.txt").read_text() == "None"
+    assert int((tmp_path / "portion_1.txt").read_text()) < 4
+
+
+def test_a_gpu_that_fails_at_its_first_kernel_is_not_used(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+    def to(self, device):
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    assert pick_device() == torch.device("cpu")

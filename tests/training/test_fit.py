@@ -1,0 +1,189 @@
+"""The loop: what it freezes, counts, keeps and repeats."""
+
+import pandas as pd
+import pytest
+import torch
+from tiny_training import MODEL, WALL_TIMES, TinyNet, make_dataset, make_trainer, same_bits
+
+from emotion_utils.data.augment import augment, to_unit
+from emotion_utils.data.loader import iterate_batches
+from emotion_utils.run import HISTORY_COLUMNS
+from emotion_utils.training.repeatable import KeyedDropout, key_dropouts, mix_pairs
+
+HEAD_FIRST = [{"epoch": 1, "train_from": "head"}, {"epoch": 3, "train_from": "body"}]
+
+
+def clone(net):
+    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
+
+
+def test_frozen_weights_and_batchnorm_statistics_do_not_move(tmp_path):
+    net = TinyNet()
+    before = clone(net)
+    make_trainer(tmp_path, net=net, epochs=2, phases=HEAD_FIRST, weight_decay=0.5).fit()
+    moved = {name.split(".")[0] for name, tensor in net.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == {"head"}
+
+
+def test_a_phase_thaws_its_groups_and_no_others(tmp_path):
+    net = TinyNet()
+    before = clone(net)
+    trainer = make_trainer(tmp_path, net=net, epochs=3, phases=HEAD_FIRST)
+    history = trainer.fit()
+    moved = {name for name, tensor in net.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert not any(name.startswith("stem") for name in moved)
+    assert {"body.0.weight", "body.1.running_mean"} <= moved
+    assert history["phase"].tolist() == ["head-head", "head-head", "body-head"]
+    thawed = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "phase"]
+    assert [(event["epoch"], event["trainable_parameters"]) for event in thawed] == [(1, 27), (3, 27 + 312)]
+
+
+def test_a_group_frozen_again_stays_where_it_was(tmp_path):
+    phases = [{"epoch": 1, "train_from": "stem"}, {"epoch": 2, "train_from": "head"}]
+    one, two = TinyNet(), TinyNet()
+    make_trainer(tmp_path / "one", net=one, epochs=1, phases=phases, schedule="constant").fit()
+    make_trainer(tmp_path / "two", net=two, epochs=3, phases=phases, schedule="constant").fit()
+    trunk = [name for name in one.state_dict() if not name.startswith("head")]
+    assert all(torch.equal(one.state_dict()[name], two.state_dict()[name]) for name in trunk)
+
+
+def test_one_epoch_equals_the_plain_loop_written_out(tmp_path):
+    plain_net = {"norm": False, "dropout": 0.0}
+    trainer = make_trainer(tmp_path, net=TinyNet(**plain_net), epochs=1, schedule="constant", clip_norm=1e9)
+    history, config = trainer.fit(), trainer.config
+    net = TinyNet(**plain_net)
+    decayed = [p for name, p in net.named_parameters() if p.ndim > 1]
+    plain = [p for name, p in net.named_parameters() if p.ndim == 1]
+    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=0.01)
+    right, losses = 0, []
+    for batch in iterate_batches(make_dataset(48, 1), batch_size=8, seed=config.seed, epoch=1, shuffle=True):
+        images = augment(batch.images, batch.ids, config=config.augment, seed=config.seed, epoch=1)
+        logits = net(images)
+        loss = torch.nn.functional.cross_entropy(logits, batch.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        right += int((logits.argmax(1) == batch.labels).sum())
+        losses.append(loss.item())
+    for name, tensor in net.state_dict().items():
+        torch.testing.assert_close(trainer.learner.net.state_dict()[name], tensor, atol=1e-5, rtol=1e-4)
+    assert history["train_correct"].tolist() == [right]
+    assert history["train_loss"][0] == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+
+
+def test_counts_and_losses_are_those_of_every_image_and_not_averages_of_batches(tmp_path):
+    trainer = make_trainer(tmp_path, train=45, val=67, epochs=2)  # a last batch of 5 of 8, and one of 3 of 64
+    history = trainer.fit()
+    assert list(history.columns[: len(HISTORY_COLUMNS)]) == list(HISTORY_COLUMNS)
+    assert history["train_count"].tolist() == [45, 45]
+    data = make_dataset(67, 2)
+    net = trainer.learner.net.eval()
+    with torch.no_grad():
+        logits = net(to_unit(torch.from_numpy(data.images).permute(0, 3, 1, 2)))
+    assert history["val_correct"].iloc[-1] == int((logits.argmax(1) == data.labels).sum())
+    assert history["val_acc"].iloc[-1] == history["val_correct"].iloc[-1] / 67
+    expected = torch.nn.functional.cross_entropy(logits, data.labels).item()
+    assert history["val_loss"].iloc[-1] == pytest.approx(expected, rel=1e-5)
+    pd.testing.assert_frame_equal(trainer.run.read_history(MODEL), history, check_dtype=False)
+
+
+def test_best_epoch_is_kept_also_when_the_last_one_is_worse(tmp_path):
+    trainer = make_trainer(tmp_path, epochs=4, lr=0.05)
+    accuracies, states = iter([0.2, 0.9, 0.9, 0.4]), []
+
+    def evaluate(dataset):
+        states.append(clone(trainer.learner.net))
+        return 1.0, round(next(accuracies) * len(dataset))
+
+    trainer.learner.evaluate = evaluate
+    trainer.fit()
+    assert same_bits(trainer.best, states[1])
+    assert not same_bits(trainer.best, states[2])
+    assert trainer.run.read_events(MODEL)[-1]["epoch"] == 2
+
+
+def test_patience_ends_the_training_and_is_written_down(tmp_path):
+    trainer = make_trainer(tmp_path, epochs=9, patience=2)
+    accuracies = iter([0.2, 0.6, 0.6, 0.4, 0.9])
+    trainer.learner.evaluate = lambda dataset: (1.0, round(next(accuracies) * len(dataset)))
+    assert len(trainer.fit()) == 4
+    assert [event["kind"] for event in trainer.run.read_events(MODEL)][-2:] == ["early_stop", "best_epoch"]
+
+
+def test_no_epoch_begins_after_the_budget(tmp_path):
+    trainer = make_trainer(tmp_path, epochs=9, budget_minutes=1e-9)
+    assert len(trainer.fit()) == 1
+    assert trainer.best
+
+
+def test_two_trainings_give_the_same_bits(tmp_path):
+    settings = {"ema_decay": 0.9, "mixup": 0.2, "label_smoothing": 0.1, "schedule": "one_cycle"}
+    one, two = (make_trainer(tmp_path / name, **settings) for name in ("one", "two"))
+    torch.manual_seed(1)
+    first = one.fit()
+    torch.manual_seed(2)  # what others draw from the global generator is of no consequence
+    second = two.fit()
+    pd.testing.assert_frame_equal(first.drop(columns=WALL_TIMES), second.drop(columns=WALL_TIMES), check_exact=True)
+    assert same_bits(one.best, two.best)
+
+
+def test_averaged_weights_follow_the_network_and_are_what_is_kept(tmp_path):
+    trainer = make_trainer(tmp_path, net=TinyNet(dropout=0.0), epochs=1, ema_decay=0.99)
+    expected, original, steps = clone(trainer.learner.net), trainer.learner.step, []
+
+    def step(*args, **kwargs):
+        result = original(*args, **kwargs)
+        steps.append(1)
+        weight = min(0.99, (1 + len(steps)) / (10 + len(steps)))
+        for name, parameter in trainer.learner.net.named_parameters():
+            expected[name] = weight * expected[name] + (1 - weight) * parameter.detach()
+        return result
+
+    trainer.learner.step = step
+    trainer.fit()
+    for name, _ in trainer.learner.net.named_parameters():
+        torch.testing.assert_close(trainer.best[name], expected[name], atol=1e-6, rtol=1e-5)
+
+
+def test_a_recipe_may_have_epochs_of_its_own(tmp_path):
+    trainer = make_trainer(tmp_path)
+    trainer.epochs = 5
+    assert len(trainer.fit()) == 5
+    assert make_trainer(tmp_path / "own", epochs=3).epochs == 3
+
+
+def test_progress_counts_every_step_to_the_end(tmp_path):
+    told = []
+    make_trainer(tmp_path, train=45, epochs=2).fit(lambda done, total: told.append((done, total)))
+    assert told == [(done, 12) for done in range(1, 13)]
+
+
+def test_dropout_depends_on_the_sample_and_not_on_its_batch():
+    dropout = key_dropouts(torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Dropout(0.4)))[0]
+    dropout.keys = torch.arange(10, 16).numpy().astype("uint64")
+    whole = dropout(torch.ones(6, 500))
+    dropout.keys = dropout.keys[4:]
+    assert torch.equal(dropout(torch.ones(2, 500)), whole[4:])
+    assert whole.count_nonzero().item() / whole.numel() == pytest.approx(0.6, abs=0.03)
+    assert whole.max().item() == pytest.approx(1 / 0.6)
+    assert not torch.equal(whole[0], whole[1])
+    assert torch.equal(dropout.eval()(torch.ones(2, 3)), torch.ones(2, 3))
+
+
+def test_layers_of_dropout_draw_their_own_masks():
+    one, two = KeyedDropout(0.5, 0), KeyedDropout(0.5, 1)
+    one.keys = two.keys = torch.arange(4).numpy().astype("uint64")
+    assert not torch.equal(one(torch.ones(4, 99)), two(torch.ones(4, 99)))
+
+
+def test_mixup_pairs_neighbours_and_keeps_most_of_each():
+    images = torch.eye(5).view(5, 1, 1, 5).expand(5, 3, 1, 5).contiguous()
+    keys = torch.arange(5).numpy().astype("uint64")
+    mixed, targets = mix_pairs(images, torch.eye(5), keys, alpha=0.4)
+    assert torch.allclose(mixed[:, 0, 0], targets)  # picture and target are mixed in the same parts
+    assert torch.allclose(targets.sum(1), torch.ones(5))
+    assert (targets.diagonal() >= 0.5).all()
+    for place, partner in enumerate([1, 0, 3, 2, 4]):
+        assert set(targets[place].nonzero().flatten().tolist()) <= {place, partner}
+    assert torch.equal(mixed[4], images[4])

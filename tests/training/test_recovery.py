@@ -1,0 +1,236 @@
+"""Memory and spikes: faults put in at chosen steps, and what the training makes of them."""
+
+import math
+
+import pytest
+import torch
+from tiny_training import MODEL, TinyNet, make_trainer, same_bits
+
+from emotion_utils.errors import EmotionError
+from emotion_utils.training.recovery import SpikeGuard, even_slices, is_out_of_memory
+
+
+def fail_when(trainer, faulty, error=torch.OutOfMemoryError):
+    """Forward passes number n on m images fail where faulty(n, m); those that fail have moved BatchNorm already."""
+    net, calls = trainer.learner.net, []
+
+    def forward(images):
+        calls.append(len(images))
+        logits = TinyNet.forward(net, images)
+        if faulty(len(calls), len(images)):
+            raise error("CUDA out of memory. Tried to allocate 2 GiB")
+        return logits
+
+    net.forward = forward
+    return calls
+
+
+def events_of(trainer, kind):
+    return [event for event in trainer.run.read_events(MODEL) if event["kind"] == kind]
+
+
+# -- memory ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
+def test_out_of_memory_halves_the_portions_and_changes_no_result(tmp_path, error):
+    def train(name, faulty):
+        trainer = make_trainer(tmp_path / name, net=TinyNet(norm=False), epochs=2, mixup=0.3)
+        fail_when(trainer, faulty, error)
+        return trainer, trainer.fit()
+
+    _, undisturbed = train("undisturbed", lambda number, images: False)
+    trainer, history = train("short", lambda number, images: images > 3 and number > 4)
+    told = [(event["micro_batch_before"], event["micro_batch"]) for event in events_of(trainer, "memory_backoff")]
+    assert told == [(8, 4), (4, 2)]
+    assert history["train_count"].tolist() == [48, 48]
+    for column in ("train_loss", "val_loss"):
+        assert history[column].tolist() == pytest.approx(undisturbed[column].tolist(), rel=1e-4)
+    assert history["train_correct"].tolist() == undisturbed["train_correct"].tolist()
+
+
+def test_validation_too_goes_on_in_smaller_portions(tmp_path):
+    trainer, plain = (make_trainer(tmp_path / name, net=TinyNet()) for name in ("short", "plain"))
+    fail_when(trainer, lambda number, images: images > 5)
+    (loss, correct), expected = trainer.learner.evaluate(trainer.val_set), plain.learner.evaluate(plain.val_set)
+    assert trainer.learner.micro.size == 7  # 15 in three portions of 5
+    assert (loss, correct) == (pytest.approx(expected[0], rel=1e-5), expected[1])
+
+
+def test_accumulated_gradient_equals_that_of_the_whole_batch(tmp_path):
+    gradients = []
+    for name, size in (("whole", None), ("portions", 3)):
+        trainer = make_trainer(tmp_path / name, net=TinyNet(norm=False))
+        trainer.learner.micro.size = size
+        trainer.learner.enter(trainer.recipe.phases[0])
+        trainer.learner._update = lambda factor, learner=trainer.learner: gradients.append(
+            [p.grad.clone() for p in learner.net.parameters()]
+        )
+        trainer.learner.step(next(trainer._batches()), epoch=1, number=1, rate_factor=1.0)
+    for whole, portions in zip(*gradients, strict=True):
+        torch.testing.assert_close(portions, whole, atol=1e-7, rtol=1e-4)
+
+
+def test_a_failed_attempt_leaves_no_trace_in_batchnorm(tmp_path):
+    # Once the portions are halved the statistics differ; so the fault comes once, in the very first pass of a step
+    # whose portions are as small as they will be in the undisturbed training.
+    states = []
+    for name, faults in (("undisturbed", ()), ("disturbed", (1,))):
+        trainer = make_trainer(tmp_path / name, net=TinyNet(), epochs=1)
+        trainer.learner.micro.size = 4 if not faults else None
+        fail_when(trainer, lambda number, images, faults=faults: number in faults)
+        trainer.fit()
+        states.append(trainer.learner.net.state_dict())
+    assert same_bits(*states)
+
+
+def test_a_single_image_that_does_not_fit_is_an_error_with_advice(tmp_path):
+    trainer = make_trainer(tmp_path, net=TinyNet(norm=False))
+    fail_when(trainer, lambda number, images: True)
+    with pytest.raises(EmotionError, match=r"single image.*image_size_px"):
+        trainer.fit()
+    assert [event["micro_batch"] for event in events_of(trainer, "memory_backoff")] == [4, 2, 1]
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(tmp_path):
+    trainer = make_trainer(tmp_path)
+    trainer.learner.net.forward = lambda images: torch.ones(2, 3) @ torch.ones(2, 3)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        trainer.fit()
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_the_cpu_allocator_is_understood():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**62, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(("images", "size"), [(8, 8), (9, 8), (17, 16), (5, 2), (1, 1), (33, 8)])
+def test_portions_cover_the_batch_evenly(images, size):
+    lengths = [part.stop - part.start for part in even_slices(images, size)]
+    assert sum(lengths) == images
+    assert max(lengths) <= size
+    assert max(lengths) - min(lengths) <= 1
+
+
+# -- spikes ----------------------------------------------------------------------------------------
+
+
+def spoil(trainer, steps, value=math.nan):
+    """The pictures of these steps of the training (1-based, counting repeated ones) come out as `value`."""
+    net, calls = trainer.learner.net, []
+
+    def forward(images):
+        if net.training:
+            calls.append(1)
+            if len(calls) in steps:
+                images = images * value
+        return TinyNet.forward(net, images)
+
+    net.forward = forward
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_step_without_a_finite_loss_is_skipped_and_its_images_recorded(tmp_path, value):
+    trainer = make_trainer(tmp_path, epochs=2)
+    spoil(trainer, {2, 9}, value)
+    history = trainer.fit()
+    told = events_of(trainer, "spike_skipped")
+    assert [(event["epoch"], event["step"]) for event in told] == [(1, 2), (2, 3)]
+    batches = list(trainer._batches.__func__(_at_epoch(trainer, 1)))
+    assert told[0]["ids"] == batches[1].ids
+    assert history["skipped_steps"].tolist() == [1, 1]
+    assert history["train_count"].tolist() == [40, 40]  # of 48: what was skipped taught nothing
+    assert all(tensor.isfinite().all() for tensor in trainer.best.values())
+
+
+def _at_epoch(trainer, epoch):
+    trainer.epoch = epoch
+    return trainer
+
+
+def test_a_skipped_step_leaves_weights_and_statistics_as_they_were(tmp_path):
+    trainer = make_trainer(tmp_path, net=TinyNet())
+    trainer.learner.enter(trainer.recipe.phases[0])
+    before = {name: tensor.clone() for name, tensor in trainer.learner.net.state_dict().items()}
+    trainer.learner.guard.start_epoch(6)
+    spoil(trainer, {1})
+    assert trainer.learner.step(next(trainer._batches()), epoch=1, number=1, rate_factor=1.0) is None
+    assert same_bits(trainer.learner.net.state_dict(), before)
+
+
+def test_too_many_spikes_roll_back_to_the_start_of_the_epoch_and_slow_down(tmp_path):
+    trainer = make_trainer(tmp_path, epochs=2, schedule="constant")
+    spoil(trainer, {8, 9, 10, 11})  # four of the second epoch's six
+    history = trainer.fit()
+    told = events_of(trainer, "rollback")
+    assert [(event["epoch"], event["rate_factor"]) for event in told] == [(2, 0.5)]
+    assert history["lr"].tolist() == pytest.approx([0.01, 0.005])
+    assert history["train_count"].tolist() == [48, 48]
+    assert history["skipped_steps"].tolist() == [0, 0]
+
+
+def test_a_rollback_returns_to_the_very_state(tmp_path):
+    trainer = make_trainer(tmp_path, epochs=2)
+    spoil(trainer, {8, 9, 10, 11})
+    seen, original = [], trainer._roll_back
+
+    def roll_back():
+        original()
+        seen.append({name: tensor.clone() for name, tensor in trainer.learner.net.state_dict().items()})
+
+    trainer._roll_back = roll_back
+    trainer.fit()
+    undisturbed = make_trainer(tmp_path / "one", epochs=2)
+    original_close, ends = undisturbed._close_epoch, []
+
+    def close_epoch(*args):
+        original_close(*args)
+        ends.append({name: tensor.clone() for name, tensor in undisturbed.learner.net.state_dict().items()})
+
+    undisturbed._close_epoch = close_epoch
+    undisturbed.fit()
+    assert same_bits(seen[0], ends[0])
+
+
+def test_a_training_that_never_holds_ends_in_a_clear_error(tmp_path):
+    trainer = make_trainer(tmp_path)
+    spoil(trainer, range(3, 10**6))
+    with pytest.raises(EmotionError, match=r"3 times it went back.*lower lr"):
+        trainer.fit()
+    assert len(events_of(trainer, "rollback")) == 3
+
+
+def test_a_norm_far_outside_its_window_is_a_spike():
+    guard = SpikeGuard()
+    guard.start_epoch(100)
+    assert not guard.complaint(1.0, 1e6)  # nothing to compare it with yet
+    guard.start_epoch(100)
+    assert not any(guard.complaint(1.0, 1.0 + step % 3) for step in range(30))
+    assert "20 times the usual" in guard.complaint(1.0, 50.0)
+    assert not guard.complaint(1.0, 30.0)
+    assert len(guard.norms) == 31
+
+
+def test_the_window_forgets_what_is_long_ago():
+    guard = SpikeGuard()
+    guard.start_epoch(1000)
+    for _ in range(80):
+        guard.complaint(1.0, 1.0)
+    for norm in [15.0] * 70:
+        assert not guard.complaint(1.0, norm)
+    assert not guard.complaint(1.0, 200.0)
+
+
+def test_gradients_are_clipped_to_the_recipes_norm(tmp_path):
+    trainer = make_trainer(tmp_path, clip_norm=1e-3)
+    norms = []
+
+    def update(factor):
+        norms.append(math.sqrt(sum(float(p.grad.pow(2).sum()) for p in trainer.learner.net.parameters())))
+
+    trainer.learner._update = update
+    trainer.learner.enter(trainer.recipe.phases[0])
+    trainer.learner.step(next(trainer._batches()), epoch=1, number=1, rate_factor=1.0)
+    assert norms[0] == pytest.approx(1e-3, rel=1e-2)
