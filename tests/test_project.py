@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "emotion_utils"
@@ -24,7 +22,8 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 # A module imports from its own entry and from those before it; cli and pipeline sit on top.
 STREAM = (
     "errors", "config", "progress", "provenance", "run", "monitor",
-    "data", "models", "training", "evaluation", "report", "pipeline", "cli", "__main__",
+    "data", "models", "training", "evaluation", "report", "bench", "pipeline", "cli",
+    "__main__",
 )  # fmt: skip
 REPORT_TOOLS = (
     "papermill",
@@ -36,14 +35,20 @@ REPORT_TOOLS = (
     "jupyter_client",
     "weasyprint",
 )
+RENDERS = "emotion_utils.report.exporter"  # extends a class of nbconvert, and is imported when a report is rendered
 NEED_NO_TORCH = (
     "config", "run", "data.sources", "data.audit", "data.splits", "data.synthetic", "data.store",
     "evaluation.metrics", "report.tables", "report.narrative",
 )  # fmt: skip
 
 
+def _canonical(requirement: str) -> str:
+    """The name that a requirement or a pin begins with, as packages are compared."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+
+
 def _requirements(lines: list[str]) -> set[str]:
-    return {canonicalize_name(Requirement(line).name) for line in lines}
+    return {_canonical(line) for line in lines}
 
 
 def _imports(tree: ast.AST) -> list[str]:
@@ -79,7 +84,7 @@ def _third_party(names: list[str]) -> set[str]:
 
 def _distributions(modules: set[str]) -> set[str]:
     known = metadata.packages_distributions()
-    return {canonicalize_name(known[module][0]) for module in modules}
+    return {_canonical(known[module][0]) for module in modules}
 
 
 # -- lists of packages ---------------------------------------------------------------------------------
@@ -104,7 +109,7 @@ def test_conda_environment_is_the_list_of_pyproject():
 
 def test_commands_ask_for_extras_that_exist():
     assert set(_tested_extras().split(",")) <= set(EXTRAS)
-    assert "enter_environment report\n" in (PROJECT / "run_all.sh").read_text(encoding="utf-8")
+    assert "enter_environment report download\n" in (PROJECT / "run_all.sh").read_text(encoding="utf-8")
 
 
 def _tested_extras() -> str:
@@ -114,7 +119,7 @@ def _tested_extras() -> str:
 
 def test_constraints_pin_every_dependency_but_the_torch_pair():
     lines = (PROJECT / "constraints.txt").read_text(encoding="utf-8").splitlines()[1:]
-    pinned = {canonicalize_name(line.partition("==")[0]) for line in lines}
+    pinned = {_canonical(line) for line in lines}
     direct = _requirements([*PYPROJECT["dependencies"], *(line for name in EXTRAS for line in EXTRAS[name])])
     assert direct - pinned == {"torch", "torchvision"}
     assert not [name for name in pinned if re.match(r"torch|nvidia|cuda|triton", name)]
@@ -130,6 +135,15 @@ def test_what_the_code_imports_is_declared_and_what_is_declared_is_imported():
     imported = _distributions(package | notebooks)
     assert imported <= core.union(*(names for extra, names in declared.items() if extra != "test"))
     assert core <= imported
+
+
+def test_what_the_tests_import_is_declared():
+    files = [path for path in (PROJECT / "tests").rglob("*.py") if path.name != "keras_reference.py"]
+    helpers = {path.stem for path in files}  # keras_reference.py is run by a Python that has TensorFlow
+    imported = _third_party([name for path in files for name in _imports(_parse(path))]) - helpers
+    extras = [line for name in EXTRAS for line in EXTRAS[name]]
+    unknown = _distributions(imported - {"fake_torch"}) - _requirements([*PYPROJECT["dependencies"], *extras])
+    assert unknown == set()
 
 
 # -- imports -------------------------------------------------------------------------------------------
@@ -159,7 +173,7 @@ def _import_without(modules: list[str], blocked: tuple[str, ...]) -> subprocess.
 
 def test_package_imports_without_the_report_tools():
     names = [".".join(path.relative_to(PROJECT).with_suffix("").parts) for path in MODULES]
-    names = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
+    names = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__") and name != RENDERS]
     result = _import_without(names, REPORT_TOOLS)
     assert result.returncode == 0, result.stderr
 

@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from emotion_utils.config import cache_dir
 from emotion_utils.data.decode import MAX_FILE_BYTES, ImageFault
-from emotion_utils.data.trees import printable_name
+from emotion_utils.data.trees import PEEK_BYTES, printable_name
 from emotion_utils.errors import InputError
 
 MAX_RATIO = 100  # pictures shrink by less than 2, tables of pixels by about 4; bombs by 1000 and more
@@ -92,6 +92,10 @@ class ZipTree:
         except _DAMAGES as error:
             raise InputError(f"{name}: damaged in the archive ({error}); get it again") from None
 
+    def peek(self, name: str) -> bytes:
+        with self._zip.open(self._members[name]) as file:
+            return file.read(PEEK_BYTES)
+
     def _inflate(self, info: zipfile.ZipInfo) -> bytes:
         """At most one byte more than declared: enough to see that an index lies. Stored and deflated members are
         read past the library, which takes a lock and four times as long."""
@@ -143,6 +147,10 @@ class TarTree:
         offset, size = self._members[name]
         starts = range(offset, offset + size, CHUNK_BYTES)
         return _spool(os.pread(self._file.fileno(), min(CHUNK_BYTES, offset + size - at), at) for at in starts)
+
+    def peek(self, name: str) -> bytes:
+        offset, size = self._members[name]
+        return os.pread(self._file.fileno(), min(size, PEEK_BYTES), offset)
 
 
 def _decompress(path: Path) -> BinaryIO:

@@ -26,11 +26,11 @@ def count_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def map_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     """`work` of each item in threads, in order; only a few are under way at a time, so that memory stays bounded."""
     items = iter(items)
-    with ThreadPoolExecutor(count_workers()) as pool:
-        pending = deque(pool.submit(work, item) for item in islice(items, 2 * count_workers()))
+    with ThreadPoolExecutor(workers) as pool:
+        pending = deque(pool.submit(work, item) for item in islice(items, 2 * workers))
         try:
             while pending:
                 result = pending.popleft().result()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from emotion_utils.errors import InputError
 
@@ -118,10 +118,10 @@ def _decode_with_pillow(data: bytes) -> Decoded:
 def _to_rgb(image: Image.Image, data: bytes) -> Decoded:
     conversions = ["animated"] if image.format != "MPO" and getattr(image, "is_animated", False) else []
     image.seek(0)
-    image.load()
-    turned = ImageOps.exif_transpose(image)
-    if image.getexif().get(0x0112, 1) not in (0, 1):
+    if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
         conversions.append("turned by EXIF")
+    image.load()  # turns a TIFF by itself, and then says so
+    turned = ImageOps.exif_transpose(image)
     if image.format == "PNG" and data[24] == 16 and image.mode in ("RGB", "RGBA", "LA"):
         conversions.append("16-bit")
     mode = image.mode

@@ -51,11 +51,12 @@ class FerCsv:
         offset, length = self._pixels[path]
         words = os.pread(self._file.fileno(), length, offset).strip(b' "\r\n').split()
         if len(words) != SIDE_PX**2:
-            raise ImageFault(f"{len(words)} pixel values, expected {SIDE_PX**2} ({SIDE_PX} x {SIDE_PX})")
+            raise ImageFault(f"wrong pixel count: {len(words)} values, expected {SIDE_PX**2} ({SIDE_PX} x {SIDE_PX})")
         try:
             return b"P5 %d %d 255\n" % (SIDE_PX, SIDE_PX) + bytes(map(_GREY_OF.__getitem__, words))
-        except KeyError as word:
-            raise ImageFault(f"pixel value {word.args[0].decode('utf-8', 'replace')!r} is none of 0 to 255") from None
+        except KeyError as error:
+            word = error.args[0].decode("utf-8", "replace")
+            raise ImageFault(f"wrong pixel value: {word!r} is none of 0 to 255") from None
 
     def _index(
         self, spec: str, number: int, offset: int, fields: list[bytes], places: Mapping[str, int]

@@ -24,6 +24,13 @@ def split_header(line: str) -> tuple[str, list[str]]:
     return delimiter, [name.strip().lower() for name in next(csv.reader([line.strip()], delimiter=delimiter), [])]
 
 
+def listed_paths(lines: list[str]) -> list[str]:
+    """The paths in the first lines of a relabelling CSV, header first; a last line that is cut off does not matter."""
+    delimiter, columns = split_header(lines[0])
+    rows = csv.reader(lines[1:], delimiter=delimiter)
+    return [_tidy(row[columns.index("path")]) for row in rows if len(row) == len(columns)]
+
+
 def read_label_csv(
     spec: str, data: bytes, names: Iterable[str], *, lenient: bool
 ) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -82,7 +89,7 @@ def _check_row(place: str, columns: list[str], values: list[str]) -> tuple[str, 
     if len(values) != len(columns):
         raise InputError(f"{place}: {len(values)} fields, expected {len(columns)}")
     row = dict(zip(columns, (value.strip() for value in values), strict=True))
-    path = posixpath.normpath(row["path"].replace("\\", "/")) if row["path"] else ""
+    path = _tidy(row["path"])
     if not path or path.startswith(("/", "../")) or path[1:2] == ":":
         raise InputError(f"{place}: path {row['path']!r}; write it relative to the folder of the CSV, inside of it")
     if not row["label"]:
@@ -91,3 +98,7 @@ def _check_row(place: str, columns: list[str], values: list[str]) -> tuple[str, 
     if row.get("split") and not split:
         raise InputError(f"{place}: split {row['split']!r} is none of train, val, test")
     return path, row["label"], row.get("group", ""), split
+
+
+def _tidy(path: str) -> str:
+    return posixpath.normpath(path.strip().replace("\\", "/")) if path.strip() else ""

@@ -19,9 +19,12 @@ from emotion_utils.data.splits import join_ties
 MAX_IMAGES = 40_000  # beyond that a random part is judged: the time stays at about a minute on 2 cores
 THUMB_PX = 48
 CHUNK_IMAGES = 256
-NUM_FEATURES = 200  # principal components; more only add noise
-INVERSE_PENALTY = 0.003  # of the logistic regression; best of a decade up and down on FER2013
+MAX_FEATURES = 200  # principal components; more only add noise,
+IMAGES_PER_FEATURE = 8  # and so do more than this for few images
+LOSS_WEIGHT = 75.0  # of the mean loss against the penalty; a decade up or down changes little on FER2013
 NUM_FOLDS = 5
+MAX_SHARE = 0.05  # of the images, or MIN_SUSPECTS: further down the list the model's own errors take over
+MIN_SUSPECTS = 20
 SUSPECT_COLUMNS = ("id", "label", "suggested", "score")
 
 
@@ -31,8 +34,9 @@ def find_label_suspects(
     """Kept images whose label is doubtful, the most doubtful first (columns: see rank_suspects).
 
     Logistic regression on histograms of oriented gradients (Dalal & Triggs, 2005), cross-validated so that copies and
-    pictures of one person are never on both sides. `attrs` of the result hold `judged` (number of images) and
-    `accuracy` (0-1, out of fold): how far the model that doubts is to be trusted.
+    pictures of one person are never on both sides. `attrs` of the result hold `judged` (number of images), `doubted`
+    (how many labels the method doubts; the table stops at MAX_SHARE) and `accuracy` (0-1, out of fold): how far the
+    model that doubts is to be trusted.
     """
     kept = manifest[manifest["status"] == "kept"].reset_index(drop=True)
     if len(kept) > MAX_IMAGES:
@@ -45,8 +49,10 @@ def find_label_suspects(
     features = _extract_features(source, kept["path"].tolist(), progress)
     probs = _predict_out_of_fold(features, labels, groups, seed)
     suspects = rank_suspects(kept["id"], kept["label"], probs, list(classes))
-    suspects.attrs = {"judged": len(kept), "accuracy": float((probs.argmax(axis=1) == labels).mean())}
-    return suspects
+    accuracy = float((probs.argmax(axis=1) == labels).mean())
+    shown = suspects.head(max(MIN_SUSPECTS, int(MAX_SHARE * len(kept))))
+    shown.attrs = {"judged": len(kept), "doubted": len(suspects), "accuracy": accuracy}
+    return shown
 
 
 def rank_suspects(
@@ -100,17 +106,17 @@ def _predict_out_of_fold(features: np.ndarray, labels: np.ndarray, groups: np.nd
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
 
-    size = min(NUM_FEATURES, *features.shape)
+    size = max(1, min(MAX_FEATURES, len(features) // IMAGES_PER_FEATURE))
     reduced = PCA(size, whiten=True, svd_solver="covariance_eigh").fit_transform(features)
     probs = np.zeros((len(labels), labels.max() + 1))
     folds = StratifiedGroupKFold(NUM_FOLDS, shuffle=True, random_state=seed)
     for rest, fold in folds.split(reduced, labels, groups):
-        model = LogisticRegression(C=INVERSE_PENALTY, max_iter=200).fit(reduced[rest], labels[rest])
+        model = LogisticRegression(C=LOSS_WEIGHT / len(rest), max_iter=200).fit(reduced[rest], labels[rest])
         probs[np.ix_(fold, model.classes_)] = model.predict_proba(reduced[fold])
     return probs
 
 
 def _empty() -> pd.DataFrame:
     table = pd.DataFrame(columns=list(SUSPECT_COLUMNS), dtype=object)
-    table.attrs = {"judged": 0, "accuracy": float("nan")}
+    table.attrs = {"judged": 0, "doubted": 0, "accuracy": float("nan")}
     return table

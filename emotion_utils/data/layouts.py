@@ -110,7 +110,7 @@ def _note_other_files(files: list[str]) -> str:
     others = [name for name in files if not is_image_name(name)]
     if not others:
         return ""
-    kinds = Counter(posixpath.splitext(name)[1].lower() or "no suffix" for name in others).most_common(5)
+    kinds = Counter(sorted(posixpath.splitext(name)[1].lower() or "no suffix" for name in others)).most_common(5)
     return f"left out {len(others)} files that are no images ({', '.join(f'{kind} {n}' for kind, n in kinds)})"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from emotion_utils.data.building import map_ahead
+from emotion_utils.data.building import count_workers, map_ahead
 from emotion_utils.data.keys import id_keys
 from emotion_utils.data.order import Share, plan_epoch
 from emotion_utils.data.prepare import source_of
@@ -131,7 +131,7 @@ def iterate_batches(
         shards=dataset.shards, rank=rank, world_size=world_size,
     )  # fmt: skip
     wanted = (share for share in shares[:max_steps] if not drop_last or share.total >= batch_size)
-    yield from map(dataset.read, wanted) if dataset.shards is None else map_ahead(dataset.read, wanted)
+    yield from map(dataset.read, wanted) if dataset.shards is None else map_ahead(dataset.read, wanted, count_workers())
 
 
 def _find_store(run: Run, manifest: pd.DataFrame) -> Store:

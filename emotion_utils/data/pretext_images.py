@@ -6,6 +6,7 @@ None of them is in a default data set: the people have identity seeds of their o
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,34 +16,38 @@ from emotion_utils.data.synthetic import EMOTIONS, render_face
 FIRST_PERSON = 1_000_000  # identity seeds from here on belong to the pretext task
 OVERSAMPLING = 3  # shapes are drawn larger and shrunk: smooth edges at any place
 
-Progress = Callable[[int, int], None]
+Tell = Callable[[int], None]  # pictures drawn so far
 
 
-def render_people(
-    num_people: int, per_person: int, size_px: int, progress: Progress | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 (N, H, W, 3) RGB and int64 (N,): pictures of each person in all expressions, poses and lights."""
-    labels = np.repeat(np.arange(num_people), per_person)
-    images = np.empty((len(labels), size_px, size_px, 3), np.uint8)
+class Pictures(NamedTuple):
+    """images uint8 (N, H, W, 3) RGB, labels int64 (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def render_people(num_pictures: int, num_people: int, size_px: int, seed: int, tell: Tell) -> Pictures:
+    """Pictures of each person in all expressions, poses and lights; the label is the person."""
+    labels = np.arange(num_pictures) % num_people
+    images = np.empty((num_pictures, size_px, size_px, 3), np.uint8)
     for place, person in enumerate(labels):
-        emotion = EMOTIONS[place % len(EMOTIONS)]
-        images[place] = render_face(emotion, FIRST_PERSON + int(person), place, size_px)
-        if progress:
-            progress(place + 1, len(labels))
-    return images, labels
+        emotion = EMOTIONS[place // num_people % len(EMOTIONS)]
+        images[place] = render_face(emotion, FIRST_PERSON * (seed + 1) + int(person), place, size_px)
+        tell(place + 1)
+    return Pictures(images, labels)
 
 
-def render_shapes(
-    num_images: int, size_px: int, seed: int, progress: Progress | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 (N, H, W, 3) RGB and int64 (N,): one shape of SHAPES each, at any place, size and colour, under clutter."""
-    labels = np.arange(num_images) % len(SHAPES)
-    images = np.empty((num_images, size_px, size_px, 3), np.uint8)
+def render_shapes(num_pictures: int, num_shapes: int, size_px: int, seed: int, tell: Tell) -> Pictures:
+    """One of the first `num_shapes` shapes in each, at any place, size and colour, under clutter."""
+    labels = np.arange(num_pictures) % num_shapes
+    images = np.empty((num_pictures, size_px, size_px, 3), np.uint8)
     for place, label in enumerate(labels):
         images[place] = _draw_picture(SHAPES[label], size_px, np.random.default_rng([seed, place]))
-        if progress:
-            progress(place + 1, num_images)
-    return images, labels
+        tell(place + 1)
+    return Pictures(images, labels)
+
+
+PRETEXTS = {"people": render_people, "shapes": render_shapes}
 
 
 def _draw_picture(shape: str, size_px: int, rng: np.random.Generator) -> np.ndarray:

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.config import SPLITS, cache_dir
-from emotion_utils.data.building import map_ahead, only_builder, replacing_folder
+from emotion_utils.data.building import count_workers, map_ahead, only_builder, replacing_folder
 from emotion_utils.data.store import KERNEL, Progress, StoreDamage, read_image
 from emotion_utils.errors import InputError
 
@@ -145,7 +145,7 @@ class _Writer:
         ids, labels = rows["id"].tolist(), [self._classes[label] for label in rows["label"]]
         count = max(-(-len(ids) // SHARD_IMAGES), min(LEAST_SHARDS, len(ids)))
         shards = np.arange(len(ids)) * count // max(len(ids), 1)
-        pictures = map_ahead(self._encode, zip(rows["path"], ids, strict=True))
+        pictures = map_ahead(self._encode, zip(rows["path"], ids, strict=True), count_workers())
         samples = zip(ids, labels, pictures, strict=True)
         places = []
         for shard, size in enumerate(np.bincount(shards, minlength=count)):

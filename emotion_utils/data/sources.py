@@ -16,7 +16,7 @@ from emotion_utils.data.class_names import class_key, match_names, renaming_note
 from emotion_utils.data.decode import ImageFault
 from emotion_utils.data.download import fetch, is_remote
 from emotion_utils.data.fer_csv import FerCsv, is_fer_header
-from emotion_utils.data.label_csv import is_label_header, read_label_csv, split_header
+from emotion_utils.data.label_csv import is_label_header, listed_paths, read_label_csv, split_header
 from emotion_utils.data.layouts import LAYOUTS, TABLE_COLUMNS, pool_lone_parts, read_layout
 from emotion_utils.data.trees import FolderTree, Tree, is_junk
 from emotion_utils.errors import InputError
@@ -98,31 +98,31 @@ def _open_path(spec: str, path: Path, lenient: bool) -> Source:
     if not path.exists():
         raise InputError(f"--data {spec}: there is no such file or folder; check the path")
     if path.is_dir():
-        return _open_tree(spec, FolderTree(path), lenient)
+        tree = FolderTree(path)
+        lone = path / tree.names[0] if len(tree.names) == 1 else path
+        if not (lone.is_file() and is_archive(lone)):
+            return _open_tree(spec, tree, lenient)
+        path = lone
     if is_archive(path):
         return _open_tree(spec, open_archive(path), lenient)
     if path.suffix.lower() in (".zip", ".tar", ".tgz", ".gz"):
         raise InputError(f"--data {spec}: is no archive in spite of its name, or is damaged; get it again")
-    with path.open("rb") as file:
-        kind = _table_kind(file.read(4096))
+    tree = FolderTree(path.parent)
+    kind = _table_kind(tree.peek(path.name))
     if path.suffix.lower() != ".csv" and not kind:
         raise InputError(f"--data {spec}: is neither folder, archive nor CSV; {LAYOUTS}")
-    return _open_table(spec, FolderTree(path.parent), path.name, kind or "labels", lenient)
+    return _open_table(spec, tree, path.name, kind or "labels", lenient)
 
 
 def _open_tree(spec: str, tree: Tree, lenient: bool) -> Source:
     """What a folder or archive holds: a table that describes it, or pictures in class folders."""
-    tables = []
-    for name in [n for n in tree.names if n.lower().endswith(".csv") and not is_junk(n)][:MAX_TABLES]:
-        with tree.open(name) as file:
-            kind = _table_kind(file.read(4096))
-        if kind:
-            tables.append((name, kind))
+    names = [name for name in tree.names if name.lower().endswith(".csv") and not is_junk(name)][:MAX_TABLES]
+    tables = {name: _table_kind(tree.peek(name)) for name in names}
+    tables = {name: kind for name, kind in tables.items() if kind and (kind != "labels" or _describes(tree, name))}
     if len(tables) > 1:
-        names = ", ".join(name for name, _ in tables)
-        raise InputError(f"--data {spec}: holds several tables ({names}); name the one to use")
-    if tables:
-        return _open_table(spec, tree, *tables[0], lenient)
+        raise InputError(f"--data {spec}: holds several tables ({', '.join(tables)}); name the one to use")
+    for name, kind in tables.items():
+        return _open_table(spec, tree, name, kind, lenient)
     layout = read_layout(spec, tree.names)
     return Source(
         spec, tree.kind, layout.rows, lambda path: tree.read(layout.root + path), (), tree.notes + layout.notes
@@ -133,6 +133,14 @@ def _table_kind(start: bytes) -> str:
     """fer2013, labels or '' by the first line of a CSV."""
     _, columns = split_header(start.decode("utf-8-sig", "replace").split("\n", 1)[0])
     return "fer2013" if is_fer_header(columns) else "labels" if is_label_header(columns) else ""
+
+
+def _describes(tree: Tree, name: str) -> bool:
+    """Whether the first rows of a relabelling CSV name any file of its tree; else it belongs to other pictures."""
+    lines = tree.peek(name).decode("utf-8-sig", "replace").splitlines()
+    folder = posixpath.dirname(name)
+    files = set(tree.names)
+    return any(posixpath.join(folder, path) in files for path in listed_paths(lines))
 
 
 def _open_table(spec: str, tree: Tree, name: str, kind: str, lenient: bool) -> Source:

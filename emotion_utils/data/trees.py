@@ -11,6 +11,7 @@ from emotion_utils.data.decode import MAX_FILE_BYTES, ImageFault
 from emotion_utils.errors import InputError
 
 JUNK_NAMES = {"__macosx", "thumbs.db", "desktop.ini"}  # what operating systems leave behind; compared in lower case
+PEEK_BYTES = 4096  # enough for the header of a table and its first rows
 
 
 class Tree(Protocol):
@@ -25,6 +26,9 @@ class Tree(Protocol):
 
     def open(self, name: str) -> BinaryIO:
         """One file for reading, seekable, whatever its size."""
+
+    def peek(self, name: str) -> bytes:
+        """The first PEEK_BYTES of one file."""
 
 
 def is_junk(name: str) -> bool:
@@ -63,6 +67,10 @@ class FolderTree:
 
     def open(self, name: str) -> BinaryIO:
         return open(os.path.join(self._root, self._unusual.get(name, name)), "rb")
+
+    def peek(self, name: str) -> bytes:
+        with self.open(name) as file:
+            return file.read(PEEK_BYTES)
 
     def _walk(self, folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
         """Names below `folder`; `above` are the folders on the way here, so that a link in a circle ends."""

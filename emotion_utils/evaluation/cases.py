@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from emotion_utils.errors import InputError
-from emotion_utils.run import Run
 
 
-def test_predictions(run: Run) -> dict[str, pd.DataFrame]:
-    """The test rows of each finished model, indexed by id and in the same order for all.
+def confidence_table(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """From the test rows of each model, sorted by id, one row per picture (index `id`).
 
-    Raises InputError where no model is finished or the models were tested on different pictures.
+    Columns: `label`, `models_right`, and over the models the mean probability of the label (`label_prob`), the
+    largest probability given to a wrong class (`wrong_prob`) and the mean gap between the two most probable
+    classes (`margin`), all 0-1.
     """
-    tables = {}
-    for model in run.finished_models():
-        predictions = run.read_predictions(model)
-        tables[model] = predictions[predictions["split"] == "test"].set_index("id").sort_index()
-    if not tables:
-        raise InputError(f"no model of {run.root} is trained: run notebooks 02 to 04 first")
-    first = next(iter(tables.values()))
-    for model, table in tables.items():
-        if not table.index.equals(first.index) or not table["label"].equals(first["label"]):
-            raise InputError(f"{model} was tested on other pictures than the models before it: train it again")
-    return tables
-
-
-def confidence_table(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per test picture: `label`, `models_right`, and over the models the mean probability of the label
-    (`label_prob`), the largest probability given to a wrong class (`wrong_prob`) and the mean gap between the
-    two most probable classes (`margin`), all 0-1."""
-    first = next(iter(predictions.values()))
+    by_id = [table.set_index("id") for table in predictions.values()]
+    first = by_id[0]
     columns = {"label": first["label"], "models_right": 0, "label_prob": 0.0, "wrong_prob": 0.0, "margin": 0.0}
     table = pd.DataFrame(columns, index=first.index)
-    for predicted in predictions.values():
+    for predicted in by_id:
         probs = predicted.drop(columns=["split", "label", "predicted"])
         ordered = probs.to_numpy().copy()
         ordered.sort(axis=1)
@@ -46,7 +33,7 @@ def confidence_table(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return table
 
 
-def choose_cases(predictions: dict[str, pd.DataFrame], kind: str, count: int) -> list[str]:
+def choose_cases(predictions: Mapping[str, pd.DataFrame], kind: str, count: int) -> list[str]:
     """Ids of the `count` most `certain`, `mistaken` or `borderline` pictures; ties are broken by id."""
     table = confidence_table(predictions)
     if kind == "certain":
@@ -61,7 +48,7 @@ def choose_cases(predictions: dict[str, pd.DataFrame], kind: str, count: int) ->
     return list(ranked.index[:count])
 
 
-def agreement_table(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def agreement_table(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Counts of test pictures per class (columns) and number of models that were right (rows, all to none)."""
     table = confidence_table(predictions)
     counts = pd.crosstab(table["models_right"], table["label"])

@@ -162,11 +162,11 @@ def _say_taken_for(prose: Prose, mistakes: Mistakes) -> None:
     if mistakes.missed == 1:
         prose.say("It takes the one that it misses for {others}.", **values)
     elif mistakes.taken == mistakes.missed:
-        prose.say("It takes all {missed:words} that it misses for {others}.", **values)
+        prose.say("It takes all {missed:count} that it misses for {others}.", **values)
     elif len(others) == 1:
-        prose.say("Of the {missed:words} that it misses, it takes {taken:words} for {others}.", **values)
+        prose.say("Of the {missed:count} that it misses, it takes {taken:count} for {others}.", **values)
     else:
-        prose.say("Those that it misses are mostly taken for {others}, {taken:words} each.", **values)
+        prose.say("Those that it misses are mostly taken for {others}, {taken:count} each.", **values)
 
 
 def _say_precision(prose: Prose, mistakes: Mistakes) -> None:

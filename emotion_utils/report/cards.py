@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,35 +18,40 @@ from emotion_utils.run import Run, replacing
 if TYPE_CHECKING:
     from emotion_utils.data.loader import Dataset
 
-CARDS_PER_ROW = 3
+CARDS_PER_ROW = 2
 
 
-def plot_cards(dataset: Dataset, predictions: dict[str, pd.DataFrame], ids: list[str]) -> Figure | None:
+def plot_cards(
+    dataset: Dataset, predictions: Mapping[str, pd.DataFrame], ids: list[str], titles: Mapping[str, str]
+) -> Figure | None:
     """A card per face: the picture, its label, and for each model the probability of each class as bars.
 
-    None where there is no such face.
+    `titles` are the models' names as shown. None where there is no such face.
     """
     if not ids:
         return None
+    by_id = {model: table.set_index("id") for model, table in predictions.items()}
     place = {identity: number for number, identity in enumerate(dataset.ids)}
     rows = -(-len(ids) // CARDS_PER_ROW)
     with figure_style():
-        height = 0.55 + 0.13 * len(dataset.class_names) * len(predictions)
+        height = 0.5 + 0.14 * len(dataset.class_names) * len(predictions)
         figure = plt.figure(figsize=(7.4, max(1.7, height) * rows), layout="constrained")
         for cell, identity in zip(figure.subfigures(rows, CARDS_PER_ROW, squeeze=False).flat, ids, strict=False):
             picture, bars = cell.subplots(1, 2, width_ratios=[1, 1.15])
             image = dataset.batch(np.array([place[identity]])).images[0].permute(1, 2, 0).numpy()
             picture.imshow(image, interpolation="nearest")
             picture.set_axis_off()
-            said = {model: table.loc[identity] for model, table in predictions.items()}
+            said = {model: table.loc[identity] for model, table in by_id.items()}
             picture.set_title(next(iter(said.values()))["label"], fontsize=9, fontweight="bold", loc="left")
-            _draw_probabilities(bars, said, dataset.class_names)
+            _draw_probabilities(bars, said, dataset.class_names, titles)
     plt.close(figure)
     return figure
 
 
-def _draw_probabilities(axes: Axes, said: dict[str, pd.Series], class_names: tuple[str, ...]) -> None:
-    """Bars per class and model; a model's word stands beside its bars, struck where it is wrong."""
+def _draw_probabilities(
+    axes: Axes, said: dict[str, pd.Series], class_names: tuple[str, ...], titles: Mapping[str, str]
+) -> None:
+    """Bars per class and model under the model's word; the bar of the label is outlined."""
     y = 0.0
     ticks, names = [], []
     for model, row in said.items():
@@ -54,14 +60,16 @@ def _draw_probabilities(axes: Axes, said: dict[str, pd.Series], class_names: tup
         edges = ["black" if name == row["label"] else "none" for name in class_names]
         axes.barh(places, probs, height=0.8, color=model_color(model), edgecolor=edges, linewidth=0.9)
         for where, prob, name in zip(places, probs, class_names, strict=True):
-            axes.text(1.02, where, f"{100 * prob:.0f} %", va="center", fontsize=5.5)
+            axes.text(1.02, where, f"{100 * prob:.0f} %", va="center", fontsize=6.5)
             names.append(name)
         ticks += list(places)
         right = row["predicted"] == row["label"]
-        axes.text(0, y - 0.62, f"{model}: {row['predicted']}{'' if right else ' (wrong)'}", fontsize=5.5, va="bottom")
+        axes.text(
+            0, y - 0.62, f"{titles[model]}: {row['predicted']}{'' if right else ', wrong'}", fontsize=6.5, va="bottom"
+        )
         y += len(class_names) + 1.4
     axes.set(xlim=(0, 1.2), ylim=(y - 1.2, -1.5), xticks=[])
-    axes.set_yticks(ticks, names, fontsize=5.5)
+    axes.set_yticks(ticks, names, fontsize=6.5)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -163,6 +163,10 @@ class _Html(_Plain):
         super().__init__(names)
         self.proxies = proxies
 
+    def format_field(self, value: Any, format_spec: str) -> str:
+        shown = super().format_field(value, format_spec)
+        return shown.replace(" ", "&nbsp;") if isinstance(value, int | float) else shown
+
     def show_name(self, value: str) -> str:
         if isinstance(value, Ref):
             return super().show_name(value)

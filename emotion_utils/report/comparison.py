@@ -100,17 +100,25 @@ def tell_metrics(results: Results) -> Prose:
     prose.echo(tell_verdict(results).claims)
     if len(results.models) > 1:
         prose.say("{table} has every pair.", table=Ref("tbl-pairs"))
-    for model, table in results.tests.items():
-        label, share = majority(table["label"])
-        if learned_nothing(count_correct(table), len(table), share):
-            low, high = wilson_interval(count_correct(table), len(table))
-            prose.say(
-                "Naming {label} every time would be right in {share:pct} of the cases; the interval of {model}, "
-                "{low:pct} to {high:pct}, reaches down to that, so the test does not show that it learned anything.",
-                label=Label(label), share=share, model=Model(model), low=low, high=high,
-                comparison="not above guessing",
-            )  # fmt: skip
+    _say_guessing(prose)
     return prose
+
+
+def _say_guessing(prose: Prose) -> None:
+    """The models whose accuracy may be that of naming the most frequent class every time."""
+    tests = prose.results.tests
+    label, share = majority(next(iter(tests.values()))["label"])
+    doubtful = [m for m, table in tests.items() if learned_nothing(count_correct(table), len(table), share)]
+    if not doubtful:
+        return
+    one = len(doubtful) == 1
+    reach = "interval of {models} reaches" if one else "intervals of {models} reach"
+    shown = "its accuracy alone does not show that it" if one else "their accuracies alone do not show that they"
+    prose.say(
+        f"Naming {{label}} every time would be right in {{share:pct}} of the cases; the {reach} down to that, so "
+        f"{shown} learned more than which class is frequent.",
+        label=Label(label), share=share, models=[Model(model) for model in doubtful], comparison="not above guessing",
+    )  # fmt: skip
 
 
 def tell_published(results: Results) -> Prose:

@@ -71,9 +71,10 @@ def _draw_curves(axes: Axes, histories: Mapping[str, pd.DataFrame], kind: str, l
     axes.set_title(f"{title} vs. epoch")
     axes.set_xlabel("epoch")
     axes.grid(axis="y")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.spines["left"].set_visible(False)
-    axes.set_xlim(1 - 0.03 * longest, longest + 0.03 * longest)
+    margin = 0.03 * longest if longest > 1 else 0.5
+    axes.set_xlim(1 - margin, longest + margin)
     if kind == "acc":
         axes.set_ylim(top=1.015)
     _label_lines(axes, {model: history[["epoch", val]] for model, history in histories.items()}, labels, colors)
@@ -83,14 +84,15 @@ def _label_lines(
     axes: Axes, ends: Mapping[str, pd.DataFrame], labels: Mapping[str, str], colors: dict[str, str]
 ) -> None:
     """A model's name beside the end of its validation line, moved up or down where two would meet."""
-    finite = {model: points.dropna().iloc[-1] for model, points in ends.items() if len(points.dropna())}
+    kept = {model: points[np.isfinite(points).all(axis=1)] for model, points in ends.items()}
+    finite = {model: points.iloc[-1] for model, points in kept.items() if len(points)}
     low, high = axes.get_ylim()
     heights = [(point.iloc[1] - low) / (high - low) for point in finite.values()]
     for (model, point), height in zip(finite.items(), spread_labels(heights, 0.075, 0.0, 1.0), strict=True):
         axes.annotate(
             labels[model], xy=(point.iloc[0], point.iloc[1]), xytext=(1.03, height), textcoords="axes fraction",
             color=colors[model], fontsize=8, va="center", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colors[model], "linewidth": 0.5, "shrinkA": 1, "shrinkB": 4},
+            arrowprops={"arrowstyle": "-", "color": colors[model], "linewidth": 0.5, "relpos": (0, 0.5), "shrinkB": 4},
         )  # fmt: skip
 
 
@@ -182,7 +184,7 @@ def plot_metric(values: Mapping[str, tuple[float, float, float]], title: str, la
             axes.plot(
                 [low, high], [place, place], color=colors[model], linewidth=2.4, alpha=0.45, solid_capstyle="round"
             )
-            axes.plot(value, place, markers[model], color=colors[model], markersize=6)
+            axes.plot(value, place, markers[model], color=colors[model], markersize=6, clip_on=False)
             axes.text(0, place - 0.34, labels[model], color=colors[model], fontsize=8, va="center")
             axes.text(1.0, place - 0.34, f"{value:.4f}", color=INK, fontsize=8, va="center", ha="right")
         axes.set(xlim=(-0.01, 1.01), ylim=(len(values) - 0.6, -0.75), yticks=[], title=title)

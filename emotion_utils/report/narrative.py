@@ -28,8 +28,8 @@ def tell_abstract(results: Results) -> Prose:
         prose.say("This report trains a network, {models}, to name the emotion on a face, and tests it.", models=models)
     counts = count_splits(results)
     prose.say(
-        f"{they} {{k:words}} classes apart ({{classes}}), {have} learned from {{train:count}} pictures and {are} tested "
-        "on {test:count} others.",
+        f"{they} {{k:words}} classes apart ({{classes}}), {have} learned from {{train:count}} pictures and {are} "
+        "tested on {test:count} others.",
         k=len(results.class_names), classes=[Label(name) for name in results.class_names],
         train=counts["train"], test=counts["test"],
     )  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 
+from PIL import Image
+
 from emotion_utils.evaluation.metrics import LEVEL, count_correct, wilson_interval
 from emotion_utils.report.data_figures import plot_class_balance
 from emotion_utils.report.exhibits import Shown, number_exhibits, picture_key, show_figure
@@ -12,6 +14,7 @@ from emotion_utils.report.results import Results
 from emotion_utils.report.style import figure_svg
 
 CSS_PX_PER_IN = 96
+PICTURE_DPI = 200  # of what notebook 05 saves
 METRICS = {"accuracy": "Accuracy", "precision": "Macro precision", "recall": "Macro recall", "f1-score": "Macro F1"}
 BALANCE_WIDTH_IN = 5.2  # still readable on a phone
 PICTURE_CAPTIONS = {
@@ -38,9 +41,11 @@ def picture_figures(results: Results) -> Shown:
     shown = Shown("")
     for name, path in results.pictures.items():
         data = base64.b64encode(path.read_bytes()).decode()
+        with Image.open(path) as picture:
+            width = round(picture.width * CSS_PX_PER_IN / PICTURE_DPI)
         caption = PICTURE_CAPTIONS[name]
         image = f'<img class="faces" alt="{caption}" src="data:image/png;base64,{data}">'
-        shown += show_figure(results, picture_key(name), [image], caption, columns=1, width_px=740)
+        shown += show_figure(results, picture_key(name), [image], caption, columns=1, width_px=width)
     return shown
 
 
@@ -49,11 +54,11 @@ def curves_figure(results: Results) -> Shown:
     labels = {model: results.label(model) for model in results.models}
     panels = []
     for kind, (title, train, val) in CURVES.items():
+        lasts = {labels[model]: history.iloc[-1] for model, history in results.histories.items()}
         ends = "; ".join(
-            f"{labels[model]} ends at {history[train].iloc[-1]:.3f} in training, {history[val].iloc[-1]:.3f} in validation"
-            for model, history in results.histories.items()
+            f"{name} {last[train]:.3f} in training, {last[val]:.3f} in validation" for name, last in lasts.items()
         )
-        alt = f"Line chart of {title.lower()} by epoch: {ends}."
+        alt = f"Lines of {title.lower()} by epoch, at the end: {ends}."
         panels.append(figure_svg(plot_curve(results.histories, kind, labels), f"curves-{kind}", alt))
     caption = (
         "Loss and accuracy by epoch. Solid lines with marks are validation, dashed ones training; a ring marks the "
@@ -74,8 +79,8 @@ def confusion_figure(results: Results) -> Shown:
         panels.append(figure_svg(plot_matrix(counts, results.label(model)), f"confusion-{number}", alt))
     width = round(CSS_PX_PER_IN * matrix_side_in(len(results.class_names)) * 1.1)
     caption = (
-        "Confusion matrices on the test split: pictures of each label (rows) by predicted class (columns). A cell is "
-        "the darker, the larger its share of the row; what lies off the diagonal is a mistake."
+        "Confusion matrices on the test split: pictures of each label (rows) by predicted class (columns). The colour of "
+        "a cell deepens with its share of the row; what lies off the diagonal is a mistake."
     )
     return show_figure(
         results, "fig-confusion", panels, caption, columns=3 if len(results.class_names) <= 4 else 2, width_px=width

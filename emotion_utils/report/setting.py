@@ -10,6 +10,7 @@ from emotion_utils.report.results import Results
 
 UNEVEN = 1.2  # times the smallest class: from here on the largest is worth a remark
 TITLES = {"vgg16": "VGG16", "resnet18": "ResNet18"}
+FIRST_LAYERS = ("conv1", "stem")  # the depth groups next to the picture
 STARTS = {
     "proxy": "starts from proxy weights",
     "official": "starts from published weights",
@@ -30,10 +31,14 @@ def tell_data(results: Results) -> Prose:
         prose.say("The faces are drawn by this project from facial action units; none of them shows a real person.")
     else:
         prose.say("The faces come from {name}.", name=data_name(results.config))
+    total = len(results.manifest)
+    start = (
+        "All {total:count} pictures are used" if used == total else "Of {total:count} pictures {used:count} are used"
+    )
     prose.say(
-        "Of {total:count} pictures {used:count} are used: {train:count} for training, {val:count} for validation and "
-        "{test:count} for the test, or {train_share:pct0}, {val_share:pct0} and {test_share:pct0} ({figure}).",
-        total=len(results.manifest), used=used, figure=Ref("fig-balance"), **counts,
+        f"{start}: {{train:count}} for training, {{val:count}} for validation and {{test:count}} for the test, or "
+        "{train_share:pct0}, {val_share:pct0} and {test_share:pct0} ({figure}).",
+        total=total, used=used, figure=Ref("fig-balance"), **counts,
         **{f"{split}_share": count / used for split, count in counts.items()},
     )  # fmt: skip
     _say_people(prose)
@@ -123,7 +128,10 @@ def _say_phases(prose: Prose, model: str) -> None:
         if phase.epoch <= len(prose.results.histories[model])
     ]
     if not later:
-        prose.say("From the first epoch on, everything from {start} to the output is trained.", start=first.train_from)
+        if first.train_from in FIRST_LAYERS:
+            prose.say("It is trained from end to end, from the first epoch on.")
+        else:
+            prose.say("Only what lies from {start} to the output is trained.", start=first.train_from)
         return
     places = " and ".join(f"from {{part{n}}} on in epoch {{epoch{n}:count}}" for n in range(len(later)))
     values = {f"part{n}": phase.train_from for n, phase in enumerate(later)}
@@ -140,8 +148,8 @@ def say_weights(prose: Prose) -> None:
     if proxies:
         verb = "start" if len(proxies) > 1 else "starts"
         prose.say(
-            f"{{models}} {verb} from proxy weights, which this project trained on rendered pictures; what they reach is "
-            "no statement about the published weights of VGGFace or ImageNet.",
+            f"{{models}} {verb} from proxy weights, which this project trained on rendered pictures; what they reach "
+            "is no statement about the published weights of VGGFace or ImageNet.",
             models=[Model(model) for model in proxies],
         )
 

@@ -91,7 +91,7 @@ def figure_svg(figure: Figure, key: str, alt: str) -> str:
     The same figure gives the same bytes. `alt` is what somebody hears who cannot see it.
     """
     buffer = io.StringIO()
-    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}), warnings.catch_warnings():
+    with plt.rc_context({**_RC, "svg.fonttype": "none", "svg.hashsalt": key}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's own fonts draw the text
         figure.savefig(
             buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -100,9 +100,11 @@ def figure_svg(figure: Figure, key: str, alt: str) -> str:
     body = svg[svg.index("<defs>") : svg.rindex("</svg>")]
     width, height = (float(size) * 4 / 3 for size in re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg).groups())
     view = re.search(r'viewBox="[^"]*"', svg)[0]
+    said = escape(alt)
     return (
-        f'<svg role="img" aria-label="{escape(alt)}" width="{width:.0f}" height="{height:.0f}" {view} '
-        f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">{_tidy(body, key)}</svg>'
+        f'<svg role="img" aria-label="{said}" width="{width:.0f}" height="{height:.0f}" {view} '
+        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f"<title>{said}</title>{_tidy(body, key)}</svg>"
     )
 
 
@@ -127,7 +129,8 @@ def theme_svgs(html: str) -> str:
     """The page with the colours and fonts of its figures replaced by the variables that its style sheet sets."""
 
     def theme(svg: re.Match[str]) -> str:
-        themed = svg[0].replace(f"font-family: {FONTS}", "font-family: var(--sans)")
+        themed = re.sub("<title>.*?</title>", "", svg[0])  # for paper; a browser would show it beside the pointer
+        themed = themed.replace(f"font-family: {FONTS}", "font-family: var(--sans)")
         return re.sub(r"#[0-9a-f]{6}(?=[;\"])", lambda c: f"var(--c-{c[0][1:]})" if c[0] in DARK else c[0], themed)
 
     return re.sub(r'<svg role="img".*?</svg>', theme, html, flags=re.DOTALL)

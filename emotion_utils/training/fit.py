@@ -36,6 +36,20 @@ def new_model(run: Run, model: str, *, progress: Progress | None = None) -> Emot
 
     `progress` follows the making of proxy weights, which takes a minute or two the first time.
     """
+    config = run.config
+    proxies = [name for name in MODELS[model].weights[config.weights] if name in PROXIES]
+    ensure_proxies(proxies, progress, quick=config.profile == "smoke")
+    return build_model(
+        model, num_classes=len(run.class_names()), image_size_px=config.image_size_px,
+        dropout=config.recipes[model].dropout, weights=config.weights, seed=config.seed,
+    )  # fmt: skip
+
+
+def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd.DataFrame:
+    """Trains `model` as the run's recipe says and returns its history; goes on from a checkpoint if there is one.
+
+    Writes history.csv after each epoch, events.jsonl, and at the end the best epoch's weights with their model.json.
+    """
     net = new_model(run, model)
     with join_team() as team, deterministic():
         trainer = Trainer(net, open_split(run, "train"), open_split(run, "val"), run, model, team)
@@ -46,20 +60,6 @@ def new_model(run: Run, model: str, *, progress: Progress | None = None) -> Emot
             trainer.checkpoint.remove()
         team.wait()  # nobody reads the model before it is there
     return history
-
-
-def new_model(run: Run, model: str, *, progress: Progress | None = None) -> EmotionNet:
-    """The network as training begins with it; makes its proxy weights first if the run asks for them.
-
-    `progress(done, total)` counts the pictures that the proxy is made from.
-    """
-    config = run.config
-    proxies = [name for name in MODELS[model].weights[config.weights] if name in PROXIES]
-    ensure_proxies(proxies, progress, quick=config.profile == "smoke")
-    return build_model(
-        model, num_classes=len(run.class_names()), image_size_px=config.image_size_px,
-        dropout=config.recipes[model].dropout, weights=config.weights, seed=config.seed,
-    )  # fmt: skip
 
 
 class Trainer:
@@ -112,7 +112,7 @@ class Trainer:
                 batch, epoch=self.epoch, number=self.steps_done + 1, rate_factor=self._rate_factor()
             )
             self._count(result, batch.total, time.perf_counter() - start)
-            if progress:
+            if progress and self.team.leads:
                 progress(self._all_steps_done(), self.epochs * self.steps_per_epoch)
             self._write_checkpoint_if_due()
         self._close_epoch(phase, start)

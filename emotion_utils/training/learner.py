@@ -15,8 +15,8 @@ from emotion_utils.data.augment import augment, to_unit
 from emotion_utils.data.loader import Batch, Dataset, iterate_batches
 from emotion_utils.training import schedule
 from emotion_utils.training.distributed import Team
-from emotion_utils.training.repeatable import DROPOUT, MIXUP, key_dropouts, mix_pairs, sample_keys
 from emotion_utils.training.recovery import MicroBatches, SpikeGuard, copy_norm_buffers, restore_norm_buffers
+from emotion_utils.training.repeatable import DROPOUT, MIXUP, key_dropouts, mix_pairs, sample_keys
 
 EVALUATION_BATCH_SIZE = 64
 

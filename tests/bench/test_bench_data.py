@@ -21,7 +21,7 @@ def folder(tmp_path):
 
 def test_each_way_to_a_store_is_timed_over_the_same_images(folder):
     table = bench.bench_store(str(folder), size_px=16, rounds=1).set_index("way")
-    assert table.index.tolist() == ["plain", "store", "reopen"]
+    assert table.index.tolist() == ["plain", "open", "audit", "store", "reopen"]
     assert set(table["images"]) == {40}
     np.testing.assert_allclose(table["images_per_second"], 40 / table["seconds"])
     assert table.loc["plain", ["ratio", "ratio_per_core"]].tolist() == [1, 1]

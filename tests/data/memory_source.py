@@ -26,7 +26,7 @@ class MemorySource:
         paths = sorted(self.files)
         table = pd.DataFrame({"path": paths, "label": [path.split("/")[0] for path in paths]})
         table["id"] = [hashlib.sha256(self.files[path]).hexdigest() for path in paths]
-        return table.assign(group="", split="", status="kept", reason="", width=24, height=24)
+        return table.assign(group="", split="", status="kept", reason="", width=200, height=100)
 
 
 def random_pictures(count: int, size_px: int = 24, seed: int = 0) -> list[np.ndarray]:

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from emotion_utils.data.building import count_workers, map_ahead, only_builder, replacing_folder
+from emotion_utils.data.building import map_ahead, only_builder, replacing_folder
 from emotion_utils.errors import InputError
 
 
@@ -16,10 +16,10 @@ def test_results_come_in_order_and_few_items_are_taken_ahead():
             yield number
 
     ahead = []
-    for result in map_ahead(lambda number: number * number, items()):
+    for result in map_ahead(lambda number: number * number, items(), workers=3):
         ahead.append(len(taken) - result**0.5)
     assert len(ahead) == 200
-    assert max(ahead) <= 2 * count_workers() + 1
+    assert max(ahead) <= 2 * 3 + 1
 
 
 def test_an_error_in_a_thread_reaches_the_caller_and_ends_the_work():
@@ -30,7 +30,7 @@ def test_an_error_in_a_thread_reaches_the_caller_and_ends_the_work():
         return 1 / (number - 3)
 
     with pytest.raises(ZeroDivisionError):
-        list(map_ahead(work, range(1000)))
+        list(map_ahead(work, range(1000), workers=3))
     assert len(done) < 100
 
 

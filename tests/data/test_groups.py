@@ -19,9 +19,10 @@ def emotion_of(path):
 
 
 def many(pattern, count=120):
-    """`count` paths; {emotion}, {person} and {number} in the pattern run through their values."""
+    """`count` paths; {emotion}, {person} and so on in the pattern run through their values."""
     return [
-        pattern.format(emotion=EMOTIONS[i % 3], person=FIRST_NAMES[i % 12], number=i, code=i % 12) for i in range(count)
+        pattern.format(emotion=EMOTIONS[i % 3], person=FIRST_NAMES[i % 12], number=i, code=i % 12, letter="ABCD"[i % 4])
+        for i in range(count)
     ]
 
 
@@ -61,6 +62,7 @@ def test_names_of_persons_are_found(pattern, first):
         "{emotion}/{emotion}_{number}.png",
         "{emotion}/{emotion} ({number}).png",
         "{emotion}/test_{number:04d}_aligned.jpg",
+        "{emotion}/Camera{letter}_{number}.jpg",  # few and large
         "{emotion}/Anna_{number}.jpg",  # one name only says nothing
         "{emotion}/{number:x}a_{number}.jpg",  # every name once says nothing either
     ],

@@ -78,6 +78,19 @@ def test_two_builds_write_the_same_bytes(source, tmp_path):
     assert len(first) == 3
 
 
+def test_few_and_many_threads_make_the_same_store(source, tmp_path):
+    threads = []
+    stores = []
+    for side in (24, 240):
+        seen = set()
+        source.read = lambda path, seen=seen: (seen.add(threading.get_ident()), source.files[path])[1]
+        manifest = source.manifest.assign(width=side, height=side)
+        stores.append(build_store(source, manifest, size_px=8, cache=tmp_path / str(side)))
+        threads.append(len(seen))
+    assert threads[0] == 1
+    np.testing.assert_array_equal(stores[0].images, stores[1].images)
+
+
 # -- damage ----------------------------------------------------------------------------------------
 
 

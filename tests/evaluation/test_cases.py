@@ -12,7 +12,7 @@ def table(**angry):
     frame = pd.DataFrame({"split": "test", "label": rows, "angry": angry})
     frame["happy"] = 1 - frame["angry"]
     frame["predicted"] = ["angry" if prob >= 0.5 else "happy" for prob in frame["angry"]]
-    return frame[["split", "label", "predicted", "angry", "happy"]]
+    return frame.rename_axis("id").reset_index()[["id", "split", "label", "predicted", "angry", "happy"]]
 
 
 @pytest.fixture

@@ -83,9 +83,10 @@ def test_torchvision_vgg16_keeps_its_answers(tmp_path):
     assert np.abs(found - expected).max() < TOLERANCE * np.abs(expected).max()
 
 
-def test_torchvision_resnet18_is_recognised(tmp_path):
+@pytest.mark.parametrize("zipped", [True, False])  # published files of before 2020 are not zip archives
+def test_torchvision_resnet18_is_recognised(tmp_path, zipped):
     state = torchvision.models.resnet18().state_dict()
-    torch.save(state, tmp_path / "resnet18.pth")
+    torch.save(state, tmp_path / "resnet18.pth", _use_new_zipfile_serialization=zipped)
     loaded = load_weights(tmp_path / "resnet18.pth")
     assert loaded.architecture == "resnet18"
     assert torch.equal(loaded.state["layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -64,6 +66,11 @@ def test_list_tells_everything_of_every_source():
         assert row["cached"] is None
         assert row["input"]["channel_order"] == "RGB"
         assert row["size_mb"] or row["name"] in PROXIES
+
+
+def test_list_and_fetch_need_no_torch():
+    code = "import sys, emotion_utils.models.cache, emotion_utils.models.fetch; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_vggface_mean_is_turned_to_rgb():

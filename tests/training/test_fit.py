@@ -1,5 +1,7 @@
 """The loop: what it freezes, counts, keeps and repeats."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 import torch
@@ -7,7 +9,8 @@ from tiny_training import MODEL, WALL_TIMES, TinyNet, make_dataset, make_trainer
 
 from emotion_utils.data.augment import augment, to_unit
 from emotion_utils.data.loader import iterate_batches
-from emotion_utils.run import HISTORY_COLUMNS
+from emotion_utils.run import HISTORY_COLUMNS, Run
+from emotion_utils.training import checkpoint, fit
 from emotion_utils.training.repeatable import KeyedDropout, key_dropouts, mix_pairs
 
 HEAD_FIRST = [{"epoch": 1, "train_from": "head"}, {"epoch": 3, "train_from": "body"}]
@@ -103,6 +106,24 @@ def test_best_epoch_is_kept_also_when_the_last_one_is_worse(tmp_path):
     assert trainer.run.read_events(MODEL)[-1]["epoch"] == 2
 
 
+def test_train_model_saves_the_best_epoch_and_takes_its_checkpoint_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "INTERVAL_S", 0.0)
+    saved = []
+    monkeypatch.setattr(fit, "new_model", lambda run, model: TinyNet())
+    monkeypatch.setattr(fit, "open_split", lambda run, split: make_dataset(48 if split == "train" else 15, len(split)))
+    monkeypatch.setattr(fit, "save_model", lambda net, folder, classes: saved.append((clone(net), folder, classes)))
+    monkeypatch.setattr(Run, "class_names", lambda run: ("angry", "happy", "sad"))
+    trainer = make_trainer(tmp_path, lr=0.05, epochs=4)
+    history = fit.train_model(trainer.run, MODEL)
+    again = make_trainer(tmp_path / "again", lr=0.05, epochs=4)
+    again.train_set, again.val_set = make_dataset(48, 5), make_dataset(15, 3)
+    assert again.fit()["val_acc"].tolist() == history["val_acc"].tolist()
+    (state, folder, classes) = saved[0]
+    assert same_bits(state, again.best)
+    assert (folder, classes) == (trainer.run.model_dir(MODEL), ("angry", "happy", "sad"))
+    assert sorted(path.name for path in folder.iterdir()) == ["events.jsonl", "history.csv"]
+
+
 def test_patience_ends_the_training_and_is_written_down(tmp_path):
     trainer = make_trainer(tmp_path, epochs=9, patience=2)
     accuracies = iter([0.2, 0.6, 0.6, 0.4, 0.9])
@@ -126,6 +147,33 @@ def test_two_trainings_give_the_same_bits(tmp_path):
     second = two.fit()
     pd.testing.assert_frame_equal(first.drop(columns=WALL_TIMES), second.drop(columns=WALL_TIMES), check_exact=True)
     assert same_bits(one.best, two.best)
+
+
+def uneven(dataset):
+    """The first class loses three quarters of its images."""
+    kept = [place for place, label in enumerate(dataset.labels) if label or place % 4 == 0]
+    ids = [dataset.ids[place] for place in kept]
+    return replace(dataset, rows=dataset.rows[kept], labels=dataset.labels[kept], ids=ids)
+
+
+def test_class_weights_make_a_rare_class_count_as_much_as_the_others(tmp_path):
+    data = uneven(make_dataset(48, 1))
+    trainer = make_trainer(tmp_path, net=TinyNet(norm=False, dropout=0.0), balance="class_weights", train_set=data)
+    trainer.learner.enter(trainer.recipe.phases[0])
+    gradients = []
+    trainer.learner._update = lambda factor: gradients.append(trainer.learner.net.head[1].bias.grad.clone())
+    batch = next(iterate_batches(data, batch_size=99, seed=0, epoch=1, shuffle=True))
+    trainer.learner.step(batch, epoch=1, number=1, rate_factor=1.0)
+    images = augment(batch.images, batch.ids, config=trainer.config.augment, seed=0, epoch=1)
+    wrong = trainer.learner.net(images).softmax(1) - torch.nn.functional.one_hot(batch.labels)
+    by_class = [wrong[batch.labels == label].mean(0) for label in range(3)]
+    torch.testing.assert_close(gradients[0], torch.stack(by_class).mean(0).detach(), atol=1e-6, rtol=1e-4)
+
+
+def test_the_sampler_shows_all_classes_equally_often(tmp_path):
+    trainer = make_trainer(tmp_path, balance="sampler", train_set=uneven(make_dataset(48, 1)))
+    labels = torch.cat([batch.labels for batch in trainer._batches()])
+    assert labels.bincount().sub(12).abs().max() <= 1  # of 4, 16 and 16 images
 
 
 def test_averaged_weights_follow_the_network_and_are_what_is_kept(tmp_path):

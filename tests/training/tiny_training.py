@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from emotion_utils.config import resolve_config
+from emotion_utils.config import resolve_config, validate_config
 from emotion_utils.data.loader import Dataset
 from emotion_utils.run import Run
 from emotion_utils.training import checkpoint
@@ -59,15 +59,17 @@ def make_dataset(count, seed, size_px=16):
     return Dataset(images.astype(np.uint8), np.arange(count), torch.from_numpy(labels), ids, CLASSES)
 
 
-def make_trainer(folder, *, net=None, train=48, val=15, epochs=3, batch_size=8, team=ALONE, augment=None, **recipe):
-    """A Trainer whose run folder is `folder`."""
+def make_trainer(
+    folder, *, net=None, train=48, train_set=None, val=15, epochs=3, batch_size=8, team=ALONE, balance="none", **recipe
+):
+    """A Trainer whose run folder is `folder`; what is not named here goes into the recipe."""
     phases = recipe.pop("phases", [{"epoch": 1, "train_from": "stem"}])
     recipes = {MODEL: {"lr": 0.01, "phases": phases, **recipe}}
-    config = resolve_config("demo", models=(MODEL,), epochs=epochs, batch_size=batch_size, augment=augment)
-    config = config.model_copy(update={"recipes": type(config).model_validate(
-        config.model_dump() | {"recipes": recipes}).recipes})  # fmt: skip
+    settings = {"models": [MODEL], "epochs": epochs, "batch_size": batch_size, "balance": balance, "recipes": recipes}
+    config = validate_config(resolve_config("demo").model_dump() | settings)
     run = Run(Path(folder), config)
-    return Trainer(net or TinyNet(), make_dataset(train, 1), make_dataset(val, 2), run, MODEL, team)
+    train_set = train_set or make_dataset(train, 1)
+    return Trainer(net or TinyNet(), train_set, make_dataset(val, 2), run, MODEL, team)
 
 
 def same_bits(one, other):

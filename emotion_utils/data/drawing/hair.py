@@ -127,11 +127,11 @@ def paint_beard(canvas: Canvas, looks: Looks, lines: Outlines, strands: np.ndarr
     if looks.beard:
         _paint_full_beard(canvas, looks, lines, colour)
     t = np.linspace(-1, 1, len(lines.lip_upper))
-    rise = max(0.8 * (lines.lip_upper[10, 1] - lines.nose[0] - 0.03), 0.04)
-    height = rise * (1 - np.abs(t) ** 1.7) * (1 - 0.25 * np.exp(-((t / 0.12) ** 2))) + 0.015
-    tips = 0.02 * np.sign(t) * np.abs(t) ** 4
+    rise = max(0.6 * (lines.lip_upper[10, 1] - lines.nose[0] - 0.03), 0.04)
+    height = rise * (1 - np.abs(t) ** 2.6) * (1 - 0.3 * np.exp(-((t / 0.12) ** 2))) + 0.015
+    tips = 0.06 * np.sign(t) * np.abs(t) ** 3
     top = lines.lip_upper + np.stack([tips, -height], 1)
-    bottom = lines.lip_upper + np.stack([0.5 * tips, np.full_like(t, 0.012)], 1)
+    bottom = lines.lip_upper + np.stack([0.5 * tips, 0.012 + 0.035 * t**4], 1)
     canvas.fill(np.concatenate([top, bottom[::-1]]), colour, 0.9 * looks.moustache, soft=0.012)
 
 

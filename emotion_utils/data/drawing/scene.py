@@ -27,8 +27,8 @@ class Pose:
 
 def draw_pose(rng: np.random.Generator) -> Pose:
     """Mostly towards the camera, seldom turned by more than 15 degrees."""
-    yaw, pitch, roll = np.clip(rng.normal(0, (8, 6, 4)), (-24, -12, -12), (24, 12, 12))
-    return Pose(yaw, pitch, roll, rng.uniform(0.88, 1.08), tuple(rng.normal(0, 0.05, 2)))
+    yaw, pitch, roll = np.clip(rng.normal(0, (9, 6, 4)), (-24, -12, -12), (24, 12, 12))
+    return Pose(yaw, pitch, roll, rng.uniform(0.87, 1.09), tuple(rng.normal(0, 0.055, 2)))
 
 
 def draw_light(rng: np.random.Generator) -> Light:

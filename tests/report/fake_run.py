@@ -1,7 +1,10 @@
 """A finished run that nobody trained: every artefact that the report reads, written through `Run`, from one seed."""
 
+import ast
 import hashlib
+from types import SimpleNamespace
 
+import nbformat
 import numpy as np
 import pandas as pd
 
@@ -10,7 +13,6 @@ from emotion_utils.run import Run, write_json
 
 STUDY_MODELS = {"VGG16_emotion": 0.86, "r18_scratch_emotion": 0.72, "r18_pre_emotion": 0.95}  # chance of being right
 CLASSES = ("angry", "happy", "sad")
-SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 def make_run(root, *, classes=CLASSES, skills=STUDY_MODELS, images=600, epochs=8, seed=0, weights="proxy", broken=2):
@@ -21,7 +23,7 @@ def make_run(root, *, classes=CLASSES, skills=STUDY_MODELS, images=600, epochs=8
     recipes = {model: config.recipes.get(model, recipe) for model in skills}
     run = Run(root, config.model_copy(update={"models": tuple(skills), "recipes": recipes}))
     run.write_facts({"config": run.config.model_dump(mode="json"), "environment": ENVIRONMENT, "stages": STAGES})
-    manifest = make_manifest(rng, classes, images, broken)
+    manifest = make_manifest(classes, images, broken)
     run.write_manifest(manifest)
     run.write_audit({"classes": list(classes), "images": images, "notes": ["6 rendered people a class"]})
     for model, skill in skills.items():
@@ -37,13 +39,13 @@ def make_run(root, *, classes=CLASSES, skills=STUDY_MODELS, images=600, epochs=8
     return run
 
 
-def make_manifest(rng, classes, images, broken):
+def make_manifest(classes, images, broken):
     rows = []
     for number in range(images):
         label = classes[number % len(classes)]
         path = f"{label}/person_{number // 6:03d}_{number:04d}.png"
-        split = rng.permutation(list(SHARES))[0] if number < 0 else ("train", "val", "test")[_side(number, images)]
-        rows.append([_sha256(f"{path}"), path, label, f"person_{number // 6:03d}", split, "kept", "", 96, 96])
+        split = ("train", "val", "test")[_side(number, images)]
+        rows.append([_sha256(path), path, label, f"person_{number // 6:03d}", split, "kept", "", 96, 96])
     columns = ["id", "path", "label", "group", "split", "status", "reason", "width", "height"]
     manifest = pd.DataFrame(rows, columns=columns)
     faults = ["unreadable: the file ends too early", f"exact duplicate of {rows[0][0]}"]
@@ -59,15 +61,12 @@ def _side(number, images):
 
 
 def make_predictions(rng, manifest, classes, skill):
-    """Right with chance `skill`; `skill` may be a function (rng, label, classes) -> predicted class."""
+    """Right with chance `skill`."""
     held_out = manifest[(manifest["status"] == "kept") & (manifest["split"] != "train")]
     rows = []
     for row in held_out.itertuples():
-        if callable(skill):
-            predicted = skill(rng, row.label, classes)
-        else:
-            others = [name for name in classes if name != row.label]
-            predicted = row.label if rng.random() < skill else others[int(len(others) * rng.random() ** 2)]
+        others = [name for name in classes if name != row.label]
+        predicted = row.label if rng.random() < skill else others[int(len(others) * rng.random() ** 2)]
         probs = rng.dirichlet(np.ones(len(classes)))
         place, top = classes.index(predicted), probs.argmax()
         probs[[place, top]] = probs[[top, place]]
@@ -104,10 +103,32 @@ def make_card(model, classes, weights):
         "class_names": list(classes),
         "input": {"size_px": 48, "mean": [0.5] * 3, "std": [0.2] * 3, "channel_order": "RGB", "range": [0, 1]},
         "provenance": {
-            "name": kind, "kind": kind, "source": f"{kind}.safetensors", "sha256": None if kind == "random" else "0123456789abcdef",
+            "name": kind, "kind": kind, "source": f"{kind}.safetensors",
+            "sha256": None if kind == "random" else "0123456789abcdef",
             "licence": None, "sentence": sentence,
         },
     }  # fmt: skip
+
+
+def execute(notebook, run, target):
+    """Runs the notebook's cells in this process on `run`, as a kernel would, and writes it with what they show."""
+    document = nbformat.read(notebook, as_version=4)
+    space = {}
+    for cell in document.cells:
+        if cell.cell_type != "code":
+            continue
+        statements = ast.parse(cell.source).body
+        last = statements.pop() if isinstance(statements[-1], ast.Expr) else None
+        exec(compile(ast.Module(statements, []), "cell", "exec"), space)
+        if "Run" in space:
+            space["Run"] = SimpleNamespace(open=lambda _: run)
+        if last is not None:
+            shown = eval(compile(ast.Expression(last.value), "cell", "eval"), space)
+            data = {"text/html": shown._repr_html_(), "text/plain": repr(type(shown))}
+            cell.outputs = [nbformat.v4.new_output("execute_result", data=data, execution_count=1)]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(document, target)
+    return target
 
 
 def _sha256(text):

@@ -1,0 +1,112 @@
+"""From a picture with a face somewhere in it to a picture of the face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from emotion_utils.data.face_detectors import MIN_FACE_PX, Box, FaceDetector, get_detector
+
+CropMode = Literal["auto", "always", "never"]
+
+SEARCH_PX = 480  # longer side of the picture that is searched: a face of a twentieth of it is still found
+GLANCE_PX = 128  # likewise for a face that fills the picture, which is looked for first
+FULL_AREA = 0.3  # share of the picture's area from which on a face fills it; see `fills_picture`
+FRAME = 1.2  # side of the crop over side of the face box: cascades leave out chin and forehead
+SMALL_PX = 96  # a picture with no longer side was cut for a face before: whole scenes are not kept that small
+
+
+@dataclass(frozen=True)
+class CropResult:
+    """What became of a picture."""
+
+    image: np.ndarray  # uint8 (H, W, 3); the very array that was given unless `outcome` is cropped
+    found: int  # faces that the detector saw; 0 as well where it was not asked
+    box: Box | None  # the chosen face, in pixels of the picture that was given
+    outcome: Literal["whole", "cropped", "missed"]  # missed: looked for, but no face was found
+
+
+def crop_faces(image: np.ndarray, mode: CropMode, detector: FaceDetector | None = None) -> CropResult:
+    """`image`, uint8 (H, W, 3) RGB, cut to the face that `rank_faces` puts first: a square with a margin.
+
+    never: as it is. always: wherever a face is found. auto: only where the face fills too little of the picture, so
+    that pictures of faces stay as they are, to the bit; those of at most SMALL_PX are not searched at all. A picture
+    without a face stays whole. `detector` None: this thread's own, so that several threads may crop at a time; raises
+    EmotionError where one is needed and none works.
+    """
+    height, width = image.shape[:2]
+    if mode == "never" or (mode == "auto" and max(height, width) <= SMALL_PX):
+        return CropResult(image, 0, None, "whole")
+    detector = detector or get_detector()
+    faces = _glance(image, detector) if mode == "auto" else []
+    faces = rank_faces(faces or find_faces(image, detector), height, width)
+    if not faces:
+        return CropResult(image, 0, None, "missed")
+    if mode == "auto" and fills_picture(faces[0], height, width):
+        return CropResult(image, len(faces), faces[0], "whole")
+    return CropResult(cut_square(image, faces[0]), len(faces), faces[0], "cropped")
+
+
+def find_faces(image: np.ndarray, detector: FaceDetector | None = None) -> list[Box]:
+    """All faces that the detector sees in uint8 (H, W, 3) RGB, in pixels of `image`; none smaller than a twentieth."""
+    return _search(image, detector or get_detector(), SEARCH_PX, 0.0)
+
+
+def rank_faces(faces: Sequence[Box], height: int, width: int) -> list[Box]:
+    """The one to take first: the largest; of equally large ones that nearest to the centre, then to the top left."""
+
+    def rank(box: Box) -> tuple[int, int, int, int]:
+        across, down = 2 * box.left + box.width - width, 2 * box.top + box.height - height
+        return -box.width * box.height, across**2 + down**2, box.top, box.left
+
+    return sorted(faces, key=rank)
+
+
+def fills_picture(box: Box, height: int, width: int) -> bool:
+    """Whether the face takes up FULL_AREA of the picture.
+
+    Of 845 pictures cut for their faces, the box took up 0.70 of the area in the median, 0.53 at the 1 % quantile; of
+    the same faces within larger scenes at most 0.11. The line lies between, at a face of half the picture's side.
+    """
+    return box.width * box.height >= FULL_AREA * height * width
+
+
+def frame_face(box: Box) -> Box:
+    """The square around a face with the margin FRAME; it may reach beyond the picture."""
+    side = max(1, round(FRAME * max(box.width, box.height)))
+    return Box(box.left + (box.width - side) // 2, box.top + (box.height - side) // 2, side, side)
+
+
+def cut_square(image: np.ndarray, box: Box) -> np.ndarray:
+    """uint8 (side, side, 3): what `frame_face` frames; beyond the picture its edge is repeated."""
+    height, width = image.shape[:2]
+    left, top, side, _ = frame_face(box)
+    inside = image[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
+    beyond = (max(0, -top), max(0, top + side - height), max(0, -left), max(0, left + side - width))
+    if any(beyond):
+        return cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(inside)
+
+
+def _glance(image: np.ndarray, detector: FaceDetector) -> list[Box]:
+    """A face that fills the picture, if there is one: found in a small copy, a tenth of the time of a full search."""
+    height, width = image.shape[:2]
+    faces = _search(image, detector, GLANCE_PX, 0.5)
+    return [box for box in faces if fills_picture(box, height, width)]
+
+
+def _search(image: np.ndarray, detector: FaceDetector, longer_side_px: int, min_share: float) -> list[Box]:
+    """Faces of at least `min_share` of the shorter side, found in a grey copy of at most `longer_side_px`."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    scale = min(1.0, longer_side_px / max(grey.shape))
+    if scale < 1:
+        size = tuple(max(1, round(scale * side)) for side in grey.shape[::-1])
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    if min(grey.shape) < MIN_FACE_PX:
+        return []
+    least = max(MIN_FACE_PX, round(min_share * min(grey.shape)))
+    return [Box(*(round(value / scale) for value in box)) for box in detector.find(grey, least)]

@@ -1,0 +1,37 @@
+"""Finished runs that nobody trained, and one report that many tests look at."""
+
+import fake_run
+import pytest
+
+from emotion_utils.provenance import PROJECT_DIR
+from emotion_utils.report.render import render_report
+from emotion_utils.report.results import read_results
+
+NOTEBOOK = PROJECT_DIR / "notebooks" / "06_comparison.ipynb"
+HOSTILE = ("<script>alert(1)</script>", "a|b & c", "$m$", "new\nline", "نص عربي")
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """make_run(name, **what fake_run.make_run takes) -> a Run in a folder of its own."""
+    return lambda name="run", **kwargs: fake_run.make_run(tmp_path / name, **kwargs)
+
+
+@pytest.fixture
+def make_results(make_run):
+    """The same, read."""
+    return lambda **kwargs: read_results(make_run(**kwargs))
+
+
+@pytest.fixture
+def execute():
+    """execute(run) -> the path of notebook 06, executed on `run`."""
+    return lambda run: fake_run.execute(NOTEBOOK, run, run.notebooks_dir / NOTEBOOK.name)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A run of the study's three models, and its report: (run, results, outcome of render_report)."""
+    run = fake_run.make_run(tmp_path_factory.mktemp("report") / "study")
+    notebook = fake_run.execute(NOTEBOOK, run, run.notebooks_dir / NOTEBOOK.name)
+    return run, read_results(run), render_report(run, notebook)

@@ -1,0 +1,197 @@
+"""Random runs, and the awkward ones: no sentence claims what its figures do not carry."""
+
+import re
+from dataclasses import replace
+
+import fake_run
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from emotion_utils.report.claims import AHEAD, WINNER, check_claim
+from emotion_utils.report.narrative import collect_claims
+from emotion_utils.report.results import read_results
+
+MODELS = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A run that the tests change in memory."""
+    return read_results(fake_run.make_run(tmp_path_factory.mktemp("base") / "run"))
+
+
+def with_answers(base, classes, labels, answers):
+    """`base` with these labels and each model's answers (numbers of classes) for its test pictures."""
+    names = np.array(classes)
+    ids = [f"{place:04d}" for place in range(len(labels))]
+    tests = {
+        model: pd.DataFrame({"id": ids, "label": names[labels], "predicted": names[given]})
+        for model, given in zip(MODELS, answers, strict=False)
+    }
+    return replace(
+        base, class_names=tuple(classes), tests=tests,
+        histories={model: base.histories[model] for model in tests},
+        manifest=base.manifest.assign(label=names[np.arange(len(base.manifest)) % len(names)]),
+    )  # fmt: skip
+
+
+def holm(p_values):
+    order = np.argsort(p_values)
+    steps = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(steps))
+    return adjusted
+
+
+def pairs_that_differ(results):
+    """(ahead, behind) for each pair that exact McNemar with Holm tells apart, worked out here."""
+    right = {model: (t["label"] == t["predicted"]).to_numpy() for model, t in results.tests.items()}
+    models = list(right)
+    pairs = [(a, b) for n, a in enumerate(models) for b in models[n + 1 :]]
+    only = [(int((right[a] & ~right[b]).sum()), int((right[b] & ~right[a]).sum())) for a, b in pairs]
+    adjusted = holm([binomtest(a, a + b).pvalue if a + b else 1.0 for a, b in only]) if pairs else []
+    return {
+        (a, b) if x > y else (b, a)
+        for (a, b), (x, y), p in zip(pairs, only, adjusted, strict=True)
+        if p <= 0.05
+    }  # fmt: skip
+
+
+@st.composite
+def answered(draw):
+    k, models, count = draw(st.integers(2, 10)), draw(st.integers(1, 3)), draw(st.integers(1, 60))
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    labels = rng.integers(0, draw(st.integers(1, k)), count)
+    answers = []
+    for _ in range(models):
+        kind = draw(st.sampled_from(["random", "constant", "good", "perfect", "wrong", "same"]))
+        guess = rng.integers(0, k, count)
+        answers.append({
+            "random": guess,
+            "constant": np.full(count, rng.integers(0, k)),
+            "good": np.where(rng.random(count) < 0.9, labels, guess),
+            "perfect": labels,
+            "wrong": (labels + 1) % k,
+            "same": answers[0] if answers else guess,
+        }[kind])  # fmt: skip
+    return [f"class {number}" for number in range(k)], labels, answers
+
+
+@given(answered())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_winner_that_is_none_whatever_the_predictions(base, case):
+    results = with_answers(base, *case)
+    allowed = pairs_that_differ(results)
+    for claim in collect_claims(results):
+        check_claim(claim)
+        if claim.comparison == AHEAD:
+            assert {(claim.values["model"], other) for other in claim.values["others"]} <= allowed
+        else:
+            assert not WINNER.search(claim.template), claim.text
+
+
+@st.composite
+def histories(draw):
+    epochs = draw(st.integers(1, 12))
+    number = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0, 0.5]), st.just(float("nan")))
+    columns = {name: draw(st.lists(number, min_size=epochs, max_size=epochs)) for name in ("train_acc", "val_acc")}
+    loss = st.one_of(st.floats(0, 20), st.sampled_from([0.0, float("nan"), float("inf")]))
+    columns |= {name: draw(st.lists(loss, min_size=epochs, max_size=epochs)) for name in ("train_loss", "val_loss")}
+    return pd.DataFrame({"epoch": range(1, epochs + 1), "phase": "stem-head", "seconds": 1.0, **columns})
+
+
+@given(histories())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_history_can_be_told(base, history):
+    results = replace(base, histories={**base.histories, MODELS[0]: history.assign(images_per_second=10.0, lr=1e-3)})
+    claims = collect_claims(results)
+    for claim in claims:
+        check_claim(claim)
+        assert "nan" not in re.findall(r"\w+", claim.text.lower())
+    said = [c for c in claims if c.metric == "validation accuracy" and c.values["model"] == MODELS[0]]
+    finite = history[np.isfinite(history[["train_acc", "val_acc", "train_loss", "val_loss"]]).all(axis=1)]
+    if said:
+        assert said[0].values["best"] == finite["val_acc"].max()
+        assert said[0].values["epoch"] == finite.loc[finite["val_acc"].idxmax(), "epoch"]
+    else:
+        assert finite.empty or len(history) == 1
+
+
+def text_of(results, section=None):
+    return " ".join(claim.text for claim in collect_claims(results) if section in (None, claim.section))
+
+
+def test_tie_is_told_as_a_tie(base):
+    labels = np.arange(60) % 3
+    answers = np.where(np.arange(60) < 50, labels, (labels + 1) % 3)
+    text = text_of(with_answers(base, fake_run.CLASSES, labels, [answers] * 3))
+    assert "share the highest accuracy and cannot be told apart" in text
+    assert "more accurate" not in text
+
+
+def test_clear_difference_names_the_model_that_is_ahead(base):
+    labels = np.arange(60) % 3
+    wrong = (labels + 1) % 3
+    half = np.where(np.arange(60) < 30, labels, wrong)
+    text = text_of(with_answers(base, fake_run.CLASSES, labels, [half, half, labels]))
+    assert "r18_pre_emotion is more accurate than VGG16_emotion and r18_scratch_emotion (by 50.0 points or more" in text
+
+
+def test_model_that_learned_nothing_is_said_to_have_shown_nothing(base):
+    labels = np.arange(60) % 3
+    results = with_answers(base, fake_run.CLASSES, labels, [np.zeros(60, int), labels])
+    text = text_of(results)
+    assert "VGG16_emotion calls every test picture angry" in text
+    assert "Naming angry every time would be right in 33.3% of the cases; the interval of VGG16_emotion reaches" in text
+    assert "its accuracy alone does not show that it learned more" in text
+
+
+def test_weakest_class_and_what_it_is_taken_for(base):
+    labels = np.repeat([0, 1, 2], 20)
+    answers = labels.copy()
+    answers[20:26] = 2  # six happy faces called sad
+    answers[26] = 0  # and one angry
+    text = text_of(with_answers(base, fake_run.CLASSES, labels, [answers]), "in-depth analysis")
+    assert "finds happy least often, in 13 of 20 pictures or 65.0% (95% interval 43.3% to 81.9%)" in text
+    assert "Of the 7 that it misses, it takes 6 for sad." in text
+    assert "least reliable where it is sad: right in 20 of 26 cases" in text
+
+
+def test_class_without_test_pictures_is_named(base):
+    labels = np.arange(40) % 2
+    text = text_of(with_answers(base, fake_run.CLASSES, labels, [labels]), "in-depth analysis")
+    assert "The test has no picture of sad." in text
+    assert "names all of the 40 test pictures correctly" in text
+
+
+def test_single_model_is_compared_with_nothing(base):
+    labels = np.arange(30) % 3
+    text = text_of(with_answers(base, fake_run.CLASSES, labels, [labels]))
+    assert "With a single model there is nothing to compare." in text
+    assert "McNemar" not in text
+
+
+def test_events_are_told_and_their_absence_too(base):
+    text = text_of(base, "challenges")
+    assert "It ran out of memory once; its batches were then taken in portions of 16." in text
+    quiet = replace(base, events={model: [] for model in base.models})
+    assert "Nothing went wrong" in text_of(quiet, "challenges")
+    assert "Nothing went wrong" not in text
+
+
+def test_proxies_and_single_seed_are_said(base):
+    for section in ("abstract", "conclusion"):
+        text = text_of(base, section)
+        assert "VGG16_emotion and r18_pre_emotion start from proxy weights" in text
+        assert "trained once, from seed 0" in text
+
+
+def test_people_in_two_splits_are_counted(base):
+    manifest = base.manifest.copy()
+    shared = manifest["group"] == "person_000"
+    manifest.loc[manifest.index[shared][0], "split"] = "test"
+    assert "100 people, 1 of them in more than one split" in text_of(replace(base, manifest=manifest), "data")

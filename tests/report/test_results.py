@@ -1,0 +1,51 @@
+"""Artefacts that do not belong together are refused, each with the file at fault."""
+
+import pytest
+
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.report.results import read_results
+from emotion_utils.run import write_csv, write_json
+
+
+def test_run_without_models_says_what_to_run_first(make_run):
+    run = make_run(skills={"r18_pre_emotion": 0.9})
+    (run.model_dir("r18_pre_emotion") / "predictions.csv").unlink()
+    with pytest.raises(InputError, match="notebooks 02 to 04"):
+        read_results(run)
+
+
+def test_model_that_is_not_trained_yet_is_left_out(make_run):
+    run = make_run()
+    (run.model_dir("VGG16_emotion") / "predictions.csv").unlink()
+    assert read_results(run).models == ["r18_scratch_emotion", "r18_pre_emotion"]
+
+
+def test_other_class_order_is_refused(make_run):
+    run = make_run()
+    card = run.read_model_card("r18_pre_emotion")
+    write_json(run.model_dir("r18_pre_emotion") / "model.json", card | {"class_names": ["sad", "happy", "angry"]})
+    with pytest.raises(EmotionError, match=r"model\.json.*train r18_pre_emotion again"):
+        read_results(run)
+
+
+def test_fewer_predictions_than_pictures_are_refused(make_run):
+    run = make_run()
+    write_csv(run.model_dir("VGG16_emotion") / "predictions.csv", run.read_predictions("VGG16_emotion").iloc[1:])
+    with pytest.raises(EmotionError, match=r"predictions\.csv: 119 pictures, but the manifest has 120"):
+        read_results(run)
+
+
+def test_predictions_of_another_split_are_refused(make_run):
+    run = make_run()
+    manifest = run.read_manifest()
+    places = manifest.index[manifest["split"] == "test"][:1].union(manifest.index[manifest["split"] == "val"][:1])
+    manifest.loc[places, "split"] = manifest.loc[places, "split"].map({"val": "test", "test": "val"})
+    run.write_manifest(manifest)
+    with pytest.raises(EmotionError, match="is not in val or test with that label"):
+        read_results(run)
+
+
+def test_test_rows_of_all_models_are_in_one_order(make_run):
+    tables = list(read_results(make_run()).tests.values())
+    assert all(table["id"].equals(tables[0]["id"]) for table in tables)
+    assert tables[0]["id"].is_monotonic_increasing

@@ -1,0 +1,110 @@
+"""The tables print what the artefacts hold, with the study's decimals."""
+
+import re
+from html import unescape
+
+import numpy as np
+import pytest
+from conftest import HOSTILE
+
+from emotion_utils.config import resolve_config
+from emotion_utils.evaluation.metrics import classification_table
+from emotion_utils.report import appendix, tables
+from emotion_utils.report.exhibits import number_exhibits, safe
+
+
+def cells(html):
+    """Rows of cell texts of all tables in `html`."""
+    rows = [re.findall(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", row, re.S) for row in re.findall(r"<tr>(.*?)</tr>", html, re.S)]
+    return [[unescape(re.sub(r"<[^>]+>", "", cell)).replace("\xa0", " ") for cell in row] for row in rows]
+
+
+def test_table_1_is_the_studys_with_the_first_best_epoch_marked(make_results):
+    results = make_results()
+    html = tables.epochs_table(results).html
+    rows = cells(html)
+    assert rows[0] == ["Model", "Epoch", "tr", "val", "Best val"]
+    assert len(rows) == 1 + 3 * 8
+    history = results.histories["r18_scratch_emotion"]
+    first = rows[9]
+    assert first[0] == "r18_scratch_emotion"
+    assert first[-1] == f"{history['val_acc'].max():.3f}"
+    assert [float(row[-1]) for row in rows[10:17]] == [round(value, 3) for value in history["val_acc"][1:]]
+    marked = re.findall(r'class="best">([\d.]+)<', html)
+    assert marked == [f"{h['val_acc'].max():.3f}" for h in results.histories.values()]
+
+
+def test_epoch_that_is_not_finite_is_shown_as_missing_and_never_marked(make_results):
+    history = make_results().histories["VGG16_emotion"].copy()
+    history.loc[2, "val_acc"] = np.nan
+    assert tables.best_epoch(history) != 3
+    assert tables.MISSING in tables.show_history(history).html
+    assert tables.best_epoch(history.assign(val_acc=np.nan)) is None
+
+
+def test_classification_report_has_four_decimals_and_every_row(make_results):
+    results = make_results()
+    model = results.models[0]
+    rows = cells(tables.show_classification(results.reports[model]).html)
+    expected = classification_table(results.tests[model], results.class_names)
+    assert [row[0] for row in rows[1:]] == [*results.class_names, "Accuracy", "Macro avg", "Weighted avg"]
+    for row, name in zip(rows[1:4], results.class_names, strict=True):
+        assert row[1:4] == [f"{expected.at[name, column]:.4f}" for column in ("precision", "recall", "f1-score")]
+        assert row[4] == str(expected.at[name, "support"])
+    assert rows[4][1] == f"{expected.at['accuracy', 'f1-score']:.4f} (60 samples)"
+
+
+def test_class_called_accuracy_is_a_class(make_results):
+    results = make_results(classes=("accuracy", "macro avg"))
+    rows = cells(tables.report_tables(results).html)
+    assert [row[0] for row in rows[1:6]] == ["accuracy", "macro avg", "Accuracy", "Macro avg", "Weighted avg"]
+    assert len(rows[1]) == 5
+
+
+def test_tables_are_numbered_as_in_the_study(make_results):
+    results = make_results()
+    names = number_exhibits(results)
+    assert names["tbl-epochs"] == "Table 1"
+    assert [names[f"tbl-report-{model}"] for model in results.models] == ["Table 2", "Table 3", "Table 4"]
+    assert names["tbl-splits"] == "Table A1"
+
+
+def test_hostile_names_come_out_as_text(make_results):
+    results = make_results(classes=HOSTILE)
+    html = "".join(
+        shown.html
+        for shown in (tables.report_tables(results), appendix.data_tables(results), tables.metrics_table(results))
+    )
+    assert "<script" not in html
+    assert safe("<script>alert(1)</script>") in html
+    assert "new line" in html
+
+
+def test_published_figures_stand_beside_ours(make_results):
+    results = make_results(skills={"r18_pre_emotion": 0.9})
+    rows = cells(tables.published_comparison(results).html)
+    assert rows[1] == ["VGG16_emotion", "0.958", "–", "0.9630", "–", "0.9630", "–"]  # noqa: RUF001
+    ours = results.reports["r18_pre_emotion"].at["accuracy", "f1-score"]
+    assert rows[3][:5] == ["r18_pre_emotion proxy", "0.991", rows[3][2], "0.9977", f"{ours:.4f}"]
+
+
+def test_quarantined_pictures_are_listed_up_to_a_limit_and_counted(make_results):
+    html = appendix.data_tables(make_results(broken=23)).html
+    assert html.count("broken_") == appendix.QUARANTINED_SHOWN
+    assert "And 3 more" in html
+
+
+@pytest.mark.parametrize(
+    ("settings", "overrides", "command"),
+    [
+        ([], {}, "./run_all.sh --profile demo"),
+        (
+            ["epochs=3", "recipes.VGG16_emotion.lr=0.01"],
+            {"data": "/home/someone/my faces.zip", "classes": ("happy", "sad")},
+            "./run_all.sh --profile demo --data 'my faces.zip' --classes happy,sad --set epochs=3"
+            " --set recipes.VGG16_emotion.lr=0.01",
+        ),
+    ],
+)
+def test_command_holds_what_differs_from_the_profile_and_no_path(settings, overrides, command):
+    assert appendix.repeat_command(resolve_config("demo", settings, **overrides)) == command
