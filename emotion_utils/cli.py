@@ -73,6 +73,49 @@ def train(model: str, run_dir: Path) -> None:
     predict_splits(opened, model)
 
 
+@main.group()
+def weights() -> None:
+    """Official and converted weights: where they come from, and whether they are here."""
+
+
+@weights.command("list")
+def list_sources() -> None:
+    """Every source of weights, with its address, licence and checksum."""
+    from emotion_utils.models.cache import list_weights
+
+    for row in list_weights():
+        click.echo(f"{row['name']}: {row['title']}")
+        for key in ("trained_on", "address", "file", "size_mb", "licence", "checksum", "input"):
+            click.echo(f"    {key}: {row[key]}")
+        click.echo(f"    cached: {row['cached'] or 'no'}")
+
+
+@weights.command()
+@click.argument("name")
+def fetch(name: str) -> None:
+    """Download the weights NAME, checked, into the cache."""
+    from emotion_utils.models.fetch import fetch_weights
+    from emotion_utils.progress import progress_bar
+
+    click.echo(fetch_weights(name, progress=progress_bar(name, unit="B")))
+
+
+@weights.command()
+@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
+@click.argument("target", metavar="DST", type=click.Path(path_type=Path))
+def convert(source: Path, target: Path) -> None:
+    """VGGFace weights SRC (Keras HDF5, DeepFace or Oxford .pth) to DST (.safetensors), compared layer by layer."""
+    from emotion_utils.models.weights import convert_weights
+
+    report = convert_weights(source, target)
+    click.echo(f"{target}: {len(report['layers'])} layers; what was checked is in {target.with_suffix('.json')}")
+
+
+def convert_main() -> None:
+    """The command keras-vggface-weights-converter SRC DST."""
+    main.main(["weights", "convert", *sys.argv[1:]])
+
+
 def default_output(config: RunConfig) -> Path:
     """reports/<profile>, or reports/<profile>-<data> for data that were given."""
     from emotion_utils.provenance import PROJECT_DIR

@@ -27,7 +27,7 @@ from emotion_utils.errors import InputError
 MAX_RATIO = 100  # pictures shrink by less than 2, tables of pixels by about 4; bombs by 1000 and more
 RATIO_FREE_BYTES = 16_000_000  # up to here a high ratio harms nobody (a plain bitmap of one colour has one)
 CHUNK_BYTES = 1 << 20
-_DECOMPRESSORS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+_DECOMPRESSORS = {b"\x1f\x8b\x08": gzip.open, b"BZh": bz2.open, b"\xfd7z": lzma.open}
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, NotImplementedError, OSError, EOFError)
 
@@ -36,7 +36,7 @@ def is_archive(path: Path) -> bool:
     """Whether the content of `path` (not its name) is a zip or a tar, compressed or not."""
     with path.open("rb") as file:
         start = file.read(4)
-    return start in (b"PK\x03\x04", b"PK\x05\x06") or start[:2] in _DECOMPRESSORS or tarfile.is_tarfile(path)
+    return start in (b"PK\x03\x04", b"PK\x05\x06") or start[:3] in _DECOMPRESSORS or tarfile.is_tarfile(path)
 
 
 def open_archive(path: Path) -> ZipTree | TarTree:
@@ -155,7 +155,7 @@ class TarTree:
 
 def _decompress(path: Path) -> BinaryIO:
     file = path.open("rb")
-    decompressor = _DECOMPRESSORS.get(file.read(2))
+    decompressor = _DECOMPRESSORS.get(file.read(3))
     if decompressor is None:
         return file
     file.close()

@@ -64,7 +64,8 @@ def _download_drive(spec: str, target: Path, identity: str, *, is_folder: bool) 
         if not is_folder and is_archive(files[0]):
             open_archive(files[0])  # raises where it is cut short
         temporary.chmod(0o755)
-        temporary.rename(target)
+        if not target.exists():  # another process may have been faster
+            temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -30,20 +30,22 @@ class FerCsv:
         self._file = file
         weakref.finalize(self, file.close)
         self._pixels: dict[str, tuple[int, int]] = {}  # path -> offset and length in the file, bytes
-        header = [name.strip().strip('"').lower() for name in file.readline().decode("utf-8-sig").split(",")]
+        header = [name.strip().strip('"').lower() for name in file.readline().decode("utf-8-sig", "replace").split(",")]
         missing = [name for name in COLUMNS if name not in header]
         if missing:
             raise InputError(f"--data {spec}: column {', '.join(missing)} is missing; found {', '.join(header)}")
         places = {name: header.index(name) for name in COLUMNS}
         offset, rows = file.tell(), []
         for number, line in enumerate(file, start=2):
+            start, offset = offset, offset + len(line)
+            if not line.strip():
+                continue
             fields = line.split(b",")
             if len(fields) != len(header):
                 raise InputError(
                     f"--data {spec}, line {number}: {len(fields)} fields, expected {len(header)}; is it cut short?"
                 )
-            rows.append(self._index(spec, number, offset, fields, places))
-            offset += len(line)
+            rows.append(self._index(spec, number, start, fields, places))
         self.table = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
 
     def read(self, path: str) -> bytes:
@@ -59,7 +61,7 @@ class FerCsv:
             raise ImageFault(f"wrong pixel value: {word!r} is none of 0 to 255") from None
 
     def _index(
-        self, spec: str, number: int, offset: int, fields: list[bytes], places: Mapping[str, int]
+        self, spec: str, number: int, start: int, fields: list[bytes], places: Mapping[str, int]
     ) -> tuple[str, str, str, str]:
         """One row of the table; remembers where its pixels stand."""
         words = {name: fields[place] for name, place in places.items() if name != "pixels"}
@@ -76,5 +78,5 @@ class FerCsv:
         label = CLASS_NAMES[int(emotion)]
         path = f"{usage}/{label}/{number - 1:05d}.pgm"
         place = places["pixels"]
-        self._pixels[path] = (offset + sum(len(field) + 1 for field in fields[:place]), len(fields[place]))
+        self._pixels[path] = (start + sum(len(field) + 1 for field in fields[:place]), len(fields[place]))
         return path, label, "", split

@@ -15,7 +15,7 @@ from emotion_utils.data.decode import ImageFault, decode_image, refuse_unusable
 from emotion_utils.data.near_duplicates import THUMB_PX, hash_thumbs, shrink_grey
 from emotion_utils.data.sources import Source, file_id
 
-CHUNK_IMAGES = 128  # read by one worker at a time: enough to hash together, few enough for a smooth progress bar
+CHUNK_IMAGES = 32  # read by one worker at a time: enough to hash together, few enough for a smooth progress bar
 
 
 @dataclass

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
@@ -18,7 +19,7 @@ from emotion_utils.data.download import fetch, is_remote
 from emotion_utils.data.fer_csv import FerCsv, is_fer_header
 from emotion_utils.data.label_csv import is_label_header, listed_paths, read_label_csv, split_header
 from emotion_utils.data.layouts import LAYOUTS, TABLE_COLUMNS, pool_lone_parts, read_layout
-from emotion_utils.data.trees import FolderTree, Tree, is_junk
+from emotion_utils.data.trees import PEEK_BYTES, FolderTree, Tree, is_junk
 from emotion_utils.errors import InputError
 
 MAX_CLASSES = 10  # more are rather persons or numbers than emotions
@@ -107,11 +108,13 @@ def _open_path(spec: str, path: Path, lenient: bool) -> Source:
         return _open_tree(spec, open_archive(path), lenient)
     if path.suffix.lower() in (".zip", ".tar", ".tgz", ".gz"):
         raise InputError(f"--data {spec}: is no archive in spite of its name, or is damaged; get it again")
-    tree = FolderTree(path.parent)
-    kind = _table_kind(tree.peek(path.name))
+    with path.open("rb") as file:
+        kind = _table_kind(file.read(PEEK_BYTES))
     if path.suffix.lower() != ".csv" and not kind:
         raise InputError(f"--data {spec}: is neither folder, archive nor CSV; {LAYOUTS}")
-    return _open_table(spec, tree, path.name, kind or "labels", lenient)
+    if kind == "fer2013":
+        return _open_fer(spec, path.open("rb"), ())
+    return _open_labels(spec, FolderTree(path.parent), path.name, lenient)
 
 
 def _open_tree(spec: str, tree: Tree, lenient: bool) -> Source:
@@ -122,7 +125,9 @@ def _open_tree(spec: str, tree: Tree, lenient: bool) -> Source:
     if len(tables) > 1:
         raise InputError(f"--data {spec}: holds several tables ({', '.join(tables)}); name the one to use")
     for name, kind in tables.items():
-        return _open_table(spec, tree, name, kind, lenient)
+        if kind == "fer2013":
+            return _open_fer(spec, tree.open(name), tree.notes)
+        return _open_labels(spec, tree, name, lenient)
     layout = read_layout(spec, tree.names)
     return Source(
         spec, tree.kind, layout.rows, lambda path: tree.read(layout.root + path), (), tree.notes + layout.notes
@@ -143,10 +148,12 @@ def _describes(tree: Tree, name: str) -> bool:
     return any(posixpath.join(folder, path) in files for path in listed_paths(lines))
 
 
-def _open_table(spec: str, tree: Tree, name: str, kind: str, lenient: bool) -> Source:
-    if kind == "fer2013":
-        fer = FerCsv(spec, tree.open(name))
-        return Source(spec, "fer2013.csv", fer.table, fer.read, (), tree.notes)
+def _open_fer(spec: str, file: BinaryIO, notes: tuple[str, ...]) -> Source:
+    table = FerCsv(spec, file)
+    return Source(spec, "fer2013.csv", table.table, table.read, (), notes)
+
+
+def _open_labels(spec: str, tree: Tree, name: str, lenient: bool) -> Source:
     folder = f"{posixpath.dirname(name)}/" if "/" in name else ""
     beside = [other.removeprefix(folder) for other in tree.names if other.startswith(folder)]
     table, faults = read_label_csv(spec, tree.read(name), beside, lenient=lenient)

@@ -79,8 +79,8 @@ def confusion_figure(results: Results) -> Shown:
         panels.append(figure_svg(plot_matrix(counts, results.label(model)), f"confusion-{number}", alt))
     width = round(CSS_PX_PER_IN * matrix_side_in(len(results.class_names)) * 1.1)
     caption = (
-        "Confusion matrices on the test split: pictures of each label (rows) by predicted class (columns). The colour of "
-        "a cell deepens with its share of the row; what lies off the diagonal is a mistake."
+        "Confusion matrices on the test split: pictures of each label (rows) by predicted class (columns). The "
+        "colour of a cell deepens with its share of the row; what lies off the diagonal is a mistake."
     )
     return show_figure(
         results, "fig-confusion", panels, caption, columns=3 if len(results.class_names) <= 4 else 2, width_px=width

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from memory_source import CLASSES, memory_source
 
+import emotion_utils
 from emotion_utils.config import resolve_config
 from emotion_utils.data import loader
 from emotion_utils.data import shards as shards_module
@@ -21,6 +23,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.run import Run
 
 SIZE_PX = 32
+PACKAGE = Path(emotion_utils.__file__).parents[1]
 
 
 @pytest.fixture
@@ -203,7 +206,13 @@ def read_in_two_processes(script, argument, folder):
     workers = [
         subprocess.Popen(
             [sys.executable, folder / "read.py", argument, folder],
-            env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(PACKAGE),
+                "RANK": str(rank),
+                "WORLD_SIZE": "2",
+                "OMP_NUM_THREADS": "1",
+            },
         )
         for rank in range(2)
     ]

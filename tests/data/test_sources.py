@@ -202,7 +202,10 @@ def test_file_that_vanished_is_a_fault(tmp_path):
 
 def test_fer_rows_become_pictures_with_their_official_split(tmp_path):
     rows = [fer_row(3, 7), fer_row(0, 255, "PublicTest"), fer_row(6, 0, "PrivateTest"), fer_row(3, 100, "PrivateTest")]
-    for name, data in (("fer2013.csv", fer_csv(*rows)), ("quoted.csv", fer_csv(*rows).replace(b"\n", b"\r\n"))):
+    for name, data in (
+        ("fer2013.csv", fer_csv(*rows)),
+        ("windows.csv", fer_csv(*rows, "", "").replace(b"\n", b"\r\n")),
+    ):
         (tmp_path / name).write_bytes(data)
         source = open_source(str(tmp_path / name))
         facts = source.table.set_index("path")

@@ -121,7 +121,7 @@ def garble_the_facts(path):
 
 def forget_blocks(path):
     facts = json.loads((path / "store.json").read_text())
-    (path / "store.json").write_text(json.dumps(facts | {"crc32": facts["crc32"][:1]}))
+    (path / "store.json").write_text(json.dumps(facts | {"checksums": facts["checksums"][:1]}))
 
 
 @pytest.mark.parametrize("harm", [cut_short, flip_a_bit, lose_the_ids, mix_up_the_ids, garble_the_facts, forget_blocks])
@@ -133,6 +133,18 @@ def test_a_damaged_store_is_noticed_decoded_again_and_the_note_says_so(source, h
     again = build_store(source, source.manifest, size_px=8)
     np.testing.assert_array_equal(again.images, before)
     assert "again: the store at" in again.note
+
+
+def test_damage_to_the_very_last_byte_is_noticed():
+    source = memory_source(3)
+    build_store(source, source.manifest, size_px=5)  # 225 bytes: not a whole number of 64-bit words
+    with (path_of(source, 5) / "images.npy").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([byte ^ 1]))
+    with pytest.raises(StoreDamage, match="damaged pixels"):
+        open_store(path_of(source, 5))
 
 
 def test_a_failing_build_leaves_nothing_behind(source, private_cache):
