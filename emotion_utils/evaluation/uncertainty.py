@@ -19,10 +19,9 @@ def compare_pairs(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Each pair of models on the same pictures: how many only `model_a` or only `model_b` got right, the `difference`
     of their accuracies (a - b), the `p_value` of the exact McNemar test, and `p_holm`, adjusted for all pairs.
 
-    The tables of `predictions` hold the same pictures in the same order. McNemar 1947; Holm 1979.
+    The tables of `predictions` hold the same pictures in the same order. McNemar 1947.
     """
     from statsmodels.stats.contingency_tables import mcnemar
-    from statsmodels.stats.multitest import multipletests
 
     right = {model: (table["label"] == table["predicted"]).to_numpy() for model, table in predictions.items()}
     rows = []
@@ -31,8 +30,16 @@ def compare_pairs(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         p_value = float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue) if only_a + only_b else 1.0
         rows.append((a, b, only_a, only_b, accuracy(predictions[a]) - accuracy(predictions[b]), p_value))
     pairs = pd.DataFrame(rows, columns=list(PAIR_COLUMNS[:-1]))
-    pairs["p_holm"] = multipletests(pairs["p_value"], method="holm")[1] if rows else []
+    pairs["p_holm"] = adjust_holm(pairs["p_value"].to_numpy())
     return pairs
+
+
+def adjust_holm(p_values: np.ndarray) -> np.ndarray:
+    """p-values (n,) adjusted so that all n decisions together err with at most ALPHA (Holm 1979)."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1)))
+    return adjusted
 
 
 def macro_intervals(predictions: pd.DataFrame, class_names: Sequence[str], seed: int) -> pd.DataFrame:

@@ -129,7 +129,8 @@ def tell_published(results: Results) -> Prose:
     tested = int(next(iter(theirs.values())).at["accuracy", "support"])
     prose.say(
         "The study reports test accuracies of {accuracies:pct} for {models}, on {tested:count} pictures.",
-        accuracies=figures, models=[Model(model) for model in theirs], tested=tested, metric="published accuracy",
+        accuracies=figures, models=list(theirs),  # plain names: no proxy stands behind them there
+        tested=tested, metric="published accuracy",
     )  # fmt: skip
     if set(results.class_names) != set(published["classes"]):
         prose.say(

@@ -11,12 +11,15 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
 from emotion_utils.training.recovery import learning_norm_buffers
+
+PATIENCE = timedelta(minutes=5)  # with a process that neither answers nor dies; torchrun then starts all of them again
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Team:
 
 
 @contextmanager
-def join_team() -> Iterator[Team]:
+def join_team(patience: timedelta = PATIENCE) -> Iterator[Team]:
     """Joins the processes that torchrun started (gloo on CPU, nccl on GPUs), or makes a team of one."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     device = pick_device(int(os.environ.get("LOCAL_RANK", "0")))
@@ -81,7 +84,7 @@ def join_team() -> Iterator[Team]:
         return
     joins = not dist.is_initialized()
     if joins:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
     try:
         yield Team(dist.get_rank(), size, device)
     finally:

@@ -6,6 +6,7 @@ As a script it is one process of such a training: tiny_training.py FOLDER [--kil
 import argparse
 import os
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,7 @@ def train(folder, *, kill_at=0, kill_in_checkpoint=0, norm=True, batch_size=8):
     checkpoint.INTERVAL_S, checkpoint.COST_SHARE = 0.0, 1e9
     phases = [{"epoch": 1, "train_from": "body"}, {"epoch": 2, "train_from": "stem"}]
     settings = {"phases": phases, "ema_decay": 0.9, "mixup": 0.2, "train": 45, "batch_size": batch_size}
-    with join_team() as team, deterministic():
+    with join_team(timedelta(seconds=15)) as team, deterministic():
         trainer = make_trainer(folder, net=TinyNet(norm=norm), team=team, **settings)
         first_try = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
         if kill_at and first_try and team.rank == team.size - 1:
