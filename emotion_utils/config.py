@@ -81,6 +81,7 @@ class RunConfig(Strict):
     profile: Literal["smoke", "demo", "paper"]
     data: str = "synthetic"
     classes: tuple[str, ...] | None = None  # None: every class that the data has
+    lenient: bool = False  # a relabelling CSV that contradicts its pictures sets them aside instead of stopping the run
     seed: int = Field(0, ge=0, lt=2**31)
     models: tuple[Literal["VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion"], ...] = Field(
         MODEL_NAMES, min_length=1

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.data import near_duplicates
+from emotion_utils.data.building import count_workers
 from emotion_utils.data.leaks import count_leaks
 from emotion_utils.data.near_duplicates import Calibration
 from emotion_utils.data.scan import Scan, read_thumbs, scan_images
@@ -45,6 +46,7 @@ def audit_images(
     leaks (see leaks.count_leaks; None where the data brings no split); sizes {median, smallest, largest: [w, h]};
     notes (lines for a person); fingerprint (of the source's content).
     """
+    workers = workers or count_workers()
     scan = scan_images(source, workers=workers, progress=progress)
     manifest = source.table.copy()
     manifest["picture"] = _number_pictures(scan)
@@ -52,7 +54,7 @@ def audit_images(
     manifest["status"] = np.where(manifest["reason"] == "", "kept", "quarantined")
     manifest["id"] = _unique_ids(scan.ids, manifest["path"])
     manifest["width"], manifest["height"] = np.array(scan.sizes, dtype=np.int64).reshape(-1, 2).T
-    manifest["cluster"], near = _find_near_duplicates(source, manifest, scan)
+    manifest["cluster"], near = _find_near_duplicates(source, manifest, scan, workers)
     manifest = manifest[[*MANIFEST_COLUMNS, "picture", "cluster"]]
     audit = {
         **_count(source, manifest, kinds),
@@ -114,7 +116,9 @@ def _unique_ids(ids: list[str], paths: pd.Series) -> list[str]:
     return unique
 
 
-def _find_near_duplicates(source: Source, manifest: pd.DataFrame, scan: Scan) -> tuple[np.ndarray, dict[str, Any]]:
+def _find_near_duplicates(
+    source: Source, manifest: pd.DataFrame, scan: Scan, workers: int
+) -> tuple[np.ndarray, dict[str, Any]]:
     """The cluster of each row, and what the audit says about them; one row stands for all copies of a picture."""
     pictures = manifest["picture"].to_numpy()
     rows = np.flatnonzero((pictures >= 0) & ~manifest["picture"].duplicated().to_numpy())
@@ -124,7 +128,7 @@ def _find_near_duplicates(source: Source, manifest: pd.DataFrame, scan: Scan) ->
     calibration = near_duplicates.calibrate(hashes, rng)
     candidates = near_duplicates.find_candidates(hashes, calibration.threshold_bits, rng)
     similarities = near_duplicates.compare_candidates(
-        candidates, lambda chosen: read_thumbs(source, paths[chosen], near_duplicates.CLOSE_PX)
+        candidates, lambda chosen: read_thumbs(source, paths[chosen], near_duplicates.CLOSE_PX), workers
     )
     distances = near_duplicates.hash_distance(hashes[candidates[:, 0], 0], hashes[candidates[:, 1], candidates[:, 2]])
     least = near_duplicates.find_min_similarity(similarities, distances, calibration.threshold_bits)

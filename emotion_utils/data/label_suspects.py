@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from emotion_utils.data.scan import count_cores, map_in_order, read_thumbs
+from emotion_utils.data.building import count_workers, map_ahead
+from emotion_utils.data.scan import read_thumbs
 from emotion_utils.data.sources import Source
 from emotion_utils.data.splits import join_ties
 
@@ -92,7 +93,7 @@ def _extract_features(source: Source, paths: list[str], progress: Callable[[int,
     chunks = [paths[start : start + CHUNK_IMAGES] for start in range(0, len(paths), CHUNK_IMAGES)]
     features = np.zeros((len(paths), hog.getDescriptorSize()), np.float32)
     done = 0
-    for part in map_in_order(describe, chunks, count_cores()):
+    for part in map_ahead(describe, chunks, count_workers()):
         features[done : done + len(part)] = part
         done += len(part)
         if progress is not None:

@@ -18,13 +18,15 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from emotion_utils.data.building import map_ahead
+
 THUMB_PX = 32
 HASH_SIDE = 16  # low frequencies a side: 256 bits, of which the coarsest 64 serve to find candidates
 HASH_BITS = HASH_SIDE**2
 NUM_BANDS = 48  # random choices among the coarse bits; two copies agree on all bits of at least one
 WINDOW = 24  # neighbours in a band that are compared: bounds the work where thousands of pictures agree
 CALIBRATION_PAIRS = 1_000_000
-FALSE_CANDIDATES_PER_IMAGE = 1.0  # what the close comparison can afford
+FALSE_CANDIDATES_PER_IMAGE = 0.5  # what the close comparison can afford
 CLOSE_PX = 64  # thumbnails of the close comparison: as much detail as small face pictures have
 SHIFT_PX = 4  # of CLOSE_PX: copies are often cut out a little differently
 MIN_SIMILARITY = (0.68, 0.90)  # least and greatest bound; below lie different people too, above nothing but copies
@@ -125,17 +127,19 @@ def compare_closely(thumbs: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (products / np.maximum(lengths, 1e-6)).max(axis=(1, 2))
 
 
-def compare_candidates(pairs: np.ndarray, load_thumbs: Callable[[Sequence[int]], np.ndarray]) -> np.ndarray:
+def compare_candidates(
+    pairs: np.ndarray, load_thumbs: Callable[[Sequence[int]], np.ndarray], workers: int = 1
+) -> np.ndarray:
     """Similarity float32 (m,) of each pair (i, j, mirrored); `load_thumbs` gives those thumbnails (CLOSE_PX)."""
-    similarities = [np.zeros(0, np.float32)]
-    for start in range(0, len(pairs), CLOSE_BLOCK):
-        block = pairs[start : start + CLOSE_BLOCK]
+
+    def compare(block: np.ndarray) -> np.ndarray:
         rows, places = np.unique(block[:, :2], return_inverse=True)
         thumbs = load_thumbs(rows.tolist())
         ours, theirs = (thumbs[place] for place in places.reshape(-1, 2).T)
-        theirs = np.where(block[:, 2, None, None] == 1, theirs[:, :, ::-1], theirs)
-        similarities.append(compare_closely(ours, theirs))
-    return np.concatenate(similarities)
+        return compare_closely(ours, np.where(block[:, 2, None, None] == 1, theirs[:, :, ::-1], theirs))
+
+    blocks = (pairs[start : start + CLOSE_BLOCK] for start in range(0, len(pairs), CLOSE_BLOCK))
+    return np.concatenate([np.zeros(0, np.float32), *map_ahead(compare, blocks, workers)])
 
 
 def find_min_similarity(similarities: np.ndarray, distances: np.ndarray, threshold_bits: int) -> float:
@@ -205,6 +209,8 @@ def _compare_neighbours(flat: np.ndarray, keys: np.ndarray, free_bits: int, thre
     found = [np.zeros(0, np.int64)]
     for step in range(1, WINDOW + 1):
         places = np.flatnonzero(bands[step:] == bands[:-step])
+        if not len(places):
+            break
         one, other = order[places], order[places + step]
         near = (hash_distance(flat[one], flat[other]) <= threshold_bits) & (one // 2 != other // 2)
         one, other = np.minimum(one, other)[near], np.maximum(one, other)[near]

@@ -8,4 +8,10 @@ from emotion_utils.data.sources import Source, open_source
 
 def source_of(config: RunConfig) -> Source:
     """The source that `config` names. Raises InputError where it cannot be used."""
-    return open_source(config.data, classes=config.classes, seed=config.seed, synthetic_images=config.synthetic_images)
+    return open_source(
+        config.data,
+        classes=config.classes,
+        seed=config.seed,
+        synthetic_images=config.synthetic_images,
+        lenient=config.lenient,
+    )

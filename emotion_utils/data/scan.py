@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from emotion_utils.data.building import map_ahead
 from emotion_utils.data.decode import ImageFault, decode_image, refuse_unusable
 from emotion_utils.data.near_duplicates import THUMB_PX, hash_thumbs, shrink_grey
 from emotion_utils.data.sources import Source, file_id
@@ -34,14 +32,12 @@ class Scan:
         return self.ids, self.pixels, self.sizes, self.reasons, self.conversions
 
 
-def scan_images(
-    source: Source, *, workers: int | None = None, progress: Callable[[int, int], None] | None = None
-) -> Scan:
-    """The facts of all images of `source`; memory grows by these facts alone. `workers` None: one per core."""
+def scan_images(source: Source, *, workers: int, progress: Callable[[int, int], None] | None = None) -> Scan:
+    """The facts of all images of `source`; memory grows by these facts alone."""
     paths = source.table["path"].tolist()
     chunks = [paths[start : start + CHUNK_IMAGES] for start in range(0, len(paths), CHUNK_IMAGES)]
     scan = Scan([], [], [], [], [], np.zeros((len(paths), 2, 4), np.uint64))
-    for part in map_in_order(lambda chunk: _scan_chunk(source, chunk), chunks, workers or count_cores()):
+    for part in map_ahead(lambda chunk: _scan_chunk(source, chunk), chunks, workers):
         done = len(scan.ids)
         scan.hashes[done : done + len(part.ids)] = part.hashes
         for column, more in zip(scan.columns(), part.columns(), strict=True):
@@ -54,11 +50,6 @@ def scan_images(
 def read_thumbs(source: Source, paths: Sequence[str], size_px: int) -> np.ndarray:
     """Grey thumbnails uint8 (n, size_px, size_px) of readable images."""
     return np.stack([shrink_grey(decode_image(source.read(path)).rgb, size_px) for path in paths])
-
-
-def count_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _scan_chunk(source: Source, paths: Sequence[str]) -> Scan:
@@ -88,15 +79,3 @@ def _digest_pixels(rgb: np.ndarray) -> bytes:
     digest = hashlib.sha256(b"%d %d " % rgb.shape[:2])
     digest.update(np.ascontiguousarray(rgb))
     return digest.digest()[:16]
-
-
-def map_in_order(work: Callable, items: Sequence, workers: int) -> Iterator:
-    """`work` of each item in threads, in order, only a few ahead of the consumer: results do not pile up."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
