@@ -17,7 +17,7 @@ from emotion_utils.data.sources import open_source
 
 SCENE_PX = (480, 640)  # height, width
 PASTED_PX = (60, 220)  # longer side of a pasted picture, drawn evenly
-FACE_SIDE = 0.84  # of a picture's shorter side: the true box of a picture that was cut for its face, at its centre
+FACE_SIDE = 0.84  # of a picture's side: the face at the centre of a picture that was cut for it
 MIN_OVERLAP = 0.5  # intersection over union from which on a box is the face
 MIN_CONTAINED = 0.8  # of the true box within the crop, for a crop that shows the face
 MATERIALS = ("as given", "in a scene", "scene alone")
@@ -116,8 +116,8 @@ def paste_face(scene: np.ndarray, picture: np.ndarray, rng: np.random.Generator)
 
 
 def central_face(picture: Box) -> Box:
-    """Where the face is within a picture that was cut for it."""
-    side = round(FACE_SIDE * min(picture.width, picture.height))
+    """Where the face is within a picture that was cut for it; that of a narrow one reaches beyond its sides."""
+    side = round(FACE_SIDE * (picture.width * picture.height) ** 0.5)
     left, top = picture.left + (picture.width - side) // 2, picture.top + (picture.height - side) // 2
     return Box(left, top, side, side)
 
@@ -153,13 +153,14 @@ def _look(detector: FaceDetector, sample: Sample) -> dict[str, float]:
         "recall": np.nan if sample.face is None else any(right),
         "false_boxes": right.count(False),
         "chosen_wrong": bool(faces) and not right[0],
-        "contained": _is_contained(result.box, sample.face) if result.outcome == "cropped" else np.nan,
+        "contained": _is_contained(result.box, sample) if result.outcome == "cropped" else np.nan,
         "cropped": result.outcome == "cropped",
         "cpu_ms": cpu_ms,
     }
 
 
-def _is_contained(chosen: Box, face: Box | None) -> float:
-    if face is None:
+def _is_contained(chosen: Box, sample: Sample) -> float:
+    if sample.face is None:
         return np.nan
-    return shared_area(frame_face(chosen), face) >= MIN_CONTAINED * face.width * face.height
+    crop = frame_face(chosen, *sample.picture.shape[:2])
+    return shared_area(crop, sample.face) >= MIN_CONTAINED * sample.face.width * sample.face.height

@@ -13,8 +13,10 @@ from emotion_utils.data.face_detectors import MIN_FACE_PX, Box, FaceDetector, ge
 
 CropMode = Literal["auto", "always", "never"]
 
-SEARCH_PX = 480  # longer side of the picture that is searched: a face of a twentieth of it is still found
+SEARCH_PX = 320  # longer side of the picture that is searched: 480 finds no more of the faces and takes twice as long
 GLANCE_PX = 128  # likewise for a face that fills the picture, which is looked for first
+GLANCE_MARGIN = 0.2  # of the longer side, added around it: a window must hold the face's surroundings as well
+GLANCE_SHARE = 0.5  # of the shorter side: smaller faces do not fill the picture
 FULL_AREA = 0.3  # share of the picture's area from which on a face fills it; see `fills_picture`
 FRAME = 1.2  # side of the crop over side of the face box: cascades leave out chin and forehead
 SMALL_PX = 96  # a picture with no longer side was cut for a face before: whole scenes are not kept that small
@@ -41,9 +43,7 @@ def crop_faces(image: np.ndarray, mode: CropMode, detector: FaceDetector | None 
     height, width = image.shape[:2]
     if mode == "never" or (mode == "auto" and max(height, width) <= SMALL_PX):
         return CropResult(image, 0, None, "whole")
-    detector = detector or get_detector()
-    faces = _glance(image, detector) if mode == "auto" else []
-    faces = rank_faces(faces or find_faces(image, detector), height, width)
+    faces = rank_faces(find_faces(image, detector), height, width)
     if not faces:
         return CropResult(image, 0, None, "missed")
     if mode == "auto" and fills_picture(faces[0], height, width):
@@ -52,8 +52,15 @@ def crop_faces(image: np.ndarray, mode: CropMode, detector: FaceDetector | None 
 
 
 def find_faces(image: np.ndarray, detector: FaceDetector | None = None) -> list[Box]:
-    """All faces that the detector sees in uint8 (H, W, 3) RGB, in pixels of `image`; none smaller than a twentieth."""
-    return _search(image, detector or get_detector(), SEARCH_PX, 0.0)
+    """The faces that the detector sees in uint8 (H, W, 3) RGB, in pixels of `image`; those cut off reach beyond it.
+
+    A face that fills the picture is looked for first, in a small copy, and is the only one where there is one: that
+    takes a sixth of the time of a full search, and finds faces that are cut off at the edge.
+    """
+    detector = detector or get_detector()
+    near = _search(image, detector, GLANCE_PX, GLANCE_SHARE, GLANCE_MARGIN)
+    filling = [box for box in near if fills_picture(box, *image.shape[:2])]
+    return filling or _search(image, detector, SEARCH_PX)
 
 
 def rank_faces(faces: Sequence[Box], height: int, width: int) -> list[Box]:
@@ -67,24 +74,26 @@ def rank_faces(faces: Sequence[Box], height: int, width: int) -> list[Box]:
 
 
 def fills_picture(box: Box, height: int, width: int) -> bool:
-    """Whether the face takes up FULL_AREA of the picture.
+    """Whether the face covers FULL_AREA of the picture.
 
-    Of 845 pictures cut for their faces, the box took up 0.70 of the area in the median, 0.53 at the 1 % quantile; of
-    the same faces within larger scenes at most 0.11. The line lies between, at a face of half the picture's side.
+    Of 782 pictures that were cut for their faces, faces covered 0.94 of the area in the median and never less than
+    0.51; pasted into larger scenes, at most 0.11. The line lies between, at a face of half the picture's side.
     """
-    return box.width * box.height >= FULL_AREA * height * width
+    across = min(box.left + box.width, width) - max(box.left, 0)
+    down = min(box.top + box.height, height) - max(box.top, 0)
+    return max(0, across) * max(0, down) >= FULL_AREA * height * width
 
 
-def frame_face(box: Box) -> Box:
-    """The square around a face with the margin FRAME; it may reach beyond the picture."""
-    side = max(1, round(FRAME * max(box.width, box.height)))
+def frame_face(box: Box, height: int, width: int) -> Box:
+    """The square around a face with the margin FRAME: it may reach beyond the picture, but is no larger than it."""
+    side = max(1, min(round(FRAME * max(box.width, box.height)), max(height, width)))
     return Box(box.left + (box.width - side) // 2, box.top + (box.height - side) // 2, side, side)
 
 
 def cut_square(image: np.ndarray, box: Box) -> np.ndarray:
     """uint8 (side, side, 3): what `frame_face` frames; beyond the picture its edge is repeated."""
     height, width = image.shape[:2]
-    left, top, side, _ = frame_face(box)
+    left, top, side, _ = frame_face(box, height, width)
     inside = image[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
     beyond = (max(0, -top), max(0, top + side - height), max(0, -left), max(0, left + side - width))
     if any(beyond):
@@ -92,14 +101,9 @@ def cut_square(image: np.ndarray, box: Box) -> np.ndarray:
     return np.ascontiguousarray(inside)
 
 
-def _glance(image: np.ndarray, detector: FaceDetector) -> list[Box]:
-    """A face that fills the picture, if there is one: found in a small copy, a tenth of the time of a full search."""
-    height, width = image.shape[:2]
-    faces = _search(image, detector, GLANCE_PX, 0.5)
-    return [box for box in faces if fills_picture(box, height, width)]
-
-
-def _search(image: np.ndarray, detector: FaceDetector, longer_side_px: int, min_share: float) -> list[Box]:
+def _search(
+    image: np.ndarray, detector: FaceDetector, longer_side_px: int, min_share: float = 0.0, margin: float = 0.0
+) -> list[Box]:
     """Faces of at least `min_share` of the shorter side, found in a grey copy of at most `longer_side_px`."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     scale = min(1.0, longer_side_px / max(grey.shape))
@@ -108,5 +112,10 @@ def _search(image: np.ndarray, detector: FaceDetector, longer_side_px: int, min_
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     if min(grey.shape) < MIN_FACE_PX:
         return []
-    least = max(MIN_FACE_PX, round(min_share * min(grey.shape)))
-    return [Box(*(round(value / scale) for value in box)) for box in detector.find(grey, least)]
+    least, beyond = max(MIN_FACE_PX, round(min_share * min(grey.shape))), round(margin * max(grey.shape))
+    if beyond:
+        grey = cv2.copyMakeBorder(grey, beyond, beyond, beyond, beyond, cv2.BORDER_REPLICATE)
+    return [
+        Box(*(round((value - shift) / scale) for value, shift in zip(box, (beyond, beyond, 0, 0), strict=True)))
+        for box in detector.find(grey, least)
+    ]

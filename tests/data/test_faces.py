@@ -152,7 +152,7 @@ def test_crop_is_the_square_around_the_face_with_its_margin():
 @pytest.mark.parametrize("box", [(-10, 70, 60, 60), (270, 170, 60, 60), (0, 0, 300, 200), (120, -20, 50, 50)])
 def test_edge_is_repeated_where_the_crop_reaches_outside(box):
     image, box = picture(), Box(*box)
-    left, top, side, _ = frame_face(box)
+    left, top, side, _ = frame_face(box, 200, 300)
     rows, columns = np.clip(np.arange(top, top + side), 0, 199), np.clip(np.arange(left, left + side), 0, 299)
     np.testing.assert_array_equal(cut_square(image, box), image[rows][:, columns])
 
@@ -162,7 +162,7 @@ def test_boxes_are_in_pixels_of_the_picture_that_was_given():
     image = picture(2 * faces.SEARCH_PX, 4 * faces.SEARCH_PX)
     detector = FakeDetector((10, 20, 30, 30))
     assert find_faces(image, detector) == [(40, 80, 120, 120)]
-    assert detector.asked == [((faces.SEARCH_PX // 2, faces.SEARCH_PX), face_detectors.MIN_FACE_PX)]
+    assert detector.asked[-1] == ((faces.SEARCH_PX // 2, faces.SEARCH_PX), face_detectors.MIN_FACE_PX)
 
 
 def test_auto_leaves_a_face_that_fills_the_picture_untouched():
@@ -190,10 +190,23 @@ def test_auto_asks_about_small_pictures_not_at_all():
 
 
 def test_face_that_fills_the_picture_is_found_at_a_glance():
-    """The small copy alone is searched, and only for large faces."""
-    detector = FakeDetector((10, 10, 100, 100))
-    crop_faces(picture(400, 400), "auto", detector)
-    assert detector.asked == [((faces.GLANCE_PX, faces.GLANCE_PX), faces.GLANCE_PX // 2)]
+    """The small copy alone is searched, with a margin around it, and only for large faces."""
+    margin = round(faces.GLANCE_MARGIN * faces.GLANCE_PX)
+    detector = FakeDetector((margin - 4, margin + 6, 100, 100))
+    side = faces.GLANCE_PX + 2 * margin
+    result = crop_faces(picture(2 * faces.GLANCE_PX, 2 * faces.GLANCE_PX), "auto", detector)
+    assert detector.asked == [((side, side), faces.GLANCE_PX // 2)]
+    assert result.box == (-8, 12, 200, 200)
+
+
+def test_crop_is_no_larger_than_the_picture():
+    assert cut_square(picture(100, 80), Box(-10, -10, 120, 120)).shape == (100, 100, 3)
+
+
+def test_face_seen_in_the_margin_does_not_fill_the_picture():
+    """What the detector makes of repeated edges is no face of this picture."""
+    assert faces.fills_picture(Box(-20, -20, 140, 140), 100, 100)
+    assert not faces.fills_picture(Box(80, 0, 100, 100), 100, 100)
 
 
 @pytest.mark.parametrize("mode", ["auto", "always"])
@@ -235,13 +248,22 @@ def test_overlap_of_boxes_is_intersection_over_union():
     assert bench.overlap(Box(0, 0, 10, 10), Box(20, 20, 5, 5)) == 0
 
 
+class CentralDetector(FakeDetector):
+    """Takes the middle of every picture for a face."""
+
+    def find(self, grey, min_face_px):
+        height, width = grey.shape
+        side = round(0.6 * min(height, width))
+        return [Box((width - side) // 2, (height - side) // 2, side, side)]
+
+
 def test_measuring_counts_what_a_known_detector_does(tmp_path):
-    """One box at a fixed place is right only where the face happens to be there: never in an empty scene."""
+    """The middle of a picture is right where the picture is a face, and never in an empty scene."""
     for number in range(4):
         path = tmp_path / ("a", "b")[number % 2] / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
         cv2.imwrite(str(path), picture(100 + number, 100 + number))
-    table = bench.measure_faces(str(tmp_path), images=4, detectors=[FakeDetector((8, 8, 84, 84))]).set_index("material")
+    table = bench.measure_faces(str(tmp_path), images=4, detectors=[CentralDetector()]).set_index("material")
     assert table["images"].tolist() == [4, 4, 4]
     assert table.loc["as given", ["found", "recall", "false_boxes", "cropped"]].tolist() == [1, 1, 0, 0]
     assert table.loc["scene alone", ["found", "false_boxes", "chosen_wrong"]].tolist() == [1, 1, 1]
