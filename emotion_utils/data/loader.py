@@ -53,7 +53,7 @@ class Dataset:
         order = np.argsort(rows)
         images = np.empty((len(rows), *self.images.shape[1:]), dtype=np.uint8)
         images[order] = self.images[rows[order]]
-        channels_first = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+        channels_first = torch.from_numpy(images).permute(0, 3, 1, 2)  # a view: what comes next makes a copy anyway
         return Batch(channels_first, self.labels[torch.from_numpy(positions)], [self.ids[p] for p in positions])
 
     def read(self, share: Share) -> Batch:
