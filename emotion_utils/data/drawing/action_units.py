@@ -55,10 +55,10 @@ def draw_action_units(emotion: str, rng: np.random.Generator, intensity: float |
 
     Every unit of the prototype varies by itself, and unrelated units flicker a little.
     """
-    drawn = 0.35 + 0.65 * rng.beta(3.0, 1.0)
+    drawn = 0.4 + 0.6 * rng.beta(3.0, 1.0)
     variants = PROTOTYPES[emotion]
     variant = variants[int(rng.random() * len(variants))]  # one draw for every emotion
-    wobble = rng.normal(1.0, 0.2, len(ACTION_UNITS))
+    wobble = rng.normal(1.12, 0.2, len(ACTION_UNITS))
     flicker = rng.random(len(ACTION_UNITS)) ** 5 * 0.35
     level = drawn if intensity is None else intensity
     return {
@@ -157,8 +157,8 @@ def _place_face(shape: Proportions, au: Strengths) -> np.ndarray:
 
 def _place_brow(shape: Proportions, au: Strengths, side: int) -> np.ndarray:
     y, arch = shape.brow_y, shape.brow_arch
-    inner = (0.15 - 0.045 * au[4], y + 0.008 - 0.130 * au[1] - 0.02 * au[2] + 0.115 * au[4] + 0.05 * au[9])
-    bend = (0.27, y - 0.5 * arch - 0.08 * au[1] - 0.06 * au[2] + 0.085 * au[4] + 0.03 * au[9])
+    inner = (0.15 - 0.045 * au[4], y + 0.008 - 0.140 * au[1] - 0.02 * au[2] + 0.128 * au[4] + 0.05 * au[9])
+    bend = (0.27, y - 0.5 * arch - 0.085 * au[1] - 0.06 * au[2] + 0.095 * au[4] + 0.03 * au[9])
     peak = (0.42, y - arch - 0.02 * au[1] - 0.11 * au[2] + 0.03 * au[4] + 0.01 * au[9])
     outer = (0.565, y + 0.035 - 0.10 * au[2] + 0.015 * au[1] + 0.015 * au[6])
     return smooth_curve(np.array([inner, bend, peak, outer]), steps=5) * (side, 1)
@@ -185,7 +185,7 @@ def _place_mouth(shape: Proportions, au: Strengths, lopsided: float) -> tuple[np
     half = shape.mouth_half * (1 + 0.34 * au[12] + 0.30 * au[20] - 0.18 * au[26] - 0.10 * au[24] - 0.08 * au[23])
     t = np.linspace(-1.0, 1.0, 21)
     tilt = 1 + 0.35 * lopsided * t  # one side's corner muscle pulls more
-    corner_y = shape.mouth_y + (-0.140 * au[12] + 0.105 * au[15]) * tilt + 0.02 * au[20] + 0.05 * au[26]
+    corner_y = shape.mouth_y + (-0.150 * au[12] + 0.112 * au[15]) * tilt + 0.02 * au[20] + 0.05 * au[26]
     middle = shape.mouth_y + 0.015 * au[12] - 0.03 * au[15] - 0.045 * au[17] - 0.02 * au[10] + 0.05 * au[26]
     open_up = 0.030 * au[25] + 0.05 * au[26] + 0.055 * au[10] * au[25]
     open_down = (0.085 * au[25] + 0.22 * au[26] + 0.05 * au[16]) * (1 - 0.5 * press)

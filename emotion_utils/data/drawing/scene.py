@@ -28,14 +28,14 @@ class Pose:
 def draw_pose(rng: np.random.Generator) -> Pose:
     """Mostly towards the camera, seldom turned by more than 15 degrees."""
     yaw, pitch, roll = np.clip(rng.normal(0, (9, 6, 4)), (-24, -12, -12), (24, 12, 12))
-    return Pose(yaw, pitch, roll, rng.uniform(0.87, 1.09), tuple(rng.normal(0, 0.055, 2)))
+    return Pose(yaw, pitch, roll, rng.uniform(0.86, 1.09), tuple(rng.normal(0, 0.06, 2)))
 
 
 def draw_light(rng: np.random.Generator) -> Light:
     """One lamp before and above the face, from either side, with more or less light from everywhere."""
     side, up = np.deg2rad([rng.uniform(-75, 75), rng.uniform(-5, 55)])
     direction = (np.sin(side) * np.cos(up), -np.sin(up), np.cos(side) * np.cos(up))
-    contrast, warmth = rng.uniform(0.30, 0.62), rng.normal(0, 0.04)
+    contrast, warmth = rng.uniform(0.28, 0.56), rng.normal(0, 0.04)
     key = 1.2 * contrast * np.array([1 + warmth, 1.0, 1 - 1.3 * warmth])
     fill = 1.05 * (1 - contrast) * (1 + rng.normal(0, 0.025, 3))
     return Light(direction, tuple(key), tuple(fill))
