@@ -91,7 +91,7 @@ class Learner:
 
         def run(part: slice) -> tuple[float, float]:
             for dropout in self.dropouts:
-                dropout.keys = dropout_keys[part]
+                dropout.set_keys(dropout_keys[part])
             logits = self._forward(inputs[part])
             loss = F.cross_entropy(
                 logits, targets[part], self.class_weights, label_smoothing=recipe.label_smoothing, reduction="sum"

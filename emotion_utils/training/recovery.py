@@ -72,7 +72,11 @@ class SpikeGuard:
 
 
 class MicroBatches:
-    """Portions of a batch that fit into memory: halved whenever they do not, for the rest of the run."""
+    """Portions of a batch that fit into memory: halved whenever they do not, for the rest of the run.
+
+    The gradient of the whole batch stays what it was, but for one thing: BatchNorm normalises each portion by itself,
+    as it does in each process of a team, so such a network learns a little otherwise. The event says so.
+    """
 
     def __init__(self, net: nn.Module, tell: Callable[..., None]) -> None:
         self._net, self._tell = net, tell
@@ -105,7 +109,10 @@ class MicroBatches:
                 "group, or a machine with more memory"
             )
         self.size = before // 2
-        self._tell("memory_backoff", micro_batch_before=before, micro_batch=self.size, reason=reason)
+        self._tell(
+            "memory_backoff", micro_batch_before=before, micro_batch=self.size, reason=reason,
+            batchnorm_by_portion=bool(learning_norm_buffers(self._net)),
+        )  # fmt: skip
 
 
 def even_slices(num_images: int, size: int) -> Iterator[slice]:

@@ -37,21 +37,26 @@ def sample_keys(ids: Sequence[str], use: int, seed: int, epoch: int) -> np.ndarr
 
 
 class KeyedDropout(nn.Module):
-    """Dropout with a mask that follows from each sample's key; `keys`, uint64 (B,), must be set before a training pass.
+    """Dropout with masks that follow from each sample's key; `set_keys` must be called before each training pass.
 
     An ordinary mask is drawn for the batch as a whole: it would change when memory forces smaller portions.
     """
 
     def __init__(self, rate: float, layer: int) -> None:
         super().__init__()
-        self.rate, self.layer = rate, layer
-        self.keys = np.empty(0, np.uint64)
+        self.rate = rate
+        self._layer, self._keys = layer, np.empty(0, np.uint64)
+
+    def set_keys(self, keys: np.ndarray) -> None:
+        """keys: uint64 (B,)."""
+        self._keys = mix_keys(keys, self._layer)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(B, F) to the same shape; what is kept is scaled by 1 / (1 - rate)."""
         if not self.training or self.rate == 0:
             return features
-        kept = draw_uniform(mix_keys(self.keys, self.layer), features.shape[1]) >= self.rate
+        kept = draw_uniform(self._keys, features.shape[1]) >= self.rate
+        self._keys = mix_keys(self._keys, 0)  # a network may pass here twice
         return features * torch.from_numpy(kept).to(features) / (1 - self.rate)
 
 

@@ -54,14 +54,11 @@ def apply_phase(net: nn.Module, groups: DepthGroups, phase: Phase) -> None:
     for name, modules in groups.items():
         for module in modules:
             module.requires_grad_(name in trainable).train(name in trainable)
-            if name not in trainable:
-                for parameter in module.parameters():
-                    parameter.grad = None  # else the optimizer would go on with the last one
 
 
-def phase_table(groups: DepthGroups, recipe: Recipe, epochs: int) -> pd.DataFrame:
+def phase_table(groups: DepthGroups, recipe: Recipe, epochs: int, history: pd.DataFrame | None = None) -> pd.DataFrame:
     """One row per phase: `phase, first_epoch, last_epoch, trainable_parameters, frozen_parameters`, and `lr_<group>`,
-    the full rate of each group, 0 where it is frozen."""
+    the full rate of each group, 0 where it is frozen. With a history, `seconds` too: the time that its epochs took."""
     phases = [phase for phase in recipe.phases if phase.epoch <= epochs]
     ends = [phase.epoch - 1 for phase in phases[1:]] + [epochs]
     sizes = {name: sum(p.numel() for m in modules for p in m.parameters()) for name, modules in groups.items()}
@@ -72,7 +69,11 @@ def phase_table(groups: DepthGroups, recipe: Recipe, epochs: int) -> pd.DataFram
         rates = {f"lr_{n}": group_rate(recipe, n, groups) if n in trainable else 0.0 for n in groups}
         row = {"phase": phase_name(phase, groups), "first_epoch": phase.epoch, "last_epoch": end}
         rows.append(row | {"trainable_parameters": count, "frozen_parameters": sum(sizes.values()) - count} | rates)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    if history is not None:
+        spans = zip(table["first_epoch"], table["last_epoch"], strict=True)
+        table["seconds"] = [history.loc[history["epoch"].between(*span), "seconds"].sum() for span in spans]
+    return table
 
 
 # -- rates -----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -52,7 +53,8 @@ def test_a_group_frozen_again_stays_where_it_was(tmp_path):
 
 def test_one_epoch_equals_the_plain_loop_written_out(tmp_path):
     plain_net = {"norm": False, "dropout": 0.0}
-    trainer = make_trainer(tmp_path, net=TinyNet(**plain_net), epochs=1, schedule="constant", clip_norm=1e9)
+    settings = {"schedule": "constant", "clip_norm": 1e9, "label_smoothing": 0.2}
+    trainer = make_trainer(tmp_path, net=TinyNet(**plain_net), epochs=1, **settings)
     history, config = trainer.fit(), trainer.config
     net = TinyNet(**plain_net)
     decayed = [p for name, p in net.named_parameters() if p.ndim > 1]
@@ -63,9 +65,9 @@ def test_one_epoch_equals_the_plain_loop_written_out(tmp_path):
     for batch in iterate_batches(make_dataset(48, 1), batch_size=8, seed=config.seed, epoch=1, shuffle=True):
         images = augment(batch.images, batch.ids, config=config.augment, seed=config.seed, epoch=1)
         logits = net(images)
-        loss = torch.nn.functional.cross_entropy(logits, batch.labels)
+        loss = torch.nn.functional.cross_entropy(logits, batch.labels)  # what the history tells: without smoothing
         optimizer.zero_grad()
-        loss.backward()
+        torch.nn.functional.cross_entropy(logits, batch.labels, label_smoothing=0.2).backward()
         optimizer.step()
         right += int((logits.argmax(1) == batch.labels).sum())
         losses.append(loss.item())
@@ -192,6 +194,13 @@ def test_averaged_weights_follow_the_network_and_are_what_is_kept(tmp_path):
     trainer.fit()
     for name, _ in trainer.learner.net.named_parameters():
         torch.testing.assert_close(trainer.best[name], expected[name], atol=1e-6, rtol=1e-5)
+    validated = trainer.rows[0]["val_loss"]
+    net = TinyNet(dropout=0.0)
+    net.load_state_dict(trainer.best)
+    data = trainer.val_set
+    with torch.no_grad():
+        logits = net.eval()(to_unit(torch.from_numpy(data.images).permute(0, 3, 1, 2)))
+    assert validated == pytest.approx(torch.nn.functional.cross_entropy(logits, data.labels).item(), rel=1e-5)
 
 
 def test_a_recipe_may_have_epochs_of_its_own(tmp_path):
@@ -207,11 +216,15 @@ def test_progress_counts_every_step_to_the_end(tmp_path):
     assert told == [(done, 12) for done in range(1, 13)]
 
 
+def numbers(start, stop):
+    return np.arange(start, stop, dtype=np.uint64)
+
+
 def test_dropout_depends_on_the_sample_and_not_on_its_batch():
     dropout = key_dropouts(torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Dropout(0.4)))[0]
-    dropout.keys = torch.arange(10, 16).numpy().astype("uint64")
+    dropout.set_keys(numbers(10, 16))
     whole = dropout(torch.ones(6, 500))
-    dropout.keys = dropout.keys[4:]
+    dropout.set_keys(numbers(14, 16))
     assert torch.equal(dropout(torch.ones(2, 500)), whole[4:])
     assert whole.count_nonzero().item() / whole.numel() == pytest.approx(0.6, abs=0.03)
     assert whole.max().item() == pytest.approx(1 / 0.6)
@@ -219,16 +232,17 @@ def test_dropout_depends_on_the_sample_and_not_on_its_batch():
     assert torch.equal(dropout.eval()(torch.ones(2, 3)), torch.ones(2, 3))
 
 
-def test_layers_of_dropout_draw_their_own_masks():
+def test_every_use_of_dropout_draws_its_own_mask():
     one, two = KeyedDropout(0.5, 0), KeyedDropout(0.5, 1)
-    one.keys = two.keys = torch.arange(4).numpy().astype("uint64")
-    assert not torch.equal(one(torch.ones(4, 99)), two(torch.ones(4, 99)))
+    for dropout in (one, two):
+        dropout.set_keys(numbers(0, 4))
+    masks = [dropout(torch.ones(4, 99)) for dropout in (one, two, one, two)]
+    assert len({tuple(mask.flatten().tolist()) for mask in masks}) == 4
 
 
 def test_mixup_pairs_neighbours_and_keeps_most_of_each():
     images = torch.eye(5).view(5, 1, 1, 5).expand(5, 3, 1, 5).contiguous()
-    keys = torch.arange(5).numpy().astype("uint64")
-    mixed, targets = mix_pairs(images, torch.eye(5), keys, alpha=0.4)
+    mixed, targets = mix_pairs(images, torch.eye(5), numbers(0, 5), alpha=0.4)
     assert torch.allclose(mixed[:, 0, 0], targets)  # picture and target are mixed in the same parts
     assert torch.allclose(targets.sum(1), torch.ones(5))
     assert (targets.diagonal() >= 0.5).all()

@@ -49,6 +49,17 @@ def test_out_of_memory_halves_the_portions_and_changes_no_result(tmp_path, error
     assert history["train_correct"].tolist() == undisturbed["train_correct"].tolist()
 
 
+def test_batchnorm_sees_portions_and_the_result_stays_near(tmp_path):
+    losses = []
+    for name, most in (("whole", 99), ("portions", 4)):
+        trainer = make_trainer(tmp_path / name, net=TinyNet(), epochs=3)
+        fail_when(trainer, lambda number, images, most=most: images > most)
+        losses.append(trainer.fit()["train_loss"].to_numpy())
+    assert [event["batchnorm_by_portion"] for event in events_of(trainer, "memory_backoff")] == [True]
+    assert losses[1] == pytest.approx(losses[0], rel=0.15)  # each portion is normalised by its own four pictures
+    assert losses[1] != pytest.approx(losses[0], rel=1e-4)
+
+
 def test_validation_too_goes_on_in_smaller_portions(tmp_path):
     trainer, plain = (make_trainer(tmp_path / name, net=TinyNet()) for name in ("short", "plain"))
     fail_when(trainer, lambda number, images: images > 5)

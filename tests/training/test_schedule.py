@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from tiny_training import TinyNet
 
@@ -89,6 +90,13 @@ def test_phase_table_counts_parameters_and_names_rates():
     assert table["trainable_parameters"].tolist() == [head, head + stem + body]
     assert table["frozen_parameters"].tolist() == [stem + body, 0]
     assert table["lr_body"].tolist() == pytest.approx([0.0, 0.05])
+
+
+def test_phase_table_adds_up_the_time_of_its_epochs():
+    recipe = make_recipe(phases=[{"epoch": 1, "train_from": "head"}, {"epoch": 3, "train_from": "stem"}])
+    history = pd.DataFrame({"epoch": [1, 2, 3, 4], "seconds": [1.0, 2.0, 4.0, 8.0]})
+    table = schedule.phase_table(TinyNet().depth_groups, recipe, 4, history)
+    assert table["seconds"].tolist() == [3.0, 12.0]
 
 
 def test_a_depth_group_that_the_network_lacks_is_refused_with_the_known_ones():
