@@ -19,6 +19,8 @@ PROFILES = ("smoke", "demo", "paper")
 MODEL_NAMES = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
 SPLITS = ("train", "val", "test")
 
+MOST_CHANGE = 0.9  # of a zoom, shift or factor: at 1 nothing of the picture would be left
+
 Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
@@ -52,6 +54,7 @@ class Recipe(Strict):
     patience: int | None = Field(None, ge=1)  # epochs without a better val_acc before training stops; None: never
     budget_minutes: float | None = Field(None, gt=0)  # no epoch begins after it; the best one is kept all the same
     epochs: int | None = Field(None, ge=1, le=1000)  # None: as many as the run's other models
+    augment_strength: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0  # times the ranges of `augment`
     precision: Literal["float32", "bfloat16"] = "float32"
     phases: tuple[Phase, ...] = Field(min_length=1)
 
@@ -73,6 +76,12 @@ class AugmentConfig(Strict):
     brightness: Fraction = 0.2  # factor drawn from [1 - x, 1 + x], likewise contrast and saturation
     contrast: Fraction = 0.2
     saturation: Fraction = 0.2
+
+    def scaled(self, strength: float) -> AugmentConfig:
+        """All ranges times `strength`, as far as each may go; the probability of a mirror image stays."""
+        ranges = self.model_dump(exclude={"flip"})
+        most = {name: 180.0 if name == "rotate_deg" else max(value, MOST_CHANGE) for name, value in ranges.items()}
+        return self.model_copy(update={name: min(value * strength, most[name]) for name, value in ranges.items()})
 
 
 class RunConfig(Strict):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emotion_utils.config import PROFILES, resolve_config, validate_config
+from emotion_utils.config import PROFILES, AugmentConfig, resolve_config, validate_config
 from emotion_utils.errors import InputError
 
 DATA = {"paper": "faces"}  # the paper profile has no data of its own
@@ -68,3 +68,12 @@ def test_unknown_profile_lists_the_known_ones():
 def test_paper_profile_needs_data():
     with pytest.raises(InputError, match="--data"):
         resolve_config("paper")
+
+
+def test_augmentation_is_scaled_as_a_whole_and_stays_within_what_it_may_be():
+    given = AugmentConfig(flip=0.3, rotate_deg=100, scale=0.1, shift=0.95, brightness=0.6)
+    assert given.scaled(1.0) == given
+    strong = given.scaled(2.0)
+    assert (strong.flip, strong.rotate_deg, strong.scale) == (0.3, 180.0, 0.2)
+    assert (strong.shift, strong.brightness) == (0.95, 0.9)
+    assert given.scaled(0.0) == AugmentConfig(flip=0.3, **dict.fromkeys(given.model_dump(exclude={"flip"}), 0.0))

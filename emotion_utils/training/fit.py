@@ -29,6 +29,7 @@ from emotion_utils.training.recovery import Rollback
 from emotion_utils.training.repeatable import deterministic
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
+OnEpoch = Callable[[list[dict[str, Any]]], None]  # the rows of the history so far
 
 
 def new_model(run: Run, model: str, *, progress: Progress | None = None) -> EmotionNet:
@@ -78,6 +79,7 @@ class Trainer:
         self.epoch, self.steps_done = 1, 0  # the epoch that is under way, and how many of its steps are done
         self.sums = {"loss": 0.0, "correct": 0.0, "count": 0, "seconds": 0.0}  # of this epoch
         self.rows: list[dict[str, Any]] = []
+        self.on_epoch: list[OnEpoch] = []  # called at the end of each epoch, in the process that leads
         self.best: dict[str, torch.Tensor] = {}
         self.epoch_start: dict[str, Any] = {}  # the state to roll back to
         self.checkpoint = Checkpoint(run.model_dir(model) / "checkpoint.pt", self._key())
@@ -153,6 +155,8 @@ class Trainer:
         self.epoch_start = {}
         if self.team.leads:
             self.run.write_history(self.model, pd.DataFrame(self.rows))
+            for call in self.on_epoch:
+                call(self.rows)
         self._write_checkpoint_if_due()
 
     def _row(self, phase: schedule.Phase, val_loss: float, val_correct: int, seconds: float) -> dict[str, Any]:

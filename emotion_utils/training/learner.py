@@ -32,6 +32,7 @@ class Learner:
         self.net = net.to(team.device)
         self.class_weights = class_weights.to(team.device)
         self.config, self.recipe, self.team, self.tell = config, recipe, team, tell
+        self.augment = config.augment.scaled(recipe.augment_strength)
         self.dropouts = key_dropouts(self.net)
         self.groups = self.net.depth_groups
         self.optimizer = torch.optim.AdamW(schedule.parameter_groups(self.groups, recipe), lr=recipe.lr, fused=True)
@@ -80,7 +81,7 @@ class Learner:
         so that training and validation can be laid side by side.
         """
         seed, recipe, device = self.config.seed, self.recipe, self.team.device
-        inputs = augment(batch.images.to(device), batch.ids, config=self.config.augment, seed=seed, epoch=epoch)
+        inputs = augment(batch.images.to(device), batch.ids, config=self.augment, seed=seed, epoch=epoch)
         labels = batch.labels.to(device)
         targets = labels
         if recipe.mixup:
