@@ -73,6 +73,21 @@ def train(model: str, run_dir: Path) -> None:
     predict_splits(opened, model)
 
 
+@main.command("audit-table")
+@click.argument("file", type=click.Path(path_type=Path))
+def audit_table(file: Path) -> None:
+    """Is a published table of results (FILE: JSON or CSV) consistent with itself? Status 1 where it is not."""
+    from emotion_utils.evaluation.finding import tell_findings
+    from emotion_utils.evaluation.published_audit import audit_file
+
+    findings = audit_file(file)
+    for line in tell_findings(findings):
+        click.echo(line)
+    wrong = sum(finding.ok is False for finding in findings)
+    if wrong:
+        raise EmotionError(f"{file}: {wrong} of its figures do not agree with the others; the lines above say which")
+
+
 @main.group()
 def weights() -> None:
     """Official and converted weights: where they come from, and whether they are here."""

@@ -106,20 +106,20 @@ def parse_json(text: str, name: str) -> PrintedResults:
     if not isinstance(values, dict):
         raise InputError(f"{name}: expected an object of tables at the top")
     tables = {key: _need(value, dict, f"{name}, {key}") for key, value in values.items() if key.startswith("table_")}
-    curves = [_curvesparse_json(f"{name}, table_1", *item) for item in tables.pop("table_1", {}).items()]
-    reports = [_reportparse_json(f"{name}, {key}", key, rows) for key, rows in tables.items()]
+    curves = [_curves_from_json(f"{name}, table_1", *item) for item in tables.pop("table_1", {}).items()]
+    reports = [_report_from_json(f"{name}, {key}", key, rows) for key, rows in tables.items()]
     split = _need(values.get("split", {}), dict, f"{name}, split")
     shares = {key: _rate(f"{name}, split, {key}", value) for key, value in split.items()}
     return PrintedResults(tuple(reports), tuple(curves), shares)
 
 
-def _curvesparse_json(place: str, model: str, rows: Any) -> PrintedCurves:
+def _curves_from_json(place: str, model: str, rows: Any) -> PrintedCurves:
     rows = _need(rows, dict, f"{place}, {model}")
     train, val = (_need(rows.get(key, []), list, f"{place}, {model}, {key}") for key in ("train", "val"))
     return _curves(f"{place}, {model}", model, train, val, rows.get("best_val", ""))
 
 
-def _reportparse_json(place: str, key: str, rows: dict[str, Any]) -> PrintedReport:
+def _report_from_json(place: str, key: str, rows: dict[str, Any]) -> PrintedReport:
     table = {}
     for name, cells in rows.items():
         cells = _need(cells, list, f"{place}, {name}")

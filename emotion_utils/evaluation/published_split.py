@@ -90,7 +90,7 @@ def _follow_shares(results: PrintedResults, size: int) -> list[Finding]:
             f"The stated shares ({stated}) leave no picture for a test set, yet {max(tested)} are reported: they were "
             "validated on as well, or come on top of the data described."
         )
-        findings.append(Finding("split", "all models", stated, str(max(tested)), False, sentence))
+        findings.append(Finding("split", "all models", stated, str(max(tested)), None, sentence))
     return findings
 
 

@@ -8,7 +8,10 @@ from html import escape
 
 from emotion_utils.report.results import Results
 
-APPENDIX_TABLES = ("tbl-splits", "tbl-quarantine", "tbl-weights", "tbl-settings", "tbl-environment", "tbl-times")
+APPENDIX_TABLES = (
+    "tbl-splits", "tbl-quarantine", "tbl-weights", "tbl-settings", "tbl-environment", "tbl-times",
+    "tbl-published-cells", "tbl-audit", "tbl-matrices",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

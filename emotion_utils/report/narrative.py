@@ -11,6 +11,7 @@ from emotion_utils.report.claims import Claim, Label, Model, Ref
 from emotion_utils.report.comparison import say_accuracies, tell_metrics, tell_published, tell_verdict
 from emotion_utils.report.exhibits import Shown, picture_key
 from emotion_utils.report.prose import Prose
+from emotion_utils.report.published_appendix import tell_audit
 from emotion_utils.report.results import Results
 from emotion_utils.report.setting import count_splits, say_single_seed, say_weights, tell_architectures, tell_data
 
@@ -92,6 +93,7 @@ SECTIONS: dict[str, Callable[[Results], Prose]] = {
     "published": tell_published,
     "creative": tell_creative,
     "conclusion": tell_conclusion,
+    "audit": tell_audit,
 }
 
 
