@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from emotion_utils.config import MODEL_NAMES, PROFILES, RunConfig, resolve_config
 from emotion_utils.errors import EmotionError, InputError
+
+if TYPE_CHECKING:
+    from emotion_utils.bench.tables import Measured
 
 
 class OneLineErrors(click.Group):
@@ -124,6 +129,61 @@ def convert(source: Path, target: Path) -> None:
 
     report = convert_weights(source, target)
     click.echo(f"{target}: {len(report['layers'])} layers; what was checked is in {target.with_suffix('.json')}")
+
+
+def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What every subject of `emotion bench` takes."""
+    for option in (
+        click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too."),
+        click.option("--data", help="Folder, archive, CSV or link with faces; drawn faces if left out."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.group(invoke_without_command=True)
+@bench_options
+@click.pass_context
+def bench(context: click.Context, data: str | None, csv: Path | None) -> None:
+    """Speed, beside a plain PyTorch loop, in one run; without a subject, a little of each in a few minutes."""
+    from emotion_utils.bench.subjects import measure_briefly
+
+    if context.invoked_subcommand is None:
+        _show(measure_briefly(data or "synthetic"), csv)
+    elif data or csv:
+        raise click.UsageError(f"options go behind the subject: emotion bench {context.invoked_subcommand} --data SPEC")
+
+
+@bench.command("data")
+@bench_options
+@click.option("--scale", is_flag=True, help="Up to a million small images as well: some minutes more.")
+def bench_data(data: str | None, csv: Path | None, scale: bool) -> None:
+    """From files to a store and to augmented batches, beside torchvision's ImageFolder and DataLoader."""
+    from emotion_utils.bench.subjects import measure_data
+
+    _show(measure_data(data or "synthetic", scale=scale), csv)
+
+
+@bench.command("faces")
+@bench_options
+@click.option("--images", default=200, show_default=True, type=click.IntRange(1), help="So many of the pictures.")
+def bench_faces(data: str | None, csv: Path | None, images: int) -> None:
+    """How well and how quickly faces are found: as given, pasted into scenes, and in scenes without one."""
+    from emotion_utils.bench.subjects import measure_faces
+
+    _show(measure_faces(data or "synthetic", images=images), csv)
+
+
+def _show(tables: Iterable[Measured], csv: Path | None) -> None:
+    """Prints each table as soon as it is measured."""
+    from emotion_utils.bench.tables import format_table, write_csv
+
+    shown = []
+    for measured in tables:
+        click.echo(format_table(measured) + "\n")
+        shown.append(measured)
+    if csv:
+        write_csv(csv, shown)
 
 
 def convert_main() -> None:

@@ -31,7 +31,7 @@ class Sample:
     face: Box | None
 
 
-def measure_faces(
+def bench_faces(
     spec: str, *, images: int = 200, seed: int = 0, detectors: Sequence[FaceDetector] | None = None
 ) -> pd.DataFrame:
     """A row per detector that works (None: all of face_detectors.PROBES) and material, over a sample of `spec`.

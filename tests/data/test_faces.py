@@ -263,7 +263,7 @@ def test_measuring_counts_what_a_known_detector_does(tmp_path):
         path = tmp_path / ("a", "b")[number % 2] / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
         cv2.imwrite(str(path), picture(100 + number, 100 + number))
-    table = bench.measure_faces(str(tmp_path), images=4, detectors=[CentralDetector()]).set_index("material")
+    table = bench.bench_faces(str(tmp_path), images=4, detectors=[CentralDetector()]).set_index("material")
     assert table["images"].tolist() == [4, 4, 4]
     assert table.loc["as given", ["found", "recall", "false_boxes", "cropped"]].tolist() == [1, 1, 0, 0]
     assert table.loc["scene alone", ["found", "false_boxes", "chosen_wrong"]].tolist() == [1, 1, 1]

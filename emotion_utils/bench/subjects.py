@@ -1,0 +1,57 @@
+"""What `emotion bench` can measure: for each subject its tables, one after the other, as soon as they are there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+
+from emotion_utils.bench.data import bench_batches, bench_store
+from emotion_utils.bench.faces import bench_faces
+from emotion_utils.bench.scale import bench_scale
+from emotion_utils.bench.tables import Measured
+
+DRAWN_IMAGES = 400  # where no data are given: files of so many drawn faces, of DRAWN_PX a side
+DRAWN_PX = 48
+BRIEF_SIZES_PX = (48, 112)
+
+
+def measure_data(spec: str, *, scale: bool = False, brief: bool = False) -> Iterator[Measured]:
+    """From files to a store and to batches, beside torchvision; `scale` adds a million small images."""
+    with _files_of(spec) as files:
+        yield Measured(f"{spec}: from files to a store", bench_store(files, rounds=1 if brief else 3))
+        sizes = {"sizes_px": BRIEF_SIZES_PX, "rounds": 1} if brief else {}
+        yield Measured(f"{spec}: augmented batches", bench_batches(files, **sizes))
+    if scale:
+        yield Measured("many small images", bench_scale())
+
+
+def measure_faces(spec: str, *, images: int = 200) -> Iterator[Measured]:
+    """How well and how quickly each face detector that works here finds faces."""
+    yield Measured(f"{spec}: faces found", bench_faces(spec, images=images))
+
+
+def measure_briefly(spec: str) -> Iterator[Measured]:
+    """Every subject, in a few minutes."""
+    yield from measure_data(spec, brief=True)
+    yield from measure_faces(spec, images=50)
+
+
+@contextmanager
+def _files_of(spec: str) -> Iterator[str]:
+    """`spec`; for the drawn faces, which are files nowhere, a folder of them."""
+    if spec != "synthetic":
+        yield spec
+        return
+    from emotion_utils.data.sources import SYNTHETIC_CLASSES
+    from emotion_utils.data.synthetic import render_path, synthetic_table
+
+    with tempfile.TemporaryDirectory() as folder:
+        for path in synthetic_table(DRAWN_IMAGES, SYNTHETIC_CLASSES, 0)["path"]:
+            target = Path(folder, path).with_suffix(".jpg")
+            target.parent.mkdir(exist_ok=True)
+            cv2.imwrite(str(target), render_path(path, 0, DRAWN_PX)[:, :, ::-1])
+        yield folder

@@ -1,0 +1,57 @@
+"""Tables of measurements: as a person reads them, and as a file keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from emotion_utils.errors import InputError
+
+SHARES = ("found", "recall", "chosen_wrong", "contained", "cropped")  # columns of rates between 0 and 1
+
+
+class Measured(NamedTuple):
+    """A table of measurements and the line that says what was measured."""
+
+    title: str
+    table: pd.DataFrame
+
+
+def format_table(measured: Measured) -> str:
+    """Title and table as aligned text; ratios as 3.1x, numbers with as many digits as mean something."""
+    columns = {name: [_format_cell(name, value) for value in column] for name, column in measured.table.items()}
+    lines = [measured.title]
+    rows = [list(columns), *zip(*columns.values(), strict=True)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    words = [pd.api.types.is_string_dtype(column) for column in measured.table.dtypes]
+    for row in rows:
+        cells = zip(row, widths, words, strict=True)
+        lines.append("  " + "  ".join(cell.ljust(w) if word else cell.rjust(w) for cell, w, word in cells).rstrip())
+    return "\n".join(lines)
+
+
+def write_csv(path: Path, tables: Iterable[Measured]) -> None:
+    """All tables in one file, one below the other: the first column says which; what a table has not is empty."""
+    joined = pd.concat([table.assign(table=title) for title, table in tables], ignore_index=True)
+    joined.insert(0, "table", joined.pop("table"))
+    try:
+        joined.to_csv(path, index=False)
+    except OSError as error:
+        raise InputError(f"--csv {path}: cannot be written ({error.strerror})") from None
+
+
+def _format_cell(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if pd.isna(value):
+        return "-"
+    if name.startswith("ratio"):
+        return f"{value:.2f}x"
+    if name in SHARES:
+        return f"{value:.1%}"
+    if float(value).is_integer() or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:,.1f}" if abs(value) >= 100 else f"{value:.2f}"

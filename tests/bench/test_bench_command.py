@@ -1,0 +1,100 @@
+"""`emotion bench`: what it prints and writes, with stand-ins for the measurements, which are tested elsewhere."""
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from emotion_utils.bench import subjects
+from emotion_utils.bench.tables import Measured, format_table, write_csv
+from emotion_utils.cli import main
+from emotion_utils.errors import InputError
+
+STORE = pd.DataFrame({"way": ["plain", "store"], "images_per_second": [2000.0, 12345.6], "ratio": [1.0, 6.1728]})
+FACES = pd.DataFrame({"detector": ["one"], "recall": [0.9051], "cpu_ms": [float("nan")]})
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Which measurements were asked for, with what; none is made."""
+    calls = []
+
+    def stand_in(name, table):
+        def measure(*args, **settings):
+            calls.append((name, args, settings))
+            return table
+
+        return measure
+
+    for name, table in {
+        "bench_store": STORE,
+        "bench_batches": STORE,
+        "bench_scale": STORE,
+        "bench_faces": FACES,
+    }.items():
+        monkeypatch.setattr(subjects, name, stand_in(name, table))
+    return calls
+
+
+def test_a_table_is_aligned_and_its_numbers_are_readable():
+    lines = format_table(Measured("pictures: store", STORE)).splitlines()
+    assert lines == [
+        "pictures: store",
+        "  way    images_per_second  ratio",
+        "  plain              2,000  1.00x",
+        "  store             12,346  6.17x",
+    ]
+
+
+def test_rates_are_percent_and_what_was_not_measured_is_a_dash():
+    assert format_table(Measured("f", FACES)).splitlines()[2].split() == ["one", "90.5%", "-"]
+
+
+def test_the_file_holds_every_table_unrounded(tmp_path):
+    write_csv(tmp_path / "all.csv", [Measured("a", STORE), Measured("b", FACES)])
+    table = pd.read_csv(tmp_path / "all.csv").set_index("table")
+    assert table.loc["a", "ratio"].tolist() == [1.0, 6.1728]
+    assert table.loc["b", "recall"] == 0.9051
+    with pytest.raises(InputError, match="cannot be written"):
+        write_csv(tmp_path / "missing" / "all.csv", [Measured("a", STORE)])
+
+
+def test_each_subject_measures_the_data_it_is_given(measured, tmp_path):
+    result = CliRunner().invoke(main, ["bench", "data", "--data", "faces.zip", "--scale", "--csv", f"{tmp_path}/t.csv"])
+    assert result.exit_code == 0, result.output
+    assert [(name, *args) for name, args, _ in measured] == [
+        ("bench_store", "faces.zip"), ("bench_batches", "faces.zip"), ("bench_scale",),
+    ]  # fmt: skip
+    assert "faces.zip: augmented batches\n  way " in result.output
+    assert len(pd.read_csv(tmp_path / "t.csv")) == 6
+    measured.clear()
+    CliRunner().invoke(main, ["bench", "faces", "--data", "faces.zip", "--images", "7"])
+    assert measured == [("bench_faces", ("faces.zip",), {"images": 7})]
+
+
+def test_without_a_subject_a_little_of_each_is_measured(measured):
+    result = CliRunner().invoke(main, ["bench", "--data", "faces.zip"])
+    assert result.exit_code == 0, result.output
+    assert [name for name, *_ in measured] == ["bench_store", "bench_batches", "bench_faces"]
+
+
+def test_options_before_the_subject_are_refused_and_nothing_is_measured(measured):
+    result = CliRunner().invoke(main, ["bench", "--data", "faces.zip", "faces"])
+    assert result.exit_code == 2
+    assert "emotion bench faces --data SPEC" in result.output
+    assert not measured
+
+
+def test_drawn_faces_are_measured_as_files(measured, monkeypatch):
+    monkeypatch.setattr(subjects, "DRAWN_IMAGES", 3)
+    names = []
+
+    def bench_store(spec, **settings):
+        from emotion_utils.data.sources import open_source
+
+        names.extend(open_source(spec).table["path"])
+        return STORE
+
+    monkeypatch.setattr(subjects, "bench_store", bench_store)
+    list(subjects.measure_data("synthetic"))
+    assert len(names) == 3
+    assert all(name.endswith(".jpg") for name in names)
