@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,29 @@ def audit_table(file: Path) -> None:
     wrong = sum(finding.ok is False for finding in findings)
     if wrong:
         raise EmotionError(f"{file}: {wrong} of its figures do not agree with the others; the lines above say which")
+
+
+@main.command()
+@click.argument("model_dir", type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), help="Write the table there.  [default: standard output]")
+def predict(model_dir: Path, paths: tuple[Path, ...], output: Path | None) -> None:
+    """What the model in MODEL_DIR says of the faces in pictures, folders and archives, as CSV.
+
+    One row per face, and one per file that cannot be used, with the reason.
+    """
+    from emotion_utils.evaluation.predict_files import predict_files, to_csv, writing_table
+    from emotion_utils.progress import progress_bar
+
+    to_screen = nullcontext(lambda table: click.echo(to_csv(table), nl=False))
+    with writing_table(output) if output else to_screen as write:
+        table = predict_files(model_dir, paths, progress=progress_bar("predict", unit="picture"))
+        write(table)
+    refused = table["reason"] != ""
+    if refused.all():
+        raise InputError(f"none of the {len(table)} files can be used: {table['path'][0]}: {table['reason'][0]}")
+    if output:
+        click.echo(f"{output}: {(~refused).sum()} faces, {refused.sum()} files refused")
 
 
 @main.group()

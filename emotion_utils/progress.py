@@ -16,12 +16,15 @@ def progress_bar(what: str, unit: str = "image") -> Progress | None:
     """A callback that draws a bar, or None where EMOTION_QUIET is set."""
     if os.environ.get(QUIET_VARIABLE):
         return None
-    bar = tqdm(desc=what, unit=unit, leave=False)
+    bar: tqdm | None = None
 
     def update(done: int, total: int) -> None:
-        bar.total = total
+        nonlocal bar
+        if bar is None:  # not before there is something to tell: what is refused at once gets a line without a bar
+            bar = tqdm(desc=what, unit=unit, unit_scale=unit == "B", leave=False)
+        bar.total = total or None  # 0: not known
         bar.update(done - bar.n)
-        if done >= total:
+        if total and done >= total:
             bar.close()
 
     return update

@@ -41,6 +41,18 @@ def printable_name(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """All bytes of a file that may be a picture. Raises ImageFault where it cannot be read or is too large for one."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ImageFault(f"cannot be read: {error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageFault(f"too large: more than {MAX_FILE_BYTES // 1_000_000} MB")
+    return data
+
+
 class FolderTree:
     """The files below a folder; links are followed, for whoever made the folder may link what they like."""
 
@@ -56,21 +68,17 @@ class FolderTree:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from None
 
     def read(self, name: str) -> bytes:
-        try:
-            with self.open(name) as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise ImageFault(f"cannot be read: {error.strerror}") from None
-        if len(data) > MAX_FILE_BYTES:
-            raise ImageFault(f"too large: more than {MAX_FILE_BYTES // 1_000_000} MB")
-        return data
+        return read_file(self._place(name))
 
     def open(self, name: str) -> BinaryIO:
-        return open(os.path.join(self._root, self._unusual.get(name, name)), "rb")
+        return open(self._place(name), "rb")
 
     def peek(self, name: str) -> bytes:
         with self.open(name) as file:
             return file.read(PEEK_BYTES)
+
+    def _place(self, name: str) -> str:
+        return os.path.join(self._root, self._unusual.get(name, name))
 
     def _walk(self, folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
         """Names below `folder`; `above` are the folders on the way here, so that a link in a circle ends."""
