@@ -140,3 +140,17 @@ def test_joined_pairs_are_numbered_by_their_first_row():
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_few_pictures_are_no_trouble(pictures, count):
     assert find_pairs(pictures[:count] or [pictures[0]]) == set()
+
+
+def test_plain_pictures_resemble_nothing_not_even_each_other():
+    plain = np.stack([np.full((near.CLOSE_PX, near.CLOSE_PX), grey, np.uint8) for grey in (90, 200)])
+    assert near.compare_closely(plain, plain[::-1]).tolist() == [0, 0]
+
+
+def test_a_mirrored_pair_is_compared_with_the_mirror_image(pictures):
+    one, other = thumbs_of(pictures[:2], near.CLOSE_PX)
+    thumbs = np.stack([one, one[:, ::-1], other])
+    pairs = np.array([[0, 1, 1], [0, 1, 0], [0, 2, 1]])
+    found = near.compare_candidates(pairs, lambda rows: thumbs[rows])
+    straight = near.compare_closely(thumbs[[0, 0, 0]], np.stack([one, thumbs[1], other[:, ::-1]]))
+    np.testing.assert_allclose(found, straight, atol=1e-5)
