@@ -38,6 +38,13 @@ class Phase(Strict):
     train_from: str
 
 
+class Growth(Strict):
+    """From `epoch` (1-based) on, the network learns from pictures of `size_px` a side; it is judged at full size."""
+
+    epoch: int = Field(ge=1)
+    size_px: int = Field(ge=16, le=512)
+
+
 class Recipe(Strict):
     """How one model is trained; `lr` is that of the head, each group below it is slower by `layer_decay`."""
 
@@ -56,6 +63,7 @@ class Recipe(Strict):
     epochs: int | None = Field(None, ge=1, le=1000)  # None: as many as the run's other models
     augment_strength: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0  # times the ranges of `augment`
     precision: Literal["float32", "bfloat16"] = "float32"
+    grow: tuple[Growth, ...] = ()  # small pictures first, for speed; the last size must be the run's image_size_px
     phases: tuple[Phase, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -63,6 +71,13 @@ class Recipe(Strict):
         starts = [phase.epoch for phase in self.phases]
         if starts[0] != 1 or starts != sorted(set(starts)):
             raise ValueError(f"phases must start at epoch 1 and ascend, found {starts}")
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_grow_from_epoch_one(self) -> Recipe:
+        epochs, sizes = [step.epoch for step in self.grow], [step.size_px for step in self.grow]
+        if self.grow and (epochs[0] != 1 or epochs != sorted(set(epochs)) or sizes != sorted(set(sizes))):
+            raise ValueError(f"grow must start at epoch 1, epochs and sizes must ascend, found {epochs} and {sizes}")
         return self
 
 
@@ -122,6 +137,10 @@ class RunConfig(Strict):
         missing = [name for name in self.models if name not in self.recipes]
         if missing:
             raise ValueError(f"recipes: none for {', '.join(missing)}")
+        for name in self.models:
+            grow = self.recipes[name].grow
+            if grow and grow[-1].size_px != self.image_size_px:
+                raise ValueError(f"recipes.{name}.grow must end with image_size_px, {self.image_size_px}")
         if self.profile == "paper" and self.data == "synthetic":
             raise ValueError("data: the paper profile needs real faces; give them with --data PATH")
         return self
@@ -209,5 +228,6 @@ def _known_keys(place: tuple[str | int, ...]) -> list[str]:
     """The keys that would have been right at `place`."""
     if len(place) == 1:
         return list(RunConfig.model_fields)
-    inner = {"augment": AugmentConfig, "recipes": Phase if "phases" in place else Recipe}
+    recipe = Phase if "phases" in place else Growth if "grow" in place else Recipe
+    inner = {"augment": AugmentConfig, "recipes": recipe}
     return list(inner[str(place[0])].model_fields)

@@ -38,6 +38,15 @@ def to_unit(images: torch.Tensor) -> torch.Tensor:
     return images.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
+def resize_images(images: torch.Tensor, size_px: int | None) -> torch.Tensor:
+    """uint8 (B, 3, S, S) to uint8 (B, 3, size_px, size_px), linear, without aliasing; unchanged for None or S."""
+    if size_px in (None, images.shape[-1]):
+        return images
+    pixels = images if images.device.type == "cpu" else images.float()  # only processors resize bytes
+    result = F.interpolate(pixels, (size_px, size_px), mode="bilinear", antialias=True)
+    return result if result.dtype == torch.uint8 else result.round().clamp(0, 255).to(torch.uint8)
+
+
 def augment(images: torch.Tensor, ids: Sequence[str], *, config: AugmentConfig, seed: int, epoch: int) -> torch.Tensor:
     """uint8 (B, 3, S, S) RGB 0-255 to float32 0-1 on the same device, changed within the ranges of `config`."""
     return apply_changes(images, draw_changes(ids, config=config, seed=seed, epoch=epoch))

@@ -114,6 +114,7 @@ def _differences(default: dict[str, Any], ours: dict[str, Any], prefix: str = ""
 
 
 def _setting(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(f"from epoch {phase['epoch']}: {phase['train_from']}" for phase in value)
+    if isinstance(value, list):  # of phases, or of sizes to grow to
+        stages = ((step["epoch"], step.get("train_from") or f"{step['size_px']} px") for step in value)
+        return ", ".join(f"from epoch {epoch}: {what}" for epoch, what in stages) or "none"
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -17,6 +17,7 @@ from torch import nn
 from emotion_utils.data.balance import class_weights, sampler_weights
 from emotion_utils.data.loader import Dataset, iterate_batches, open_split
 from emotion_utils.data.order import batch_bounds
+from emotion_utils.errors import InputError
 from emotion_utils.models.registry import PROXIES
 from emotion_utils.models.zoo import MODELS, EmotionNet, build_model, save_model
 from emotion_utils.run import Run, replacing
@@ -40,10 +41,13 @@ def new_model(run: Run, model: str, *, progress: Progress | None = None) -> Emot
     config = run.config
     proxies = [name for name in MODELS[model].weights[config.weights] if name in PROXIES]
     ensure_proxies(proxies, progress, quick=config.profile == "smoke")
-    return build_model(
+    net = build_model(
         model, num_classes=len(run.class_names()), image_size_px=config.image_size_px,
         dropout=config.recipes[model].dropout, weights=config.weights, seed=config.seed,
     )  # fmt: skip
+    if net.design.get("full_head") and config.recipes[model].grow:
+        raise InputError(f"recipes.{model}.grow: VGGFace's own head takes pictures of one size; leave grow out")
+    return net
 
 
 def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd.DataFrame:
@@ -108,6 +112,8 @@ class Trainer:
             if phase.epoch == self.epoch:
                 name = schedule.phase_name(phase, self.learner.groups)
                 self.tell("phase", epoch=self.epoch, phase=name, trainable_parameters=trainable)
+            if self.epoch in [step.epoch for step in self.recipe.grow]:
+                self.tell("grow", epoch=self.epoch, size_px=schedule.size_at(self.recipe, self.epoch))
         start = time.perf_counter() - self.sums["seconds"]
         for batch in islice(self._batches(), self.steps_done, None):
             result = self.learner.step(
@@ -150,7 +156,7 @@ class Trainer:
         val_loss, val_correct = self.learner.evaluate(self.val_set)
         self.rows.append(self._row(phase, val_loss, val_correct, time.perf_counter() - start))
         if schedule.best_epoch([row["val_acc"] for row in self.rows]) == self.epoch:
-            self.best = copy_to_cpu(self.learner.weights())
+            self.best = {name: tensor.contiguous() for name, tensor in copy_to_cpu(self.learner.weights()).items()}
         self.epoch, self.steps_done, self.sums = self.epoch + 1, 0, dict.fromkeys(self.sums, 0)
         self.epoch_start = {}
         if self.team.leads:

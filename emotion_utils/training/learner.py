@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from emotion_utils.config import Phase, Recipe, RunConfig
-from emotion_utils.data.augment import augment, to_unit
+from emotion_utils.data.augment import augment, resize_images, to_unit
 from emotion_utils.data.loader import Batch, Dataset, iterate_batches
 from emotion_utils.training import schedule
+from emotion_utils.training.convolution import quicken_convolutions
 from emotion_utils.training.distributed import Team
 from emotion_utils.training.recovery import MicroBatches, SpikeGuard, copy_norm_buffers, restore_norm_buffers
 from emotion_utils.training.repeatable import DROPOUT, MIXUP, key_dropouts, mix_pairs, sample_keys
@@ -30,6 +31,8 @@ class Learner:
         self, net: nn.Module, class_weights: torch.Tensor, config: RunConfig, recipe: Recipe, team: Team, tell: Tell
     ) -> None:
         self.net = net.to(team.device)
+        if team.device.type == "cpu":
+            quicken_convolutions(self.net)
         self.class_weights = class_weights.to(team.device)
         self.config, self.recipe, self.team, self.tell = config, recipe, team, tell
         self.augment = config.augment.scaled(recipe.augment_strength)
@@ -81,7 +84,8 @@ class Learner:
         so that training and validation can be laid side by side.
         """
         seed, recipe, device = self.config.seed, self.recipe, self.team.device
-        inputs = augment(batch.images.to(device), batch.ids, config=self.augment, seed=seed, epoch=epoch)
+        images = resize_images(batch.images.to(device), schedule.size_at(recipe, epoch))
+        inputs = augment(images, batch.ids, config=self.augment, seed=seed, epoch=epoch)
         labels = batch.labels.to(device)
         targets = labels
         if recipe.mixup:
@@ -93,7 +97,7 @@ class Learner:
         def run(part: slice) -> tuple[float, float]:
             for dropout in self.dropouts:
                 dropout.set_keys(dropout_keys[part])
-            logits = self._forward(inputs[part])
+            logits = self.forward(inputs[part])
             loss = F.cross_entropy(
                 logits, targets[part], self.class_weights, label_smoothing=recipe.label_smoothing, reduction="sum"
             )
@@ -103,7 +107,7 @@ class Learner:
 
         return run
 
-    def _forward(self, inputs: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits float32; the layers compute in the recipe's precision, the weights stay float32."""
         low = self.recipe.precision == "bfloat16"
         with torch.autocast(self.team.device.type, torch.bfloat16, enabled=low):

@@ -31,6 +31,12 @@ def phase_at(recipe: Recipe, epoch: int) -> Phase:
     return [phase for phase in recipe.phases if phase.epoch <= epoch][-1]
 
 
+def size_at(recipe: Recipe, epoch: int) -> int | None:
+    """The side of the pictures in `epoch` (1-based), in pixels; None where they do not grow: that of the run."""
+    sizes = [step.size_px for step in recipe.grow if step.epoch <= epoch]
+    return sizes[-1] if sizes else None
+
+
 def phase_name(phase: Phase, groups: DepthGroups) -> str:
     """What is trained in it, such as `conv4-head`."""
     return f"{phase.train_from}-{list(groups)[-1]}"

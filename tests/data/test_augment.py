@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional as reference
+from PIL import Image
 
 from emotion_utils.config import AugmentConfig
-from emotion_utils.data.augment import Changes, apply_changes, augment, draw_changes, to_unit
+from emotion_utils.data.augment import Changes, apply_changes, augment, draw_changes, resize_images, to_unit
 
 NOTHING = AugmentConfig(flip=0, rotate_deg=0, scale=0, shift=0, brightness=0, contrast=0, saturation=0)
 EVERYTHING = AugmentConfig(rotate_deg=30, scale=0.3, shift=0.2, brightness=0.4, contrast=0.4, saturation=0.4)
@@ -35,6 +36,26 @@ def changes_of(count, **values):
 
 def changed(images, **values):
     return apply_changes(images, changes_of(len(images), **values))
+
+
+# -- size --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size_px", [12, 24, 48])
+def test_pictures_are_resized_without_aliasing_each_as_if_it_were_alone(size_px):
+    images = images_of(3)
+    resized = resize_images(images, size_px)
+    assert resized.dtype == torch.uint8
+    for image, ours in zip(images, resized, strict=True):
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((size_px, size_px), Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(ours.permute(1, 2, 0).numpy(), np.asarray(picture), atol=1)  # in grey levels
+        assert torch.equal(resize_images(image[None], size_px)[0], ours)
+
+
+def test_pictures_of_the_right_size_are_left_alone():
+    images = images_of(2)
+    assert resize_images(images, 32) is images
+    assert resize_images(images, None) is images
 
 
 # -- what belongs to an image ----------------------------------------------------------------------

@@ -75,7 +75,7 @@ def test_two_processes_give_the_same_bits_each_time(tmp_path):
 def test_only_the_first_process_writes(tmp_path):
     run_two(tiny_training.train, tmp_path)
     events = make_trainer(tmp_path).run.read_events(MODEL)
-    assert [event["kind"] for event in events] == ["started", "phase", "phase", "best_epoch"]
+    assert [event["kind"] for event in events] == ["started", "phase", "grow", "phase", "grow", "best_epoch"]
     assert events[0]["processes"] == 2
 
 

@@ -1,6 +1,7 @@
 """The loop: what it freezes, counts, keeps and repeats."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from tiny_training import MODEL, WALL_TIMES, TinyNet, make_dataset, make_trainer
 
 from emotion_utils.data.augment import augment, to_unit
 from emotion_utils.data.loader import iterate_batches
+from emotion_utils.errors import InputError
 from emotion_utils.run import HISTORY_COLUMNS, Run
 from emotion_utils.training import checkpoint, fit
 from emotion_utils.training.repeatable import KeyedDropout, key_dropouts, mix_pairs
@@ -124,6 +126,36 @@ def test_train_model_saves_the_best_epoch_and_takes_its_checkpoint_away(tmp_path
     assert same_bits(state, again.best)
     assert (folder, classes) == (trainer.run.model_dir(MODEL), ("angry", "happy", "sad"))
     assert sorted(path.name for path in folder.iterdir()) == ["events.jsonl", "history.csv"]
+
+
+GROW = [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}]
+
+
+def sizes_seen(net):
+    """The sides of the pictures that `net` is shown from now on, while it learns and while it is judged."""
+    seen = {True: [], False: []}
+    net.register_forward_pre_hook(lambda module, inputs: seen[module.training].append(inputs[0].shape[-1]))
+    return seen
+
+
+def test_pictures_grow_and_every_epoch_is_judged_at_full_size(tmp_path):
+    trainer = make_trainer(tmp_path, size_px=32, epochs=3, grow=GROW)
+    seen = sizes_seen(trainer.learner.net)
+    trainer.fit()
+    assert seen[True] == [16] * 6 + [32] * 12
+    assert set(seen[False]) == {32}
+    grown = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "grow"]
+    assert [(event["epoch"], event["size_px"]) for event in grown] == [(1, 16), (2, 32)]
+
+
+def test_vggface_with_its_own_head_cannot_grow(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "ensure_proxies", lambda *args, **kwargs: None)
+    net = SimpleNamespace(design={"full_head": True})
+    monkeypatch.setattr(fit, "build_model", lambda *args, **kwargs: net)
+    monkeypatch.setattr(Run, "class_names", lambda run: ("happy", "sad"))
+    assert fit.new_model(make_trainer(tmp_path).run, MODEL) is net
+    with pytest.raises(InputError, match="grow"):
+        fit.new_model(make_trainer(tmp_path, size_px=32, grow=GROW).run, MODEL)
 
 
 def test_patience_ends_the_training_and_is_written_down(tmp_path):

@@ -38,6 +38,12 @@ def test_one_cycle_starts_low_peaks_at_three_tenths_and_ends_near_zero():
     assert factors[99] < 0.002
 
 
+def test_pictures_keep_their_size_until_the_next_step_of_growth():
+    recipe = make_recipe(grow=[{"epoch": 1, "size_px": 24}, {"epoch": 3, "size_px": 48}])
+    assert [schedule.size_at(recipe, epoch) for epoch in (1, 2, 3, 9)] == [24, 24, 48, 48]
+    assert schedule.size_at(make_recipe(), 1) is None
+
+
 @pytest.mark.parametrize("warmup", [0, 1, 5])
 def test_a_training_as_short_as_its_warmup_has_rates(warmup):
     factors = [schedule.rate_factor(make_recipe(warmup_epochs=warmup), step, 3, 1) for step in range(3)]

@@ -61,16 +61,18 @@ def make_dataset(count, seed, size_px=16):
 
 
 def make_trainer(
-    folder, *, net=None, train=48, train_set=None, val=15, epochs=3, batch_size=8, team=ALONE, balance="none", **recipe
-):
+    folder, *, net=None, train=48, train_set=None, val=15, epochs=3, batch_size=8, team=ALONE, balance="none",
+    size_px=16, **recipe,
+):  # fmt: skip
     """A Trainer whose run folder is `folder`; what is not named here goes into the recipe."""
     phases = recipe.pop("phases", [{"epoch": 1, "train_from": "stem"}])
     recipes = {MODEL: {"lr": 0.01, "phases": phases, **recipe}}
     settings = {"models": [MODEL], "epochs": epochs, "batch_size": batch_size, "balance": balance, "recipes": recipes}
+    settings |= {"image_size_px": size_px} if "grow" in recipe else {}
     config = validate_config(resolve_config("demo").model_dump() | settings)
     run = Run(Path(folder), config)
-    train_set = train_set or make_dataset(train, 1)
-    return Trainer(net or TinyNet(), train_set, make_dataset(val, 2), run, MODEL, team)
+    train_set = train_set or make_dataset(train, 1, size_px)
+    return Trainer(net or TinyNet(), train_set, make_dataset(val, 2, size_px), run, MODEL, team)
 
 
 def same_bits(one, other):
@@ -113,6 +115,7 @@ def train(folder, *, kill_at=0, kill_in_checkpoint=0, norm=True, batch_size=8):
     checkpoint.INTERVAL_S, checkpoint.COST_SHARE = 0.0, 1e9
     phases = [{"epoch": 1, "train_from": "body"}, {"epoch": 2, "train_from": "stem"}]
     settings = {"phases": phases, "ema_decay": 0.9, "mixup": 0.2, "train": 45, "batch_size": batch_size}
+    settings |= {"size_px": 32, "grow": [{"epoch": 1, "size_px": 16}, {"epoch": 3, "size_px": 32}]}
     with join_team(timedelta(seconds=15)) as team, deterministic():
         trainer = make_trainer(folder, net=TinyNet(norm=norm), team=team, **settings)
         first_try = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
