@@ -198,6 +198,27 @@ def bench_faces(data: str | None, csv: Path | None, images: int) -> None:
     _show(measure_faces(data or "synthetic", images=images), csv)
 
 
+@bench.command("train")
+@bench_options
+@click.option("--classes", help="The classes to tell apart, separated by commas; all of the data's if left out.")
+@click.option("--size", "sizes_px", multiple=True, type=click.IntRange(32, 512), default=(48, 96), show_default=True)
+@click.option("--batch-size", default=64, show_default=True, type=click.IntRange(2, 4096))
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(0), help="Of the plain loop's DataLoader.")
+@click.option("--curve", is_flag=True, help="Accuracy over time as well, on data with a split: over an hour more.")
+def bench_train(
+    data: str | None, csv: Path | None, classes: str | None, sizes_px: tuple[int, ...], batch_size: int, workers: int,
+    curve: bool,
+) -> None:  # fmt: skip
+    """How quickly ResNet18 trains, beside ImageFolder, a DataLoader and Adam; and the memory that it takes."""
+    from emotion_utils.bench.subjects import measure_train
+
+    if curve and not data:
+        raise click.UsageError("--curve needs --data with folders train and validation")
+    chosen = tuple(classes.split(",")) if classes else None
+    steps = {"sizes_px": sizes_px, "batch_size": batch_size, "workers": workers}
+    _show(measure_train(data or "synthetic", steps, classes=chosen, curve=curve), csv)
+
+
 def _show(tables: Iterable[Measured], csv: Path | None) -> None:
     """Prints each table as soon as it is measured."""
     from emotion_utils.bench.tables import format_table, write_csv

@@ -19,7 +19,6 @@ from emotion_utils.data.store import Store, build_store, open_store, store_path
 
 ROUNDS = 3
 BATCH_SIZE = 64
-WORKERS = 2  # of the plain DataLoader
 BATCH_IMAGES = 8000  # batches are made of so many images at most, spread over the data
 BATCH_SECONDS = 4.0  # each round of batches runs at least so long, after a first batch that is not counted
 
@@ -86,12 +85,10 @@ def manifest_of(source: Source, step: int = 1) -> pd.DataFrame:
 @contextmanager
 def _unpacked(source: Source, manifest: pd.DataFrame) -> Iterator[Path]:
     """A folder class/*.jpg of the same files."""
+    from emotion_utils.bench.plain import write_folder
+
     with tempfile.TemporaryDirectory() as folder:
-        for number, row in enumerate(manifest.itertuples()):
-            target = Path(folder) / row.label / f"{number:06d}{Path(row.path).suffix}"
-            target.parent.mkdir(exist_ok=True)
-            target.write_bytes(source.read(row.path))
-        yield Path(folder)
+        yield write_folder(source, manifest, Path(folder))
 
 
 def _pass_image_folder(folder: Path, size_px: int) -> None:
@@ -103,26 +100,11 @@ def _pass_image_folder(folder: Path, size_px: int) -> None:
 
 
 def _plain_batches(folder: Path, size_px: int) -> Iterator[int]:
-    from torch.utils.data import DataLoader
-    from torchvision import transforms
-    from torchvision.datasets import ImageFolder
+    from emotion_utils.bench.plain import make_loader
 
-    config = AugmentConfig()
-    steps = [
-        transforms.Resize((size_px, size_px)),
-        transforms.RandomHorizontalFlip(config.flip),
-        transforms.RandomAffine(
-            config.rotate_deg,
-            translate=(config.shift, config.shift),
-            scale=(1 - config.scale, 1 + config.scale),
-            interpolation=transforms.InterpolationMode.BILINEAR,
-        ),
-        transforms.ColorJitter(config.brightness, config.contrast, config.saturation),
-        transforms.ToTensor(),
-    ]
-    dataset = ImageFolder(str(folder), transforms.Compose(steps))
+    loader = make_loader(folder, size_px, BATCH_SIZE, augment=AugmentConfig())
     while True:
-        for images, _ in DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True, num_workers=WORKERS):
+        for images, _ in loader:
             yield len(images)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -17,6 +18,7 @@ from emotion_utils.bench.tables import Measured
 DRAWN_IMAGES = 400  # where no data are given: files of so many drawn faces, of DRAWN_PX a side
 DRAWN_PX = 48
 BRIEF_SIZES_PX = (48, 112)
+MODEL = "r18_scratch_emotion"  # that is trained
 
 
 def measure_data(spec: str, *, scale: bool = False, brief: bool = False) -> Iterator[Measured]:
@@ -34,10 +36,30 @@ def measure_faces(spec: str, *, images: int = 200) -> Iterator[Measured]:
     yield Measured(f"{spec}: faces found", bench_faces(spec, images=images))
 
 
+def measure_train(
+    spec: str, steps: Mapping[str, Any], *, classes: tuple[str, ...] | None = None, curve: bool = False
+) -> Iterator[Measured]:
+    """Steps (as bench_steps takes them) beside a plain loop, and memory; `curve` adds accuracy over time: an hour."""
+    from emotion_utils.bench.train import bench_memory, bench_steps
+
+    with _files_of(spec) as files:
+        yield Measured(f"{spec}: training ({MODEL})", bench_steps(files, **steps))
+    yield Measured("memory of a training", bench_memory())
+    if curve:
+        from emotion_utils.bench.accuracy import bench_accuracy, compare_curves
+
+        curves = []
+        for table in bench_accuracy(spec, classes=classes):
+            yield Measured(f"{spec}: accuracy over time ({MODEL})", table)
+            curves.append(table)
+        yield Measured(f"{spec}: time to an accuracy", compare_curves(curves))
+
+
 def measure_briefly(spec: str) -> Iterator[Measured]:
     """Every subject, in a few minutes."""
     yield from measure_data(spec, brief=True)
     yield from measure_faces(spec, images=50)
+    yield from measure_train(spec, {"sizes_px": BRIEF_SIZES_PX[:1], "steps": 4, "rounds": 1})
 
 
 @contextmanager

@@ -10,7 +10,10 @@ import pandas as pd
 
 from emotion_utils.errors import InputError
 
-SHARES = ("found", "recall", "chosen_wrong", "contained", "cropped")  # columns of rates between 0 and 1
+SHARES = (  # columns of rates between 0 and 1
+    "found", "recall", "chosen_wrong", "contained", "cropped",
+    "val_acc", "unseen", "unseen_flipped", "best", "accuracy",
+)  # fmt: skip
 
 
 class Measured(NamedTuple):

@@ -4,12 +4,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from emotion_utils.bench import subjects
+from emotion_utils.bench import accuracy, subjects, train
 from emotion_utils.bench.tables import Measured, format_table, write_csv
 from emotion_utils.cli import main
 from emotion_utils.errors import InputError
 
 STORE = pd.DataFrame({"way": ["plain", "store"], "images_per_second": [2000.0, 12345.6], "ratio": [1.0, 6.1728]})
+CURVE = pd.DataFrame({"way": ["plain"], "seconds": [8.0], "unseen": [0.7]})
 FACES = pd.DataFrame({"detector": ["one"], "recall": [0.9051], "cpu_ms": [float("nan")]})
 
 
@@ -32,6 +33,9 @@ def measured(monkeypatch):
         "bench_faces": FACES,
     }.items():
         monkeypatch.setattr(subjects, name, stand_in(name, table))
+    monkeypatch.setattr(train, "bench_steps", stand_in("bench_steps", STORE))
+    monkeypatch.setattr(train, "bench_memory", stand_in("bench_memory", STORE))
+    monkeypatch.setattr(accuracy, "bench_accuracy", stand_in("bench_accuracy", [CURVE, CURVE.assign(way="quick")]))
     return calls
 
 
@@ -71,10 +75,31 @@ def test_each_subject_measures_the_data_it_is_given(measured, tmp_path):
     assert measured == [("bench_faces", ("faces.zip",), {"images": 7})]
 
 
+def test_the_curve_of_a_training_is_drawn_only_when_asked_for(measured):
+    result = CliRunner().invoke(main, ["bench", "train", "--data", "faces.zip"])
+    assert result.exit_code == 0, result.output
+    assert measured == [
+        ("bench_steps", ("faces.zip",), {"sizes_px": (48, 96), "batch_size": 64, "workers": 2}),
+        ("bench_memory", (), {}),
+    ]
+    measured.clear()
+    result = CliRunner().invoke(main, ["bench", "train", "--data", "faces.zip", "--classes", "sad,happy", "--curve"])
+    assert result.exit_code == 0, result.output
+    assert measured[2] == ("bench_accuracy", ("faces.zip",), {"classes": ("sad", "happy")})
+    assert "time to an accuracy" in result.output
+    assert CliRunner().invoke(main, ["bench", "train", "--curve"]).exit_code == 2
+
+
 def test_without_a_subject_a_little_of_each_is_measured(measured):
     result = CliRunner().invoke(main, ["bench", "--data", "faces.zip"])
     assert result.exit_code == 0, result.output
-    assert [name for name, *_ in measured] == ["bench_store", "bench_batches", "bench_faces"]
+    assert [name for name, *_ in measured] == [
+        "bench_store",
+        "bench_batches",
+        "bench_faces",
+        "bench_steps",
+        "bench_memory",
+    ]
 
 
 def test_options_before_the_subject_are_refused_and_nothing_is_measured(measured):

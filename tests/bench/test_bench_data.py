@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from emotion_utils.bench import data as bench
+from emotion_utils.bench import plain
 from emotion_utils.bench.scale import measure_scale
 
 
@@ -30,7 +31,7 @@ def test_each_way_to_a_store_is_timed_over_the_same_images(folder):
 
 def test_batches_are_timed_at_each_size_beside_the_plain_way(folder, monkeypatch):
     monkeypatch.setattr(bench, "BATCH_SECONDS", 0.05)
-    monkeypatch.setattr(bench, "WORKERS", 0)
+    monkeypatch.setattr(plain, "WORKERS", 0)
     table = bench.bench_batches(str(folder), sizes_px=(16, 24), rounds=1)
     assert table[["size_px", "way"]].to_numpy().tolist() == [[16, "plain"], [16, "store"], [24, "plain"], [24, "store"]]
     assert (table["images_per_second"] > 0).all()

@@ -1,0 +1,152 @@
+"""How soon a network recognises faces that it never saw: this engine and the plain loop, from random weights."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from emotion_utils.bench import plain
+from emotion_utils.bench.subjects import MODEL
+from emotion_utils.bench.train import make_config, make_dataset, make_net, make_trainer
+from emotion_utils.config import AugmentConfig
+from emotion_utils.data.audit import audit_images
+from emotion_utils.data.keys import id_keys
+from emotion_utils.data.loader import Dataset
+from emotion_utils.data.sources import open_source
+from emotion_utils.errors import InputError
+from emotion_utils.evaluation.predict import predict_probs
+from emotion_utils.training.distributed import pick_device
+from emotion_utils.training.repeatable import deterministic
+
+PLAIN = {"size_px": 48, "batch_size": 64, "epochs": 8}  # of 80% of the training part
+PLAIN_SHARE = 0.8
+VAL_SHARE = 0.1  # of the training part, by which the engine chooses its epoch
+BATCH_SIZE = 64
+RECIPES: dict[str, dict[str, Any]] = {  # found on the validation cut of FER2013's training part
+    "quick": {
+        "epochs": 3, "lr": 2.0e-3, "weight_decay": 0.05, "schedule": "one_cycle", "label_smoothing": 0.1,
+        "grow": [{"epoch": 1, "size_px": 48}, {"epoch": 2, "size_px": 64}],
+    },
+    "thorough": {
+        "epochs": 13, "lr": 2.0e-3, "weight_decay": 0.05, "schedule": "one_cycle", "label_smoothing": 0.1,
+        "grow": [{"epoch": 1, "size_px": 48}, {"epoch": 4, "size_px": 64}, {"epoch": 9, "size_px": 96}],
+    },
+}  # fmt: skip
+
+
+def bench_accuracy(
+    spec: str, *, classes: tuple[str, ...] | None = None, ways: tuple[str, ...] = ("quick", "plain", "thorough")
+) -> Iterator[pd.DataFrame]:
+    """The curve of each way, one after the other: a row per epoch.
+
+    The data must bring a split: all ways learn from its training part (the engine sets a tenth of it aside to choose
+    by, the plain loop takes 80%), and are judged on the other, which chooses nothing. Columns: way; epoch; size_px;
+    seconds of training so far (the engine's own validation included, the judging not); val_acc (of the tenth); unseen,
+    unseen_flipped (accuracy on the other part; the latter averaged over picture and mirror image).
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        parts = _open_parts(spec, classes, Path(scratch))
+        for way in ways:
+            yield parts.plain_curve() if way == "plain" else parts.engine_curve(way, RECIPES[way])
+
+
+def compare_curves(curves: list[pd.DataFrame]) -> pd.DataFrame:
+    """When each way was first as good as the plain loop ever was: way, best, accuracy, seconds (NaN: never), ratio.
+
+    `ratio` is the plain loop's time over that of the way; all accuracies are those of unseen faces as they are.
+    """
+    best = {curve["way"].iloc[0]: curve["unseen"].max() for curve in curves}
+    goal = best["plain"]
+    seconds = {curve["way"].iloc[0]: curve.loc[curve["unseen"] >= goal, "seconds"].min() for curve in curves}
+    rows = [(way, best[way], goal, seconds[way], seconds["plain"] / seconds[way]) for way in best]
+    return pd.DataFrame(rows, columns=["way", "best", "accuracy", "seconds", "ratio"])
+
+
+def _open_parts(spec: str, classes: tuple[str, ...] | None, scratch: Path) -> _Parts:
+    source = open_source(spec, classes=classes)
+    manifest, _ = audit_images(source)
+    manifest = manifest[manifest["status"] == "kept"]
+    train, unseen = manifest[manifest["split"] == "train"], manifest[manifest["split"].isin(["val", "test"])]
+    if train.empty or unseen.empty:
+        raise InputError(f"--data {spec}: the curve needs data with folders train and validation (or test)")
+    return _Parts(source, _by_key(train), unseen, scratch)
+
+
+def _by_key(rows: pd.DataFrame) -> pd.DataFrame:
+    """In an order that hangs on the ids alone."""
+    return rows.iloc[np.argsort(id_keys(rows["id"]), kind="stable")].reset_index(drop=True)
+
+
+class _Parts:
+    """The training part in keyed order, and the faces that nobody learns from."""
+
+    def __init__(self, source: Any, train: pd.DataFrame, unseen: pd.DataFrame, scratch: Path) -> None:
+        self._source, self._train, self._unseen, self._scratch = source, train, unseen, scratch
+        self._device = pick_device()
+        self._class_names = tuple(sorted(set(train["label"])))
+
+    def plain_curve(self) -> pd.DataFrame:
+        """The plain loop, as PLAIN says."""
+        size_px, batch_size = PLAIN["size_px"], PLAIN["batch_size"]
+        rows = self._train[: round(PLAIN_SHARE * len(self._train))]
+        folder = plain.write_folder(self._source, rows, self._scratch / "plain")
+        loader = plain.make_loader(folder, size_px, batch_size, augment=AugmentConfig())
+        unseen = self._dataset(self._unseen, size_px)
+        net = make_net(MODEL, len(self._class_names), size_px).to(self._device)
+        optimizer, seconds, curve = plain.make_adam(net), 0.0, []
+        for epoch in range(1, PLAIN["epochs"] + 1):
+            start = time.perf_counter()
+            plain.train_epoch(net, optimizer, loader, self._device, lambda: None)
+            seconds += time.perf_counter() - start
+            facts = {"way": "plain", "epoch": epoch, "size_px": size_px, "seconds": seconds, "val_acc": np.nan}
+            curve.append(facts | judge(net, net.state_dict(), unseen))
+        return pd.DataFrame(curve)
+
+    def engine_curve(self, way: str, recipe: dict[str, Any]) -> pd.DataFrame:
+        """The engine with `recipe`; weights are those that the epoch would leave, averaged ones if there are any."""
+        sizes = recipe["grow"]
+        size_px = sizes[-1]["size_px"]
+        config = make_config(size_px, BATCH_SIZE, **recipe)
+        count = round(VAL_SHARE * len(self._train))
+        rows = (self._train[count:], self._train[:count], self._unseen)
+        train, val, unseen = (self._dataset(part, size_px) for part in rows)
+        net, curve = make_net(MODEL, len(self._class_names), size_px), []
+        with tempfile.TemporaryDirectory() as folder, deterministic():
+            trainer = make_trainer(net, train, val, config, self._device, folder)
+
+            def follow(rows: list[dict[str, Any]]) -> None:
+                last = rows[-1]
+                shown = [step["size_px"] for step in sizes if step["epoch"] <= last["epoch"]][-1]
+                facts = {"way": way, "epoch": last["epoch"], "size_px": shown}
+                facts |= {"seconds": sum(row["seconds"] for row in rows), "val_acc": last["val_acc"]}
+                curve.append(facts | judge(trainer.learner.net, trainer.learner.weights(), unseen))
+
+            trainer.on_epoch.append(follow)
+            trainer.fit()
+        return pd.DataFrame(curve)
+
+    def _dataset(self, rows: pd.DataFrame, size_px: int) -> Dataset:
+        return make_dataset(self._source, rows, size_px, self._scratch, self._class_names)
+
+
+def judge(net: nn.Module, weights: dict[str, torch.Tensor], dataset: Dataset) -> dict[str, float]:
+    """Accuracy (0-1) on all of `dataset` with these weights: `unseen`, and averaged with mirror images."""
+    trained = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    net.load_state_dict(weights)
+    right = {"unseen": 0, "unseen_flipped": 0}
+    for start in range(0, len(dataset), BATCH_SIZE):
+        batch = dataset.batch(np.arange(start, min(start + BATCH_SIZE, len(dataset))))
+        labels = batch.labels.numpy()
+        probs = predict_probs(net, batch.images)
+        right["unseen"] += int((probs.argmax(1) == labels).sum())
+        right["unseen_flipped"] += int(((probs + predict_probs(net, batch.images.flip(3))).argmax(1) == labels).sum())
+    net.load_state_dict(trained)
+    return {name: count / len(dataset) for name, count in right.items()}
