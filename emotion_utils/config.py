@@ -120,6 +120,10 @@ class RunConfig(Strict):
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     min_images_per_class: int = Field(10, ge=3)  # fewer cannot fill three splits
     group: str = "auto"  # auto, none, or a regular expression whose first group names the person
+    crop: Literal["auto", "always", "never"] = "auto"  # to the face; auto: where it fills too little of the picture
+    missed: Literal["keep", "quarantine"] = "keep"  # pictures in which a face was looked for and none was found
+    leaks: Literal["set_aside", "redraw", "allow"] = "set_aside"  # of a split that the data bring; see data/leaks.py
+    licence: str = "not stated"  # of the data, as the data card names it
     balance: Literal["none", "class_weights", "sampler"] = "none"  # what is done about classes of different sizes
     store: Literal["local", "shards"] = "local"  # one memory-mapped file, or tar shards read in parts
     show_faces: bool = True

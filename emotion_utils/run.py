@@ -17,6 +17,10 @@ from emotion_utils.config import SPLITS, RunConfig, resolve_config, validate_con
 from emotion_utils.errors import EmotionError, InputError
 
 MANIFEST_COLUMNS = ("id", "path", "label", "group", "split", "status", "reason", "width", "height")
+# What a manifest may hold besides: near duplicates share a cluster; of a picture only this square is used (pixels,
+# side 0: all of it).
+FRAME_COLUMNS = ("face_left", "face_top", "face_side")
+MORE_COLUMNS = ("cluster", *FRAME_COLUMNS)
 HISTORY_COLUMNS = (
     "epoch", "phase", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "seconds", "images_per_second",
 )  # fmt: skip
@@ -125,7 +129,8 @@ class Run:
 
     def write_manifest(self, manifest: pd.DataFrame) -> None:
         _check_columns(self.manifest_path, manifest, MANIFEST_COLUMNS)
-        write_csv(self.manifest_path, manifest[list(MANIFEST_COLUMNS)])
+        more = [column for column in MORE_COLUMNS if column in manifest]
+        write_csv(self.manifest_path, manifest[[*MANIFEST_COLUMNS, *more]])
 
     def read_manifest(self) -> pd.DataFrame:
         """One row per source image; `group`, `split` and `reason` are empty strings where there is none."""
@@ -133,9 +138,8 @@ class Run:
         _check_columns(self.manifest_path, manifest, MANIFEST_COLUMNS)
         _check_values(self.manifest_path, manifest["split"], {*SPLITS, ""})
         _check_values(self.manifest_path, manifest["status"], {"kept", "quarantined"})
-        return _as_numbers(self.manifest_path, manifest, ["width", "height"]).astype(
-            {"width": "int64", "height": "int64"}
-        )
+        numbers = [column for column in ("width", "height", *FRAME_COLUMNS) if column in manifest]
+        return _as_numbers(self.manifest_path, manifest, numbers).astype(dict.fromkeys(numbers, "int64"))
 
     def write_audit(self, audit: dict[str, Any]) -> None:
         write_json(self.audit_path, audit)

@@ -15,7 +15,8 @@ import pandas as pd
 
 from emotion_utils.config import resolve_config
 from emotion_utils.data.groups import find_groups
-from emotion_utils.data.splits import assign_splits, find_leaks
+from emotion_utils.data.leaks import find_leaks
+from emotion_utils.data.splits import assign_splits
 from emotion_utils.data.store import build_store, open_store, store_path
 from emotion_utils.run import Run
 

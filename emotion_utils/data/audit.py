@@ -4,70 +4,100 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from emotion_utils.data import near_duplicates
 from emotion_utils.data.building import count_workers
-from emotion_utils.data.leaks import count_leaks
+from emotion_utils.data.face_detectors import get_detector
+from emotion_utils.data.faces import CropMode, frames_of
 from emotion_utils.data.near_duplicates import Calibration
 from emotion_utils.data.scan import Scan, read_thumbs, scan_images
 from emotion_utils.data.sources import Source
-from emotion_utils.run import MANIFEST_COLUMNS
+from emotion_utils.run import FRAME_COLUMNS, MANIFEST_COLUMNS
 
 MAX_EXAMPLES = 24  # pairs and pictures that the audit names for a gallery
 MAX_NAMED = 5  # other copies that a reason names
+COPIES = {"exact": "exact duplicate", "pixels": "same pixels"}  # kinds of reason: of the same bytes, or pixels only
 CALIBRATION_SEED = 0  # of the random pairs and bands; the run's seed must not change what counts as a duplicate
 
 
 def audit_images(
-    source: Source, *, workers: int | None = None, progress: Callable[[int, int], None] | None = None
+    source: Source,
+    *,
+    crop: CropMode = "never",
+    missed: Literal["keep", "quarantine"] = "keep",
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Reads every image of `source` once; `progress` is called with (done, total).
+    """Reads every image of `source` once and looks for the face in it; `progress` is called with (done, total).
 
     The manifest has run.MANIFEST_COLUMNS, one row per image in the order of the source's table, with the split that
-    the data brings or "", and two more columns:
+    the data brings or "", and more columns:
     - picture: number of the distinct picture (by decoded pixels), -1 where unusable; equal pictures are copies;
-    - cluster: name shared by near duplicates (nearly the same picture: cut, light or file differ), else "".
+    - cluster: name shared by near duplicates (nearly the same picture: cut, light or file differ), else "";
+    - face_left, face_top, face_side: the square that `crop` uses of the picture, in pixels; side 0: all of it.
 
-    Among copies the first in path order is kept. Its id is the SHA-256 of the file's bytes; a further file with the
-    same bytes gets that of id and path, so that ids are unique. The same picture under two labels is set aside
-    altogether: nobody can tell which label is right.
+    Among copies the one that the data holds out is kept (test before val before train), of these the first in path
+    order. Its id is the SHA-256 of the file's bytes; a further file with the same bytes gets that of id and path, so
+    that ids are unique. The same picture under two labels is set aside altogether: nobody can tell which is right.
+    A reason reads "kind" or "kind: what exactly".
 
     The audit (JSON) holds: classes; images, kept, quarantined (counts); per_class {class: {images, kept}}; reasons
-    {kind: count}; conversions {kind: count}; duplicates {exact, pixels}: copies set aside, by bytes or by pixels only;
-    conflicts {pictures, images, examples}; near_duplicates {clusters, images, largest, pairs, mirrored_pairs,
-    mixed_labels, candidates, threshold_bits, min_similarity, expected_false_candidates, distance_histogram (number of
-    random pairs at 0, 1, ... bits), similarity_histogram (number of candidates in 50 bins of 0-1), examples (the least
-    similar pairs taken: path, other, similarity, mirrored)};
-    leaks (see leaks.count_leaks; None where the data brings no split); sizes {median, smallest, largest: [w, h]};
-    notes (lines for a person); fingerprint (of the source's content).
+    {kind: count}; conversions {kind: count}; faces (what became of the crop, see `_describe_faces`); duplicates
+    {exact, pixels}: copies set aside, by bytes or by pixels only; conflicts {pictures, images, examples};
+    near_duplicates {clusters, images, largest, pairs, mirrored_pairs, mixed_labels, candidates, threshold_bits,
+    min_similarity, expected_false_candidates, distance_histogram (number of random pairs at 0, 1, ... bits),
+    similarity_histogram (number of candidates in 50 bins of 0-1), examples (the least similar pairs taken: path, other,
+    similarity, mirrored)}; sizes {median, smallest, largest: [w, h]}; notes (lines for a person); fingerprint (of the
+    source's content).
     """
     workers = workers or count_workers()
-    scan = scan_images(source, workers=workers, progress=progress)
+    scan = scan_images(source, workers=workers, crop=crop, keep_missed=missed == "keep", progress=progress)
     manifest = source.table.copy()
     manifest["picture"] = _number_pictures(scan)
-    manifest["reason"], kinds, conflicts = _judge(manifest, scan)
+    manifest[list(FRAME_COLUMNS)] = np.array(scan.frames, dtype=np.int64).reshape(-1, 3)
+    manifest["reason"], conflicts = _judge(manifest, scan)
     manifest["status"] = np.where(manifest["reason"] == "", "kept", "quarantined")
     manifest["id"] = _unique_ids(scan.ids, manifest["path"])
     manifest["width"], manifest["height"] = np.array(scan.sizes, dtype=np.int64).reshape(-1, 2).T
     manifest["cluster"], near = _find_near_duplicates(source, manifest, scan, workers)
-    manifest = manifest[[*MANIFEST_COLUMNS, "picture", "cluster"]]
+    manifest = manifest[[*MANIFEST_COLUMNS, "picture", "cluster", *FRAME_COLUMNS]]
+    counts = count_images(manifest, source.classes)
     audit = {
-        **_count(source, manifest, kinds),
+        **counts,
         "conversions": dict(sorted(Counter(name for names in scan.conversions for name in names).items())),
-        "duplicates": {"exact": kinds.count("exact duplicate"), "pixels": kinds.count("same pixels")},
+        "faces": _describe_faces(scan, crop, missed),
+        "duplicates": {kind: counts["reasons"].get(reason, 0) for kind, reason in COPIES.items()},
         "conflicts": conflicts,
         "near_duplicates": near,
-        "leaks": count_leaks(manifest),
         "sizes": _describe_sizes(manifest),
         "notes": list(source.notes),
         "fingerprint": source.fingerprint(scan.ids),
     }
     return manifest, audit
+
+
+def count_images(manifest: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    """What an audit counts of a manifest: classes, images, kept, quarantined, per_class and reasons."""
+    kept = manifest["status"] == "kept"
+    before, after = manifest["label"].value_counts(), manifest["label"][kept].value_counts()
+    return {
+        "classes": list(classes),
+        "images": len(manifest),
+        "kept": int(kept.sum()),
+        "quarantined": int((~kept).sum()),
+        "per_class": {name: {"images": int(before.get(name, 0)), "kept": int(after.get(name, 0))} for name in classes},
+        "reasons": dict(sorted(Counter(map(kind_of, manifest["reason"][~kept])).items())),
+    }
+
+
+def kind_of(reason: str) -> str:
+    """The kind of a reason: what stands before its details."""
+    return reason.partition(":")[0]
 
 
 def _number_pictures(scan: Scan) -> np.ndarray:
@@ -76,10 +106,11 @@ def _number_pictures(scan: Scan) -> np.ndarray:
     return np.array([numbers.setdefault(pixels, len(numbers)) if pixels else -1 for pixels in scan.pixels], np.int64)
 
 
-def _judge(manifest: pd.DataFrame, scan: Scan) -> tuple[list[str], list[str], dict[str, Any]]:
-    """Reason and kind of reason of each row ("" for kept ones), and the conflicts."""
-    reasons, kinds = list(scan.reasons), [reason.split(":")[0] for reason in scan.reasons]
+def _judge(manifest: pd.DataFrame, scan: Scan) -> tuple[list[str], dict[str, Any]]:
+    """The reason of each row ("" for kept ones), and the conflicts."""
+    reasons = list(scan.reasons)
     paths, labels = manifest["path"].to_numpy(), manifest["label"].to_numpy()
+    held_out = manifest["split"].map({"test": 2, "val": 1}).fillna(0).to_numpy()
     conflicts = []
     for rows in _rows_of_copies(manifest["picture"]):
         if len(set(labels[rows])) > 1:
@@ -88,14 +119,13 @@ def _judge(manifest: pd.DataFrame, scan: Scan) -> tuple[list[str], list[str], di
                 others = conflicts[-1][:place] + conflicts[-1][place + 1 :]
                 more = f" and {len(others) - MAX_NAMED} more" if len(others) > MAX_NAMED else ""
                 reasons[row] = f"two labels: the same picture is {', '.join(others[:MAX_NAMED])}{more}"
-                kinds[row] = "two labels"
             continue
-        for row in rows[1:]:
-            kinds[row] = "exact duplicate" if scan.ids[row] == scan.ids[rows[0]] else "same pixels"
-            word = "of" if kinds[row] == "exact duplicate" else "as"
-            reasons[row] = f"{kinds[row]} {word} {paths[rows[0]]}"
+        first = rows[held_out[rows].argmax()]
+        for row in rows[rows != first]:
+            kind = COPIES["exact" if scan.ids[row] == scan.ids[first] else "pixels"]
+            reasons[row] = f"{kind}: of {paths[first]}"
     found = {"pictures": len(conflicts), "images": sum(map(len, conflicts)), "examples": conflicts[:MAX_EXAMPLES]}
-    return reasons, kinds, found
+    return reasons, found
 
 
 def _rows_of_copies(pictures: pd.Series) -> list[np.ndarray]:
@@ -122,13 +152,15 @@ def _find_near_duplicates(
     """The cluster of each row, and what the audit says about them; one row stands for all copies of a picture."""
     pictures = manifest["picture"].to_numpy()
     rows = np.flatnonzero((pictures >= 0) & ~manifest["picture"].duplicated().to_numpy())
-    paths = manifest["path"].to_numpy()[rows]
+    paths, frames = manifest["path"].to_numpy()[rows], frames_of(manifest)[rows]
     hashes = scan.hashes[rows]
     rng = np.random.default_rng(CALIBRATION_SEED)
     calibration = near_duplicates.calibrate(hashes, rng)
     candidates = near_duplicates.find_candidates(hashes, calibration.threshold_bits, rng)
     similarities = near_duplicates.compare_candidates(
-        candidates, lambda chosen: read_thumbs(source, paths[chosen], near_duplicates.CLOSE_PX), workers
+        candidates,
+        lambda chosen: read_thumbs(source, paths[chosen], frames[chosen], near_duplicates.CLOSE_PX),
+        workers,
     )
     distances = near_duplicates.hash_distance(hashes[candidates[:, 0], 0], hashes[candidates[:, 1], candidates[:, 2]])
     least = near_duplicates.find_min_similarity(similarities, distances, calibration.threshold_bits)
@@ -182,18 +214,22 @@ def _describe_calibration(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def _count(source: Source, manifest: pd.DataFrame, kinds: list[str]) -> dict[str, Any]:
-    kept = manifest["status"] == "kept"
-    before, after = manifest["label"].value_counts(), manifest["label"][kept].value_counts()
+def _describe_faces(scan: Scan, crop: CropMode, missed: str) -> dict[str, Any]:
+    """Of all readable pictures: cropped, filled by their face (so left whole), missed, and not_searched at all.
+
+    And several: those with more than one face, of which the first in faces.rank_faces was taken.
+    """
+    outcomes = Counter(outcome if found or outcome != "whole" else "not_searched" for outcome, found in scan.crops)
+    searched = sum(outcomes[outcome] for outcome in ("cropped", "whole", "missed"))
     return {
-        "classes": list(source.classes),
-        "images": len(manifest),
-        "kept": int(kept.sum()),
-        "quarantined": int((~kept).sum()),
-        "per_class": {
-            name: {"images": int(before.get(name, 0)), "kept": int(after.get(name, 0))} for name in source.classes
-        },
-        "reasons": dict(sorted(Counter(kind for kind in kinds if kind).items())),
+        "crop": crop,
+        "missed_are": "kept" if missed == "keep" else "quarantined",
+        "detector": get_detector().name if searched else None,
+        "cropped": outcomes["cropped"],
+        "filled": outcomes["whole"],
+        "missed": outcomes["missed"],
+        "not_searched": outcomes["not_searched"],
+        "several": sum(found > 1 for _, found in scan.crops),
     }
 
 

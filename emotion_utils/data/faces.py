@@ -8,10 +8,14 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from emotion_utils.data.face_detectors import MIN_FACE_PX, Box, FaceDetector, get_detector
+from emotion_utils.run import FRAME_COLUMNS
 
 CropMode = Literal["auto", "always", "never"]
+Frame = tuple[int, int, int]  # left, top and side of the square that is used, in pixels; side 0: the whole picture
+WHOLE: Frame = (0, 0, 0)
 
 SEARCH_PX = 320  # longer side of the picture that is searched: 480 finds no more of the faces and takes twice as long
 GLANCE_PX = 128  # likewise for a face that fills the picture, which is looked for first
@@ -27,9 +31,19 @@ class CropResult:
     """What became of a picture."""
 
     image: np.ndarray  # uint8 (H, W, 3); the very array that was given unless `outcome` is cropped
-    found: int  # faces that the detector saw; 0 as well where it was not asked
-    box: Box | None  # the chosen face, in pixels of the picture that was given
     outcome: Literal["whole", "cropped", "missed"]  # missed: looked for, but no face was found
+    faces: tuple[Box, ...] = ()  # that the detector saw, the chosen one first; none where it was not asked
+    frame: Frame = WHOLE
+
+    @property
+    def found(self) -> int:
+        """How many faces the detector saw."""
+        return len(self.faces)
+
+    @property
+    def box(self) -> Box | None:
+        """The chosen face, in pixels of the picture that was given."""
+        return self.faces[0] if self.faces else None
 
 
 def crop_faces(image: np.ndarray, mode: CropMode, detector: FaceDetector | None = None) -> CropResult:
@@ -42,13 +56,14 @@ def crop_faces(image: np.ndarray, mode: CropMode, detector: FaceDetector | None 
     """
     height, width = image.shape[:2]
     if mode == "never" or (mode == "auto" and max(height, width) <= SMALL_PX):
-        return CropResult(image, 0, None, "whole")
-    faces = rank_faces(find_faces(image, detector), height, width)
+        return CropResult(image, "whole")
+    faces = tuple(rank_faces(find_faces(image, detector), height, width))
     if not faces:
-        return CropResult(image, 0, None, "missed")
+        return CropResult(image, "missed")
     if mode == "auto" and fills_picture(faces[0], height, width):
-        return CropResult(image, len(faces), faces[0], "whole")
-    return CropResult(cut_square(image, faces[0]), len(faces), faces[0], "cropped")
+        return CropResult(image, "whole", faces)
+    frame = frame_face(faces[0], height, width)[:3]
+    return CropResult(cut_frame(image, frame), "cropped", faces, frame)
 
 
 def find_faces(image: np.ndarray, detector: FaceDetector | None = None) -> list[Box]:
@@ -91,14 +106,37 @@ def frame_face(box: Box, height: int, width: int) -> Box:
 
 
 def cut_square(image: np.ndarray, box: Box) -> np.ndarray:
-    """uint8 (side, side, 3): what `frame_face` frames; beyond the picture its edge is repeated."""
+    """uint8 (side, side, 3): what `frame_face` frames."""
+    return cut_frame(image, frame_face(box, *image.shape[:2])[:3])
+
+
+def cut_frame(image: np.ndarray, frame: Sequence[int]) -> np.ndarray:
+    """uint8 (side, side, 3), or `image` itself for WHOLE; beyond the picture its edge is repeated."""
     height, width = image.shape[:2]
-    left, top, side, _ = frame_face(box, height, width)
+    left, top, side = (int(value) for value in frame)
+    if not side:
+        return image
     inside = image[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
     beyond = (max(0, -top), max(0, top + side - height), max(0, -left), max(0, left + side - width))
     if any(beyond):
         return cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE)
     return np.ascontiguousarray(inside)
+
+
+def frames_of(manifest: pd.DataFrame) -> np.ndarray:
+    """int64 (N, 3): the frame of each row; WHOLE where the manifest has no frames."""
+    if not set(FRAME_COLUMNS) <= set(manifest.columns):
+        return np.zeros((len(manifest), 3), np.int64)
+    return manifest[list(FRAME_COLUMNS)].to_numpy(np.int64)
+
+
+def view_ids(manifest: pd.DataFrame) -> list[str]:
+    """What names the pixels that are used of each row: its id, and the frame where there is one."""
+    frames = frames_of(manifest)
+    return [
+        f"{identity} {frame[0]} {frame[1]} {frame[2]}" if frame[2] else identity
+        for identity, frame in zip(manifest["id"], frames, strict=True)
+    ]
 
 
 def _search(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.data.building import count_workers, map_ahead
+from emotion_utils.data.faces import frames_of
 from emotion_utils.data.scan import read_thumbs
 from emotion_utils.data.sources import Source
 from emotion_utils.data.splits import join_ties
@@ -47,7 +48,7 @@ def find_label_suspects(
     groups = join_ties(kept)
     if len(classes) < 2 or min(kept["label"].value_counts()) < NUM_FOLDS or len(set(groups)) < NUM_FOLDS:
         return _empty()
-    features = _extract_features(source, kept["path"].tolist(), progress)
+    features = _extract_features(source, kept, progress)
     probs = _predict_out_of_fold(features, labels, groups, seed)
     suspects = rank_suspects(kept["id"], kept["label"], probs, list(classes))
     accuracy = float((probs.argmax(axis=1) == labels).mean())
@@ -82,15 +83,18 @@ def rank_suspects(
     return table.iloc[found].reset_index(drop=True)
 
 
-def _extract_features(source: Source, paths: list[str], progress: Callable[[int, int], None] | None) -> np.ndarray:
+def _extract_features(source: Source, kept: pd.DataFrame, progress: Callable[[int, int], None] | None) -> np.ndarray:
     """float32 (n, 900): histograms of oriented gradients of grey thumbnails."""
     window, block, cell = (THUMB_PX, THUMB_PX), (16, 16), (8, 8)
     hog = cv2.HOGDescriptor(window, block, cell, cell, 9)
 
-    def describe(chunk: list[str]) -> np.ndarray:
-        return np.stack([hog.compute(thumb).ravel() for thumb in read_thumbs(source, chunk, THUMB_PX)])
+    paths, frames = kept["path"].tolist(), frames_of(kept)
 
-    chunks = [paths[start : start + CHUNK_IMAGES] for start in range(0, len(paths), CHUNK_IMAGES)]
+    def describe(chunk: slice) -> np.ndarray:
+        thumbs = read_thumbs(source, paths[chunk], frames[chunk], THUMB_PX)
+        return np.stack([hog.compute(thumb).ravel() for thumb in thumbs])
+
+    chunks = [slice(start, start + CHUNK_IMAGES) for start in range(0, len(paths), CHUNK_IMAGES)]
     features = np.zeros((len(paths), hog.getDescriptorSize()), np.float32)
     done = 0
     for part in map_ahead(describe, chunks, count_workers()):
@@ -119,5 +123,5 @@ def _predict_out_of_fold(features: np.ndarray, labels: np.ndarray, groups: np.nd
 
 def _empty() -> pd.DataFrame:
     table = pd.DataFrame(columns=list(SUSPECT_COLUMNS), dtype=object)
-    table.attrs = {"judged": 0, "doubted": 0, "accuracy": float("nan")}
+    table.attrs = {"judged": 0, "doubted": 0, "accuracy": None}
     return table

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from emotion_utils.data.building import count_workers, map_ahead
+from emotion_utils.data.faces import view_ids
 from emotion_utils.data.keys import id_keys
 from emotion_utils.data.order import Share, plan_epoch
 from emotion_utils.data.prepare import source_of
@@ -137,7 +138,7 @@ def iterate_batches(
 def _find_store(run: Run, manifest: pd.DataFrame) -> Store:
     size_px = run.config.image_size_px
     try:
-        return open_store(store_path(manifest.loc[manifest["status"] == "kept", "id"], size_px))
+        return open_store(store_path(view_ids(manifest[manifest["status"] == "kept"]), size_px))
     except (InputError, StoreDamage):
         return build_store(source_of(run.config), manifest, size_px=size_px)
 

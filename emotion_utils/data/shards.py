@@ -23,6 +23,7 @@ import pandas as pd
 
 from emotion_utils.config import SPLITS, cache_dir
 from emotion_utils.data.building import count_workers, map_ahead, only_builder, replacing_folder
+from emotion_utils.data.faces import frames_of, view_ids
 from emotion_utils.data.store import KERNEL, Progress, StoreDamage, read_image
 from emotion_utils.errors import InputError
 
@@ -75,9 +76,10 @@ def shard_name(split: str, number: int) -> str:
 
 
 def shards_path(manifest: pd.DataFrame, class_names: Sequence[str], size_px: int, cache: Path | None = None) -> Path:
-    """Where the shards of this manifest are: named after ids, splits, labels, class order, size and kernel."""
+    """Where the shards of this manifest are: named after ids, crops, splits, labels, class order, size and kernel."""
     digest = hashlib.sha256(f"{VERSION}\n{KERNEL}\n{size_px}\n{list(class_names)}\n".encode())
-    rows = manifest.loc[manifest["split"] != "", ["id", "split", "label"]].sort_values("id")
+    rows = manifest[manifest["split"] != ""].sort_values("id")
+    rows = rows.assign(id=view_ids(rows))[["id", "split", "label"]]
     digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
     return (cache or cache_dir()) / "shards" / digest.hexdigest()
 
@@ -145,7 +147,7 @@ class _Writer:
         ids, labels = rows["id"].tolist(), [self._classes[label] for label in rows["label"]]
         count = max(-(-len(ids) // SHARD_IMAGES), min(LEAST_SHARDS, len(ids)))
         shards = np.arange(len(ids)) * count // max(len(ids), 1)
-        pictures = map_ahead(self._encode, zip(rows["path"], ids, strict=True), count_workers())
+        pictures = map_ahead(self._encode, zip(rows["path"], ids, frames_of(rows), strict=True), count_workers())
         samples = zip(ids, labels, pictures, strict=True)
         places = []
         for shard, size in enumerate(np.bincount(shards, minlength=count)):
@@ -155,8 +157,9 @@ class _Writer:
         offsets, lengths = np.array(places, dtype=np.int64).reshape(-1, 2).T
         np.savez(self._folder / f"{self._split}.npz", shards=shards, offsets=offsets, lengths=lengths)
 
-    def _encode(self, place: tuple[str, str]) -> bytes:
-        image = read_image(self._source, *place, self._size_px)
+    def _encode(self, place: tuple[str, str, np.ndarray]) -> bytes:
+        path, identity, frame = place
+        image = read_image(self._source, path, identity, self._size_px, frame)
         is_grey = np.array_equal(image[:, :, 0], image[:, :, 1]) and np.array_equal(image[:, :, 0], image[:, :, 2])
         pixels = image[:, :, 0] if is_grey else image[:, :, ::-1]
         return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

@@ -11,14 +11,12 @@ from scipy.sparse.csgraph import connected_components
 
 from emotion_utils.config import SPLITS
 from emotion_utils.data.keys import id_keys, mix_keys
+from emotion_utils.data.leaks import NO_TIE, TIES
 from emotion_utils.data.stratify import share_out
 from emotion_utils.errors import InputError
 
 SHARE_TOLERANCE = 0.02  # how far a class's share in a split may be from its share in the whole,
 IMAGE_TOLERANCE = 2  # or so many images of the split, where these are more: whole images can be no more exact
-# What ties pictures together, column by column; a manifest need not have them all.
-TIES = {"id": "same file", "picture": "same pixels", "cluster": "near copy", "group": "same person"}
-NO_TIE = ("", -1)  # values that tie nothing
 
 
 def assign_splits(
@@ -30,7 +28,7 @@ def assign_splits(
     through others, go to the same side. Only ids, labels, these ties and the seed decide: not paths, not the order of
     rows.
 
-    A split that the data brings is respected:
+    A split that the data brings is respected (what leaks in it is not looked for here: see leaks.settle_leaks):
     - train, val and test: taken as they are;
     - train and test: val is taken from train, so that train and val stand to each other as the fractions ask;
     - train and val: the brought val is halved into val and test.
@@ -56,7 +54,7 @@ def join_ties(rows: pd.DataFrame) -> np.ndarray:
     size = len(rows)
     pairs = [(np.arange(0), np.arange(0))]
     nodes = size
-    for column in [name for name in TIES if name in rows]:
+    for column in [name for columns in TIES.values() for name in columns if name in rows]:
         codes = pd.factorize(rows[column])[0]
         tied = np.flatnonzero(~rows[column].isin(NO_TIE) & (np.bincount(codes)[codes] > 1))
         pairs.append((tied, codes[tied] + nodes))
@@ -66,27 +64,6 @@ def join_ties(rows: pd.DataFrame) -> np.ndarray:
         return np.arange(size)
     graph = coo_matrix((np.ones(len(left), dtype=np.int8), (left, right)), shape=(nodes, nodes))
     return np.unique(connected_components(graph, directed=False)[1][:size], return_inverse=True)[1]
-
-
-def find_leaks(manifest: pd.DataFrame) -> pd.DataFrame:
-    """The leak ladder: how many images of one split have a copy, or the same person, in another.
-
-    Looks at every row that has a split. Columns: tie, split, other, images (of `split`), share (0-1 of `split`),
-    example, example_in_other (paths, "" where there is no leak). A row for each tie and each pair of splits.
-    """
-    parts = {split: manifest[manifest["split"] == split] for split in SPLITS}
-    ladder = []
-    for column in [name for name in TIES if name in manifest]:
-        for split, other in (("val", "train"), ("test", "train"), ("test", "val")):
-            ours, theirs = parts[split], parts[other]
-            leaking = ours[~ours[column].isin(NO_TIE) & ours[column].isin(theirs[column])]
-            examples = ("", "")
-            if len(leaking):
-                partner = theirs[theirs[column] == leaking[column].iloc[0]]
-                examples = (leaking["path"].iloc[0], partner["path"].iloc[0])
-            share = len(leaking) / max(len(ours), 1)
-            ladder.append((TIES[column], split, other, len(leaking), share, *examples))
-    return pd.DataFrame(ladder, columns=["tie", "split", "other", "images", "share", "example", "example_in_other"])
 
 
 def measure_balance(manifest: pd.DataFrame) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ import pandas as pd
 from emotion_utils.config import cache_dir
 from emotion_utils.data.building import count_workers, map_ahead, only_builder, replacing_folder
 from emotion_utils.data.decode import ImageFault
+from emotion_utils.data.faces import WHOLE, cut_frame, frames_of, view_ids
 from emotion_utils.data.plain import decode_accepted
 from emotion_utils.errors import EmotionError, InputError
 
@@ -66,7 +67,10 @@ class Store:
 
 
 def store_path(ids: Iterable[str], size_px: int, cache: Path | None = None) -> Path:
-    """Where the store of these images is: a name made of their ids, the size, the kernel and the layout's version."""
+    """Where the store of these images is: a name made of their ids, the size, the kernel and the layout's version.
+
+    Of images of which only a part is used, `ids` are faces.view_ids: another crop makes another store.
+    """
     digest = hashlib.sha256(f"{VERSION}\n{KERNEL}\n{size_px}\n".encode())
     digest.update("\n".join(sorted(set(ids))).encode())
     return (cache or cache_dir()) / "stores" / digest.hexdigest()
@@ -79,8 +83,8 @@ def build_store(
 
     Raises InputError where the cache cannot hold it, EmotionError where an image changed since the audit.
     """
-    kept = manifest.loc[manifest["status"] == "kept", ["id", "path", "width", "height"]].drop_duplicates("id")
-    path = store_path(kept["id"], size_px, cache)
+    kept = manifest[manifest["status"] == "kept"].drop_duplicates("id")
+    path = store_path(view_ids(kept), size_px, cache)
     note = f"{len(kept):,} images decoded to {size_px} px"
     with only_builder(path, len(kept) * size_px * size_px * 3):
         try:
@@ -142,13 +146,13 @@ def resize_square(image: np.ndarray, size_px: int) -> np.ndarray:
     return cv2.resize(image, (size_px, size_px), interpolation=kernel)
 
 
-def read_image(source: Any, path: str, identity: str, size_px: int) -> np.ndarray:
+def read_image(source: Any, path: str, identity: str, size_px: int, frame: Sequence[int] = WHOLE) -> np.ndarray:
     """uint8 (size_px, size_px, 3) RGB of a kept row. Raises EmotionError where it is not what the audit saw."""
     data = source.read(path)
     if hashlib.sha256(data).hexdigest() != identity:
         raise EmotionError(f"{path} changed since the audit; start again with --fresh")
     try:
-        return resize_square(decode_accepted(data), size_px)
+        return resize_square(cut_frame(decode_accepted(data), frame), size_px)
     except ImageFault as fault:
         raise EmotionError(f"{path}: {fault}; start again with --fresh") from None
 
@@ -156,6 +160,7 @@ def read_image(source: Any, path: str, identity: str, size_px: int) -> np.ndarra
 def _write(folder: Path, source: Any, kept: pd.DataFrame, size_px: int, progress: Progress | None) -> None:
     """images.npy, ids.npy and store.json; plain writes, because pages written through a map count as resident."""
     ids, paths = kept["id"].to_numpy(dtype=object), kept["path"].to_numpy(dtype=object)
+    frames = frames_of(kept)
     shape = (size_px, size_px, 3)
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(ids), *shape)}
     checksums = []
@@ -166,8 +171,8 @@ def _write(folder: Path, source: Any, kept: pd.DataFrame, size_px: int, progress
 
         def work(block: slice) -> tuple[int, int]:
             images = np.empty((block.stop - block.start, *shape), dtype=np.uint8)
-            for image, path, identity in zip(images, paths[block], ids[block], strict=True):
-                image[:] = read_image(source, path, identity, size_px)
+            for image, path, identity, frame in zip(images, paths[block], ids[block], frames[block], strict=True):
+                image[:] = read_image(source, path, identity, size_px, frame)
             os.pwrite(file.fileno(), images, start + block.start * images[0].nbytes)
             return block.stop, _checksum(images)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from emotion_utils.config import SPLITS
+from emotion_utils.data.audit import kind_of
 
 
 def quarantine_table(manifest: pd.DataFrame) -> pd.DataFrame:
     """Counts of pictures per class (rows): kept, quarantined by kind of reason, and in all."""
-    kinds = manifest["reason"].str.split(":").str[0].where(manifest["status"] == "quarantined", "kept")
+    kinds = manifest["reason"].map(kind_of).where(manifest["status"] == "quarantined", "kept")
     counts = pd.crosstab(manifest["label"], kinds)
     first = ["kept"] if "kept" in counts else []
     counts = counts[first + [kind for kind in counts.columns if kind != "kept"]]

@@ -61,7 +61,7 @@ def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd
         history = trainer.fit(progress)
         if team.leads:
             net.load_state_dict(trainer.best)
-            save_model(net.cpu(), run.model_dir(model), run.class_names())
+            save_model(net.cpu(), run.model_dir(model), run.class_names(), crop=run.config.crop)
             trainer.checkpoint.remove()
         team.wait()  # nobody reads the model before it is there
     return history

@@ -6,10 +6,11 @@ import pytest
 from face_files import encode, faces, picture, write_folder, write_zip
 from PIL import Image
 
+from emotion_utils.config import resolve_config
 from emotion_utils.data.audit import audit_images
-from emotion_utils.data.leaks import count_leaks
+from emotion_utils.data.prepare import divide_images, source_of
 from emotion_utils.data.sources import open_source
-from emotion_utils.run import MANIFEST_COLUMNS
+from emotion_utils.run import FRAME_COLUMNS, MANIFEST_COLUMNS
 
 
 def audit_of(tmp_path, files, **options):
@@ -23,7 +24,7 @@ def test_good_pictures_are_kept_with_id_and_size(tmp_path):
     source = open_source(str(write_zip(tmp_path / "f.zip", files)))
     calls = []
     manifest, audit = audit_images(source, progress=lambda done, total: calls.append((done, total)))
-    assert list(manifest.columns) == [*MANIFEST_COLUMNS, "picture", "cluster"]
+    assert list(manifest.columns) == [*MANIFEST_COLUMNS, "picture", "cluster", *FRAME_COLUMNS]
     assert manifest["path"].tolist() == sorted(files)
     assert (manifest["status"] == "kept").all()
     assert (manifest[["width", "height"]] == 40).all(axis=None)
@@ -74,7 +75,7 @@ def test_first_of_equal_files_is_kept_and_ids_are_unique(tmp_path):
     manifest, audit = audit_of(tmp_path, files)
     assert manifest.loc["happy/0.png", "status"] == "kept"
     for path in ("happy/a copy.png", "happy/z.png"):
-        assert manifest.loc[path, "reason"] == "exact duplicate of happy/0.png"
+        assert manifest.loc[path, "reason"] == "exact duplicate: of happy/0.png"
     assert audit["duplicates"] == {"exact": 2, "pixels": 0}
     assert manifest["id"].is_unique
     same = manifest.loc[["happy/0.png", "happy/a copy.png", "happy/z.png"], "picture"]
@@ -84,7 +85,7 @@ def test_first_of_equal_files_is_kept_and_ids_are_unique(tmp_path):
 def test_equal_pixels_in_different_files_are_copies(tmp_path):
     files = faces("happy", "sad") | {"happy/again.bmp": encode(picture(0), "BMP")}
     manifest, audit = audit_of(tmp_path, files)
-    assert manifest.loc["happy/again.bmp", "reason"] == "same pixels as happy/0.png"
+    assert manifest.loc["happy/again.bmp", "reason"] == "same pixels: of happy/0.png"
     assert audit["duplicates"] == {"exact": 0, "pixels": 1}
 
 
@@ -126,26 +127,15 @@ def test_near_copies_share_a_cluster_and_stay(tmp_path):
     assert {example["path"] for example in near["examples"]} <= set(files)
 
 
-def test_leak_ladder_counts_each_held_out_picture_once(tmp_path):
-    big = {name: picture(seed, 96) for seed, name in enumerate(("a", "b", "c", "d", "e", "f"))}
-    files = {
-        f"train/{label}/{name}.png": encode(big[name]) for name, label in zip("abcd", ("happy", "sad") * 2, strict=True)
-    }
-    files["test/happy/copy.png"] = encode(big["a"])
-    bright = np.clip(big["b"] * 0.9 + 10, 0, 255).astype(np.uint8)
-    files["test/sad/near.png"] = encode(bright)
-    files |= {"test/sad/e.png": encode(big["e"]), "test/happy/f.png": encode(big["f"])}
-    source = open_source(str(write_folder(tmp_path / "data", files)))
-    manifest, audit = audit_images(source)
-    assert audit["leaks"] == {
-        "held_out": "test", "images": 4, "exact_copy": 1, "near_copy": 1, "same_person": 0, "clean": 2,
-    }  # fmt: skip
-    persons = manifest["path"].map(lambda path: "ann" if path.endswith(("c.png", "e.png", "copy.png")) else "")
-    assert count_leaks(manifest.assign(group=persons))["same_person"] == 1
-
-
-def test_data_without_a_split_has_no_ladder(tmp_path):
-    assert audit_of(tmp_path, faces("happy", "sad"))[1]["leaks"] is None
+def test_of_copies_on_two_sides_the_one_that_is_held_out_is_kept(tmp_path):
+    files = faces("train/happy", "train/sad", "validation/happy", "test/sad", count=2)
+    copied = encode(picture(90))
+    files |= dict.fromkeys(("train/sad/a.png", "train/sad/b.png", "validation/sad/a.png", "test/sad/a.png"), copied)
+    manifest, audit = audit_of(tmp_path, files)
+    assert manifest.loc["test/sad/a.png", "status"] == "kept"
+    for path in ("train/sad/a.png", "train/sad/b.png", "validation/sad/a.png"):
+        assert manifest.loc[path, "reason"] == "exact duplicate: of test/sad/a.png"
+    assert audit["duplicates"] == {"exact": 3, "pixels": 0}
 
 
 def test_faults_of_a_table_are_set_aside_without_reading(tmp_path):
@@ -176,8 +166,18 @@ def test_near_duplicates_of_real_faces_are_of_one_person(shared_data):
 
 
 @pytest.mark.realdata
-def test_official_split_of_fer2013_leaks(shared_data):
-    _, audit = audit_images(open_source(str(shared_data / "fer2013.zip")))
+def test_official_split_of_fer2013_leaks_and_is_mended_out_of_the_box(shared_data):
+    config = resolve_config("demo", data=str(shared_data / "fer2013.zip"))
+    source = source_of(config)
+    manifest, audit = audit_images(source)
     assert audit["duplicates"]["exact"] > 1000
-    assert audit["leaks"]["exact_copy"] > 200
-    assert audit["leaks"]["near_copy"] > 200
+    manifest, facts = divide_images(manifest, config)
+    given, used = (
+        {(r["tie"], r["split"]): r["images"] for r in facts["leaks"][key]} for key in ("as_given", "as_used")
+    )
+    assert given["exact copy", "val"] > 200
+    assert given["near copy", "val"] > 200
+    assert sum(used.values()) == 0
+    held_out = manifest[manifest["path"].str.startswith("validation/")]
+    moved = held_out[held_out["status"] == "quarantined"]["reason"].str.partition(":")[0]
+    assert not moved.str.startswith("in ").any()

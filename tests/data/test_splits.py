@@ -1,4 +1,3 @@
-import hashlib
 import zipfile
 
 import numpy as np
@@ -6,20 +5,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tied_manifests import manifest_of, names, tied_manifests
 
 from emotion_utils.data.groups import find_groups
-from emotion_utils.data.splits import SHARE_TOLERANCE, assign_splits, find_leaks, join_ties, measure_balance
+from emotion_utils.data.leaks import find_leaks
+from emotion_utils.data.splits import SHARE_TOLERANCE, assign_splits, join_ties, measure_balance
 from emotion_utils.errors import InputError
 
 SPLITS = ["train", "val", "test"]
-
-
-def manifest_of(labels, **columns):
-    """A manifest of kept rows; ids are as audited ones, hexadecimal and without pattern."""
-    ids = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(len(labels))]
-    table = pd.DataFrame({"id": ids, "path": [f"{number}.png" for number in range(len(labels))], "label": labels})
-    table = table.assign(group="", split="", status="kept", reason="")
-    return table.assign(**columns)
 
 
 def assign(manifest, seed=0, val_fraction=0.1, test_fraction=0.1, **more):
@@ -38,28 +31,6 @@ def fewest_units(manifest):
     kept = manifest[manifest["status"] == "kept"]
     units = pd.Series(join_ties(kept), index=kept.index)
     return min(units[kept["label"] == label].nunique() for label in ("angry", "happy", "sad"))
-
-
-def names(numbers, prefix):
-    """A column of ties; 0 ties nothing."""
-    return [f"{prefix}{number}" if number else "" for number in numbers]
-
-
-@st.composite
-def tied_manifests(draw):
-    """Manifests of 3 classes whose rows are tied by person, cluster, picture and id in every combination."""
-    size = draw(st.integers(30, 120))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    table = manifest_of([["angry", "happy", "sad"][label] for label in rng.integers(0, 3, size)])
-    for column in ("group", "cluster", "picture"):
-        kinds = draw(st.integers(1, size))
-        alone = draw(st.floats(0, 1))
-        numbers = np.where(rng.random(size) < alone, 0, rng.integers(0, kinds + 1, size))
-        table[column] = numbers - 1 if column == "picture" else names(numbers, column)
-    for copy in rng.integers(0, size, draw(st.integers(0, 5))):
-        table.loc[copy, "id"] = table["id"].iloc[0]
-    table.loc[rng.random(size) < draw(st.floats(0, 0.3)), "status"] = "quarantined"
-    return table
 
 
 @settings(max_examples=60, deadline=None)
@@ -192,23 +163,7 @@ def test_nothing_kept_is_an_input_error():
         assign(manifest_of(["a", "b"] * 10, status="quarantined"))
 
 
-# -- the leak ladder and the balance ---------------------------------------------------------------
-
-
-def test_the_leak_ladder_counts_images_of_one_split_that_are_tied_to_another():
-    manifest = manifest_of(
-        ["a"] * 6,
-        split=["train", "train", "val", "test", "test", "test"],
-        group=["p", "q", "p", "p", "q", "r"],
-        cluster=["c", "", "", "c", "", ""],
-    )
-    ladder = find_leaks(manifest).set_index(["tie", "split", "other"])
-    assert ladder.loc[("same person", "test", "train"), ["images", "share"]].tolist() == [2, 2 / 3]
-    assert ladder.loc[("same person", "test", "val"), "images"] == 1
-    assert ladder.loc[("near copy", "test", "train"), ["images", "example", "example_in_other"]].tolist() == [
-        1, "3.png", "0.png",
-    ]  # fmt: skip
-    assert ladder.loc[("same file", "test", "train"), "images"] == 0
+# -- the balance -----------------------------------------------------------------------------------
 
 
 def test_the_largest_deviation_is_found_and_told():
