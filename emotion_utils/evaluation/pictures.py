@@ -13,7 +13,7 @@ from emotion_utils.data.archives import is_archive, open_archive
 from emotion_utils.data.building import count_workers, map_ahead
 from emotion_utils.data.decode import ImageFault, decode_rgb, refuse_unusable
 from emotion_utils.data.face_detectors import Box
-from emotion_utils.data.faces import CropMode, crop_faces, cut_square, find_faces, rank_faces
+from emotion_utils.data.faces import CropMode, crop_faces, cut_square
 from emotion_utils.data.layouts import is_image_name
 from emotion_utils.data.store import resize_square
 from emotion_utils.data.trees import FolderTree, Tree, is_junk, printable_name, read_file
@@ -59,11 +59,10 @@ def cut_faces(image: np.ndarray, mode: CropMode) -> list[tuple[Box | None, np.nd
 
     One whole picture where training would have taken it whole.
     """
-    first = crop_faces(image, mode)
-    if first.outcome != "cropped":
-        return [(first.box, first.image)]
-    faces = rank_faces(find_faces(image), *image.shape[:2])
-    return [(box, cut_square(image, box)) for box in faces]
+    found = crop_faces(image, mode)
+    if found.outcome != "cropped":
+        return [(found.box, found.image)]
+    return [(box, cut_square(image, box)) for box in found.faces]
 
 
 def _read_one(picture: Picture, *, mode: CropMode, size_px: int) -> Faces:

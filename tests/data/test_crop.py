@@ -8,14 +8,13 @@ from face_files import encode, picture, write_folder
 from emotion_utils.config import resolve_config
 from emotion_utils.data import face_detectors
 from emotion_utils.data.audit import audit_images
-from emotion_utils.data.decode import ImageFault
 from emotion_utils.data.face_detectors import Box
 from emotion_utils.data.faces import frames_of, view_ids
 from emotion_utils.data.label_suspects import find_label_suspects
 from emotion_utils.data.shards import open_shards, shards_path, write_shards
 from emotion_utils.data.sources import open_source
 from emotion_utils.data.store import build_store, resize_square, store_path
-from emotion_utils.data.views import see_faces, see_picture
+from emotion_utils.evaluation.pictures import Picture, read_faces
 from emotion_utils.run import FRAME_COLUMNS, Run
 
 SIZE_PX = 24
@@ -115,7 +114,8 @@ def test_store_shards_and_single_files_hold_the_same_crop(source):
     assert FindsRed.asked == asked, "the detector ran again"
     for row in manifest.itertuples():
         stored = store.images[store.rows([row.id])[0]]
-        np.testing.assert_array_equal(see_picture(source.read(row.path), crop="auto", size_px=SIZE_PX).image, stored)
+        predicted = next(read_faces([Picture(row.path, lambda path=row.path: source.read(path))], "auto", SIZE_PX))
+        np.testing.assert_array_equal(predicted.images[0], stored)
     whole = cv2.cvtColor(cv2.imdecode(np.frombuffer(source.read("happy/one.png"), np.uint8), 1), cv2.COLOR_BGR2RGB)
     left, top, side = manifest.loc["happy/one.png", list(FRAME_COLUMNS)]
     np.testing.assert_array_equal(
@@ -139,18 +139,6 @@ def test_another_crop_is_another_store_and_the_same_crop_the_same(source):
     split = [manifest.assign(split="train") for manifest in (cropped, whole, again)]
     shards = [shards_path(manifest, source.classes, SIZE_PX) for manifest in split]
     assert shards[0] == shards[2] != shards[1]
-
-
-def test_every_face_of_a_picture_gives_a_view_the_chosen_one_first(source):
-    data = source.read("happy/two.png")
-    views = see_faces(data, crop="always", size_px=SIZE_PX)
-    assert len(views) == 2
-    np.testing.assert_array_equal(views[0].image, see_picture(data, crop="always", size_px=SIZE_PX).image)
-    assert views[0].frame[2] > views[1].frame[2] > 0
-    missed = see_picture(source.read("sad/none.png"), crop="auto", size_px=SIZE_PX)
-    assert (missed.is_missed, missed.frame) == (True, (0, 0, 0))
-    with pytest.raises(ImageFault, match="tiny"):
-        see_picture(encode(picture(1, 10)), crop="never", size_px=SIZE_PX)
 
 
 def test_frames_survive_the_manifest_file_and_older_manifests_have_none(source, tmp_path):

@@ -57,6 +57,7 @@ def test_each_held_out_picture_is_counted_once_at_its_closest_tie():
 
 def test_unreadable_pictures_and_those_without_a_split_are_not_on_the_ladder():
     manifest = manifest_of(["a"] * 4, split=["train", "test", "test", ""], group=["p"] * 4, picture=[0, 1, -1, 2])
+    manifest.loc[2, "status"] = "quarantined"
     assert ladder_of(manifest).loc[("same person", "test", "train"), ["images", "of"]].tolist() == [1, 1]
 
 
