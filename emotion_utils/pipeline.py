@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from emotion_utils.config import MODEL_NAMES, RunConfig
+from emotion_utils.data.audit_lines import tell_all
 from emotion_utils.data.prepare import source_of
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.monitor import EpochMonitor, duration
@@ -136,6 +137,9 @@ def _run_stage(run: Run, stage: Stage, inputs: str, label: str, say: Say) -> Non
     outputs = {name: _artefact_sha256(run.root / name) for name in stage.writes}
     # Written last: papermill's own metadata can call a dead kernel finished, so this alone says success.
     run.record(stages={stage.notebook: {"inputs": inputs, "outputs": outputs, "seconds": round(seconds, 1)}})
+    if run.audit_path.name in {Path(name).name for name in stage.writes}:
+        for line in tell_all(run.read_audit()):
+            say(f"{label}: {line}")
     say(f"{label}: finished in {duration(seconds)}")
 
 

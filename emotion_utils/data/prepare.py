@@ -9,7 +9,7 @@ import pandas as pd
 from emotion_utils.config import RunConfig
 from emotion_utils.data.audit import count_images
 from emotion_utils.data.groups import find_groups
-from emotion_utils.data.leaks import find_leaks, settle_leaks, tell_leaks
+from emotion_utils.data.leaks import find_leaks, settle_leaks
 from emotion_utils.data.sources import Source, open_source
 from emotion_utils.data.splits import assign_splits, measure_balance
 
@@ -58,25 +58,18 @@ def divide_images(manifest: pd.DataFrame, config: RunConfig) -> tuple[pd.DataFra
 def complete_audit(
     audit: dict[str, Any], manifest: pd.DataFrame, division: dict[str, Any], suspects: pd.DataFrame
 ) -> dict[str, Any]:
-    """The audit of `audit_images` with what became known since: counts, division, suspected labels, and notes on them.
+    """The audit of `audit_images` with what became known since: counts, the division, suspected labels.
 
     suspects {judged, doubted, accuracy (0-1, None where nothing was judged), listed: records path, label, suggested,
     score}: see label_suspects.find_label_suspects.
     """
     paths = manifest.set_index("id")["path"]
     listed = suspects.assign(path=suspects["id"].map(paths))[["path", "label", "suggested", "score"]]
-    leaks = division["leaks"]
-    lines = [
-        division["groups"]["line"],
-        leaks["line"],
-        *(tell_leaks(pd.DataFrame(leaks["as_given"])) if leaks["as_given"] else ()),
-    ]
     return {
         **audit,
         **count_images(manifest, audit["classes"]),
         **division,
         "suspects": {**suspects.attrs, "listed": listed.to_dict("records")},
-        "notes": [*audit["notes"], *(line for line in lines if line)],
     }
 
 

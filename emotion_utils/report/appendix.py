@@ -21,8 +21,7 @@ def data_tables(results: Results) -> Shown:
     rows = [[safe(name), *(f"{int(count):,}" for count in row)] for name, row in counts.iterrows()]
     classes = len(results.class_names)
     table = html_table(("Class", *counts.columns), [rows[:classes], rows[classes:]])
-    notes = " ".join(safe(note.rstrip(".") + ".") for note in results.audit.get("notes", ()))
-    shown = show_table(results, "tbl-splits", table, "Pictures per class and split.", notes)
+    shown = show_table(results, "tbl-splits", table, "Pictures per class and split.")
     return shown + _quarantine_table(results) if len(results.quarantined) else shown
 
 

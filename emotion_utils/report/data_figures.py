@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from emotion_utils.config import SPLITS
-from emotion_utils.report.style import SPLIT_COLORS, figure_style
+from emotion_utils.report.style import MUTED, SPLIT_COLORS, figure_style
 
 if TYPE_CHECKING:
     import torch
@@ -60,14 +60,19 @@ def plot_augmentation(images: torch.Tensor, epochs: list[torch.Tensor]) -> Figur
 
 
 def plot_gallery(
-    pictures: list[list[np.ndarray]], row_titles: tuple[str, ...] = (), column_titles: list[str] | None = None
+    pictures: list[list[np.ndarray]],
+    row_titles: tuple[str, ...] = (),
+    column_titles: list[str] | None = None,
+    captions: list[list[str]] | None = None,
 ) -> Figure:
-    """Rows of pictures, each (H, W, 3), with a title before each row or above each column."""
+    """Rows of pictures, each (H, W, 3), with a title before each row, above each column, or above each picture."""
     width = max(len(row) for row in pictures)
+    lines = 1 + max((text.count("\n") for row in captions or [] for text in row), default=-1)
     with figure_style():
-        size = (CELL_IN * width + (0.8 if row_titles else 0), CELL_IN * len(pictures) + (0.25 if column_titles else 0))
+        height = (CELL_IN + 0.15 * lines) * len(pictures) + (0.25 if column_titles else 0)
+        size = (CELL_IN * width + (0.8 if row_titles else 0), height)
         figure, grid = plt.subplots(len(pictures), width, figsize=size, squeeze=False, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02 if captions else 0, hspace=0)
         for axes in grid.flat:
             axes.set_axis_off()
         for row, cells in zip(grid, pictures, strict=True):
@@ -77,5 +82,8 @@ def plot_gallery(
             row[0].text(-0.12, 0.5, title, transform=row[0].transAxes, ha="right", va="center")
         for axes, title in zip(grid[0], column_titles or [], strict=False):
             axes.set_title(title, fontsize=8)
+        for row, texts in zip(grid, captions or [], strict=False):
+            for axes, text in zip(row, texts, strict=False):
+                axes.set_title(text, fontsize=7, fontweight="normal", loc="center", pad=2, color=MUTED)
     plt.close(figure)
     return figure

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from emotion_utils.config import SPLITS
 from emotion_utils.data.audit import kind_of
+from emotion_utils.data.leaks import TIES
 
 
 def quarantine_table(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -27,6 +31,22 @@ def split_table(manifest: pd.DataFrame, class_names: tuple[str, ...]) -> pd.Data
         persons = named.groupby("split")["group"].nunique().reindex(list(SPLITS), fill_value=0)
         table.loc["persons"] = [*persons, named["group"].nunique()]
     return table
+
+
+def leak_table(leaks: Mapping[str, Any]) -> pd.DataFrame:
+    """The leak ladder of an audit's `leaks`: pictures of one split that are in another as well, by their closest tie.
+
+    For data that bring a split as they came; for others, as a split drawn at random by single pictures would be.
+    """
+    title = "as the data came" if leaks["as_given"] else "in a random split"
+    ladder = pd.DataFrame(leaks["as_given"] or leaks["at_random"])
+    ladder = ladder[ladder["of"] > 0]
+    pairs = ladder["split"] + ", in " + ladder["other"] + " as well"
+    table = ladder.assign(pair=pairs).pivot(index="pair", columns="tie", values="images")
+    table = table.reindex(index=pairs.unique(), columns=list(TIES))
+    sizes = ladder.groupby(pairs)["of"].first()
+    table = table.assign(**{"none of these": sizes - table.sum(axis=1), "pictures": sizes})
+    return table.rename_axis(index=None, columns=title)
 
 
 def _with_totals(counts: pd.DataFrame) -> pd.DataFrame:

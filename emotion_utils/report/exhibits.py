@@ -9,7 +9,7 @@ from html import escape
 from emotion_utils.report.results import Results
 
 APPENDIX_TABLES = (
-    "tbl-splits", "tbl-quarantine", "tbl-weights", "tbl-settings", "tbl-environment", "tbl-times",
+    "tbl-data", "tbl-splits", "tbl-quarantine", "tbl-weights", "tbl-settings", "tbl-environment", "tbl-times",
     "tbl-published-cells", "tbl-audit", "tbl-matrices",
 )  # fmt: skip
 

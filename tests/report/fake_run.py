@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.config import resolve_config
+from emotion_utils.data.audit import count_images
+from emotion_utils.data.leaks import find_leaks
+from emotion_utils.data.splits import measure_balance
 from emotion_utils.run import Run, write_json
 
 STUDY_MODELS = {"VGG16_emotion": 0.86, "r18_scratch_emotion": 0.72, "r18_pre_emotion": 0.95}  # chance of being right
@@ -25,7 +28,7 @@ def make_run(root, *, classes=CLASSES, skills=STUDY_MODELS, images=600, epochs=8
     run.write_facts({"config": run.config.model_dump(mode="json"), "environment": ENVIRONMENT, "stages": STAGES})
     manifest = make_manifest(classes, images, broken)
     run.write_manifest(manifest)
-    run.write_audit({"classes": list(classes), "images": images, "notes": ["6 rendered people a class"]})
+    run.write_audit(make_audit(manifest, classes))
     for model, skill in skills.items():
         run.write_predictions(model, make_predictions(rng, manifest, classes, skill))
         run.write_history(model, make_history(rng, run, model, epochs))
@@ -53,6 +56,32 @@ def make_manifest(classes, images, broken):
         row = [_sha256(f"broken {number}"), f"{classes[0]}/broken_{number:04d}.png", classes[0], "", "", "quarantined"]
         manifest.loc[len(manifest)] = [*row, faults[number % 2], 0, 0]
     return manifest
+
+
+def make_audit(manifest, classes):
+    """What 01 would have found in the manifest."""
+    count, broken = (manifest["status"] == "kept").sum(), int((manifest["status"] != "kept").sum())
+    return {
+        **count_images(manifest, classes),
+        "conversions": {"grey": 7},
+        "faces": {
+            "crop": "auto", "missed_are": "kept", "detector": None, "cropped": 0, "filled": 0, "missed": 0,
+            "not_searched": int(count), "several": 0,
+        },
+        "duplicates": {"exact": broken // 2, "pixels": 0},
+        "conflicts": {"pictures": 0, "images": 0, "examples": []},
+        "near_duplicates": {"clusters": 2, "images": 4, "largest": 2, "mixed_labels": 0},
+        "sizes": {"median": [96, 96], "smallest": [96, 96], "largest": [96, 96]},
+        "notes": ["6 rendered people a class"],
+        "fingerprint": _sha256("pictures"),
+        "groups": {"rule": "auto", "persons": manifest["group"].nunique() - 1, "line": "the data name the people"},
+        "leaks": {
+            "choice": "set_aside", "line": "", "as_given": None, "at_random": None,
+            "as_used": find_leaks(manifest).to_dict("records"),
+        },
+        "splits": {"brought": [], "seed": 0, **measure_balance(manifest)},
+        "suspects": {"judged": int(count), "doubted": 9, "accuracy": 0.8, "listed": []},
+    }  # fmt: skip
 
 
 def _side(number, images):

@@ -66,7 +66,7 @@ def test_tables_are_numbered_as_in_the_study(make_results):
     names = number_exhibits(results)
     assert names["tbl-epochs"] == "Table 1"
     assert [names[f"tbl-report-{model}"] for model in results.models] == ["Table 2", "Table 3", "Table 4"]
-    assert names["tbl-splits"] == "Table A1"
+    assert [names["tbl-data"], names["tbl-splits"]] == ["Table A1", "Table A2"]
 
 
 def test_hostile_names_come_out_as_text(make_results):
