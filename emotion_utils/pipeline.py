@@ -137,7 +137,7 @@ def _run_stage(run: Run, stage: Stage, inputs: str, label: str, say: Say) -> Non
     outputs = {name: _artefact_sha256(run.root / name) for name in stage.writes}
     # Written last: papermill's own metadata can call a dead kernel finished, so this alone says success.
     run.record(stages={stage.notebook: {"inputs": inputs, "outputs": outputs, "seconds": round(seconds, 1)}})
-    if run.audit_path.name in {Path(name).name for name in stage.writes}:
+    if stage.writes == DATA_FILES:
         for line in tell_all(run.read_audit()):
             say(f"{label}: {line}")
     say(f"{label}: finished in {duration(seconds)}")
