@@ -99,4 +99,9 @@ def tell_split(audit: Mapping[str, Any]) -> str:
 
 def tell_ladder(records: list[dict[str, Any]] | None) -> str:
     """A leak ladder in a line."""
-    return "; ".join(tell_leaks(pd.DataFrame(records))) if records else ""
+    if not records:
+        return ""
+    ladder = pd.DataFrame(records)
+    if not ladder["images"].sum():
+        return "no picture of one split has a copy, a near copy or its person in another"
+    return "; ".join(tell_leaks(ladder))

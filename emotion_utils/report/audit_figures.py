@@ -44,9 +44,9 @@ def plot_distances(near: Mapping[str, Any]) -> Figure:
         left.bar(np.arange(len(counts)), counts, width=1.0, color=SPLIT_COLORS["train"])
         left.set_yscale("log")
         if len(bits):
-            left.set_xlim(min(bits[0], near["threshold_bits"]) - 6, bits[-1] + 4)
+            left.set_xlim(min(bits[0], near["threshold_bits"]) - 45, bits[-1] + 4)  # room for the words
         left.set(xlabel="different bits of 256", ylabel="random pairs", title="How far apart different pictures are")
-        _mark(left, near["threshold_bits"] + 0.5, f"up to {near['threshold_bits']} bits:\ncompared closely", "left")
+        _mark(left, near["threshold_bits"] + 0.5, f"up to {near['threshold_bits']} bits:\ncompared closely")
         edges = np.linspace(0, 1, len(near["similarity_histogram"]) + 1)
         heights = np.array(near["similarity_histogram"])
         taken = edges[:-1] >= near["min_similarity"] - 1e-9
@@ -54,9 +54,8 @@ def plot_distances(near: Mapping[str, Any]) -> Figure:
         right.bar(edges[:-1], heights, width=np.diff(edges), align="edge", color=colors)
         right.set(xlabel="similarity of fine structure", ylabel="candidates", xlim=(0, 1))
         right.set_title("What the close comparison says")
-        if heights.max(initial=0) > 100:
-            right.set_yscale("log")
-        _mark(right, near["min_similarity"], f"from {near['min_similarity']:.2f} on:\nnearly the same", "right")
+        right.set_ylim(0, 1.35 * max(heights.max(initial=0), 1))
+        _mark(right, near["min_similarity"], f"from {near['min_similarity']:.2f} on:\nnearly the same")
     plt.close(figure)
     return figure
 
@@ -109,12 +108,10 @@ def _views(source: Source, manifest: pd.DataFrame, paths: list[str]) -> list[np.
     return [resize_square(cut_frame(decode_rgb(source.read(path)), frame), SHOWN_PX) for path, frame in pairs]
 
 
-def _mark(axes: Axes, place: float, text: str, side: str) -> None:
-    """A vertical line with words beside it."""
+def _mark(axes: Axes, place: float, text: str) -> None:
+    """A vertical line with words on its left."""
     axes.axvline(place, color=INK, linewidth=1, linestyle="--")
-    shift = -4 if side == "left" else 4
-    align = "right" if side == "left" else "left"
     axes.annotate(
-        text, (place, 0.97), (shift, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
-        ha=align, va="top", fontsize=7.5, color=MUTED,
+        text, (place, 0.97), (-4, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
+        ha="right", va="top", fontsize=7.5, color=MUTED,
     )  # fmt: skip
