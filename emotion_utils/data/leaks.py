@@ -67,11 +67,11 @@ def settle_leaks(manifest: pd.DataFrame, choice: LeakChoice) -> tuple[pd.DataFra
         return manifest.assign(split=""), "the split that the data bring is not used: a new one is drawn"
     if choice == "allow":
         return manifest, "the split that the data bring is taken as it is, whatever leaks"
-    manifest = manifest.copy()
+    manifest, size = manifest.copy(), len(_usable(manifest[manifest["split"] == "train"]))
     taken: dict[str, int] = {}
     for split, held_out in (("val", "test"), ("train", "test"), ("train", "val")):
         taken[split] = taken.get(split, 0) + _set_aside(manifest, split, held_out)
-    _refuse_too_many(manifest, taken["train"])
+    _refuse_too_many(taken["train"], size)
     told = [f"{count:,} of {split}" for split, count in taken.items() if count]
     return manifest, f"set aside because they are held out too: {', '.join(told)}" if told else ""
 
@@ -101,8 +101,7 @@ def _set_aside(manifest: pd.DataFrame, split: str, held_out: str) -> int:
     return int((ties != "").sum())
 
 
-def _refuse_too_many(manifest: pd.DataFrame, taken: int) -> None:
-    size = len(_usable(manifest[manifest["split"] == "train"]))
+def _refuse_too_many(taken: int, size: int) -> None:
     if taken > MAX_SET_ASIDE * size:
         raise InputError(
             f"the split that the data bring leaks: {taken:,} of {size:,} pictures of train ({taken / size:.0%}) have a "
