@@ -124,5 +124,5 @@ def _partners(met: pd.DataFrame, theirs: pd.DataFrame, tie: str) -> pd.Series:
     for column in [name for name in TIES[tie] if name in met]:
         paths = theirs.drop_duplicates(column).set_index(column)["path"]
         paths = paths[~paths.index.isin(NO_TIE)]
-        partners = partners.where(partners != "", met[column].map(paths).fillna(""))
+        partners = partners.where(partners != "", met[column].map(paths).astype(object).fillna(""))
     return partners

@@ -120,7 +120,7 @@ def test_data_without_a_split_are_left_alone():
         assert settle_leaks(manifest, choice)[1] == ""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     manifest=tied_manifests(),
     weights=st.sampled_from([(0.9, 0.05, 0.05), (0.95, 0, 0.05), (0.9, 0.1, 0), (0.5, 0.2, 0.3)]),
@@ -145,7 +145,7 @@ def test_no_tie_ever_crosses_the_sides_of_a_split_that_the_data_bring(manifest, 
         assert set(of_test) <= set(kept["path"]), "a published test picture was set aside"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), tied=st.integers(0, 6))
 def test_a_few_leaks_are_always_mended(seed, tied):
     """A split of three parts with up to 3 % of training tied to what is held out, in any of the four ways."""
