@@ -9,13 +9,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from emotion_utils.config import AugmentConfig
+from emotion_utils.config import AugmentConfig, resolve_config
 from emotion_utils.data.audit import audit_images
+from emotion_utils.data.groups import find_groups
 from emotion_utils.data.sources import Source, open_source
+from emotion_utils.data.splits import assign_splits
 from emotion_utils.data.store import Store, build_store, open_store, store_path
+from emotion_utils.run import Run
 
 ROUNDS = 3
 BATCH_SIZE = 64
@@ -26,26 +31,22 @@ BATCH_SECONDS = 4.0  # each round of batches runs at least so long, after a firs
 def bench_store(spec: str, *, size_px: int = 48, rounds: int = ROUNDS) -> pd.DataFrame:
     """From the data at `spec` to a store, against one pass of ImageFolder over the same files, unpacked.
 
-    Rows: plain; open (the listing of the data); audit; store; reopen (what a later run does instead of the two before).
-    Columns: way, images, seconds, images_per_second, images_per_core_second (of processor time, so that parallel work
-    counts as what it costs), ratio, ratio_per_core.
+    Rows: plain; open (the listing of the data), audit (with the search for copies), split, store; then sums of these:
+    files to store (open, store) and first run (all four); later run (manifest and store opened again, every image
+    looked up). Columns: way, images, seconds, images_per_second, images_per_core_second (of processor time, so that
+    parallel work counts as what it costs), ratio, ratio_per_core.
     """
-    times: dict[str, list[tuple[float, float]]] = {way: [] for way in ("plain", "open", "audit", "store", "reopen")}
-    source = open_source(spec)
-    times["audit"].append(_clock(audit_images, source))
-    manifest = manifest_of(source)
-    with _unpacked(source, manifest) as folder, tempfile.TemporaryDirectory() as scratch:
+    manifest = manifest_of(open_source(spec))
+    with _unpacked(open_source(spec), manifest) as folder, tempfile.TemporaryDirectory() as scratch:
         _pass_image_folder(folder, size_px)  # not counted: imports, and files that the system then has in memory
+        measured = []
         for number in range(rounds):
-            cache = Path(scratch) / str(number)
-            times["plain"].append(_clock(_pass_image_folder, folder, size_px))
-            times["open"].append(_clock(open_source, spec))
-            times["store"].append(_clock(_pass_to_store, source, manifest, size_px, cache))
-            times["reopen"].append(_clock(_reopen, manifest, size_px, cache))
+            plain = {"plain": _clock(_pass_image_folder, folder, size_px)[1]}
+            measured.append(plain | _time_stages(spec, size_px, Path(scratch) / str(number)))
     rows = []
-    for way, measured in times.items():
-        seconds, cpu_seconds = (median(column) for column in zip(*measured, strict=True))
-        rows.append((way, len(manifest), seconds, len(manifest) / seconds, len(manifest) / cpu_seconds))
+    for way in measured[0]:
+        seconds, core_seconds = np.median([times[way] for times in measured], axis=0)
+        rows.append((way, len(manifest), seconds, len(manifest) / seconds, len(manifest) / core_seconds))
     table = pd.DataFrame(rows, columns=["way", "images", "seconds", "images_per_second", "images_per_core_second"])
     return _with_ratios(table, {"images_per_second": "ratio", "images_per_core_second": "ratio_per_core"})
 
@@ -111,12 +112,36 @@ def _plain_batches(folder: Path, size_px: int) -> Iterator[int]:
 # -- our way ---------------------------------------------------------------------------------------
 
 
-def _pass_to_store(source: Source, manifest: pd.DataFrame, size_px: int, cache: Path) -> None:
-    build_store(source, manifest, size_px=size_px, cache=cache)
+def _time_stages(spec: str, size_px: int, folder: Path) -> dict[str, np.ndarray]:
+    """The stages of a first run and of a later one, in `folder`, and their sums."""
+    run = Run.create(folder, resolve_config("smoke"))
+    source, opened = _clock(open_source, spec)
+    (manifest, _), audited = _clock(audit_images, source)
+    manifest, split = _clock(_split, run, manifest)
+    _, stored = _clock(build_store, source, manifest, size_px=size_px, cache=folder)
+    _, again = _clock(_reopen, run, size_px, folder)
+    return {
+        "open": opened,
+        "audit": audited,
+        "split": split,
+        "store": stored,
+        "files to store": opened + stored,
+        "first run": opened + audited + split + stored,
+        "later run": again,
+    }
 
 
-def _reopen(manifest: pd.DataFrame, size_px: int, cache: Path) -> None:
-    open_store(store_path(manifest["id"], size_px, cache)).rows(manifest["id"])
+def _split(run: Run, manifest: pd.DataFrame) -> pd.DataFrame:
+    manifest["group"], _ = find_groups(manifest)
+    manifest = assign_splits(manifest, val_fraction=0.1, test_fraction=0.1, seed=0)
+    run.write_manifest(manifest)
+    return manifest
+
+
+def _reopen(run: Run, size_px: int, cache: Path) -> None:
+    manifest = run.read_manifest()
+    ids = manifest.loc[manifest["status"] == "kept", "id"]
+    open_store(store_path(ids, size_px, cache)).rows(ids)
 
 
 def _store_batches(store: Store, manifest: pd.DataFrame, seed: int) -> Iterator[int]:
@@ -137,11 +162,11 @@ def _store_batches(store: Store, manifest: pd.DataFrame, seed: int) -> Iterator[
 # -- clocks ----------------------------------------------------------------------------------------
 
 
-def _clock(work: Callable[..., object], *arguments: object) -> tuple[float, float]:
-    """Wall time and processor time of all threads, in seconds."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    work(*arguments)
-    return time.perf_counter() - wall, time.process_time() - cpu
+def _clock(work: Callable[..., Any], *arguments: Any, **settings: Any) -> tuple[Any, np.ndarray]:
+    """What `work` returns, and its wall time and processor time of all threads, float64 (2,) seconds."""
+    start = np.array([time.perf_counter(), time.process_time()])
+    result = work(*arguments, **settings)
+    return result, np.array([time.perf_counter(), time.process_time()]) - start
 
 
 def _rate(batches: Iterator[int]) -> float:

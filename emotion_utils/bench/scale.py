@@ -20,7 +20,7 @@ from emotion_utils.data.splits import assign_splits
 from emotion_utils.data.store import build_store, open_store, store_path
 from emotion_utils.run import Run
 
-COUNTS = (250_000, 500_000, 1_000_000)
+COUNTS = (100_000, 300_000, 1_000_000)
 SIZE_PX = 8
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 IMAGES_PER_PERSON = 5

@@ -24,16 +24,22 @@ MODEL = "r18_scratch_emotion"  # that is trained
 def measure_data(spec: str, *, scale: bool = False, brief: bool = False) -> Iterator[Measured]:
     """From files to a store and to batches, beside torchvision; `scale` adds a million small images."""
     with _files_of(spec) as files:
-        yield Measured(f"{spec}: from files to a store", bench_store(files, rounds=1 if brief else 3))
+        yield Measured(
+            f"{spec}: from files to a store; ratio: to one pass of ImageFolder",
+            bench_store(files, rounds=1 if brief else 3),
+        )
         sizes = {"sizes_px": BRIEF_SIZES_PX, "rounds": 1} if brief else {}
-        yield Measured(f"{spec}: augmented batches", bench_batches(files, **sizes))
+        yield Measured(
+            f"{spec}: augmented batches; ratio: to ImageFolder, transforms and DataLoader",
+            bench_batches(files, **sizes),
+        )
     if scale:
-        yield Measured("many small images", bench_scale())
+        yield Measured("many small images, made as they are read; peak_mb: the whole process", bench_scale())
 
 
 def measure_faces(spec: str, *, images: int = 200) -> Iterator[Measured]:
     """How well and how quickly each face detector that works here finds faces."""
-    yield Measured(f"{spec}: faces found", bench_faces(spec, images=images))
+    yield Measured(f"{spec}: faces found; cpu_ms: median for one picture", bench_faces(spec, images=images))
 
 
 def measure_train(

@@ -22,11 +22,18 @@ def folder(tmp_path):
 
 def test_each_way_to_a_store_is_timed_over_the_same_images(folder):
     table = bench.bench_store(str(folder), size_px=16, rounds=1).set_index("way")
-    assert table.index.tolist() == ["plain", "open", "audit", "store", "reopen"]
+    stages = ["open", "audit", "split", "store"]
+    assert table.index.tolist() == ["plain", *stages, "files to store", "first run", "later run"]
     assert set(table["images"]) == {40}
     np.testing.assert_allclose(table["images_per_second"], 40 / table["seconds"])
-    assert table.loc["plain", ["ratio", "ratio_per_core"]].tolist() == [1, 1]
-    assert table.loc["store", "ratio"] == pytest.approx(table.loc["plain", "seconds"] / table.loc["store", "seconds"])
+    assert table.loc["files to store", "seconds"] == pytest.approx(table.loc[["open", "store"], "seconds"].sum())
+    assert table.loc["first run", "seconds"] == pytest.approx(table.loc[stages, "seconds"].sum())
+
+
+def test_each_ratio_is_that_of_the_measured_rates(folder):
+    table = bench.bench_store(str(folder), size_px=16, rounds=2).set_index("way")
+    for ratio, rate in (("ratio", "images_per_second"), ("ratio_per_core", "images_per_core_second")):
+        np.testing.assert_allclose(table[ratio], table[rate] / table.loc["plain", rate])
 
 
 def test_batches_are_timed_at_each_size_beside_the_plain_way(folder, monkeypatch):
