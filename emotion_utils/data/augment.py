@@ -14,10 +14,12 @@ import torch
 import torch.nn.functional as F
 
 from emotion_utils.config import AugmentConfig
+from emotion_utils.data.building import count_workers, map_ahead
 from emotion_utils.data.keys import draw_uniform, id_keys, mix_keys
 
 AUGMENT = 3  # what a key is for; see loader.ORDER
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in brightness (ITU-R BT.601)
+THREADS_FROM_PX = 96  # smaller images are warped by one thread: handing Python's lock to and fro would cost more
 CHUNK_PX = 150_000  # on the CPU as many images at a time as the processor's cache holds
 
 
@@ -80,13 +82,13 @@ def apply_changes(images: torch.Tensor, changes: Changes) -> torch.Tensor:
     recolours = any(np.any(factor != 1) for factor in changes[5:])
     if not warps and not recolours:
         return to_unit(images)
+    on_cpu = images.device.type == "cpu"
+    if warps:
+        images = _warp_on_cpu(images, theta) if on_cpu else _warp(images, theta)
     result = torch.empty(images.shape, dtype=torch.float32, device=images.device)
-    size = max(1, CHUNK_PX // images[0, 0].numel()) if images.device.type == "cpu" else len(images)
+    size = max(1, CHUNK_PX // images[0, 0].numel()) if on_cpu else len(images)
     for part in (slice(start, start + size) for start in range(0, len(images), size)):
-        pixels = images[part]
-        if warps:
-            pixels = _warp_on_cpu(pixels, theta[part]) if images.device.type == "cpu" else _warp(pixels, theta[part])
-        pixels = pixels.to(torch.float32, memory_format=torch.contiguous_format)
+        pixels = images[part].to(torch.float32, memory_format=torch.contiguous_format)
         if recolours:
             _recolour(pixels, Changes(*(values[part] for values in changes)), out=result[part])
         else:
@@ -116,8 +118,15 @@ def _warp_on_cpu(images: torch.Tensor, theta: np.ndarray) -> torch.Tensor:
     matrices[:, :, 2] = (theta[:, :, :2].sum(axis=2) * (1 / size_px - 1) + theta[:, :, 2] + 1) * size_px / 2 - 0.5
     warped = np.empty_like(pixels)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    for source, matrix, target in zip(pixels, matrices, warped, strict=True):
-        cv2.warpAffine(source, matrix, (size_px, size_px), target, flags, cv2.BORDER_REFLECT)
+
+    def work(part: slice) -> None:
+        for source, matrix, target in zip(pixels[part], matrices[part], warped[part], strict=True):
+            cv2.warpAffine(source, matrix, (size_px, size_px), target, flags, cv2.BORDER_REFLECT)
+
+    workers = count_workers() if size_px >= THREADS_FROM_PX else 1
+    step = -(-len(pixels) // workers)
+    for _ in map_ahead(work, (slice(start, start + step) for start in range(0, len(pixels), step)), workers):
+        pass
     return torch.from_numpy(warped).permute(0, 3, 1, 2)
 
 
