@@ -202,7 +202,7 @@ def _compare_neighbours(flat: np.ndarray, keys: np.ndarray, free_bits: int, thre
     """
     order = np.argsort(keys, kind="stable")
     bands = keys[order] >> np.uint64(free_bits)
-    words = np.ascontiguousarray(flat[order].T)  # whole columns side by side take a fifth of the time of picked rows
+    words = np.ascontiguousarray(flat[order].T)  # each word of all hashes, so that neighbours are compared at once
     found = [np.zeros(0, np.int64)]
     for step in range(1, WINDOW + 1):
         near = bands[step:] == bands[:-step]
