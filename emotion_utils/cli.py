@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -124,24 +125,33 @@ def weights() -> None:
 
 @weights.command("list")
 def list_sources() -> None:
-    """Every source of weights, with its address, licence and checksum."""
-    from emotion_utils.models.cache import list_weights
+    """Every source of weights, what else lies in the folders of weights, and the models of earlier runs."""
+    from emotion_utils.models.listing import list_earlier_runs, list_local_files, list_weights, tell_weights
+    from emotion_utils.models.registry import OTHER_SOURCES
+    from emotion_utils.provenance import PROJECT_DIR
 
-    for row in list_weights():
-        click.echo(f"{row['name']}: {row['title']}")
-        for key in ("trained_on", "address", "file", "size_mb", "licence", "checksum", "input"):
-            click.echo(f"    {key}: {row[key]}")
-        click.echo(f"    cached: {row['cached'] or 'no'}")
+    width = min(max(shutil.get_terminal_size((100, 24)).columns, 80), 120)
+    for row in [*list_weights(), *list_local_files(), *list_earlier_runs(PROJECT_DIR / "reports")]:
+        click.echo(tell_weights(row, width))
+    for name, what in OTHER_SOURCES:
+        click.echo(f"{name}: {what}")
+    click.echo("A model starts from any of them with --set recipes.MODEL.weights=NAME, or FILE, or MODEL_DIR.")
 
 
 @weights.command()
 @click.argument("name")
 def fetch(name: str) -> None:
-    """Download the weights NAME, checked, into the cache."""
+    """Download the weights NAME, checked, into the cache; a proxy is made instead."""
     from emotion_utils.models.fetch import fetch_weights
+    from emotion_utils.models.registry import PROXIES
     from emotion_utils.progress import progress_bar
 
-    click.echo(fetch_weights(name, progress=progress_bar(name, unit="B")))
+    if name in PROXIES:
+        from emotion_utils.training.pretext import ensure_proxies
+
+        click.echo(ensure_proxies([name], progress_bar(name))[name])
+    else:
+        click.echo(fetch_weights(name, progress=progress_bar(name, unit="B")))
 
 
 @weights.command()
@@ -152,6 +162,8 @@ def convert(source: Path, target: Path) -> None:
     from emotion_utils.models.weights import convert_weights
 
     report = convert_weights(source, target)
+    for layer, difference in report["largest_relative_difference"].items():
+        click.echo(f"{layer}: differs from its source by {difference:.1e} of the largest activation")
     click.echo(f"{target}: {len(report['layers'])} layers; what was checked is in {target.with_suffix('.json')}")
 
 

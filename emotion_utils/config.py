@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from emotion_utils.errors import InputError
 
@@ -64,7 +64,15 @@ class Recipe(Strict):
     augment_strength: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0  # times the ranges of `augment`
     precision: Literal["float32", "bfloat16"] = "float32"
     grow: tuple[Growth, ...] = ()  # small pictures first, for speed; the last size must be the run's image_size_px
+    weights: str | None = None  # proxy, official, random, a source's name, a file, a model's folder; None: as the run
     phases: tuple[Phase, ...] = Field(min_length=1)
+
+    @field_validator("weights")
+    @classmethod
+    def _keep_paths_absolute(cls, weights: str | None) -> str | None:
+        """Notebooks run elsewhere. A name has neither slash nor suffix, whatever lies in the present folder."""
+        is_path = weights is not None and (os.sep in weights or Path(weights).suffix != "")
+        return os.path.abspath(Path(weights).expanduser()) if is_path else weights
 
     @model_validator(mode="after")
     def _phases_start_at_one_and_ascend(self) -> Recipe:
@@ -148,6 +156,10 @@ class RunConfig(Strict):
         if self.profile == "paper" and self.data == "synthetic":
             raise ValueError("data: the paper profile needs real faces; give them with --data PATH")
         return self
+
+    def weights_of(self, model: str) -> str:
+        """What the recipe of `model` starts from, or else the run."""
+        return self.recipes[model].weights or self.weights
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the whole resolved configuration."""

@@ -78,7 +78,7 @@ def _model_files(model: str) -> tuple[str, ...]:
 
 def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say = print) -> Run:
     """Runs what is not up to date and renders the report. Raises InputError or EmotionError with one line."""
-    source_sha256 = check_data(config)
+    origins = {"data": check_data(config), **check_weights(config)}
     made_here = not root.exists()
     try:
         with _only_one(root):
@@ -87,7 +87,7 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
                 _clear(root)
             run = Run.create(root, config)
             run.record(environment=describe_environment())
-            _run_stages(run, source_sha256, say)
+            _run_stages(run, origins, say)
     except InputError:
         if made_here:  # bad input leaves nothing half-written
             shutil.rmtree(root, ignore_errors=True)
@@ -108,12 +108,34 @@ def check_data(config: RunConfig) -> str:
     return source.fingerprint()
 
 
-def _run_stages(run: Run, source_sha256: str, say: Say) -> None:
+def check_weights(config: RunConfig) -> dict[str, str]:
+    """What each model starts from: a source's name, or the checksum of a file or of a model that was trained before.
+
+    Refuses before anything is written what is not on this machine, is damaged or belongs to another network. Proxies
+    are made when they are needed.
+    """
+    from emotion_utils.models.starts import RANDOM, choose_source, needed_proxies
+
+    def identify(model: str) -> str:
+        weights, size_px = config.weights_of(model), config.image_size_px
+        if proxies := needed_proxies(model, weights, size_px):
+            return proxies[0]
+        source = choose_source(model, weights, size_px)
+        if source or weights in (RANDOM, "proxy", "official"):
+            return source or RANDOM
+        from emotion_utils.models.zoo import build_model  # torch is needed for these alone
+
+        return build_model(model, num_classes=2, image_size_px=size_px, weights=weights).provenance["sha256"]
+
+    return {model: identify(model) for model in config.models}
+
+
+def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
     started = time.monotonic()
     stages = stages_of(run.config)
     ran = False
     for number, stage in enumerate(stages, start=1):
-        inputs = _inputs_sha256(run, stage, source_sha256)
+        inputs = _inputs_sha256(run, stage, origins)
         label = f"[{number}/{len(stages)}] {stage.notebook}"
         if _is_up_to_date(run, stage, inputs):
             say(f"{label}: up to date")
@@ -196,12 +218,13 @@ def _render(run: Run, ran: bool, say: Say) -> None:
 # -- what is up to date ----------------------------------------------------------------------------
 
 
-def _inputs_sha256(run: Run, stage: Stage, source_sha256: str) -> str:
+def _inputs_sha256(run: Run, stage: Stage, origins: dict[str, str]) -> str:
     parts = {
         "notebook": file_sha256(stage.source),
         "code": code_sha256(stage.rooms),
         "config": run.config.fingerprint(),
-        "data": source_sha256,
+        "data": origins["data"],
+        "weights": origins.get(stage.model or ""),
         "reads": {name: _artefact_sha256(run.root / name) for name in stage.reads},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -81,3 +81,16 @@ def test_augmentation_is_scaled_as_a_whole_and_stays_within_what_it_may_be():
     assert (strong.flip, strong.rotate_deg, strong.scale) == (0.3, 180.0, 0.2)
     assert (strong.shift, strong.brightness) == (0.95, 0.9)
     assert given.scaled(0.0) == AugmentConfig(flip=0.3, **dict.fromkeys(given.model_dump(exclude={"flip"}), 0.0))
+
+
+def test_weights_of_a_recipe_are_its_own_and_paths_are_kept_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "proxy").touch()  # a name stays a name, whatever lies here
+    settings = ["recipes.r18_pre_emotion.weights=fer/models/r18_scratch_emotion", "recipes.VGG16_emotion.weights=proxy"]
+    config = resolve_config("smoke", [*settings, "recipes.r18_scratch_emotion.weights=random"])
+    assert config.weights_of("r18_pre_emotion") == str(tmp_path / "fer/models/r18_scratch_emotion")
+    assert config.weights_of("VGG16_emotion") == "proxy"
+    assert config.weights_of("r18_scratch_emotion") == "random"
+    assert resolve_config("smoke").weights_of("r18_pre_emotion") == "proxy"
+    monkeypatch.chdir("/")
+    assert validate_config(config.model_dump(mode="json")) == config

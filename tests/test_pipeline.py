@@ -4,6 +4,7 @@ import json
 
 import nbformat
 import pytest
+import torch
 from filelock import FileLock
 
 from emotion_utils import pipeline
@@ -118,3 +119,61 @@ def test_stages_follow_the_models_asked_for():
 
 def test_every_stage_has_its_notebook():
     assert all(stage.source.exists() for stage in stages_of(resolve_config("smoke")))
+
+
+# -- what the models start from ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    """A ResNet18 that an earlier run trained."""
+    from emotion_utils.models.zoo import build_model, save_model
+
+    net = build_model("r18_scratch_emotion", num_classes=2, image_size_px=32, weights="random", seed=3)
+    folder = tmp_path / "fer" / "models" / "r18_scratch_emotion"
+    save_model(net, folder, ["happy", "sad"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("weights=official", "vggface_keras_notop: needed by VGG16_emotion and not on this machine"),
+        ("recipes.r18_pre_emotion.weights=resnet18_imagenet", "resnet18-f37072fd.pth"),
+        ("recipes.r18_pre_emotion.weights=none/such.pth", "there is no such file of weights"),
+        ("recipes.r18_pre_emotion.weights=imagenet", "unknown weights 'imagenet'"),
+        ("recipes.VGG16_emotion.weights={earlier}", "VGG16_emotion is a vgg16"),
+        ("recipes.r18_scratch_emotion.weights={earlier}", "r18_scratch_emotion starts from random weights"),
+    ],
+)
+def test_weights_that_cannot_be_had_are_refused_before_anything_is_written(
+    small, tmp_path, earlier, setting, complaint
+):
+    config = resolve_config("smoke", [setting.format(earlier=earlier)])
+    with pytest.raises(InputError, match=complaint):
+        run_pipeline(tmp_path / "run", config, say=pytest.fail)
+    assert not (tmp_path / "run").exists()
+
+
+def test_model_is_trained_again_when_what_it_starts_from_has_changed(small, tmp_path, earlier, monkeypatch):
+    from emotion_utils.models.zoo import load_model, save_model
+
+    stages = [
+        Stage(FIRST, (), ("a",), ("errors.py",)), Stage(SECOND, ("a",), ("b",), ("errors.py",), "r18_pre_emotion")
+    ]  # fmt: skip
+    monkeypatch.setattr(pipeline, "stages_of", lambda config: stages)
+    config = resolve_config("smoke", [f"recipes.r18_pre_emotion.weights={earlier}"])
+    root = tmp_path / "run"
+
+    def run():
+        said = []
+        run_pipeline(root, config, say=said.append)
+        return ["up to date" in line for line in said if line.startswith("[") and not line.endswith("s")]
+
+    run()
+    assert run() == [True, True]
+    net, _ = load_model(earlier)
+    with torch.no_grad():
+        net.network.conv1.weight.mul_(2)
+    save_model(net, earlier, ["happy", "sad"])
+    assert run() == [True, False]

@@ -127,6 +127,13 @@ def test_constraints_pin_every_dependency_but_the_torch_pair():
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9a-z.]+", line) for line in lines)
 
 
+def test_environment_of_the_converters_proof_holds_what_its_extra_lists():
+    script = (PROJECT / "scripts" / "keras.sh").read_text(encoding="utf-8")
+    (requirement,) = EXTRAS["keras"]
+    assert re.search(rf"constraints.txt\" {requirement} h5py==[0-9.]+ ", script)
+    assert "enter_keras_environment\n" in (PROJECT / ".ci" / "run").read_text(encoding="utf-8")
+
+
 def test_what_the_code_imports_is_declared_and_what_is_declared_is_imported():
     package = _third_party([name for path in MODULES for name in _imports(_parse(path))])
     notebooks = _third_party([name for path in NOTEBOOKS for name in _imports(_notebook_code(path))])

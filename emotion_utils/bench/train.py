@@ -116,7 +116,7 @@ def make_config(size_px: int, batch_size: int, model: str = MODEL, **recipe: obj
 
 
 def make_net(model: str, num_classes: int, size_px: int) -> nn.Module:
-    return build_model(model, num_classes=num_classes, image_size_px=size_px, weights=None)
+    return build_model(model, num_classes=num_classes, image_size_px=size_px, weights="random")
 
 
 # -- four ways -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 from emotion_utils.config import cache_dir
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.models.registry import PROXIES, SOURCES, WeightSource, get_source
+from emotion_utils.models.registry import PROXIES, WeightSource, get_source
 from emotion_utils.run import file_sha256, write_json
 
 FOLDER_VARIABLE = "EMOTION_WEIGHTS_DIR"  # looked at before the cache: for machines without network
 OFFLINE_VARIABLE = "EMOTION_OFFLINE"
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 def weights_dir() -> Path:
@@ -105,32 +107,3 @@ def check_checksum(path: Path, source: WeightSource) -> str:
 def _wrong(path: Path, source: WeightSource, expected: str, found: str) -> str:
     mend = f"delete it and make {source.name} again" if source.is_proxy else f"delete it and fetch {source.name} again"
     return f"{path}: wrong checksum: expected SHA-256 {expected}; found {found}; {mend}"
-
-
-# -- the list --------------------------------------------------------------------------------------
-
-
-def list_weights() -> list[dict[str, Any]]:
-    """One row per registered source, for `emotion weights list`; nothing is fetched or hashed."""
-    return [_describe(source) for source in SOURCES.values()]
-
-
-def _describe(source: WeightSource) -> dict[str, Any]:
-    path = locate_weights(source.name)
-    record = read_record(source.file_name)
-    if source.sha256_prefix:
-        checksum = f"{source.sha256_prefix}... (published)"
-    else:
-        checksum = f"{record['sha256'][:12]}... (recorded)" if record else "none published; recorded at first use"
-    return {
-        "name": source.name,
-        "title": source.title,
-        "trained_on": source.trained_on,
-        "address": source.addresses[0] if source.addresses else "made by this project",
-        "file": source.file_name,
-        "size_mb": source.size_mb,
-        "licence": source.licence,
-        "checksum": checksum,
-        "cached": str(path) if path else None,
-        "input": source.normalisation.at(source.size_px).as_dict(),
-    }

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+FULL_SIDE = 7  # pool5 of a 224 px image is 7 x 7: what fc6 of VGG16 was trained on
+SHRINKAGE = 32  # five poolings by two
+
 Triple = tuple[float, float, float]
 
 
@@ -42,3 +45,8 @@ VGGFACE = Normalisation(
     mean=tuple(value / 255 for value in reversed(VGGFACE_MEAN_BGR)),
     std=(1 / 255, 1 / 255, 1 / 255),
 )
+
+
+def takes_full_head(image_size_px: int) -> bool:
+    """Whether pool5 of such an image fits fc6 of VGG16."""
+    return image_size_px // SHRINKAGE == FULL_SIDE

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from emotion_utils.errors import InputError
-from emotion_utils.models.contract import VGGFACE, VGGFACE_MEAN_BGR
+from emotion_utils.models.contract import FULL_SIDE, VGGFACE, VGGFACE_MEAN_BGR
 from emotion_utils.models.probe import builtin_images
-from emotion_utils.models.vggface import CONV_BLOCKS, FC_WIDTH, FEATURES, FULL_SIDE, VggFace, conv_names
+from emotion_utils.models.vggface import CONV_BLOCKS, FC_WIDTH, FEATURES, VggFace, conv_names
 
 CONV_LAYERS = tuple(name for block in CONV_BLOCKS for name in conv_names(block))
 FC_LAYERS = ("fc6", "fc7", "fc8")

@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.models.cache import (
+    FULL_DISK,
     OFFLINE_VARIABLE,
     check_checksum,
     is_offline,
@@ -35,7 +36,6 @@ CHUNK_BYTES = 1 << 18
 INTERRUPTIONS = 5  # of one address in a row before the next is tried
 BAD_FILES = 3  # the first and two more tries
 BACKOFF_S = 0.5  # doubled with each interruption
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Interrupted(Exception):

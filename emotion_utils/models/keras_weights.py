@@ -9,8 +9,9 @@ import h5py
 import numpy as np
 
 from emotion_utils.errors import InputError
+from emotion_utils.models.contract import FULL_SIDE
 from emotion_utils.models.conversion import CONV_LAYERS, FC_LAYERS, SourceNetwork, check_shapes
-from emotion_utils.models.vggface import FC_WIDTH, FEATURES, FULL_SIDE
+from emotion_utils.models.vggface import FC_WIDTH, FEATURES
 
 KNOWN_LAYERS = (*CONV_LAYERS, *FC_LAYERS)
 LARGEST_KERNEL = FEATURES * FULL_SIDE**2 * FC_WIDTH  # fc6: nothing larger is read into memory

@@ -21,7 +21,8 @@ class EmotionNet(nn.Module):
     """Float RGB images (B, 3, H, W) in 0-1 to logits (B, k); the normalisation happens inside.
 
     `depth_groups` maps names to lists of modules from input to output: freezing and layer-wise rates follow it.
-    `provenance` says where the weights come from: name, kind (proxy, official, random, file), source, sha256, sentence.
+    `provenance` says where the weights come from: name, kind (proxy, official, random, file), source,
+    trained_on, sha256, licence, sentence.
     `input_contract`: size_px, channel_order, range, mean, std.
     """
 

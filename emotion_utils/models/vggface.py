@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from emotion_utils.models.contract import FULL_SIDE
+
 # Simonyan and Zisserman 2015, configuration D; Parkhi, Vedaldi and Zisserman 2015 trained the same one on faces.
 CONV_BLOCKS = {
     "conv1": (64, 64),
@@ -15,19 +17,12 @@ CONV_BLOCKS = {
     "conv5": (512, 512, 512),
 }
 FEATURES = 512  # channels of pool5
-FULL_SIDE = 7  # pool5 of a 224 px image is 7 x 7: what fc6 was trained on
 FC_WIDTH = 4096
-SHRINKAGE = 32  # five poolings by two
 
 
 def conv_names(block: str) -> list[str]:
     """conv3 -> conv3_1, conv3_2, conv3_3."""
     return [f"{block}_{index}" for index in range(1, len(CONV_BLOCKS[block]) + 1)]
-
-
-def takes_full_head(image_size_px: int) -> bool:
-    """Whether pool5 of such an image fits fc6."""
-    return image_size_px // SHRINKAGE == FULL_SIDE
 
 
 class VggFace(nn.Module):

@@ -12,8 +12,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from emotion_utils.errors import InputError
+from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.models.cache import (
+    FULL_DISK,
     check_checksum,
     find_weights,
     proxy_path,
@@ -166,8 +167,14 @@ def _write(
         "licence": licence,
         "recipe": dict(recipe) if recipe else None,
     }
-    with replacing(path) as temporary:
-        save_file(state, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    try:
+        with replacing(path) as temporary:
+            save_file(state, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    except (OSError, SafetensorError) as error:
+        bad_place = isinstance(error, OSError) and error.errno not in FULL_DISK
+        raise (InputError if bad_place else EmotionError)(
+            f"{path}: cannot be written ({error}); free some space, or name another place"
+        ) from None
 
 
 def _own(header: Mapping[str, str], tensors: dict[str, torch.Tensor], path: Path) -> LoadedWeights:

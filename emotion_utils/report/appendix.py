@@ -35,25 +35,39 @@ def _quarantine_table(results: Results) -> Shown:
 
 
 def weights_table(results: Results) -> Shown:
-    """Where the weights came from that each model started from."""
-    rows = []
-    for model in results.models:
-        origin = results.cards[model]["provenance"]
-        source = Path(origin["source"]).name if origin["kind"] == "file" else origin["source"]
-        checksum = origin.get("sha256")
-        rows.append([
-            safe_model(results, model), safe(origin["kind"]), safe(source),
-            f"<code>{safe(checksum[:12])}</code>" if checksum else "", safe(origin.get("licence") or ""),
-        ])  # fmt: skip
-    head = ("Model", "Kind", "Source", "SHA-256", "Licence")
-    table = html_table(head, [rows], words=range(len(head)), css="long")
-    return show_table(results, "tbl-weights", table, "The weights that training started from.")
+    """Where the weights came from that each model started from, and what such a network wants to be fed."""
+    cards = [results.cards[model] for model in results.models]
+    origins, fed = [card["provenance"] for card in cards], [card["input"] for card in cards]
+    where = [Path(o["source"]).name if o["kind"] == "file" else o["source"] for o in origins]
+    origin_rows = [
+        ["Starts from", *(safe(o["sentence"]) for o in origins)],
+        ["Kind", *(safe(o["kind"]) for o in origins)],
+        ["Trained on", *(safe(o.get("trained_on") or "nothing") for o in origins)],
+        ["Source", *map(safe, where)],
+        ["SHA-256", *(f"<code>{safe(o['sha256'])}</code>" if o.get("sha256") else "none" for o in origins)],
+        ["Licence", *(safe(o.get("licence") or "none needed") for o in origins)],
+    ]
+    input_rows = [
+        ["Size", *(f"{i['size_px']} px" for i in fed)],
+        ["Channels, range", *(f"{safe(i['channel_order'])}, {_numbers(i['range'])}" for i in fed)],
+        ["Mean", *(_numbers(i["mean"]) for i in fed)],
+        ["Standard deviation", *(_numbers(i["std"]) for i in fed)],
+        ["Resizing", *(safe(i.get("resize_kernel") or "not told") for i in fed)],
+    ]
+    head = ("What", *(safe_model(results, model) for model in results.models))
+    table = html_table(head, [origin_rows, input_rows], words=range(len(head)), css="long")
+    caption = "The weights that training started from, and the pictures that the networks take."
+    return show_table(results, "tbl-weights", table, caption, may_break=True)
+
+
+def _numbers(values: list[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
 
 
 def settings_table(results: Results) -> Shown:
     """The recipe of each model, a column each."""
     recipes = {model: results.config.recipes[model].model_dump(mode="json") for model in results.models}
-    keys = list(next(iter(recipes.values())))
+    keys = [key for key in next(iter(recipes.values())) if key != "weights"]  # they have a table of their own
     rows = [[f"<code>{key}</code>", *(safe(_setting(recipes[model][key])) for model in recipes)] for key in keys]
     shared = ("image_size_px", "batch_size", "epochs", "max_steps_per_epoch", "seed")
     common = results.config.model_dump(mode="json")
@@ -98,7 +112,8 @@ def repeat_command(config: RunConfig) -> str:
     words += ["--data", data_name(config)] if config.data != "synthetic" else []
     words += ["--classes", ",".join(config.classes)] if config.classes else []
     for key, value in _differences(default, ours):
-        words += ["--set", f"{key}={json.dumps(value)}"]
+        told = Path(value).name if key.endswith(".weights") and value else value  # of a path only the last part
+        words += ["--set", f"{key}={json.dumps(told)}"]
     return shlex.join(words)
 
 

@@ -18,8 +18,8 @@ from emotion_utils.data.balance import class_weights, sampler_weights
 from emotion_utils.data.loader import Dataset, iterate_batches, open_split
 from emotion_utils.data.order import batch_bounds
 from emotion_utils.errors import InputError
-from emotion_utils.models.registry import PROXIES
-from emotion_utils.models.zoo import MODELS, EmotionNet, build_model, save_model
+from emotion_utils.models.starts import needed_proxies
+from emotion_utils.models.zoo import EmotionNet, build_model, save_model
 from emotion_utils.run import Run, replacing
 from emotion_utils.training import schedule
 from emotion_utils.training.checkpoint import Checkpoint
@@ -39,11 +39,11 @@ def new_model(run: Run, model: str, *, progress: Progress | None = None) -> Emot
     `progress` follows the making of proxy weights, which takes a minute or two the first time.
     """
     config = run.config
-    proxies = [name for name in MODELS[model].weights[config.weights] if name in PROXIES]
-    ensure_proxies(proxies, progress, quick=config.profile == "smoke")
+    weights, size_px = config.weights_of(model), config.image_size_px
+    ensure_proxies(needed_proxies(model, weights, size_px), progress, quick=config.profile == "smoke")
     net = build_model(
-        model, num_classes=len(run.class_names()), image_size_px=config.image_size_px,
-        dropout=config.recipes[model].dropout, weights=config.weights, seed=config.seed,
+        model, num_classes=len(run.class_names()), image_size_px=size_px,
+        dropout=config.recipes[model].dropout, weights=weights, seed=config.seed,
     )  # fmt: skip
     if net.design.get("full_head") and config.recipes[model].grow:
         raise InputError(f"recipes.{model}.grow: VGGFace's own head takes pictures of one size; leave grow out")
@@ -62,6 +62,7 @@ def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd
         if team.leads:
             net.load_state_dict(trainer.best)
             save_model(net.cpu(), run.model_dir(model), run.class_names(), crop=run.config.crop)
+            run.record(weights={model: net.provenance})
             trainer.checkpoint.remove()
         team.wait()  # nobody reads the model before it is there
     return history

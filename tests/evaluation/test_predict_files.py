@@ -28,7 +28,7 @@ CLASSES = ("angry", "happy", "sad")
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory):
     """A ResNet18 at 32 px whose answers differ from face to face."""
-    net = build_model("r18_scratch_emotion", num_classes=3, image_size_px=32, weights=None, seed=1)
+    net = build_model("r18_scratch_emotion", num_classes=3, image_size_px=32, weights="random", seed=1)
     with torch.no_grad():
         net.network.fc[1].weight.mul_(30)
     folder = tmp_path_factory.mktemp("model")

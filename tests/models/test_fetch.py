@@ -3,19 +3,26 @@
 import errno
 import hashlib
 import io
+import os
 import socket
 
+import h5py
+import numpy as np
 import pytest
 import torch
 import torchvision
+from click.testing import CliRunner
 from weights_server import page, pointer, send, serving, status, stopping, well
 
+from emotion_utils.cli import main
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.models import fetch, registry
-from emotion_utils.models.cache import list_weights, read_record, weights_dir
+from emotion_utils.models.cache import read_record, weights_dir
 from emotion_utils.models.contract import IMAGENET
 from emotion_utils.models.fetch import fetch_weights
+from emotion_utils.models.listing import list_weights
 from emotion_utils.models.registry import WeightSource
+from emotion_utils.run import write_json
 
 NAME = "resnet18_test"
 FILE_NAME = "resnet18_test.pth"
@@ -191,6 +198,38 @@ def test_another_network_under_the_right_name_is_refused(register):
         assert_fails("expected ResNet18")
 
 
+def test_pickle_that_would_run_code_is_refused_and_not_run(register, tmp_path):
+    class RunsCode:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "trap"),)
+
+    buffer = io.BytesIO()
+    torch.save({"conv1.weight": RunsCode()}, buffer)
+    with serving(buffer.getvalue(), well) as server:
+        register(server.address)
+        assert_fails("refused: expected tensors alone")
+    assert not (tmp_path / "trap").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [
+        ({"conv1_1": (7, 7, 3, 64)}, "conv1_1: expected a kernel .3, 3, 3, 64.*found .7, 7, 3, 64"),
+        ({"block1_conv1": (3, 3, 3, 64)}, "expected the layers of VGGFace"),
+    ],
+    ids=["a layer of another shape", "another network"],
+)
+def test_hdf5_of_something_else_is_refused(register, shape, found):
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name, kernel in shape.items():
+            file[f"{name}/{name}/kernel:0"] = np.zeros(kernel, np.float32)
+            file[f"{name}/{name}/bias:0"] = np.zeros(kernel[-1], np.float32)
+    with serving(buffer.getvalue(), well) as server:
+        register(server.address)
+        assert_fails(found)
+
+
 @pytest.mark.parametrize("code", [404, 403, 410])
 def test_address_without_the_file_is_asked_once(register, content, code):
     with serving(content, status(code)) as server:
@@ -295,6 +334,18 @@ def test_full_disk_is_named_and_leaves_nothing(register, content, monkeypatch):
     assert not list(weights_dir().glob("*.part*"))
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_device_that_is_full_is_named_and_leaves_nothing(register, content):
+    part = weights_dir() / f"{FILE_NAME}.part"
+    with serving(content, well) as server:
+        register(server.address)
+        part.parent.mkdir(parents=True)
+        part.symlink_to("/dev/full")
+        write_json(fetch._note_path(part), {"address": server.address})
+        assert_fails("the disk is full")
+    assert not list(weights_dir().glob("*.part*"))
+
+
 def test_disk_that_will_not_hold_the_file_is_named_before_the_transfer(register, content):
     with serving(content, lambda h, c, first: send(h, c, headers={"Content-Length": 1 << 62})) as server:
         register(server.address)
@@ -312,6 +363,20 @@ def test_cache_that_cannot_be_written_is_bad_input(register, monkeypatch, tmp_pa
 def test_proxy_is_made_not_fetched():
     with pytest.raises(EmotionError, match="ensure_proxies"):
         fetch_weights("proxy_vgg16")
+
+
+def test_command_prints_where_the_file_is_and_an_error_is_one_line(register, content, monkeypatch):
+    with serving(content, well) as server:
+        register(server.address)
+        result = CliRunner().invoke(main, ["weights", "fetch", NAME])
+    assert result.exit_code == 0
+    assert result.stdout.strip() == str(weights_dir() / FILE_NAME)
+    (weights_dir() / FILE_NAME).unlink()
+    monkeypatch.setenv("EMOTION_OFFLINE", "1")
+    result = CliRunner().invoke(main, ["weights", "fetch", NAME])
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert FILE_NAME in result.stderr
 
 
 def test_list_tells_what_is_cached(register, content):

@@ -13,10 +13,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
+from emotion_utils.errors import InputError
 from emotion_utils.models.conversion import CHECKED_LAYERS, TOLERANCE, network_activations
 from emotion_utils.models.probe import builtin_images
 from emotion_utils.models.weights import convert_weights, load_weights
@@ -79,9 +81,11 @@ def largest_differences(keras_folder, state, kind):
 
 
 @pytest.mark.parametrize("file_name", [*TRUNK_FILES, *FULL_FILES])
-def test_network_answers_as_keras_whatever_the_layout(keras_folder, file_name):
+def test_network_answers_as_keras_whatever_the_layout(keras_folder, file_name, record_property):
     kind = file_name.partition("_")[0].partition(".")[0]
     differences = largest_differences(keras_folder, load_state(keras_folder / file_name), kind)
+    for layer, difference in differences.items():
+        record_property(layer, f"{difference:.1e}")  # shown by --junitxml=FILE
     assert set(differences) == set(CHECKED_LAYERS if kind == "full" else CHECKED_LAYERS[:3])
     assert max(differences.values()) < TOLERANCE, differences
 
@@ -98,6 +102,15 @@ def test_permuted_channel_differs_from_keras_at_conv1_1(keras_folder):
     state = load_state(keras_folder / "trunk_whole.h5")
     swapped = {**state, "conv1_1.weight": state["conv1_1.weight"].flip(1)}
     assert largest_differences(keras_folder, swapped, "trunk")["conv1_1"] > 0.01
+
+
+def test_layer_missing_from_a_file_of_keras_is_named(keras_folder, tmp_path):
+    path = tmp_path / "weights.h5"
+    shutil.copy(keras_folder / "trunk_whole.h5", path)
+    with h5py.File(path, "a") as file:
+        del file["model_weights/conv4_2"]
+    with pytest.raises(InputError, match="layer conv4_2 is missing"):
+        load_weights(path)
 
 
 def test_converted_file_holds_the_same_network_and_its_report_says_so(keras_folder, tmp_path):

@@ -1,5 +1,6 @@
 """Where weights are looked for, and that a file which is not what it was is never used."""
 
+import errno
 import hashlib
 import json
 import subprocess
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.models.cache import find_weights, list_weights, proxy_path, read_record, weights_dir
+from emotion_utils.models import weights
+from emotion_utils.models.cache import find_weights, proxy_path, read_record, weights_dir
 from emotion_utils.models.contract import IMAGENET
+from emotion_utils.models.listing import list_weights
 from emotion_utils.models.network import make_network
 from emotion_utils.models.registry import PROXIES, SOURCES
 from emotion_utils.models.weights import (
@@ -69,7 +73,8 @@ def test_list_tells_everything_of_every_source():
 
 
 def test_list_and_fetch_need_no_torch():
-    code = "import sys, emotion_utils.models.cache, emotion_utils.models.fetch; sys.exit('torch' in sys.modules)"
+    modules = "emotion_utils.models.listing, emotion_utils.models.fetch, emotion_utils.models.starts"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -200,6 +205,26 @@ def test_conversion_of_something_that_needs_none_is_refused(tmp_path):
 def test_conversion_into_another_kind_of_file_is_refused(notop_file, tmp_path):
     with pytest.raises(InputError, match=r"ends in \.safetensors"):
         convert_weights(notop_file, tmp_path / "out.pth")
+
+
+@pytest.mark.parametrize("place", ["file/out.safetensors", "folder.safetensors"])
+def test_conversion_to_where_nothing_can_be_written_is_bad_input(notop_file, tmp_path, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        convert_weights(notop_file, tmp_path / place)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), SafetensorError("IoError: 28")])
+def test_full_disk_leaves_neither_weights_nor_report(notop_file, tmp_path, monkeypatch, error):
+    def save_half(state, path, metadata):
+        path.write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(weights, "save_file", save_half)
+    with pytest.raises(EmotionError, match=r"cannot be written.*free some space"):
+        convert_weights(notop_file, tmp_path / "out" / "vggface.safetensors")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_missing_file_is_named(tmp_path):

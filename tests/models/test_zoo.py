@@ -56,7 +56,7 @@ def test_table_holds_the_models_of_the_study():
 @pytest.mark.parametrize("size_px", [32, 48, 64])
 @pytest.mark.parametrize("num_classes", [2, 10])
 def test_random_network_of_any_size_and_number_of_classes_answers(name, size_px, num_classes):
-    net = build(name, None, num_classes, size_px).eval()
+    net = build(name, "random", num_classes, size_px).eval()
     with torch.inference_mode():
         logits = net(torch.rand(2, 3, size_px, size_px, generator=torch.Generator().manual_seed(0)))
     assert logits.shape == (2, num_classes)
@@ -69,9 +69,9 @@ def test_random_network_of_any_size_and_number_of_classes_answers(name, size_px,
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_seed_decides_random_weights_and_the_callers_random_state_does_not(name):
     torch.manual_seed(1)
-    first, state = build(name, None, seed=5).state_dict(), torch.get_rng_state()
+    first, state = build(name, "random", seed=5).state_dict(), torch.get_rng_state()
     torch.manual_seed(2)
-    second, other = build(name, None, seed=5).state_dict(), build(name, None, seed=6).state_dict()
+    second, other = build(name, "random", seed=5).state_dict(), build(name, "random", seed=6).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert not all(torch.equal(first[key], other[key]) for key in first)
     torch.manual_seed(1)
@@ -86,7 +86,7 @@ def test_seed_decides_random_weights_and_the_callers_random_state_does_not(name)
     ],
 )
 def test_depth_groups_hold_every_parameter_once_from_input_to_output(name, groups):
-    net = build(name, None)
+    net = build(name, "random")
     assert list(net.depth_groups) == groups
     grouped = [id(p) for modules in net.depth_groups.values() for m in modules for p in m.parameters()]
     assert sorted(grouped) == sorted(id(p) for p in net.parameters())
@@ -104,7 +104,7 @@ def test_full_head_has_fc6_and_fc7_as_groups_of_their_own():
 
 
 def test_network_normalises_by_its_own_mean_and_std():
-    net = build("r18_pre_emotion", None).eval()
+    net = build("r18_pre_emotion", "random").eval()
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET.mean, IMAGENET.std))
     with torch.inference_mode():
@@ -132,7 +132,7 @@ def test_missing_weights_are_an_error_and_never_random(name, weights):
 
 @pytest.mark.parametrize("weights", ["proxy", "official"])
 def test_scratch_model_starts_from_random_weights_whatever_the_run_uses(weights):
-    net, random = build("r18_scratch_emotion", weights), build("r18_scratch_emotion", None)
+    net, random = build("r18_scratch_emotion", weights), build("r18_scratch_emotion", "random")
     assert net.provenance["kind"] == "random"
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), random.parameters(), strict=True))
 
@@ -211,12 +211,12 @@ def test_earlier_run_gives_its_body_its_contract_and_its_history(tmp_path):
     assert torch.equal(net.network.layer3[0].conv1.weight, before.network.layer3[0].conv1.weight)
     assert net.network.fc[1].weight.shape == (3, 512)
     assert net.provenance["kind"] == "file"
-    for part in ("trained before on emotion0", "proxy: trained by this project"):
+    for part in ("trained before in fer on emotion0", "proxy: trained by this project"):
         assert part in net.provenance["sentence"]
 
 
 def test_run_of_another_architecture_is_refused(tmp_path):
-    save_model(build("r18_scratch_emotion", None), tmp_path / "resnet", ["a", "b", "c"])
+    save_model(build("r18_scratch_emotion", "random"), tmp_path / "resnet", ["a", "b", "c"])
     with pytest.raises(InputError, match=r"VGG16_emotion is a vgg16; .* holds weights of a resnet18"):
         build("VGG16_emotion", tmp_path / "resnet")
 
@@ -238,7 +238,7 @@ def test_file_of_another_network_of_the_family_is_refused(tmp_path, change):
 
 
 def test_saved_vgg_comes_back(tmp_path):
-    net = build("VGG16_emotion", None, image_size_px=48, dropout=0.5)
+    net = build("VGG16_emotion", "random", image_size_px=48, dropout=0.5)
     card = save_model(net, tmp_path, ["a", "b", "c"])
     loaded, again = load_model(tmp_path)
     assert card == again
@@ -248,11 +248,11 @@ def test_saved_vgg_comes_back(tmp_path):
 @pytest.mark.parametrize("settings", [{"num_classes": 1}, {"dropout": 1.0}, {"dropout": float("nan")}])
 def test_network_that_cannot_be_is_refused(settings):
     with pytest.raises(InputError, match="a network needs"):
-        build("r18_scratch_emotion", None, **settings)
+        build("r18_scratch_emotion", "random", **settings)
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(InputError, match="known are VGG16_emotion"):
-        build("VGG19_emotion", None)
+        build("VGG19_emotion", "random")
     with pytest.raises(InputError, match=r"unknown weights 'imagenet'.*resnet18_imagenet"):
         build("r18_pre_emotion", "imagenet")

@@ -108,3 +108,28 @@ def test_quarantined_pictures_are_listed_up_to_a_limit_and_counted(make_results)
 )
 def test_command_holds_what_differs_from_the_profile_and_no_path(settings, overrides, command):
     assert appendix.repeat_command(resolve_config("demo", settings, **overrides)) == command
+
+
+@pytest.mark.parametrize("weights", ["proxy", "official"])
+def test_weights_table_says_what_each_model_started_from_and_what_it_takes(make_results, weights):
+    results = make_results(weights=weights)
+    rows = {row[0]: row[1:] for row in cells(appendix.weights_table(results).html)}
+    assert len(rows["What"]) == 3
+    origins = [results.cards[model]["provenance"] for model in results.models]
+    assert rows["Starts from"] == [origin["sentence"] for origin in origins]
+    assert rows["Kind"] == [weights, "random", weights]
+    assert rows["SHA-256"] == [origin["sha256"] or "none" for origin in origins]
+    assert rows["Size"] == ["48 px"] * 3
+    assert rows["Channels, range"] == ["RGB, 0, 1"] * 3
+    assert rows["Mean"] == ["0.5, 0.5, 0.5"] * 3
+    assert "Licence" in rows
+
+
+def test_paths_of_this_machine_stay_out_of_the_command_and_of_the_weights_table(make_results):
+    results = make_results()
+    start = "/home/somebody/fer/models/r18_scratch_emotion"
+    recipes = dict(results.config.recipes)
+    recipes["r18_pre_emotion"] = recipes["r18_pre_emotion"].model_copy(update={"weights": start})
+    assert "/home" not in appendix.repeat_command(results.config.model_copy(update={"recipes": recipes}))
+    results.cards["r18_pre_emotion"]["provenance"].update(kind="file", source=start)
+    assert "/home" not in appendix.weights_table(results).html
