@@ -118,6 +118,35 @@ def predict(model_dir: Path, paths: tuple[Path, ...], output: Path | None) -> No
         click.echo(f"{output}: {(~refused).sum()} faces, {refused.sum()} files refused")
 
 
+@main.command()
+@click.argument("model", type=click.Choice(MODEL_NAMES))
+@click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
+@click.option("--sampler", default="tpe", help="tpe: proposes by what it has seen; grid: fixed points.  [default: tpe]")
+@click.option("--trials", default=20, type=click.IntRange(min=1), help="Different ones in all.  [default: 20]")
+@click.option("--epochs", type=click.IntRange(min=1), help="Of each trial.  [default: those of the run]")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="No trial begins after them.")
+@click.option(
+    "--storage", metavar="URL", help="postgresql://...: shared by many machines; a file of the run if left out."
+)
+def search(
+    model: str, run_dir: Path, sampler: str, trials: int, epochs: int | None, minutes: float | None, storage: str | None
+) -> None:
+    """Find a learning rate, weight decay and strength of augmentation by validation accuracy."""
+    from emotion_utils.run import Run
+
+    try:
+        from emotion_utils.training.search import search_model
+        from emotion_utils.training.trials import settings_of_best
+    except ModuleNotFoundError as error:
+        raise InputError(f"a search needs {error.name}: pip install 'emotion-utils[search]'") from None
+    opened = Run.open(run_dir)
+    search_model(
+        opened, model, sampler=sampler, trials=trials, epochs=epochs, minutes=minutes, storage=storage, say=click.echo
+    )
+    for line in settings_of_best(opened, model):
+        click.echo(line)
+
+
 @main.group()
 def weights() -> None:
     """Official and converted weights: where they come from, and whether they are here."""

@@ -135,6 +135,7 @@ class RunConfig(Strict):
     balance: Literal["none", "class_weights", "sampler"] = "none"  # what is done about classes of different sizes
     store: Literal["local", "shards"] = "local"  # one memory-mapped file, or tar shards read in parts
     show_faces: bool = True
+    tracking: Literal["none", "wandb"] = "none"  # wandb: curves in Weights & Biases too, offline without an account
     augment: AugmentConfig = AugmentConfig()
     recipes: dict[str, Recipe]
 

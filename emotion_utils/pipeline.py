@@ -24,6 +24,7 @@ from emotion_utils.monitor import EpochMonitor, duration
 from emotion_utils.progress import QUIET_VARIABLE
 from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR, code_sha256, describe_environment
 from emotion_utils.run import Run, file_sha256
+from emotion_utils.tracking import check_tracking
 
 NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
 MODEL_NOTEBOOKS = ("02_vggface_finetuned", "03_resnet18_scratch", "04_resnet18_pretrained")
@@ -97,6 +98,7 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
 
 def check_data(config: RunConfig) -> str:
     """The data's fingerprint; refuses before anything is written what 01 could not prepare."""
+    check_tracking(config)
     source = source_of(config)
     counts = source.table["label"].value_counts()
     if counts.min() < config.min_images_per_class:

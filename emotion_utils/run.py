@@ -24,6 +24,10 @@ MORE_COLUMNS = ("cluster", *FRAME_COLUMNS)
 HISTORY_COLUMNS = (
     "epoch", "phase", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "seconds", "images_per_second",
 )  # fmt: skip
+SEARCH_COLUMNS = (
+    "trial", "key", "sampler", "lr", "weight_decay", "augment_strength", "state", "epochs", "best_epoch", "val_acc",
+    "seconds", "reason",
+)  # fmt: skip
 PREDICTION_COLUMNS = ("id", "split", "label", "predicted")  # then one probability column per class, in class order
 PROBABILITY_TOLERANCE = 1e-4  # how far a row of probabilities may be from summing to 1
 
@@ -185,6 +189,27 @@ class Run:
 
     def read_model_card(self, model: str) -> dict[str, Any]:
         return _read_json(self.model_dir(model) / "model.json", f"the notebook of {model}")
+
+    def write_search(self, model: str, trials: pd.DataFrame, summary: dict[str, Any]) -> None:
+        """One row per configuration that `emotion search` tried, and what came out of it."""
+        path = self.model_dir(model) / "search.csv"
+        _check_columns(path, trials, SEARCH_COLUMNS)
+        write_csv(path, trials[list(SEARCH_COLUMNS)])
+        write_json(self.model_dir(model) / "search.json", summary)
+
+    def read_search(self, model: str) -> tuple[pd.DataFrame, dict[str, Any]] | None:
+        """The trials and the summary of the last search; None where there was none. `val_acc` NaN: no epoch ended."""
+        path, made_by = self.model_dir(model) / "search.csv", f"`emotion search {model}`"
+        if not path.exists():
+            return None
+        trials = _read_csv(path, made_by)
+        _check_columns(path, trials, SEARCH_COLUMNS)
+        _check_values(path, trials["state"], {"complete", "pruned"})
+        trials["val_acc"] = trials["val_acc"].replace("", "nan")
+        words = ("key", "sampler", "state", "reason")
+        trials = _as_numbers(path, trials, [name for name in trials.columns if name not in words])
+        whole = {"trial": "int64", "epochs": "int64", "best_epoch": "int64"}
+        return trials.astype(whole), _read_json(path.with_suffix(".json"), made_by)
 
     def append_event(self, model: str, kind: str, **details: Any) -> None:
         """One line of events.jsonl: what training had to deal with."""

@@ -161,7 +161,7 @@ def test_second_start_installs_nothing(checkout):
 def test_own_environment_lets_pip_choose_the_torch_pair_in_one_call(checkout):
     checkout.facts()
     (install,) = checkout.installs()
-    assert install["arguments"][-2:] == ["--editable", ".[download,report]"]
+    assert install["arguments"][-2:] == ["--editable", ".[download,report,search]"]
     assert not [line for line in install["constraints"] if line.startswith("torch")]
     pinned = (PROJECT / "constraints.txt").read_text(encoding="utf-8").split("\n", 1)[1].split()
     assert install["constraints"] == pinned
@@ -172,7 +172,7 @@ def test_tests_need_their_extra_and_the_run_then_needs_nothing(checkout):
     checkout.facts(script="run_tests.sh")
     checkout.facts()
     installed = [install["arguments"][-1] for install in checkout.installs()]
-    assert installed == [".[download,report]", ".[download,report,test]"]
+    assert installed == [".[download,report,search]", ".[download,report,search,test,tracking]"]
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])

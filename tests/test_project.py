@@ -21,7 +21,7 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 
 # A module imports from its own entry and from those before it; cli and pipeline sit on top.
 STREAM = (
-    "errors", "config", "progress", "provenance", "run", "monitor",
+    "errors", "config", "progress", "provenance", "run", "monitor", "tracking",
     "data", "models", "training", "evaluation", "report", "bench", "pipeline", "cli",
     "__main__",
 )  # fmt: skip
@@ -109,7 +109,7 @@ def test_conda_environment_is_the_list_of_pyproject():
 
 def test_commands_ask_for_extras_that_exist():
     assert set(_tested_extras().split(",")) <= set(EXTRAS)
-    assert "enter_environment report download\n" in (PROJECT / "run_all.sh").read_text(encoding="utf-8")
+    assert "enter_environment report download search\n" in (PROJECT / "run_all.sh").read_text(encoding="utf-8")
 
 
 def _tested_extras() -> str:

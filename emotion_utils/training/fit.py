@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any
 
@@ -21,6 +22,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.models.starts import needed_proxies
 from emotion_utils.models.zoo import EmotionNet, build_model, save_model
 from emotion_utils.run import Run, replacing
+from emotion_utils.tracking import track
 from emotion_utils.training import schedule
 from emotion_utils.training.checkpoint import Checkpoint
 from emotion_utils.training.distributed import Team, join_team
@@ -58,7 +60,9 @@ def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd
     net = new_model(run, model)
     with join_team() as team, deterministic():
         trainer = Trainer(net, open_split(run, "train"), open_split(run, "val"), run, model, team)
-        history = trainer.fit(progress)
+        with track(run, model) if team.leads else nullcontext() as log_epoch:
+            trainer.on_epoch.append(log_epoch)  # called in the process that leads
+            history = trainer.fit(progress)
         if team.leads:
             net.load_state_dict(trainer.best)
             save_model(net.cpu(), run.model_dir(model), run.class_names(), crop=run.config.crop)

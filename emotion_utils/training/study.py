@@ -1,0 +1,95 @@
+"""Where a search keeps its trials: a journal file in the run folder, or a database that many machines share.
+
+A trial whose process was killed is failed and queued again: at the next start where a journal is kept, whose only user
+holds a lock; and where a database is kept, by whoever notices that its heartbeat has stopped.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from emotion_utils.errors import EmotionError, InputError
+
+HEARTBEAT_S = 30
+GRACE_S = 120  # without a heartbeat: the trial's machine is gone
+MAX_RETRIES = 3  # a trial that takes its machine down each time is left alone in the end
+
+
+@contextmanager
+def open_study(
+    name: str, folder: Path, storage: str | None, sampler: BaseSampler, pruner: BasePruner
+) -> Iterator[optuna.Study]:
+    """The study `name`, made if it is not there. `storage`: a database's address, or None for a journal in `folder`.
+
+    Raises InputError for a database that cannot be used, EmotionError where another process uses the journal.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it is told elsewhere
+    warnings.filterwarnings("ignore", category=ExperimentalWarning)  # heartbeats are called so since version 2.8
+    if storage:
+        yield _create(name, _open_database(storage), sampler, pruner)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise EmotionError(f"another search works in {folder}: wait for it, or share a database (--storage)") from None
+    with lock:
+        journal = folder / "journal.log"
+        _mend(journal)
+        study = _create(name, JournalStorage(JournalFileBackend(str(journal))), sampler, pruner)
+        _retry_killed(study)
+        yield study
+
+
+def _create(name: str, storage: optuna.storages.BaseStorage, sampler: BaseSampler, pruner: BasePruner) -> optuna.Study:
+    return optuna.create_study(
+        study_name=name, storage=storage, sampler=sampler, pruner=pruner, direction="maximize", load_if_exists=True
+    )
+
+
+def _open_database(address: str) -> RDBStorage:
+    driver = "postgresql+psycopg://"
+    url = driver + address.removeprefix("postgresql://") if address.startswith("postgresql://") else address
+    try:
+        return RDBStorage(
+            url,
+            heartbeat_interval=HEARTBEAT_S,
+            grace_period=GRACE_S,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(MAX_RETRIES),
+        )
+    except (ArgumentError, ImportError):
+        raise InputError("--storage: expected an address such as postgresql://user:password@host/database") from None
+    except (SQLAlchemyError, StorageInternalError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        raise InputError(f"--storage: the database cannot be used: {reason}") from None
+
+
+def _mend(journal: Path) -> None:
+    """Takes away what a kill left: a line that was not finished, and the lock of the process that wrote it."""
+    Path(f"{journal}.lock").unlink(missing_ok=True)
+    if journal.exists():
+        content = journal.read_bytes()
+        with journal.open("r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+
+
+def _retry_killed(study: optuna.Study) -> None:
+    """Fails trials that nobody runs any more, and queues them again."""
+    retry = RetryHeartbeatStaleTrialCallback(MAX_RETRIES)
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        retry(study, trial)
