@@ -73,11 +73,13 @@ def train(model: str, run_dir: Path) -> None:
     from emotion_utils.evaluation.predict import predict_splits
     from emotion_utils.progress import progress_bar
     from emotion_utils.run import Run
+    from emotion_utils.training.distributed import is_leader
     from emotion_utils.training.fit import train_model
 
     opened = Run.open(run_dir)
     train_model(opened, model, progress=progress_bar(model, unit="step"))
-    predict_splits(opened, model)
+    if is_leader():
+        predict_splits(opened, model)
 
 
 @main.command("audit-table")

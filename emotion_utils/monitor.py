@@ -1,9 +1,11 @@
-"""Tells, while a model is trained in another process, which epoch it is at and how long it still takes."""
+"""Tells, while a model is trained in another process, which epoch it is at, how long it still takes, and what it had to
+deal with."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -13,13 +15,16 @@ POLL_S = 0.5
 
 
 class EpochMonitor:
-    """Follows a model's history.csv from a thread of its own and says one line an epoch; without a model, nothing."""
+    """Follows a model's history.csv and events.jsonl from a thread of its own and says a line for each epoch and for
+    what is out of the ordinary; without a model, nothing."""
 
     def __init__(self, run: Run, model: str | None, say: Callable[[str], None]) -> None:
         self._run, self._model, self._say = run, model, say
+        own = run.config.recipes[model].epochs if model else None
+        self._epochs = own or run.config.epochs
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._epochs_told = 0
+        self._epochs_told = self._events_told = 0
 
     def __enter__(self) -> EpochMonitor:
         if self._model:
@@ -37,12 +42,41 @@ class EpochMonitor:
         self._tell()
 
     def _tell(self) -> None:
+        self._tell_events()
         if not (self._run.model_dir(self._model) / "history.csv").exists():
             return
         history = self._run.read_history(self._model)
         if len(history) > self._epochs_told:
             self._epochs_told = len(history)
-            self._say(epoch_line(history, self._run.config.epochs))
+            self._say(epoch_line(history, self._epochs))
+
+    def _tell_events(self) -> None:
+        events = self._run.read_events(self._model)
+        told, self._events_told = min(self._events_told, len(events)), len(events)  # a resumed training takes some back
+        for event in events[told:]:
+            for line in event_lines(event):
+                self._say(line)
+
+
+def event_lines(event: Mapping[str, Any]) -> list[str]:
+    """An event of training for people who watch; nothing for what goes without saying."""
+    kind = event["kind"]
+    if kind == "preflight":
+        numbers = event["precision"] + ", compiled" * event["compiled"]
+        foretold = f"about {duration(event['seconds'])} and {event['memory_mb'] / 1024:.1f} GB foreseen, in {numbers}"
+        return [foretold, *(f"warning: {warning}" for warning in event["warnings"])]
+    templates = {
+        "phase": "epoch {epoch}: {phase} learns, {trainable_parameters:,} parameters",
+        "resumed": "goes on from its checkpoint, epoch {epoch}, step {step}",
+        "checkpoint_refused": "begins anew: its checkpoint does not fit ({reason})",
+        "memory_backoff": "memory ran out with {micro_batch_before} images at a time; now {micro_batch}",
+        "spike_skipped": "epoch {epoch}, step {step} skipped: {reason}",
+        "scale_lowered": "epoch {epoch}, step {step}: float16 overflowed, gradients are now scaled by {scale:g}",
+        "rollback": "epoch {epoch} begins again, at {rate_factor:g} times the rate",
+        "early_stop": "stopped after epoch {epoch}: {reason}",
+        "best_epoch": "epoch {epoch} is kept, with val accuracy {val_acc:.3f}",
+    }
+    return [templates[kind].format(**event)] if kind in templates else []
 
 
 def epoch_line(history: pd.DataFrame, epochs: int) -> str:

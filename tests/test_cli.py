@@ -6,7 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from emotion_utils.cli import main
+from emotion_utils.config import resolve_config
 from emotion_utils.evaluation.published import read_published
+from emotion_utils.run import Run
 
 
 @pytest.fixture
@@ -59,3 +61,26 @@ def test_audit_of_what_is_no_table_is_one_line_with_status_two(emotion, tmp_path
         assert (status, said) == (2, "")
         assert file in complaint
         assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("rank", "done"), [(None, ["train", "predict"]), ("0", ["train", "predict"]), ("1", ["train"])]
+)
+def test_of_several_processes_the_first_alone_predicts(emotion, tmp_path, monkeypatch, rank, done):
+    Run.create(tmp_path / "run", resolve_config("smoke"))
+    calls = []
+    monkeypatch.setenv("RANK", rank) if rank else monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setattr("emotion_utils.training.fit.train_model", lambda run, model, progress: calls.append("train"))
+    monkeypatch.setattr("emotion_utils.evaluation.predict.predict_splits", lambda run, model: calls.append("predict"))
+    assert emotion("train", "r18_scratch_emotion", "--run", tmp_path / "run")[0] == 0
+    assert calls == done
+
+
+def test_a_search_needs_a_prepared_run_and_a_sampler_that_there_is(emotion, tmp_path):
+    status, _, complaint = emotion("search", "r18_scratch_emotion", "--run", tmp_path / "none")
+    assert status == 2
+    assert "run notebook 01_data_preparation first" in complaint
+    run = Run.create(tmp_path / "run", resolve_config("smoke"))
+    status, _, complaint = emotion("search", "r18_scratch_emotion", "--run", run.root, "--sampler", "magic")
+    assert status == 2
+    assert "choose one of tpe, grid" in complaint

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from emotion_utils.config import resolve_config
-from emotion_utils.monitor import EpochMonitor, duration, epoch_line
+from emotion_utils.monitor import EpochMonitor, duration, epoch_line, event_lines
 from emotion_utils.run import HISTORY_COLUMNS, Run
 
 MODEL = "r18_scratch_emotion"
@@ -34,3 +34,41 @@ def test_last_epoch_is_told_even_if_training_ends_at_once(tmp_path):
         run.write_history(MODEL, history(2))
     assert said[-1].startswith("epoch 2/2")
     assert len(said) == len(set(said))
+
+
+PREFLIGHT = {
+    "kind": "preflight", "seconds": 125, "memory_mb": 1536, "precision": "bfloat16", "compiled": False,
+    "warnings": ["about 9 GB are needed"],
+}  # fmt: skip
+
+
+def test_the_forecast_is_told_with_its_warnings():
+    assert event_lines(PREFLIGHT) == [
+        "about 2 min 5 s and 1.5 GB foreseen, in bfloat16",
+        "warning: about 9 GB are needed",
+    ]
+
+
+def test_events_are_told_once_also_those_that_a_resumed_training_adds(tmp_path):
+    run = Run.create(tmp_path / "run", resolve_config("smoke"))
+    said = []
+    monitor = EpochMonitor(run, MODEL, said.append)
+    run.append_event(MODEL, "phase", epoch=1, phase="head", trainable_parameters=1500)
+    run.append_event(MODEL, "started", device="cpu")
+    run.append_event(MODEL, "rollback", epoch=1, rate_factor=0.5, rollbacks=1)
+    monitor._tell()
+    monitor._tell()
+    assert said == ["epoch 1: head learns, 1,500 parameters", "epoch 1 begins again, at 0.5 times the rate"]
+    (run.model_dir(MODEL) / "events.jsonl").write_text("")  # a resumed training has taken them back
+    monitor._tell()
+    run.append_event(MODEL, "resumed", epoch=1, step=3)
+    monitor._tell()
+    assert said[2:] == ["goes on from its checkpoint, epoch 1, step 3"]
+
+
+def test_a_line_counts_the_epochs_of_the_recipe(tmp_path):
+    run = Run.create(tmp_path / "run", resolve_config("smoke", [f"recipes.{MODEL}.epochs=5"]))
+    run.write_history(MODEL, history(2))
+    said = []
+    EpochMonitor(run, MODEL, said.append)._tell()
+    assert said[0].startswith("epoch 2/5")

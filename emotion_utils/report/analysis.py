@@ -228,6 +228,9 @@ def _event_sentences(events: list[dict[str, Any]]) -> Iterator[tuple[str, dict[s
     if backoffs := kinds.get("memory_backoff"):
         values = {"times": len(backoffs), "size": backoffs[-1]["micro_batch"]}
         yield "ran out of memory {times:times}; its batches were then taken in portions of {size:count}.", values
+        if any(backoff.get("batchnorm_by_portion") for backoff in backoffs):
+            reason = "each portion is normalised by its own pictures, which are fewer"
+            yield f"therefore learned a little otherwise than with whole batches: {reason}.", {}
     if spikes := kinds.get("spike_skipped"):
         steps = "a step" if len(spikes) == 1 else "{steps:words} steps"
         yield f"skipped {steps} whose loss or gradient was out of all proportion.", {"steps": len(spikes)}

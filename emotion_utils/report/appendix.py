@@ -11,6 +11,7 @@ from emotion_utils.config import RunConfig, resolve_config
 from emotion_utils.report.data_tables import split_table
 from emotion_utils.report.exhibits import Shown, html_table, safe, safe_model, show_table
 from emotion_utils.report.results import Results
+from emotion_utils.training.optimism import METHOD
 
 QUARANTINED_SHOWN = 20
 
@@ -75,6 +76,30 @@ def settings_table(results: Results) -> Shown:
     head = ("Setting", *(safe_model(results, model) for model in recipes))
     table = html_table(head, [rows, rest], words=range(len(head)), css="long")
     return show_table(results, "tbl-settings", table, "How each model was trained.", may_break=True)
+
+
+def search_table(results: Results) -> Shown:
+    """What a search for settings cost and found, and how optimistic its best is. Empty where there was none."""
+    if not results.searches:
+        return Shown("")
+    rows = []
+    for model, (trials, summary) in results.searches.items():
+        best = trials.set_index("trial").loc[summary["best"]]
+        settings = [f"{best[name]:g}" for name in ("lr", "weight_decay", "augment_strength")]
+        accuracies = [f"{summary[name]:.3f}" for name in ("val_acc", "corrected_val_acc")]
+        counts = [
+            f"{summary['trials']:,}",
+            f"{summary['trials'] - summary['complete']:,}",
+            f"{summary['seconds']:,.0f}",
+        ]
+        rows.append([safe_model(results, model), *counts, *settings, *accuracies])
+    head = ("Model", "Trials", "given up", "Seconds", "lr", "weight decay", "augment strength", "Best val", "corrected")
+    note = (
+        "The best of many trials looks better than it is, as it is chosen and judged on the same pictures. Corrected: "
+        f"{safe(METHOD)}. The choice of the epoch within a trial is not part of it."
+    )
+    caption = "The search for settings, by validation accuracy alone; whether they are used, the table above says."
+    return show_table(results, "tbl-search", html_table(head, [rows]), caption, note)
 
 
 def machine_tables(results: Results) -> Shown:

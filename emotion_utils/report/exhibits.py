@@ -9,7 +9,8 @@ from html import escape
 from emotion_utils.report.results import Results
 
 APPENDIX_TABLES = (
-    "tbl-data", "tbl-splits", "tbl-quarantine", "tbl-weights", "tbl-settings", "tbl-environment", "tbl-times",
+    "tbl-data", "tbl-splits", "tbl-quarantine", "tbl-weights", "tbl-settings", "tbl-search", "tbl-environment",
+    "tbl-times",
     "tbl-published-cells", "tbl-audit", "tbl-matrices",
 )  # fmt: skip
 
@@ -36,7 +37,8 @@ def number_exhibits(results: Results) -> dict[str, str]:
     tables = ["tbl-epochs", *(report_key(model) for model in results.models), "tbl-events", "tbl-metrics"]
     tables += ["tbl-pairs"] * many + ["tbl-published"]
     figures = ["fig-balance", "fig-curves", "fig-confusion", "fig-metrics", *map(picture_key, results.pictures)]
-    appendix = [key for key in APPENDIX_TABLES if key != "tbl-quarantine" or len(results.quarantined)]
+    is_there = {"tbl-quarantine": len(results.quarantined), "tbl-search": len(results.searches)}
+    appendix = [key for key in APPENDIX_TABLES if is_there.get(key, True)]
     names = {key: f"Table {number}" for number, key in enumerate(tables, start=1)}
     names |= {key: f"Table A{number}" for number, key in enumerate(appendix, start=1)}
     return names | {key: f"Figure {number}" for number, key in enumerate(figures, start=1)}

@@ -33,6 +33,7 @@ class Results:
     tests: Mapping[str, pd.DataFrame]
     cards: Mapping[str, Mapping[str, Any]]
     events: Mapping[str, list[dict[str, Any]]]
+    searches: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]]
     pictures: Mapping[str, Path]
 
     @property
@@ -105,6 +106,7 @@ def read_results(run: Run) -> Results:
         tests={model: _test_rows(table) for model, table in predictions.items()},
         cards=cards,
         events={model: run.read_events(model) for model in models},
+        searches={model: found for model in models if (found := run.read_search(model))},
         pictures={name: path for name in PICTURES if (path := run.figures_dir / f"{name}.png").exists()},
     )
 

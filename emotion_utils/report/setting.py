@@ -97,6 +97,10 @@ def _say_augmentation(prose: Prose) -> None:
     listed = ", ".join(used[:-1]) + " and " + used[-1] if len(used) > 1 else used[0]
     values = augment.model_dump() | {"colour": steps[-1][0]}
     prose.say(f"In training, and only there, each picture is at random {listed}.", **values)
+    for model in prose.results.models:
+        strength = prose.results.config.recipes[model].augment_strength
+        if strength != 1:
+            prose.say("For {model} these ranges count {strength:plain} times.", model=Model(model), strength=strength)
 
 
 def tell_architectures(results: Results) -> Prose:

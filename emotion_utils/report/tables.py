@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 
 from emotion_utils.evaluation.metrics import LEVEL, SUMMARY_ROWS, count_correct, wilson_interval
 from emotion_utils.evaluation.published import published_models, published_table, read_published
 from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.monitor import duration, event_lines
 from emotion_utils.report.exhibits import Shown, html_table, report_key, safe, safe_model, show_table
 from emotion_utils.report.results import Results
 
@@ -34,6 +36,45 @@ def show_history(history: pd.DataFrame) -> Shown:
         rows.append([f"<strong>{cell}</strong>" for cell in cells] if row.epoch == best else cells)
     head = ("Epoch", "Trained", "tr loss", "val loss", "tr acc", "val acc", "Seconds")
     return Shown(html_table(head, [rows], words=(0, 1)))
+
+
+def show_phases(phases: pd.DataFrame) -> Shown:
+    """What each phase trained and how long it took (`schedule.phase_table` with a history)."""
+    rows = [
+        [
+            safe(row.phase),
+            f"{row.first_epoch} to {row.last_epoch}",
+            f"{row.trainable_parameters:,}",
+            f"{row.seconds:,.1f}",
+        ]
+        for row in phases.itertuples()
+    ]
+    return Shown(html_table(("Trained", "Epochs", "Parameters", "Seconds"), [rows]))
+
+
+def show_events(events: list[dict[str, Any]]) -> Shown:
+    """What training foresaw and what it had to deal with, a line each."""
+    lines = [line for event in events for line in event_lines(event)]
+    return Shown(f"<ul>{''.join(f'<li>{safe(line)}</li>' for line in lines)}</ul>")
+
+
+def show_search(found: tuple[pd.DataFrame, dict[str, Any]] | None, shown: int = 8) -> Shown:
+    """The best trials of a search, what it cost, and how much of the best is luck; a hint where there was none."""
+    if found is None:
+        return Shown("<p>No search so far: <code>emotion search MODEL --run DIR</code> makes one.</p>")
+    trials, summary = found
+    best = trials[trials["state"] == "complete"].sort_values("val_acc", ascending=False, kind="stable").head(shown)
+    rows = [
+        [f"{row.lr:g}", f"{row.weight_decay:g}", f"{row.augment_strength:g}", rate(row.val_acc), f"{row.seconds:,.0f}"]
+        for row in best.itertuples()
+    ]
+    head = ("Learning rate", "Weight decay", "Augmentation, times", "Best val acc", "Seconds")
+    cost = (
+        f"<p>{summary['trials']} trials took {duration(summary['seconds'])}. The best of them looks better than it is: "
+        f"{rate(summary['val_acc'])} on the pictures that chose it, about {rate(summary['corrected_val_acc'])} on "
+        "people who had no part in the choice.</p>"
+    )
+    return Shown(html_table(head, [rows], words=()) + cost)
 
 
 def show_classification(table: pd.DataFrame) -> Shown:

@@ -34,8 +34,6 @@ class Checkpoint:
 
     def read(self) -> tuple[dict[str, Any] | None, str]:
         """The state, or None and why it cannot be used (empty if there is none)."""
-        for leftover in self.path.parent.glob(f".{self.path.name}.*"):
-            leftover.unlink()  # of a kill while it was written
         if not self.path.exists():
             return None, ""
         try:
@@ -45,6 +43,11 @@ class Checkpoint:
         if stored["key"] != self.key:
             return None, "it belongs to other settings, data or weights"
         return stored["state"], ""
+
+    def clear(self) -> None:
+        """Takes away what kills left while they hit a file half-written; for the one process that writes."""
+        for leftover in self.path.parent.glob(f".{self.path.name}.*"):
+            leftover.unlink()
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -92,6 +92,11 @@ def join_team(patience: timedelta = PATIENCE) -> Iterator[Team]:
             dist.destroy_process_group()
 
 
+def is_leader() -> bool:
+    """Whether this process is the one that writes, also before or after it is in a team."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def pick_device(local_rank: int = 0) -> torch.device:
     """The GPU if it really computes, else the CPU: some GPUs report themselves available and then fail."""
     if not torch.cuda.is_available():

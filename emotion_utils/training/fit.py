@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -27,6 +28,7 @@ from emotion_utils.training import schedule
 from emotion_utils.training.checkpoint import Checkpoint
 from emotion_utils.training.distributed import Team, join_team
 from emotion_utils.training.learner import Learner, copy_to_cpu
+from emotion_utils.training.preflight import look_ahead
 from emotion_utils.training.pretext import ensure_proxies
 from emotion_utils.training.recovery import Rollback
 from emotion_utils.training.repeatable import deterministic
@@ -62,7 +64,7 @@ def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd
         trainer = Trainer(net, open_split(run, "train"), open_split(run, "val"), run, model, team)
         with track(run, model) if team.leads else nullcontext() as log_epoch:
             trainer.on_epoch.append(log_epoch)  # called in the process that leads
-            history = trainer.fit(progress)
+            history = trainer.fit(progress, preflight=True)
         if team.leads:
             net.load_state_dict(trainer.best)
             save_model(net.cpu(), run.model_dir(model), run.class_names(), crop=run.config.crop)
@@ -79,6 +81,7 @@ class Trainer:
         self.run, self.model, self.config, self.recipe = run, model, run.config, run.config.recipes[model]
         self.train_set, self.val_set, self.team = train_set, val_set, team
         labels, k = train_set.labels.numpy(), len(train_set.class_names)
+        self.silent = False  # while steps are tried that do not count
         even = class_weights(labels, k) if self.config.balance == "class_weights" else np.ones(k, np.float32)
         self.draw_weights = sampler_weights(labels, k) if self.config.balance == "sampler" else None
         self.learner = Learner(net, torch.from_numpy(even), self.config, self.recipe, team, self.tell)
@@ -95,9 +98,12 @@ class Trainer:
 
     # -- epochs ------------------------------------------------------------------------------------
 
-    def fit(self, progress: Progress | None = None) -> pd.DataFrame:
-        """All epochs that are still to come; returns the whole history. `best` then holds the best epoch's weights."""
-        self._begin()
+    def fit(self, progress: Progress | None = None, *, preflight: bool = False) -> pd.DataFrame:
+        """All epochs that are still to come; returns the whole history. `best` then holds the best epoch's weights.
+
+        With `preflight`, a training that begins is measured and foretold first.
+        """
+        self._begin(preflight)
         while not self._is_over():
             try:
                 self._train_epoch(progress)
@@ -214,10 +220,11 @@ class Trainer:
         self.learner.guard = guard
         self.tell("rollback", epoch=self.epoch, rollbacks=guard.rollbacks, rate_factor=guard.rate_factor)
 
-    def _begin(self) -> None:
+    def _begin(self, preflight: bool = False) -> None:
         """From the checkpoint if it fits, else from the start; what a killed run wrote beyond it is taken back."""
         state, refusal = self.checkpoint.read()
         if self.team.leads:
+            self.checkpoint.clear()
             _cut_lines(self.run.model_dir(self.model) / "events.jsonl", state["events"] if state else 0)
         if refusal:
             self.tell("checkpoint_refused", reason=refusal)
@@ -226,9 +233,11 @@ class Trainer:
             self.epoch_start = state["epoch_start"]
             self.tell("resumed", epoch=self.epoch, step=self.steps_done)
         else:
+            if preflight:
+                look_ahead(self)
             self.tell(
                 "started", device=str(self.team.device), processes=self.team.size, threads=torch.get_num_threads(),
-                precision=self.recipe.precision, batch_size=self.config.batch_size, epochs=self.epochs,
+                **asdict(self.learner.numerics), batch_size=self.config.batch_size, epochs=self.epochs,
             )  # fmt: skip
         if self.team.leads:
             (self.run.model_dir(self.model) / "history.csv").unlink(missing_ok=True)
@@ -261,7 +270,7 @@ class Trainer:
 
     def tell(self, kind: str, **details: Any) -> None:
         """One line of events.jsonl; in a team, the first process speaks for all."""
-        if self.team.leads:
+        if self.team.leads and not self.silent:
             self.run.append_event(self.model, kind, **details)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from emotion_utils.data.loader import Batch, Dataset, iterate_batches
 from emotion_utils.training import schedule
 from emotion_utils.training.convolution import quicken_convolutions
 from emotion_utils.training.distributed import Team
+from emotion_utils.training.numerics import Numerics, asked_for
 from emotion_utils.training.recovery import MicroBatches, SpikeGuard, copy_norm_buffers, restore_norm_buffers
 from emotion_utils.training.repeatable import DROPOUT, MIXUP, key_dropouts, mix_pairs, sample_keys
 
@@ -42,7 +45,20 @@ class Learner:
         self.micro, self.guard = MicroBatches(self.net, tell), SpikeGuard()
         parameters = self.net.named_parameters() if recipe.ema_decay else ()
         self.averaged = {name: parameter.detach().clone() for name, parameter in parameters}
-        self.steps_taken = 0
+        self.steps_taken, self.numerics = 0, Numerics()
+        self.use(asked_for(recipe))
+
+    def use(self, numerics: Numerics) -> None:
+        """Computes in these from now on."""
+        if numerics.layout != self.numerics.layout:
+            self.net.to(memory_format=numerics.layout)
+        self.numerics = numerics
+        self.scaler = torch.amp.GradScaler(self.team.device.type, enabled=numerics.autocast == torch.float16)
+        self._call = self.net
+        if numerics.compiled:
+            for dropout in self.dropouts:  # numpy draws their masks, which no compiler has to know
+                dropout.forward = torch.compiler.disable(dropout.forward)
+            self._call = torch.compile(self.net)
 
     @property
     def lr(self) -> float:
@@ -66,16 +82,30 @@ class Learner:
         portions = self.micro.run(len(batch.ids), self._portion(batch, epoch)) if batch.ids else []
         sums = [sum(column) for column in zip(*portions, strict=True)] or [0.0, 0.0]
         loss, correct = self.team.sum_step(self.net, sums)
+        self.scaler.unscale_(self.optimizer)
         norm = float(nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm))
+        if self._overflows(loss, norm):
+            self._skip(kept)
+            self.tell("scale_lowered", epoch=epoch, step=number, scale=self.scaler.get_scale())
+            return None
         complaint = self.guard.complaint(loss, norm)
         if complaint:
-            restore_norm_buffers(kept)
-            self.optimizer.zero_grad(set_to_none=True)
+            self._skip(kept)
             self.tell("spike_skipped", epoch=epoch, step=number, reason=complaint, ids=self.team.gather(batch.ids))
             self.guard.count_skip()
             return None
         self._update(rate_factor)
         return loss, correct
+
+    def _overflows(self, loss: float, norm: float) -> bool:
+        """Whether the gradients are too large for float16 only because they are scaled, as happens now and then."""
+        return self.scaler.get_scale() > 1 and math.isfinite(loss) and not math.isfinite(norm)
+
+    def _skip(self, kept: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Leaves weights and norm statistics as they were before the step."""
+        restore_norm_buffers(kept)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
 
     def _portion(self, batch: Batch, epoch: int) -> Callable[[slice], tuple[float, float]]:
         """A function that adds the gradient of a slice of `batch` and returns its (summed loss, correct images).
@@ -101,22 +131,25 @@ class Learner:
             loss = F.cross_entropy(
                 logits, targets[part], self.class_weights, label_smoothing=recipe.label_smoothing, reduction="sum"
             )
-            (loss / batch.total).backward()
+            self.scaler.scale(loss / batch.total).backward()
             plain = F.cross_entropy(logits.detach(), labels[part], reduction="sum")
             return float(plain), float((logits.argmax(1) == labels[part]).sum())
 
         return run
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Logits float32; the layers compute in the recipe's precision, the weights stay float32."""
-        low = self.recipe.precision == "bfloat16"
-        with torch.autocast(self.team.device.type, torch.bfloat16, enabled=low):
-            return self.net(inputs).float()
+        """Logits float32, whatever the layers compute in."""
+        low = self.numerics.autocast
+        if self.numerics.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.team.device.type, low, enabled=low is not None):
+            return self._call(inputs).float()
 
     def _update(self, rate_factor: float) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * rate_factor * self.guard.rate_factor
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.steps_taken += 1
         if self.averaged:  # follows faster in the beginning, when the first weights are still far off
@@ -165,10 +198,14 @@ class Learner:
             "steps_taken": self.steps_taken,
             "guard": self.guard.state(),
             "micro_batch": self.micro.size,
+            "numerics": asdict(self.numerics),
+            "scaler": self.scaler.state_dict(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Back to what `state()` returned; the state itself stays as it is."""
+        self.use(Numerics(**state["numerics"]))
+        self.scaler.load_state_dict(state["scaler"])
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self.averaged = {name: tensor.to(self.team.device, copy=True) for name, tensor in state["averaged"].items()}

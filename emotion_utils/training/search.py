@@ -131,7 +131,7 @@ class Search:
         trainer = Trainer(net, self.train_set, self.val_set, run, self.model, self.team)
         trainer.on_epoch.append(_Judge(trial))
         try:
-            trainer.fit()
+            trainer.fit(preflight=self.team.device.type == "cuda")  # which chooses the numerics there
             net.load_state_dict(trainer.best)
             trial.set_user_attr("right", pack_bits(right_ones(net, self.val_set, self.team.device)))
             return max(row["val_acc"] for row in trainer.rows)

@@ -37,7 +37,8 @@ def make_run(root, *, classes=CLASSES, skills=STUDY_MODELS, images=600, epochs=8
         run.append_event(model, "phase", epoch=1, phase="conv4-head", trainable_parameters=13_000_000)
         if epochs >= 4:
             run.append_event(model, "phase", epoch=4, phase="conv1-head", trainable_parameters=14_700_000)
-    run.append_event(model, "memory_backoff", micro_batch_before=32, micro_batch=16, reason="out of memory")
+    backoff = {"micro_batch_before": 32, "micro_batch": 16, "batchnorm_by_portion": True}
+    run.append_event(model, "memory_backoff", reason="out of memory", **backoff)
     run.append_event(model, "spike_skipped", epoch=1, step=9, reason="the gradient norm is 1e4", ids=["x"])
     return run
 

@@ -178,6 +178,7 @@ def test_single_model_is_compared_with_nothing(base):
 def test_events_are_told_and_their_absence_too(base):
     text = text_of(base, "challenges")
     assert "It ran out of memory once; its batches were then taken in portions of 16." in text
+    assert "It therefore learned a little otherwise than with whole batches" in text
     quiet = replace(base, events={model: [] for model in base.models})
     assert "Nothing went wrong" in text_of(quiet, "challenges")
     assert "Nothing went wrong" not in text
@@ -195,3 +196,13 @@ def test_people_in_two_splits_are_counted(base):
     shared = manifest["group"] == "person_000"
     manifest.loc[manifest.index[shared][0], "split"] = "test"
     assert "100 people, 1 of them in more than one split" in text_of(replace(base, manifest=manifest), "data")
+
+
+def test_a_strength_of_augmentation_of_its_own_is_told(make_run):
+    run = make_run()
+    recipes = dict(run.config.recipes)
+    recipes["VGG16_emotion"] = recipes["VGG16_emotion"].model_copy(update={"augment_strength": 1.5})
+    run.config = run.config.model_copy(update={"recipes": recipes})
+    text = " ".join(claim.text for claim in collect_claims(read_results(run)))
+    assert text.count("these ranges count") == 1
+    assert "For VGG16_emotion these ranges count 1.5 times." in text

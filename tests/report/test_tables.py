@@ -4,6 +4,7 @@ import re
 from html import unescape
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import HOSTILE
 
@@ -11,6 +12,7 @@ from emotion_utils.config import resolve_config
 from emotion_utils.evaluation.metrics import classification_table
 from emotion_utils.report import appendix, tables
 from emotion_utils.report.exhibits import number_exhibits, safe
+from emotion_utils.report.results import read_results
 
 
 def cells(html):
@@ -133,3 +135,59 @@ def test_paths_of_this_machine_stay_out_of_the_command_and_of_the_weights_table(
     assert "/home" not in appendix.repeat_command(results.config.model_copy(update={"recipes": recipes}))
     results.cards["r18_pre_emotion"]["provenance"].update(kind="file", source=start)
     assert "/home" not in appendix.weights_table(results).html
+SUMMARY = {
+    "trials": 3, "complete": 2, "epochs": 4, "val_count": 60, "seconds": 125.0, "best": 7, "val_acc": 0.8,
+    "corrected_val_acc": 0.75,
+}  # fmt: skip
+
+
+def add_search(run, model="r18_pre_emotion"):
+    rows = [(2, 0.001, "complete", 0.7), (5, 0.1, "pruned", 0.3), (7, 0.004, "complete", 0.8)]
+    table = pd.DataFrame(rows, columns=["trial", "lr", "state", "val_acc"])
+    others = {
+        "key": "0f",
+        "sampler": "tpe",
+        "weight_decay": 0.01,
+        "augment_strength": 1.5,
+        "epochs": 4,
+        "best_epoch": 3,
+    }
+    run.write_search(model, table.assign(**others, seconds=41.7, reason=""), SUMMARY)
+    return run
+
+
+def test_search_table_says_what_it_cost_what_it_found_and_what_of_it_is_luck(make_run):
+    results = read_results(add_search(make_run()))
+    ((_, *row),) = cells(appendix.search_table(results).html)[1:]
+    assert row == ["3", "1", "125", "0.004", "0.01", "1.5", "0.800", "0.750"]
+    assert number_exhibits(results)["tbl-search"] == "Table A6"
+
+
+def test_without_a_search_no_table_and_no_number_is_left_out(make_results):
+    results = make_results()
+    assert appendix.search_table(results).html == ""
+    numbers = [name for name in number_exhibits(results).values() if name.startswith("Table A")]
+    assert numbers == [f"Table A{place}" for place in range(1, len(numbers) + 1)]
+
+
+def test_notebook_shows_the_best_complete_trials_first_or_how_to_search(make_run):
+    assert "emotion search" in tables.show_search(None).html
+    shown = tables.show_search(add_search(make_run()).read_search("r18_pre_emotion"))
+    assert [(row[0], row[3]) for row in cells(shown.html)[1:]] == [("0.004", "0.800"), ("0.001", "0.700")]
+    assert "3 trials took 2 min 5 s" in shown.html
+    assert "about 0.750" in shown.html
+
+
+def test_notebook_shows_phases_with_their_time_and_events_in_words():
+    row = {
+        "phase": "conv1-head",
+        "first_epoch": 1,
+        "last_epoch": 3,
+        "trainable_parameters": 14_700_000,
+        "seconds": 61.25,
+    }
+    assert cells(tables.show_phases(pd.DataFrame([row])).html)[1] == ["conv1-head", "1 to 3", "14,700,000", "61.2"]
+    events = [{"kind": "started"}, {"kind": "early_stop", "epoch": 3, "reason": "no better val_acc for <2> epochs"}]
+    html = tables.show_events(events).html
+    assert html.count("<li>") == 1
+    assert "stopped after epoch 3: no better val_acc for &lt;2&gt; epochs" in html

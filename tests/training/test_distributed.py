@@ -79,14 +79,15 @@ def test_only_the_first_process_writes(tmp_path):
     assert events[0]["processes"] == 2
 
 
-def test_a_process_that_dies_is_started_again_by_torchrun_and_the_bits_are_the_same(tmp_path):
+@pytest.mark.parametrize("kill", [("--kill-at", "8"), ("--kill-in-checkpoint", "5")], ids=lambda words: words[0][2:])
+def test_a_process_that_dies_is_started_again_by_torchrun_and_the_bits_are_the_same(tmp_path, kill):
     run_two(tiny_training.train, tmp_path / "undisturbed")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=4"]
-    done = subprocess.run([*launcher, SCRIPT, tmp_path / "killed", "--kill-at", "8"], capture_output=True, text=True)
+    done = subprocess.run([*launcher, SCRIPT, tmp_path / "killed", *kill], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     kinds = [event["kind"] for event in make_trainer(tmp_path / "killed").run.read_events(MODEL)]
     assert "resumed" in kinds
-    for file in ("best.safetensors", "rows.csv"):
+    for file in ("best.safetensors", "rows.csv", "predictions.csv"):
         assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "undisturbed" / file).read_bytes()
 
 

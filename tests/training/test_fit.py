@@ -172,6 +172,24 @@ def test_no_epoch_begins_after_the_budget(tmp_path):
     assert trainer.best
 
 
+def test_a_training_that_its_budget_ends_keeps_its_best_epoch(tmp_path):
+    trainer = make_trainer(tmp_path, epochs=9, lr=0.05, budget_minutes=3)
+    accuracies, states = iter([0.2, 0.9, 0.4]), []
+
+    def evaluate(dataset):
+        states.append(clone(trainer.learner.net))
+        return 1.0, round(next(accuracies) * len(dataset))
+
+    original = trainer._row
+    trainer._row = lambda *parts: original(*parts) | {"seconds": 60.0}
+    trainer.learner.evaluate = evaluate
+    assert len(trainer.fit()) == 3
+    assert same_bits(trainer.best, states[1])
+    stopped, best = trainer.run.read_events(MODEL)[-2:]
+    assert (stopped["kind"], stopped["reason"]) == ("early_stop", "the 3 minutes of its budget are spent")
+    assert best["epoch"] == 2
+
+
 def test_two_trainings_give_the_same_bits(tmp_path):
     settings = {"ema_decay": 0.9, "mixup": 0.2, "label_smoothing": 0.1, "schedule": "one_cycle"}
     one, two = (make_trainer(tmp_path / name, **settings) for name in ("one", "two"))

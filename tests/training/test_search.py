@@ -24,7 +24,7 @@ def trained(monkeypatch):
     """Puts the small network in place; the list gets the configuration of each training that begins."""
     tiny_search.use_tiny_parts(monkeypatch.setattr)
     begun, original = [], Trainer.fit
-    monkeypatch.setattr(Trainer, "fit", lambda trainer, *rest: begun.append(trainer.config) or original(trainer, *rest))
+    monkeypatch.setattr(Trainer, "fit", lambda trainer, **how: begun.append(trainer.config) or original(trainer, **how))
     return begun
 
 
@@ -110,10 +110,10 @@ def test_a_trial_that_stays_behind_is_given_up_by_its_validation_accuracy(tmp_pa
 
 
 def test_a_rate_at_which_nothing_holds_is_a_finding_and_not_the_end(tmp_path, trained, monkeypatch):
-    def fit(trainer):
+    def fit(trainer, **how):
         if trainer.recipe.lr > 0.01:
             raise EmotionError("training does not hold")
-        return original(trainer)
+        return original(trainer, **how)
 
     original = Trainer.fit
     monkeypatch.setattr(Trainer, "fit", fit)

@@ -1,6 +1,6 @@
 """A small network and pictures in memory, on which a training takes a fraction of a second.
 
-As a script it is one process of such a training: tiny_training.py FOLDER [--kill-at STEP] [--no-norm]
+As a script it is one process of such a training: tiny_training.py FOLDER [--kill-at STEP] [--kill-in-checkpoint NUMBER]
 """
 
 import argparse
@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from emotion_utils.config import resolve_config, validate_config
+from emotion_utils.data.augment import to_unit
 from emotion_utils.data.loader import Dataset
 from emotion_utils.run import Run
 from emotion_utils.training import checkpoint
@@ -106,9 +107,10 @@ def _kill_in_checkpoint(number):
 
 
 def train(folder, *, kill_at=0, kill_in_checkpoint=0, norm=True, batch_size=8):
-    """One process of a training with a checkpoint after each step; leaves best.safetensors and rows.csv.
+    """One process of a training with a checkpoint after each step; leaves best.safetensors, rows.csv, predictions.csv.
 
-    `kill_at` ends the last process of a team, before it takes that step, and only on the first of torchrun's tries.
+    `kill_at` ends the last process of a team, before it takes that step, `kill_in_checkpoint` the first one, half-way
+    through that file; both only on the first of torchrun's tries.
     """
     folder = Path(folder)
     torch.set_num_threads(1)
@@ -121,17 +123,27 @@ def train(folder, *, kill_at=0, kill_in_checkpoint=0, norm=True, batch_size=8):
         first_try = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
         if kill_at and first_try and team.rank == team.size - 1:
             _kill_at(trainer, kill_at)
-        if kill_in_checkpoint:
+        if kill_in_checkpoint and first_try and team.leads:
             _kill_in_checkpoint(kill_in_checkpoint)
         trainer.fit()
         if team.leads:
             save_file(trainer.best, folder / "best.safetensors")
             pd.DataFrame(trainer.rows).drop(columns=WALL_TIMES).to_csv(folder / "rows.csv", index=False)
+            _predict(trainer).to_csv(folder / "predictions.csv")
+
+
+@torch.no_grad()
+def _predict(trainer):
+    """The best epoch's probabilities for each validation picture."""
+    net, data = trainer.learner.net.eval(), trainer.val_set
+    net.load_state_dict(trainer.best)
+    logits = net(to_unit(torch.from_numpy(data.images).permute(0, 3, 1, 2)))
+    return pd.DataFrame(logits.softmax(1).numpy(), index=data.ids, columns=CLASSES)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kill-at", type=int, default=0)
-    parser.add_argument("--no-norm", dest="norm", action="store_false")
+    parser.add_argument("--kill-in-checkpoint", type=int, default=0)
     train(**vars(parser.parse_args()))

@@ -1,0 +1,212 @@
+"""Before training: a few real steps, undone to the last bit, that tell how long it will take and how much memory.
+
+On a GPU they also decide what the recipe leaves open. On a CPU nothing is decided by the clock, as there the same
+training is promised to give the same bits each time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import torch
+
+from emotion_utils.monitor import duration
+from emotion_utils.training import schedule
+from emotion_utils.training.learner import EVALUATION_BATCH_SIZE
+from emotion_utils.training.numerics import Numerics
+
+if TYPE_CHECKING:
+    from emotion_utils.training.fit import Trainer
+
+FEW = 2  # images, to learn how long a whole batch would take
+PATIENCE_S = 0.4  # what takes longer is not measured again
+GAIN = 0.95  # of the time, at most, for another kind of numbers to be worth it
+COMPILE_S = 60.0  # what compiling a network of this size takes; it is measured, but has to be paid first
+WORTH_COMPILING = 10  # times as long a training is at least, for the attempt to cost a tenth of it at most
+
+
+def look_ahead(trainer: Trainer) -> None:
+    """Measures, chooses the numerics, and tells it all as an event `preflight`; the training's state stays as it is."""
+    kept = trainer.learner.state()
+    told, trainer.silent = trainer.silent, True
+    try:
+        numerics = _choose(trainer) if trainer.team.device.type == "cuda" else trainer.learner.numerics
+        trainer.learner.use(numerics)
+        steps = {epoch: _step_seconds(trainer, epoch) for epoch in _stages(trainer)}
+        seconds = _all_seconds(trainer, steps)
+        memory = _memory_mb(trainer)
+    finally:
+        trainer.learner.restore(kept)
+        trainer.silent = told
+    trainer.learner.use(numerics)
+    free = _free_mb(trainer.team.device)
+    trainer.tell(
+        "preflight", seconds=round(seconds), step_seconds=[round(step, 4) for step in steps.values()],
+        memory_mb=round(memory), memory_free_mb=round(free), precision=numerics.precision,
+        channels_last=numerics.channels_last, compiled=numerics.compiled,
+        warnings=_warnings(trainer, seconds, memory, free),
+    )  # fmt: skip
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+def _stages(trainer: Trainer) -> list[int]:
+    """The epochs from which on another kind of step is taken."""
+    return [phase.epoch for phase in trainer.recipe.phases if phase.epoch <= trainer.epochs]
+
+
+def _step_seconds(trainer: Trainer, epoch: int) -> float:
+    """Of a whole step of this process in `epoch`."""
+    trainer.learner.enter(schedule.phase_at(trainer.recipe, epoch))
+    return _foretell(trainer, lambda images: _step(trainer, images, epoch), _share(trainer))
+
+
+def _all_seconds(trainer: Trainer, steps: dict[int, float]) -> float:
+    """Of all epochs, with their validation."""
+    val = trainer.val_set
+
+    def validate(images: int) -> None:
+        part = replace(val, rows=val.rows[:images], labels=val.labels[:images], ids=val.ids[:images])
+        trainer.learner.evaluate(part)
+
+    batch = min(EVALUATION_BATCH_SIZE, len(val))
+    validation = _foretell(trainer, validate, batch) * len(val) / batch
+    ends = [*list(steps)[1:], trainer.epochs + 1]
+    epochs = sum(seconds * (end - begin) for (begin, seconds), end in zip(steps.items(), ends, strict=True))
+    return epochs * trainer.steps_per_epoch + validation * trainer.epochs
+
+
+def _foretell(trainer: Trainer, work: Callable[[int], None], images: int) -> float:
+    """Seconds of work(images): measured, or worked out from a few images where that would take long."""
+    few = min(FEW, images)
+    first = _timed(trainer, lambda: work(few))  # it also chooses kernels and fills caches
+    if first > PATIENCE_S:
+        return first * images / few
+    seconds = _timed(trainer, lambda: work(few)) * images / few
+    return _timed(trainer, lambda: work(images)) if seconds < PATIENCE_S else seconds
+
+
+def _share(trainer: Trainer) -> int:
+    """Images of a step in this process."""
+    return max(1, min(trainer.config.batch_size, len(trainer.train_set)) // trainer.team.size)
+
+
+def _step(trainer: Trainer, images: int, epoch: int) -> None:
+    """A step at rate 0 on the first `images` of the training set, in every process."""
+    learner = trainer.learner
+    learner.guard.start_epoch(10**6)  # none of it may count
+    batch = trainer.train_set.batch(np.arange(images))._replace(total=images * trainer.team.size)
+    learner.step(batch, epoch=epoch, number=1, rate_factor=0.0)
+
+
+def _timed(trainer: Trainer, work: Callable[[], Any]) -> float:
+    """Seconds, the same in all processes of a team."""
+    _finish(trainer.team.device)
+    start = time.perf_counter()
+    work()
+    _finish(trainer.team.device)
+    return trainer.team.sum([time.perf_counter() - start])[0] / trainer.team.size
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+# -- memory ----------------------------------------------------------------------------------------
+
+
+def _memory_mb(trainer: Trainer) -> float:
+    """Of this process (on a GPU: of what PyTorch holds there) when the training is at its largest."""
+    last = _stages(trainer)[-1]
+    trainer.learner.enter(schedule.phase_at(trainer.recipe, last))
+    parameters = list(trainer.learner.net.parameters())
+    learning = sum(p.nbytes for p in parameters if p.requires_grad)
+    growing = learning + _activation_bytes(trainer, last) * _share(
+        trainer
+    )  # gradients, and what the backward pass needs
+    if trainer.team.device.type == "cuda":
+        return (torch.cuda.memory_allocated(trainer.team.device) + growing) / 2**20
+    copies = 2 * sum(p.nbytes for p in parameters) + 2 * learning  # the best epoch, and the state to roll back to
+    return (psutil.Process().memory_info().rss + growing + copies) / 2**20
+
+
+def _activation_bytes(trainer: Trainer, epoch: int) -> float:
+    """What the network keeps of one image between its forward and its backward pass in `epoch`."""
+    saved: dict[int, int] = {}
+    parameters = {p.untyped_storage().data_ptr() for p in trainer.learner.net.parameters()}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    images = min(FEW, _share(trainer))
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        _step(trainer, images, epoch)
+    return sum(saved.values()) / images
+
+
+def _free_mb(device: torch.device) -> float:
+    """What is left beside what this process holds already, plus that."""
+    if device.type == "cuda":
+        return (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)) / 2**20
+    return (psutil.virtual_memory().available + psutil.Process().memory_info().rss) / 2**20
+
+
+def _warnings(trainer: Trainer, seconds: float, memory_mb: float, free_mb: float) -> list[str]:
+    """What will not do, each as a sentence."""
+    found = []
+    budget = (trainer.recipe.budget_minutes or float("inf")) * 60
+    if seconds > budget:
+        reached = max(1, int(trainer.epochs * budget / seconds))
+        found.append(
+            f"{trainer.epochs} epochs would take about {duration(seconds)}, and the budget of {duration(budget)} ends "
+            f"after about {reached}"
+        )
+    if memory_mb > free_mb:
+        found.append(
+            f"about {memory_mb:,.0f} MB of memory are needed and {free_mb:,.0f} MB are free: batches may be taken in "
+            "portions; a smaller batch_size or image_size_px needs less"
+        )
+    return found
+
+
+# -- numerics, on a GPU ----------------------------------------------------------------------------
+
+
+def _choose(trainer: Trainer) -> Numerics:
+    """The fastest of what the recipe allows, by the clock; the plain kind unless another one is clearly faster."""
+
+    def measure(numerics: Numerics) -> float:
+        trainer.learner.use(numerics)
+        return _step_seconds(trainer, _stages(trainer)[-1])
+
+    best = trainer.learner.numerics
+    seconds = measure(best)
+    for change in _alternatives(trainer):
+        is_short = seconds * trainer.steps_per_epoch * trainer.epochs < WORTH_COMPILING * COMPILE_S
+        if "compiled" in change and is_short:
+            continue
+        other = replace(best, **change)
+        if (took := measure(other)) < GAIN * seconds:
+            best, seconds = other, took
+    return best
+
+
+def _alternatives(trainer: Trainer) -> list[dict[str, Any]]:
+    """What may be changed, from the cheapest attempt to the dearest."""
+    found: list[dict[str, Any]] = [{"channels_last": True}]
+    if trainer.recipe.precision == "auto":
+        has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        found.append({"precision": "bfloat16" if has_bfloat16 else "float16"})
+    if trainer.recipe.compile == "auto":
+        found.append({"compiled": True})
+    return found

@@ -1,0 +1,233 @@
+"""What is looked at before a training: it changes nothing, says how long and how much, and decides only on a GPU."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_training import ALONE, MODEL, TinyNet, make_trainer, same_bits
+
+from emotion_utils.training import learner as learner_module
+from emotion_utils.training import preflight
+from emotion_utils.training.numerics import Numerics, asked_for
+
+PHASES = [{"epoch": 1, "train_from": "head"}, {"epoch": 3, "train_from": "stem"}]
+
+
+def preflight_event(trainer):
+    (event,) = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "preflight"]
+    return event
+
+
+def test_looking_ahead_changes_no_bit_of_the_training(tmp_path):
+    settings = {"ema_decay": 0.9, "mixup": 0.2, "phases": PHASES, "epochs": 4}
+    plain, ahead = (make_trainer(tmp_path / name, net=TinyNet(), **settings) for name in ("plain", "ahead"))
+    one, two = plain.fit(), ahead.fit(preflight=True)
+    assert same_bits(plain.best, ahead.best)
+    assert one["train_loss"].tolist() == two["train_loss"].tolist()
+    kinds = [event["kind"] for event in ahead.run.read_events(MODEL)]
+    assert kinds == ["preflight", *(event["kind"] for event in plain.run.read_events(MODEL))]
+
+
+def test_the_state_after_it_is_that_before_it_also_where_the_look_ahead_fails(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path, net=TinyNet())
+    before = trainer.learner.state()
+    monkeypatch.setattr(preflight, "_memory_mb", lambda trainer: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        preflight.look_ahead(trainer)
+    after = trainer.learner.state()
+    assert same_bits(before["net"], after["net"])
+    assert after["optimizer"]["state"] == {}
+    assert not trainer.silent
+    assert {name: after[name] for name in ("guard", "micro_batch", "steps_taken")} == {
+        name: before[name] for name in ("guard", "micro_batch", "steps_taken")
+    }
+
+
+def test_time_is_added_up_over_phases_and_validations(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path, phases=PHASES, epochs=5, train=48, val=40, batch_size=8)
+    seconds = {1: 0.5, 3: 2.0}  # of a step in each phase
+    monkeypatch.setattr(preflight, "_step_seconds", lambda trainer, epoch: seconds[epoch])
+    monkeypatch.setattr(preflight, "EVALUATION_BATCH_SIZE", 10)
+    monkeypatch.setattr(preflight, "_timed", lambda trainer, work: work() or 0.25)
+    preflight.look_ahead(trainer)
+    event = preflight_event(trainer)
+    assert event["step_seconds"] == [0.5, 2.0]
+    ten = 0.25 * 10 / 2  # two pictures took a quarter of a second
+    assert event["seconds"] == round(2 * 6 * 0.5 + 3 * 6 * 2.0 + 5 * 4 * ten)
+
+
+def test_a_step_that_takes_long_is_worked_out_from_a_few_images(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path, batch_size=16)
+    seen = []
+    monkeypatch.setattr(preflight, "_step", lambda trainer, images, epoch: seen.append(images))
+    for took, expected, sizes in ((0.5, 4.0, [2]), (0.3, 2.4, [2, 2]), (0.01, 0.01, [2, 2, 16])):
+        seen.clear()
+        monkeypatch.setattr(preflight, "_timed", lambda trainer, work, took=took: work() or took)
+        assert preflight._step_seconds(trainer, 1) == pytest.approx(expected)
+        assert seen == sizes
+
+
+def test_memory_of_a_picture_is_what_its_layers_keep_for_the_backward_pass(tmp_path):
+    trainer = make_trainer(tmp_path, net=TinyNet(norm=False, dropout=0.0))
+    trainer.learner.enter(trainer.recipe.phases[0])
+    image, stem, body = 3 * 16 * 16, 4 * 7 * 7, 8 * 3 * 3  # the inputs of the layers
+    least = 4 * (image + stem + body)
+    assert least <= preflight._activation_bytes(trainer, 1) < 1.1 * least
+
+
+def test_memory_has_room_for_gradients_moments_and_copies(tmp_path):
+    trainer = make_trainer(tmp_path, net=TinyNet(norm=False))
+    trainer.learner.net.big = torch.nn.Linear(1000, 50_000)  # 200 MB
+    before = preflight.psutil.Process().memory_info().rss / 2**20
+    needed = preflight._memory_mb(trainer)
+    assert needed - before == pytest.approx(5 * 190.7, rel=0.1)  # gradient, best epoch, start of the epoch with moments
+
+
+def test_what_will_not_do_is_said_before_it_starts(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path, epochs=10, budget_minutes=2)
+    monkeypatch.setattr(preflight, "_step_seconds", lambda trainer, epoch: 10.0)
+    monkeypatch.setattr(preflight, "_timed", lambda trainer, work: 0.0)
+    monkeypatch.setattr(preflight, "_free_mb", lambda device: 0.5)
+    preflight.look_ahead(trainer)
+    budget, memory = preflight_event(trainer)["warnings"]
+    assert budget == "10 epochs would take about 10 min 0 s, and the budget of 2 min 0 s ends after about 2"
+    assert "0 MB are free" in memory
+
+
+def test_on_the_cpu_the_clock_decides_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "_choose", lambda trainer: pytest.fail("measured"))
+    trainer = make_trainer(tmp_path, precision="auto", compile="auto")
+    preflight.look_ahead(trainer)
+    event = preflight_event(trainer)
+    assert (event["precision"], event["compiled"], event["channels_last"]) == ("float32", False, False)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds of a step for each kind of numbers, as a GPU might need; the list gets what was measured."""
+    measured = []
+
+    def step_seconds(trainer, epoch):
+        numerics = trainer.learner.numerics
+        measured.append(numerics)
+        factor = (0.8 if numerics.channels_last else 1) * (1.5 if numerics.precision == "float32" else 1)
+        return 1.0 * factor * (0.7 if numerics.compiled else 1)
+
+    monkeypatch.setattr(preflight, "_step_seconds", step_seconds)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: True)
+    monkeypatch.setattr(learner_module.torch, "compile", lambda net: net)
+    return measured
+
+
+def test_a_gpu_takes_what_is_clearly_faster(tmp_path, clock):
+    trainer = make_trainer(tmp_path, epochs=1000, precision="auto", compile="auto")
+    assert preflight._choose(trainer) == Numerics("bfloat16", channels_last=True, compiled=True)
+
+
+def test_what_is_hardly_faster_is_not_worth_it(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(preflight, "GAIN", 0.5)
+    trainer = make_trainer(tmp_path, epochs=1000, precision="auto", compile="auto")
+    assert preflight._choose(trainer) == Numerics()
+
+
+def test_a_short_training_does_not_try_to_compile(tmp_path, clock):
+    trainer = make_trainer(tmp_path, epochs=3, precision="auto", compile="auto")
+    assert preflight._choose(trainer) == Numerics("bfloat16", channels_last=True)
+    assert not any(numerics.compiled for numerics in clock)
+
+
+def test_what_the_recipe_names_is_not_changed(tmp_path, clock):
+    trainer = make_trainer(tmp_path, epochs=1000, precision="float32", compile="never")
+    assert preflight._choose(trainer) == Numerics(channels_last=True)
+
+
+# -- numerics --------------------------------------------------------------------------------------
+
+
+def test_what_a_recipe_leaves_open_is_plain(tmp_path):
+    recipe = make_trainer(tmp_path).recipe
+    assert asked_for(recipe) == Numerics()
+    assert asked_for(recipe.model_copy(update={"precision": "float16", "compile": "always"})) == Numerics(
+        "float16", compiled=True
+    )
+
+
+def layers_compute_in(trainer):
+    seen = []
+    trainer.learner.net.body[0].register_forward_hook(lambda layer, inputs, output: seen.append(output.dtype))
+    trainer.fit()
+    return set(seen[:1])  # of training; validation is always float32
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("auto", torch.float32), ("bfloat16", torch.bfloat16), ("float16", torch.float16)]
+)
+def test_layers_compute_in_the_precision_and_the_losses_stay_near(tmp_path, precision, expected):
+    plain = make_trainer(tmp_path / "plain", net=TinyNet()).fit()
+    trainer = make_trainer(tmp_path / "low", net=TinyNet(), precision=precision)
+    assert layers_compute_in(trainer) == {expected}
+    assert trainer.rows[-1]["train_loss"] == pytest.approx(plain["train_loss"].iloc[-1], rel=0.05)
+    assert all(tensor.dtype != expected or expected == torch.float32 for tensor in trainer.best.values())
+
+
+def test_an_overflow_of_float16_lowers_the_scale_and_is_no_spike(tmp_path):
+    trainer = make_trainer(tmp_path, net=TinyNet(), precision="float16", epochs=1)
+    calls, original = itertools.count(1), trainer.team.sum_step
+
+    def overflow(net, sums):
+        if next(calls) in (2, 4, 5, 6):
+            next(net.parameters()).grad.fill_(torch.inf)
+        return original(net, sums)
+
+    trainer.learner.team = replace(ALONE)
+    object.__setattr__(trainer.learner.team, "sum_step", overflow)
+    before = trainer.learner.scaler.get_scale()
+    history = trainer.fit()
+    kinds = [event["kind"] for event in trainer.run.read_events(MODEL)]
+    assert kinds.count("scale_lowered") == 4
+    assert "spike_skipped" not in kinds
+    assert "rollback" not in kinds
+    assert trainer.learner.scaler.get_scale() == before / 2**4
+    assert history["train_count"].tolist() == [16]
+
+
+def test_an_overflow_that_no_scale_cures_is_a_spike(tmp_path):
+    trainer = make_trainer(tmp_path, net=TinyNet(), precision="float16", epochs=1)
+    trainer.learner.scaler.scale(torch.ones(1))
+    trainer.learner.scaler.update(1.0)
+    trainer.learner.enter(trainer.recipe.phases[0])
+    trainer.learner.guard.start_epoch(6)
+    original = trainer.learner.net.forward
+    trainer.learner.net.forward = lambda images: original(images) * torch.nan
+    assert trainer.learner.step(next(trainer._batches()), epoch=1, number=1, rate_factor=1.0) is None
+    assert [event["kind"] for event in trainer.run.read_events(MODEL)] == ["spike_skipped"]
+
+
+def test_channels_last_changes_the_layout_and_not_the_results(tmp_path):
+    plain = make_trainer(tmp_path / "plain", net=TinyNet())
+    trainer = make_trainer(tmp_path / "layout", net=TinyNet())
+    trainer.learner.use(Numerics(channels_last=True))
+    assert trainer.learner.net.body[0].weight.is_contiguous(memory_format=torch.channels_last)
+    one, two = plain.fit(), trainer.fit()
+    assert two["train_loss"].tolist() == pytest.approx(one["train_loss"].tolist(), rel=1e-4)
+    assert trainer.best.keys() == plain.best.keys()
+
+
+def test_a_compiled_network_learns_the_same_and_is_saved_under_the_same_names(tmp_path, monkeypatch):
+    compiled = torch.compile
+    monkeypatch.setattr(learner_module.torch, "compile", lambda net: compiled(net, backend="eager"))
+    plain = make_trainer(tmp_path / "plain", net=TinyNet(), phases=PHASES)
+    trainer = make_trainer(tmp_path / "compiled", net=TinyNet(), phases=PHASES, compile="always")
+    one, two = plain.fit(), trainer.fit()
+    assert two["train_loss"].tolist() == pytest.approx(one["train_loss"].tolist(), rel=1e-5)
+    assert trainer.best.keys() == plain.best.keys()
+
+
+def test_a_resumed_training_keeps_the_numerics_that_it_began_with(tmp_path):
+    trainer = make_trainer(tmp_path, precision="auto")
+    chosen = Numerics("bfloat16", channels_last=True)
+    trainer.learner.use(chosen)
+    again = make_trainer(tmp_path, precision="auto")
+    again.learner.restore(trainer.learner.state())
+    assert again.learner.numerics == chosen
