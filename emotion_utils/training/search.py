@@ -80,6 +80,8 @@ class Search:
         pruner = MedianPruner(UNPRUNED_TRIALS, n_warmup_steps=1 + max(1, round(UNPRUNED_SHARE * self.epochs)))
         with open_study(self.name, self.folder, storage, TPESampler(), pruner) as study:
             study.sampler = self._sampler(study, shared=bool(storage))
+            if self.sampler == "tpe" and not study.get_trials(deepcopy=False):
+                study.enqueue_trial(MIDDLE)  # what the recipe has now, for comparison
             while len(done := different(study)) < trials and self._has_next(study):
                 if minutes and time.monotonic() - began > minutes * 60:
                     self.say(f"the {minutes:g} minutes are over; the same command goes on")

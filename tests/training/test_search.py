@@ -67,19 +67,23 @@ def test_resumed_searches_of_both_kinds_add_trials_and_run_none_twice(tmp_path, 
 
 def test_what_is_proposed_twice_is_looked_up(tmp_path, trained, monkeypatch):
     run = tiny_search.make_run(tmp_path)
-    first = search.search_model(run, MODEL, trials=1)
-    points = iter(
-        [dict(zip(SPACE, (0.0, -2.0, 1.0), strict=True))] * 3 + [dict(zip(SPACE, (1.0, -2.0, 1.0), strict=True))]
-    )
+    search.search_model(run, MODEL, trials=1)
+    points = iter([MIDDLE, MIDDLE, MIDDLE | {"lr_doublings": 1.0}])
 
     def propose(trial):
         point = next(points)
         return {name: trial.suggest_float(name, value, value) for name, value in point.items()}
 
     monkeypatch.setattr(search, "propose", propose)
-    table = search.search_model(run, MODEL, trials=3)
-    assert len(trained) == len(table) == 3
-    assert table["trial"].tolist() == [first["trial"][0], 1, 4]
+    table = search.search_model(run, MODEL, trials=2)
+    assert len(trained) == len(table) == 2
+    assert table["trial"].tolist() == [0, 3]
+
+
+def test_a_sampler_begins_with_the_recipe_as_it_is(tmp_path, trained):
+    run = tiny_search.make_run(tmp_path)
+    search.search_model(run, MODEL, trials=1)
+    assert recipe_of(trained[0]) == recipe_of(run.config)
 
 
 def test_another_recipe_or_number_of_epochs_is_another_search(tmp_path, trained):
