@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import Any
 
 import pandas as pd
@@ -24,7 +25,8 @@ class EpochMonitor:
         self._epochs = own or run.config.epochs
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._epochs_told = self._events_told = 0
+        self._epochs_told = 0
+        self._events = run.read_events(model) if model else []  # told, or of an earlier training
 
     def __enter__(self) -> EpochMonitor:
         if self._model:
@@ -51,9 +53,9 @@ class EpochMonitor:
             self._say(epoch_line(history, self._epochs))
 
     def _tell_events(self) -> None:
-        events = self._run.read_events(self._model)
-        told, self._events_told = min(self._events_told, len(events)), len(events)  # a resumed training takes some back
-        for event in events[told:]:
+        known, self._events = self._events, self._run.read_events(self._model)
+        told = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(known, self._events, strict=False))))
+        for event in self._events[told:]:  # a training that begins again takes back what it had told
             for line in event_lines(event):
                 self._say(line)
 

@@ -59,11 +59,24 @@ def test_events_are_told_once_also_those_that_a_resumed_training_adds(tmp_path):
     monitor._tell()
     monitor._tell()
     assert said == ["epoch 1: head learns, 1,500 parameters", "epoch 1 begins again, at 0.5 times the rate"]
-    (run.model_dir(MODEL) / "events.jsonl").write_text("")  # a resumed training has taken them back
-    monitor._tell()
+    (run.model_dir(MODEL) / "events.jsonl").write_text(
+        ""
+    )  # a resumed training takes back what is behind its checkpoint
+    run.append_event(MODEL, "phase", epoch=1, phase="head", trainable_parameters=1500)
     run.append_event(MODEL, "resumed", epoch=1, step=3)
     monitor._tell()
     assert said[2:] == ["goes on from its checkpoint, epoch 1, step 3"]
+
+
+def test_events_of_an_earlier_training_are_not_told(tmp_path):
+    run = Run.create(tmp_path / "run", resolve_config("smoke"))
+    run.append_event(MODEL, "early_stop", epoch=2, reason="old")
+    said = []
+    monitor = EpochMonitor(run, MODEL, said.append)
+    monitor._tell()
+    run.append_event(MODEL, "early_stop", epoch=3, reason="new")
+    monitor._tell()
+    assert said == ["stopped after epoch 3: new"]
 
 
 def test_a_line_counts_the_epochs_of_the_recipe(tmp_path):
