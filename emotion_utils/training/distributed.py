@@ -84,12 +84,25 @@ def join_team(patience: timedelta = PATIENCE) -> Iterator[Team]:
         return
     joins = not dist.is_initialized()
     if joins:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
+        store, rank, size = next(dist.rendezvous("env://", timeout=patience))
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo", store=_own_page(store), rank=rank, world_size=size,
+            timeout=patience,
+        )  # fmt: skip
     try:
         yield Team(dist.get_rank(), size, device)
     finally:
         if joins:
             dist.destroy_process_group()
+
+
+def _own_page(store: dist.Store) -> dist.Store:
+    """What this attempt alone writes to: in the store of a torchrun on one machine, the addresses of processes that
+    died before are still there, and whoever reads them first waits for nobody. Several machines count their attempts
+    differently."""
+    if os.environ.get("LOCAL_WORLD_SIZE") != os.environ["WORLD_SIZE"]:
+        return store
+    return dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 def is_leader() -> bool:
