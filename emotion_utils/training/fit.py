@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -237,7 +236,8 @@ class Trainer:
                 look_ahead(self)
             self.tell(
                 "started", device=str(self.team.device), processes=self.team.size, threads=torch.get_num_threads(),
-                **asdict(self.learner.numerics), batch_size=self.config.batch_size, epochs=self.epochs,
+                precision=self.learner.numerics.precision, compiled=self.learner.numerics.compiled,
+                batch_size=self.config.batch_size, epochs=self.epochs,
             )  # fmt: skip
         if self.team.leads:
             (self.run.model_dir(self.model) / "history.csv").unlink(missing_ok=True)

@@ -48,7 +48,7 @@ def look_ahead(trainer: Trainer) -> None:
     trainer.tell(
         "preflight", seconds=round(seconds), step_seconds=[round(step, 4) for step in steps.values()],
         memory_mb=round(memory), memory_free_mb=round(free), precision=numerics.precision,
-        channels_last=numerics.channels_last, compiled=numerics.compiled,
+        compiled=numerics.compiled, channels_last=numerics.channels_last or trainer.team.device.type == "cpu",
         warnings=_warnings(trainer, seconds, memory, free),
     )  # fmt: skip
 
@@ -58,7 +58,8 @@ def look_ahead(trainer: Trainer) -> None:
 
 def _stages(trainer: Trainer) -> list[int]:
     """The epochs from which on another kind of step is taken."""
-    return [phase.epoch for phase in trainer.recipe.phases if phase.epoch <= trainer.epochs]
+    starts = {step.epoch for step in (*trainer.recipe.phases, *trainer.recipe.grow)}
+    return sorted(epoch for epoch in starts if epoch <= trainer.epochs)
 
 
 def _step_seconds(trainer: Trainer, epoch: int) -> float:
