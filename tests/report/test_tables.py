@@ -135,6 +135,8 @@ def test_paths_of_this_machine_stay_out_of_the_command_and_of_the_weights_table(
     assert "/home" not in appendix.repeat_command(results.config.model_copy(update={"recipes": recipes}))
     results.cards["r18_pre_emotion"]["provenance"].update(kind="file", source=start)
     assert "/home" not in appendix.weights_table(results).html
+
+
 SUMMARY = {
     "trials": 3, "complete": 2, "epochs": 4, "val_count": 60, "seconds": 125.0, "best": 7, "val_acc": 0.8,
     "corrected_val_acc": 0.75,
