@@ -66,8 +66,8 @@ def stages_of(config: RunConfig) -> list[Stage]:
     return [
         Stage("01_data_preparation", (), DATA_FILES, DATA_ROOMS),
         *training,
-        Stage("05_creative_element", (*DATA_FILES, *predictions), ("figures",), ALL_ROOMS),
-        Stage("06_comparison", (*DATA_FILES, *predictions, "figures"), ("claims.json",), ALL_ROOMS),
+        Stage("05_creative_element", (*DATA_FILES, *predictions), ("figures", "creative"), ALL_ROOMS),
+        Stage("06_comparison", (*DATA_FILES, *predictions, "figures", "creative"), ("claims.json",), ALL_ROOMS),
     ]
 
 

@@ -29,6 +29,14 @@ SEARCH_COLUMNS = (
     "seconds", "reason",
 )  # fmt: skip
 PREDICTION_COLUMNS = ("id", "split", "label", "predicted")  # then one probability column per class, in class order
+# What notebook 05 measures, a table each; `saliency` has a column per region besides.
+CREATIVE_COLUMNS = {
+    "regions": ("region", "left", "top", "right", "bottom"),
+    "saliency": ("model", "id", "label", "predicted"),
+    "randomised": ("model", "step", "group", "id", "correlation"),
+    "covered": ("model", "id", "label", "predicted", "region"),
+}
+WORDS = ("region", "model", "id", "label", "predicted", "group")  # the columns of these tables that are not numbers
 PROBABILITY_TOLERANCE = 1e-4  # how far a row of probabilities may be from summing to 1
 
 
@@ -108,6 +116,10 @@ class Run:
     def figures_dir(self) -> Path:
         """Pictures that notebook 05 makes and the report shows."""
         return self.root / "figures"
+
+    def creative_path(self, name: str) -> Path:
+        """One of the tables CREATIVE_COLUMNS."""
+        return self.root / "creative" / f"{name}.csv"
 
     def model_dir(self, model: str) -> Path:
         return self.root / "models" / model
@@ -223,6 +235,20 @@ class Run:
         if not path.exists():
             return []
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    # -- the creative element ----------------------------------------------------------------------
+
+    def write_creative(self, name: str, table: pd.DataFrame) -> None:
+        path = self.creative_path(name)
+        _check_columns(path, table, CREATIVE_COLUMNS[name])
+        write_csv(path, table)
+
+    def read_creative(self, name: str) -> pd.DataFrame:
+        """A table that notebook 05 has measured; see CREATIVE_COLUMNS."""
+        path = self.creative_path(name)
+        table = _read_csv(path, "05_creative_element")
+        _check_columns(path, table, CREATIVE_COLUMNS[name])
+        return _as_numbers(path, table, [column for column in table.columns if column not in WORDS])
 
     def finished_models(self) -> list[str]:
         """The configured models whose predictions are there, in the configured order."""

@@ -36,6 +36,16 @@ def test_predictions_survive_the_file_to_the_last_bit(run):
     pd.testing.assert_frame_equal(run.read_predictions(MODEL), written, check_exact=True)
 
 
+def test_measured_tables_survive_the_file_and_keep_their_columns(run):
+    table = pd.DataFrame({"model": MODEL, "step": [1.0], "group": ["head"], "id": ["7"], "correlation": [0.1 + 0.2]})
+    run.write_creative("randomised", table)
+    pd.testing.assert_frame_equal(run.read_creative("randomised"), table, check_exact=True)
+    with pytest.raises(EmotionError, match="correlation is missing"):
+        run.write_creative("randomised", table.drop(columns="correlation"))
+    with pytest.raises(InputError, match="05_creative_element"):
+        run.read_creative("covered")
+
+
 def test_class_named_like_a_missing_value_stays_text(run):
     run.write_audit({"classes": ["NA", "null"]})
     table = predictions(label=["NA", "null"], predicted=["NA", "NA"]).rename(columns={"angry": "NA", "happy": "null"})

@@ -8,6 +8,7 @@ from html import escape
 
 from emotion_utils.report.results import Results
 
+LOOK_FIGURES = ("fig-looks", "fig-random", "fig-covered")
 APPENDIX_TABLES = (
     "tbl-data", "tbl-splits", "tbl-quarantine", "tbl-weights", "tbl-settings", "tbl-search", "tbl-environment",
     "tbl-times",
@@ -35,8 +36,10 @@ def number_exhibits(results: Results) -> dict[str, str]:
     """
     many = len(results.models) > 1
     tables = ["tbl-epochs", *(report_key(model) for model in results.models), "tbl-events", "tbl-metrics"]
-    tables += ["tbl-pairs"] * many + ["tbl-published"]
+    measured = results.looks is not None
+    tables += ["tbl-pairs"] * many + ["tbl-published"] + ["tbl-covered"] * measured
     figures = ["fig-balance", "fig-curves", "fig-confusion", "fig-metrics", *map(picture_key, results.pictures)]
+    figures += LOOK_FIGURES if measured else ()
     is_there = {"tbl-quarantine": len(results.quarantined), "tbl-search": len(results.searches)}
     appendix = [key for key in APPENDIX_TABLES if is_there.get(key, True)]
     names = {key: f"Table {number}" for number, key in enumerate(tables, start=1)}

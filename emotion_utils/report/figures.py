@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,13 +22,13 @@ from emotion_utils.report.style import (
     figure_style,
     model_colors,
     model_markers,
+    shorten,
     spread_labels,
 )  # fmt: skip
 from emotion_utils.report.tables import best_epoch
 
 PANEL_IN = (3.6, 2.75)  # width and height of a panel: two stand side by side on a page, one on a phone
 MATRICES_PER_ROW = 3
-NAME_LETTERS = 14  # of a class name beside a matrix; the tables have it in full
 CURVES = {"loss": ("Loss", "train_loss", "val_loss"), "acc": ("Accuracy", "train_acc", "val_acc")}
 
 
@@ -54,6 +55,36 @@ def plot_curve(histories: Mapping[str, pd.DataFrame], kind: str, labels: Mapping
         _draw_curves(axes, histories, kind, labels)
     plt.close(figure)
     return figure
+
+
+def read_places(
+    figure: Figure, histories: Mapping[str, pd.DataFrame], kind: str, labels: Mapping[str, str]
+) -> dict[str, Any]:
+    """Where the points of a figure of `plot_curve` lie once it has been drawn, in points (1/72 inch) from the top left.
+
+    `epochs` and their `x`; `top` and `bottom` of the axes; and `series`: name, color, values and `y` of val and train.
+    What is not finite is None.
+    """
+    axes, (width, height) = figure.axes[0], figure.get_size_inches() * 72
+    box, (left, right), (low, high) = axes.get_position(), axes.get_xlim(), axes.get_ylim()
+    _, train, val = CURVES[kind]
+    colors = model_colors(histories)
+
+    def down(value: float) -> float | None:
+        share = (value - low) / (high - low)
+        return round(height * (1 - box.y0 - box.height * share), 1) if math.isfinite(value) else None
+
+    series = []
+    for model, history in histories.items():
+        figures = {"name": labels[model], "color": colors[model]}
+        for part, column in (("val", val), ("train", train)):
+            values = history[column].tolist()
+            figures[part] = [round(value, 4) if math.isfinite(value) else None for value in values]
+            figures[f"{part}_y"] = [down(value) for value in values]
+        series.append(figures)
+    epochs = list(range(1, max(len(history) for history in histories.values()) + 1))
+    x = [round(width * (box.x0 + box.width * (epoch - left) / (right - left)), 1) for epoch in epochs]
+    return {"epochs": epochs, "x": x, "top": down(high), "bottom": down(low), "series": series}
 
 
 def _draw_curves(axes: Axes, histories: Mapping[str, pd.DataFrame], kind: str, labels: Mapping[str, str]) -> None:
@@ -139,7 +170,7 @@ def _draw_matrix(axes: Axes, counts: pd.DataFrame, title: str) -> None:
         where=values.sum(axis=1, keepdims=True) > 0,
     )
     size = len(counts)
-    names = [_short(name) for name in counts.index]
+    names = [shorten(name) for name in counts.index]
     for row, column in np.ndindex(size, size):
         corner = (column - 0.48, row - 0.48)
         axes.add_patch(plt.Rectangle(corner, 0.96, 0.96, facecolor=RULE, alpha=0.35, linewidth=0))
@@ -193,8 +224,3 @@ def plot_metric(values: Mapping[str, tuple[float, float, float]], title: str, la
         axes.spines["left"].set_visible(False)
     plt.close(figure)
     return figure
-
-
-def _short(name: str) -> str:
-    name = " ".join(str(name).split())
-    return name if len(name) <= NAME_LETTERS else name[: NAME_LETTERS - 1] + "…"

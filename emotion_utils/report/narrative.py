@@ -7,9 +7,10 @@ from collections.abc import Callable
 from emotion_utils.evaluation.metrics import LEVEL
 from emotion_utils.evaluation.uncertainty import ALPHA
 from emotion_utils.report.analysis import tell_challenges, tell_classes, tell_curves
-from emotion_utils.report.claims import Claim, Label, Model, Ref
+from emotion_utils.report.claims import Claim, Label, Model
 from emotion_utils.report.comparison import say_accuracies, tell_metrics, tell_published, tell_verdict
-from emotion_utils.report.exhibits import Shown, picture_key
+from emotion_utils.report.creative import tell_looks, tell_pictures, tell_question
+from emotion_utils.report.exhibits import Shown
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.published_appendix import tell_audit
 from emotion_utils.report.results import Results
@@ -56,17 +57,6 @@ def tell_rule(results: Results) -> Prose:
     return prose
 
 
-def tell_creative(results: Results) -> Prose:
-    prose = Prose(results, "creative element")
-    figures = [Ref(picture_key(name)) for name in results.pictures]
-    if figures:
-        verb = "put" if len(figures) > 1 else "puts"
-        prose.say(f"{{figures}} {verb} pictures beside what the models say of them.", figures=figures)
-    else:
-        prose.say("This run shows no pictures of faces.")
-    return prose
-
-
 def tell_conclusion(results: Results) -> Prose:
     prose = Prose(results, "conclusion")
     say_accuracies(prose)
@@ -91,7 +81,9 @@ SECTIONS: dict[str, Callable[[Results], Prose]] = {
     "challenges": tell_challenges,
     "metrics": tell_metrics,
     "published": tell_published,
-    "creative": tell_creative,
+    "creative": tell_pictures,
+    "looks": tell_looks,
+    "question": tell_question,
     "conclusion": tell_conclusion,
     "audit": tell_audit,
 }

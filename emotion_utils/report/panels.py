@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
+from html import escape
 
 from PIL import Image
 
 from emotion_utils.evaluation.metrics import LEVEL, count_correct, wilson_interval
 from emotion_utils.report.data_figures import plot_class_balance
 from emotion_utils.report.exhibits import Shown, number_exhibits, picture_key, show_figure
-from emotion_utils.report.figures import CURVES, matrix_side_in, plot_curve, plot_matrix, plot_metric
+from emotion_utils.report.figures import CURVES, matrix_side_in, plot_curve, plot_matrix, plot_metric, read_places
 from emotion_utils.report.results import Results
 from emotion_utils.report.style import figure_svg
 
@@ -18,10 +20,16 @@ PICTURE_DPI = 200  # of what notebook 05 saves
 METRICS = {"accuracy": "Accuracy", "precision": "Macro precision", "recall": "Macro recall", "f1-score": "Macro F1"}
 BALANCE_WIDTH_IN = 5.2  # still readable on a phone
 PICTURE_CAPTIONS = {
-    "average_faces": "The average test picture of each class, and where it is brighter or darker than that of all.",
-    "cards_certain": "Test pictures that every model names correctly and with the most confidence.",
-    "cards_mistaken": "The mistakes made with the most confidence.",
-    "cards_borderline": "Test pictures on which the two most probable classes are closest together.",
+    "average_faces": (
+        "The average test picture of each class, and where it is brighter or darker than that of all. Outlined: the "
+        "regions that are measured below."
+    ),
+    "cards_certain": (
+        "Test pictures that every model names correctly and with the most confidence. Warm: where Grad-CAM finds what "
+        "speaks for the answer; where nothing glows, nothing in the layer looked at does."
+    ),
+    "cards_mistaken": "The mistakes made with the most confidence, and where each model looked.",
+    "cards_borderline": "Test pictures whose two most probable classes are closest together, and where models looked.",
 }
 
 
@@ -59,7 +67,10 @@ def curves_figure(results: Results) -> Shown:
             f"{name} {last[train]:.3f} in training, {last[val]:.3f} in validation" for name, last in lasts.items()
         )
         alt = f"Lines of {title.lower()} by epoch, at the end: {ends}."
-        panels.append(figure_svg(plot_curve(results.histories, kind, labels), f"curves-{kind}", alt))
+        figure = plot_curve(results.histories, kind, labels)
+        svg = figure_svg(figure, f"curves-{kind}", alt)
+        places = json.dumps(read_places(figure, results.histories, kind, labels))
+        panels.append(f'<div class="curve" data-curve="{escape(places)}">{svg}</div>')
     caption = (
         "Loss and accuracy by epoch. Solid lines with marks are validation, dashed ones training; a ring marks the "
         "epoch of the best validation accuracy, whose weights were kept."

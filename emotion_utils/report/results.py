@@ -14,6 +14,7 @@ from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.evaluation.metrics import classification_table, confusion
 from emotion_utils.evaluation.uncertainty import compare_pairs, macro_intervals
+from emotion_utils.report.looks import Looks, read_looks
 from emotion_utils.run import Run
 
 PICTURES = ("average_faces", "cards_certain", "cards_mistaken", "cards_borderline")  # what notebook 05 may have made
@@ -35,6 +36,7 @@ class Results:
     events: Mapping[str, list[dict[str, Any]]]
     searches: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]]
     pictures: Mapping[str, Path]
+    looks: Looks | None  # None where notebook 05 has measured nothing
 
     @property
     def models(self) -> list[str]:
@@ -85,8 +87,11 @@ class Results:
         return f"{model} (proxy)" if self.weights_kind(model) == "proxy" else model
 
 
-def read_results(run: Run) -> Results:
-    """Reads what the report needs. Refuses artefacts that do not belong together (InputError or EmotionError)."""
+def read_results(run: Run, *, measured: bool = True) -> Results:
+    """Reads what the report needs. Refuses artefacts that do not belong together (InputError or EmotionError).
+
+    Without `measured` the tables of notebook 05 are left alone, as it does before it writes them.
+    """
     models = run.finished_models()
     if not models:
         raise InputError(f"no model of {run.root} is trained: run notebooks 02 to 04 first")
@@ -95,6 +100,7 @@ def read_results(run: Run) -> Results:
     cards = {model: run.read_model_card(model) for model in models}
     for model in models:
         _check_model(run, model, manifest, predictions[model], cards[model], classes)
+    tests = {model: _test_rows(table) for model, table in predictions.items()}
     return Results(
         name=run.root.resolve().name,
         config=run.config,
@@ -103,11 +109,12 @@ def read_results(run: Run) -> Results:
         manifest=manifest,
         audit=run.read_audit(),
         histories={model: run.read_history(model) for model in models},
-        tests={model: _test_rows(table) for model, table in predictions.items()},
+        tests=tests,
         cards=cards,
         events={model: run.read_events(model) for model in models},
         searches={model: found for model in models if (found := run.read_search(model))},
         pictures={name: path for name in PICTURES if (path := run.figures_dir / f"{name}.png").exists()},
+        looks=read_looks(run, tests) if measured else None,
     )
 
 

@@ -22,6 +22,7 @@ MODEL_COLORS = (
 )  # fmt: skip
 MODEL_MARKERS = "osD^vPX*<>"
 KNOWN_MODELS = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")  # the same colour wherever they appear
+NAME_LETTERS = 14  # of a class name in a figure; the tables have it in full
 SPLIT_COLORS = {"train": "#44617f", "val": "#a9c4dd", "test": "#e3b667"}
 DARK = {INK: "#e7e8ea", MUTED: "#a7adb6", RULE: "#3a4048", PAPER: "#16181c", **dict(MODEL_COLORS)}
 FONTS = "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
@@ -83,6 +84,12 @@ def spread_labels(positions: list[float], gap: float, low: float, high: float) -
         placed[index] = min(placed[index], ceiling)
         ceiling = placed[index] - gap
     return [placed[index] for index in range(len(positions))]
+
+
+def shorten(name: str) -> str:
+    """A class name as figures show it: on one line, cut after NAME_LETTERS."""
+    name = " ".join(str(name).split())
+    return name if len(name) <= NAME_LETTERS else name[: NAME_LETTERS - 1] + "…"
 
 
 def figure_svg(figure: Figure, key: str, alt: str) -> str:

@@ -14,6 +14,7 @@ from emotion_utils.monitor import duration, event_lines
 from emotion_utils.report.exhibits import Shown, html_table, report_key, safe, safe_model, show_table
 from emotion_utils.report.results import Results
 
+ROWS_PER_PAGE = 36
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
@@ -132,7 +133,8 @@ def epochs_table(results: Results) -> Shown:
         "Epoch-wise training (tr) and validation (val) accuracy. The best validation accuracy of each model is marked; "
         "it chose the weights that the later sections test."
     )
-    return show_table(results, "tbl-epochs", table, caption, may_break=True)
+    rows = sum(map(len, groups))
+    return show_table(results, "tbl-epochs", table, caption, may_break=rows > ROWS_PER_PAGE)
 
 
 def report_tables(results: Results) -> Shown:

@@ -37,6 +37,7 @@ def make_run(root, *, classes=CLASSES, skills=STUDY_MODELS, images=600, epochs=8
         run.append_event(model, "phase", epoch=1, phase="conv4-head", trainable_parameters=13_000_000)
         if epochs >= 4:
             run.append_event(model, "phase", epoch=4, phase="conv1-head", trainable_parameters=14_700_000)
+    write_looks(rng, run, skills)
     backoff = {"micro_batch_before": 32, "micro_batch": 16, "batchnorm_by_portion": True}
     run.append_event(model, "memory_backoff", reason="out of memory", **backoff)
     run.append_event(model, "spike_skipped", epoch=1, step=9, reason="the gradient norm is 1e4", ids=["x"])
@@ -118,6 +119,29 @@ def make_history(rng, run, model, epochs):
         "val_loss": 1.1 * (1 - val_acc) + 0.02 * np.maximum(0, epoch - 4), "val_acc": np.minimum(val_acc, best),
         "seconds": 9.0 + rng.random(epochs), "images_per_second": 100 + 10 * rng.random(epochs),
     })  # fmt: skip
+
+
+def write_looks(rng, run, skills, regions=("brows", "eyes", "mouth", "forehead")):
+    """What notebook 05 measures: models that look at the mouth, and lose `sad` when it is covered."""
+    boxes = [(name, 0.2, 0.25 * place, 0.8, 0.25 * place + 0.2) for place, name in enumerate(regions)]
+    run.write_creative("regions", pd.DataFrame(boxes, columns=["region", "left", "top", "right", "bottom"]))
+    saliency, covered, randomised = [], [], []
+    classes = run.class_names()
+    for model in skills:
+        test = run.read_predictions(model).query("split == 'test'")[["id", "label", "predicted"]].assign(model=model)
+        shares = rng.dirichlet([1, 2, 5, 1, 4], len(test)).round(6)
+        saliency.append(test.assign(**dict(zip([*regions, "elsewhere"], shares.T, strict=True))))
+        for region in regions:
+            answers = test.assign(region=region)
+            if region == "mouth":
+                answers.loc[answers["label"] == classes[-1], "predicted"] = classes[0]
+            covered.append(answers)
+        for step in (1, 2, 3):
+            values = np.clip(rng.normal(0.9 - 0.28 * step, 0.2, len(test)), -1, 1).round(6)
+            steps = {"model": model, "step": step, "group": f"layer{step}", "id": test["id"], "correlation": values}
+            randomised.append(pd.DataFrame(steps))
+    for name, tables in {"saliency": saliency, "covered": covered, "randomised": randomised}.items():
+        run.write_creative(name, pd.concat(tables))
 
 
 def make_card(model, classes, weights):

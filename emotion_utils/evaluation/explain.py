@@ -1,0 +1,188 @@
+"""What a network looks at: Grad-CAM, whether that depends on what it learned, and what covering a region costs."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from captum.attr import LayerAttribution, LayerGradCam
+from scipy.stats import rankdata
+from torch import nn
+
+from emotion_utils.data.augment import to_unit
+from emotion_utils.data.loader import Dataset
+from emotion_utils.evaluation.predict import EVALUATION_BATCH_SIZE, PROBABILITY_DECIMALS, predict_probs
+from emotion_utils.evaluation.regions import Box, cover, region_shares
+from emotion_utils.models.vggface import VggFace
+from emotion_utils.models.zoo import EmotionNet
+
+MIN_CELLS = 6  # a side of the map: a coarser one cannot tell eyes from brows
+DRAWS = 3  # random networks that each map is compared with
+DECIMALS = 6
+# Grad-CAM's layers from the deepest on, and by how much each has shrunk the picture.
+VGG_LAYERS = (("pool5", 16), ("pool4", 8), ("pool3", 4))  # what goes into the pooling
+RESNET_LAYERS = (("layer4", 32), ("layer3", 16), ("layer2", 8), ("layer1", 4))  # what comes out of the block
+
+
+class Layer(NamedTuple):
+    """Where a network's Grad-CAM is taken: a module's output, or its input."""
+
+    name: str
+    module: nn.Module
+    at_input: bool
+
+
+def choose_layer(net: EmotionNet) -> Layer:
+    """The deepest layer whose map has MIN_CELLS a side; the shallowest one where none has.
+
+    At 224 px that is the last convolution, as usual; of smaller pictures the last ones leave only a few cells.
+    """
+    is_vgg = isinstance(net.network, VggFace)
+    layers = VGG_LAYERS if is_vgg else RESNET_LAYERS
+    deep_enough = [name for name, shrinkage in layers if net.contract.size_px // shrinkage >= MIN_CELLS]
+    name = deep_enough[0] if deep_enough else layers[-1][0]
+    return Layer(name, getattr(net.network, name), at_input=is_vgg)
+
+
+def gradcam(net: EmotionNet, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Grad-CAM (Selvaraju et al. 2017) of uint8 images (B, 3, H, W) for the classes `targets`, int64 (B,).
+
+    Float (B, h, w) in the cells of `choose_layer`; negative where a cell speaks against the class.
+    """
+    layer, device = choose_layer(net), next(net.parameters()).device
+    net.eval()
+    maps = LayerGradCam(net, layer.module).attribute(
+        to_unit(images.to(device)), target=targets.to(device), attribute_to_layer_input=layer.at_input
+    )
+    return maps.detach().squeeze(1).cpu()
+
+
+def saliency_maps(net: EmotionNet, images: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
+    """Where Grad-CAM speaks for the class: float64 (B, H, W), not negative, 1 at its highest or 0 all over."""
+    cells = gradcam(net, images, targets).clamp(min=0).unsqueeze(1)
+    maps = LayerAttribution.interpolate(cells, tuple(images.shape[2:]), interpolate_mode="bilinear")
+    maps = maps.squeeze(1).double().numpy()
+    highest = maps.max(axis=(1, 2), keepdims=True)
+    return np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0)
+
+
+def explain_faces(nets: Mapping[str, EmotionNet], faces: np.ndarray) -> dict[str, np.ndarray]:
+    """The saliency of a few faces, uint8 (n, H, W, 3), for what each model says of them: float64 (n, H, W), 0-1."""
+    if not len(faces):
+        return {model: np.empty(faces.shape[:3]) for model in nets}
+    images = torch.from_numpy(faces).permute(0, 3, 1, 2)
+    return {model: saliency_maps(net, images, name_images(net, images)) for model, net in nets.items()}
+
+
+def name_images(net: EmotionNet, images: torch.Tensor) -> torch.Tensor:
+    """The class that the network gives each of uint8 images (B, 3, H, W): int64 (B,), as predictions.csv has it."""
+    return torch.from_numpy(predict_probs(net, images).round(PROBABILITY_DECIMALS).argmax(axis=1))
+
+
+def choose_pictures(dataset: Dataset, most: int) -> np.ndarray:
+    """Positions, int (n,), of at most `most` pictures, of each class alike: the first by id, which is as good as drawn
+    by lot, as an id is a checksum."""
+    labels = dataset.labels.numpy()
+    share = max(1, most // len(dataset.class_names))
+    return np.sort(np.concatenate([np.flatnonzero(labels == label)[:share] for label in np.unique(labels)]))
+
+
+def look_at(
+    nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, regions: dict[str, Box]
+) -> pd.DataFrame:
+    """How the saliency for what each model says of a picture is shared out among `regions`.
+
+    Rows `model, id, label, predicted`, then a share (0-1) per region and `elsewhere`; 0 in all of them where nothing in
+    the picture speaks for the answer.
+    """
+    rows = []
+    for model, net in nets.items():
+        for batch, predicted in _answers(net, dataset, positions):
+            shares = region_shares(saliency_maps(net, batch.images, predicted), regions)
+            columns = {name: np.round(share, DECIMALS) for name, share in shares.items()}
+            rows.append(_table(model, dataset, batch, predicted).assign(**columns))
+    return pd.concat(rows, ignore_index=True)
+
+
+def cover_regions(
+    nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, regions: dict[str, Box]
+) -> pd.DataFrame:
+    """What each model says of pictures of which one region is covered: rows `model, id, label, predicted, region`."""
+    rows = []
+    for model, net in nets.items():
+        for name, box in regions.items():
+            for batch, predicted in _answers(net, dataset, positions, box):
+                rows.append(_table(model, dataset, batch, predicted).assign(region=name))
+    return pd.concat(rows, ignore_index=True)
+
+
+def compare_random(nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, seed: int) -> pd.DataFrame:
+    """How much each model's saliency resembles that of networks whose weights are random, from the output downwards.
+
+    Rows `model, step, group, id, correlation`: at each step one more depth group has been made random; `correlation`
+    is Spearman's, of the cells of both maps before clipping, averaged over DRAWS networks. If a map did not
+    change with the weights, it would tell nothing about them (Adebayo et al. 2018, cascading randomisation).
+    """
+    rows = []
+    for model, net in nets.items():
+        batch, predicted = next(_answers(net, dataset, positions, size=len(positions)))
+        own = gradcam(net, batch.images, predicted)
+        draws = [_cascade(net, seed + draw, batch.images, predicted, own) for draw in range(DRAWS)]
+        for step, group in enumerate(reversed(net.depth_groups), start=1):
+            mean = np.mean([draw[step - 1] for draw in draws], axis=0)
+            values = {"model": model, "step": step, "group": group, "id": batch.ids}
+            rows.append(pd.DataFrame({**values, "correlation": np.round(mean, DECIMALS)}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def rank_correlations(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of each pair of maps, (B, h, w) each: float64 (B,); 0 where one of them is constant."""
+    ranks, theirs = (rankdata(each.reshape(len(each), -1), axis=1) for each in (maps, others))
+    ranks, theirs = (each - each.mean(axis=1, keepdims=True) for each in (ranks, theirs))
+    scale = np.sqrt((ranks**2).sum(axis=1) * (theirs**2).sum(axis=1))
+    return np.divide((ranks * theirs).sum(axis=1), scale, out=np.zeros(len(ranks)), where=scale > 0)
+
+
+def randomise(modules: list[nn.Module], seed: int) -> None:
+    """Draws the weights of `modules` anew, as torch draws them for a new layer; the caller's random state stays."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        for module in modules:
+            for part in module.modules():
+                if hasattr(part, "reset_parameters"):
+                    part.reset_parameters()
+
+
+def _cascade(
+    net: EmotionNet, seed: int, images: torch.Tensor, targets: torch.Tensor, own: torch.Tensor
+) -> list[np.ndarray]:
+    """The correlations of each step, the first being the output alone."""
+    other = copy.deepcopy(net)
+    found = []
+    for number, modules in enumerate(reversed(other.depth_groups.values())):
+        randomise(modules, seed=1000 * seed + number)
+        found.append(rank_correlations(own.numpy(), gradcam(other, images, targets).numpy()))
+    return found
+
+
+def _answers(
+    net: EmotionNet, dataset: Dataset, positions: np.ndarray, box: Box | None = None, size: int = EVALUATION_BATCH_SIZE
+) -> Iterator[tuple]:
+    """Batches (those of a region covered, if `box`) with the class that the network gives each picture, int64 (B,)."""
+    for part in np.array_split(positions, math.ceil(len(positions) / size)):
+        batch = dataset.batch(part)
+        if box is not None:
+            covered = cover(batch.images.permute(0, 2, 3, 1).numpy(), box)
+            batch = batch._replace(images=torch.from_numpy(covered).permute(0, 3, 1, 2))
+        yield batch, name_images(net, batch.images)
+
+
+def _table(model: str, dataset: Dataset, batch, predicted: torch.Tensor) -> pd.DataFrame:
+    names = np.asarray(dataset.class_names, dtype=object)
+    said = {"label": names[batch.labels.numpy()], "predicted": names[predicted.numpy()]}
+    return pd.DataFrame({"model": model, "id": batch.ids, **said})

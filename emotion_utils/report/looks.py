@@ -1,0 +1,92 @@
+"""What notebook 05 measured, as the report sees it: where models look, and what covering a region costs. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from emotion_utils.errors import EmotionError
+from emotion_utils.evaluation.covered import (
+    Answer,
+    answer_question,
+    choose_question,
+    compare_covered,
+    random_table,
+    saliency_table,
+)  # fmt: skip
+from emotion_utils.evaluation.regions import Box, read_regions
+from emotion_utils.run import CREATIVE_COLUMNS, Run
+
+AGAIN = "run 05_creative_element again"
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The measured tables of a run (`run.CREATIVE_COLUMNS`), of the models in `tests`."""
+
+    tests: Mapping[str, pd.DataFrame]
+    class_names: tuple[str, ...]
+    seed: int
+    tables: Mapping[str, pd.DataFrame]
+
+    @cached_property
+    def regions(self) -> dict[str, Box]:
+        return read_regions(self.tables["regions"])
+
+    @cached_property
+    def compared(self) -> pd.DataFrame:
+        return compare_covered(self.tests, self.tables["covered"], self.class_names)
+
+    @cached_property
+    def shares(self) -> pd.DataFrame:
+        return saliency_table(self.tables["saliency"], self.regions, self.seed)
+
+    @cached_property
+    def resemblance(self) -> pd.DataFrame:
+        """Of saliency to that of random networks, step by step."""
+        return random_table(self.tables["randomised"], self.seed)
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures were covered."""
+        return self.tables["covered"]["id"].nunique()
+
+    @property
+    def question(self) -> tuple[str, str]:
+        """The class and the region that were asked about."""
+        return choose_question(self.class_names)
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        return answer_question(self.compared, *self.question)
+
+
+def read_looks(run: Run, tests: Mapping[str, pd.DataFrame]) -> Looks | None:
+    """None where notebook 05 has not measured anything; EmotionError where its tables are of other predictions."""
+    if not any(run.creative_path(name).exists() for name in CREATIVE_COLUMNS):
+        return None
+    tables = {name: run.read_creative(name) for name in CREATIVE_COLUMNS}
+    regions = set(tables["regions"]["region"])
+    for name in ("saliency", "covered", "randomised"):
+        table, path = tables[name], run.creative_path(name)
+        if set(table["model"]) != set(tests):
+            raise EmotionError(f"{path}: it is of {', '.join(sorted(set(table['model'])))}: {AGAIN}")
+        for model, rows in table.groupby("model"):
+            _check_rows(path, rows, tests[model].set_index("id")["label"], run.class_names())
+    unknown = set(tables["covered"]["region"]) ^ regions | (regions - set(tables["saliency"].columns))
+    if unknown:
+        raise EmotionError(f"{run.creative_path('covered')}: region {min(unknown)} is not in all tables: {AGAIN}")
+    return Looks(tests, run.class_names(), run.config.seed, tables)
+
+
+def _check_rows(path: Path, rows: pd.DataFrame, labels: pd.Series, class_names: tuple[str, ...]) -> None:
+    """Raises EmotionError naming the row whose picture is not in the test split, or has another label there."""
+    wrong = ~rows["id"].isin(labels.index)
+    if not wrong.any() and "label" in rows:
+        wrong = (rows["label"] != rows["id"].map(labels)) | ~rows["predicted"].isin(class_names)
+    if wrong.any():
+        raise EmotionError(f"{path}, row {rows.index[wrong][0] + 2}: no picture of the test split is so: {AGAIN}")
