@@ -1,0 +1,66 @@
+"""The executed notebooks as pages beside the report: the same template, with their code and whatever they showed."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from emotion_utils.errors import EmotionError
+from emotion_utils.report.page import LOADING, fill_template, number_headings
+from emotion_utils.report.style import theme_svgs
+from emotion_utils.run import Run, replacing
+
+OLD_LOOK = re.compile(r'<style scoped>.*?</style>| border="1"', re.DOTALL)  # of pandas, with every table
+
+
+def export_notebooks(run: Run) -> list[Path]:
+    """Writes notebooks/<name>.html for each executed notebook of the run, and returns the paths in order."""
+    pages = []
+    for source in sorted(run.notebooks_dir.glob("*.ipynb")):
+        page = notebook_page(source)
+        target = source.with_suffix(".html")
+        with replacing(target) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+        pages.append(target)
+    return pages
+
+
+def notebook_page(source: Path) -> str:
+    """One executed notebook as a self-contained page. Raises EmotionError where it would load something."""
+    import nbformat
+
+    notebook = nbformat.read(source, as_version=4)
+    title = next((line[2:].strip() for line in notebook.cells[0].source.splitlines() if line[:2] == "# "), source.stem)
+    notebook.cells[0].source = re.sub(r"^# .*$", "", notebook.cells[0].source, count=1, flags=re.MULTILINE)
+    for cell in notebook.cells:
+        cell.metadata["tags"] = [tag for tag in cell.metadata.get("tags", []) if tag == "injected-parameters"]
+    _name_outputs(notebook)
+    front = (
+        '<header class="title"><p class="kicker"><a href="../report.html">Report</a></p>'
+        f"<h1>{escape(title)}</h1></header>"
+    )
+    headings = number_headings(notebook, numbered=False)
+    page = theme_svgs(fill_template(notebook, title, title, front, headings))
+    loading = LOADING.search(page)
+    if loading:
+        raise EmotionError(f"{source} would load something from elsewhere: {page[loading.start() :][:80]}")
+    return page
+
+
+def _name_outputs(notebook: Any) -> None:
+    """Pictures get a text alternative and tables a frame that scrolls, both named after the heading above them."""
+    heading = "this notebook"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = ([line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("##")] or [heading])[
+                -1
+            ]
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "image/png" in data:
+                output.setdefault("metadata", {})["image/png"] = {"alt": f"Figure: {heading}"}
+            if 'class="dataframe"' in data.get("text/html", ""):
+                frame = f'<div class="scroll" role="region" tabindex="0" aria-label="Table: {escape(heading)}">'
+                data["text/html"] = frame + OLD_LOOK.sub("", data["text/html"]) + "</div>"

@@ -1,0 +1,92 @@
+"""The finished files read back: whatever the page says must be there to its end, and on paper with the same numbers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+from emotion_utils.errors import EmotionError
+from emotion_utils.report.exhibits import number_exhibits
+from emotion_utils.report.results import Results
+
+NUMERAL = re.compile(r"\d[\d,]*\.\d+")  # those with decimals: whole numbers are too common to be looked for
+UNSEEN = ("\u2060", "\u2068", "\u2069", "\u200e", "\u200f")  # joiners and marks of direction
+
+
+class PageText(HTMLParser):
+    """A report's page as text: its headings, the names in its captions, and the numerals of tables and sentences."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.captions: list[str] = []
+        self.numerals: Counter[str] = Counter()
+        self._open: list[str] = []
+        self._text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "details" and ("class", "code") in attrs:
+            tag = "code-cell"  # left out on paper
+        if tag in ("h2", "h3", "figcaption", "td", "p", "li", "svg", "code-cell", "script", "style"):
+            self._open.append(tag)
+            self._text = ""
+
+    def handle_data(self, data: str) -> None:
+        self._text += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "details" and "code-cell" in self._open:
+            tag = "code-cell"
+        if tag not in self._open:
+            return
+        while self._open.pop() != tag:
+            pass
+        if {"svg", "code-cell", "script", "style"} & {tag, *self._open}:
+            return
+        if tag in ("h2", "h3"):
+            self.headings.append(self._text)
+        if tag == "figcaption":
+            self.captions.append(self._text)
+        if tag in ("td", "p", "li", "figcaption"):
+            self.numerals.update(NUMERAL.findall(self._text))
+        self._text = ""
+
+
+def check_files(results: Results, html: Path, pdf: Path | None) -> None:
+    """Reads report.html and report.pdf (where there is one) again. Raises EmotionError for whatever is not there."""
+    page = PageText(html.read_text(encoding="utf-8"))
+    if not page.headings:
+        raise EmotionError(f"{html}: it has no heading; start the run again")
+    names = list(number_exhibits(results).values())
+    shown = [caption.split(".")[0] for caption in page.captions]
+    missing = [name for name in names if name not in shown]
+    if missing:
+        raise EmotionError(f"{html}: {missing[0]} is not there")
+    if pdf is not None:
+        _check_paper(page, names, read_paper(pdf), pdf)
+
+
+def read_paper(pdf: Path) -> str:
+    """The text of a PDF without its white space."""
+    from pypdf import PdfReader
+
+    return _squeeze("".join(page.extract_text() for page in PdfReader(pdf).pages))
+
+
+def _check_paper(page: PageText, names: list[str], paper: str, pdf: Path) -> None:
+    for heading in page.headings:
+        if paper.count(_squeeze(heading)) < 2:  # in the contents and above its section
+            raise EmotionError(f"{pdf}: the heading {heading!r} is not in the contents and above its section")
+    for name in names:
+        if _squeeze(name) + "." not in paper:
+            raise EmotionError(f"{pdf}: {name} is not there")
+    for numeral, count in page.numerals.items():
+        if paper.count(numeral) < count:
+            raise EmotionError(f"{pdf}: {numeral} stands there less often than in the page ({count} times)")
+
+
+def _squeeze(text: str) -> str:
+    return "".join(character for character in text if not character.isspace() and character not in UNSEEN)

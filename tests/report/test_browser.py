@@ -1,0 +1,171 @@
+"""The report in a real browser: on a telephone and a desk, light and dark, by pointer, keyboard and screen reader."""
+
+import json
+import shutil
+
+import pytest
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is missing")
+PHONE, DESK = (390, 844), (1280, 900)
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(60)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def visit(browser, report):
+    """visit(size, scheme, path) -> the browser with the report (or another file of the run) open."""
+
+    def open_page(size=DESK, scheme="light", path="report.html"):
+        width, height = size
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        media = [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+        for log in ("browser", "performance"):
+            browser.get_log(log)
+        browser.get((report[0].root / path).as_uri())
+        return browser
+
+    return open_page
+
+
+def requests(browser):
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
+    return [url for url in sent if not url.startswith("data:")]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("path", ["report.html", "notebooks/06_comparison.html"])
+def test_page_asks_nobody_complains_of_nothing_and_fits(visit, report, size, scheme, path):
+    page = visit(size, scheme, path)
+    assert requests(page) == [(report[0].root / path).as_uri()]
+    assert [entry for entry in page.get_log("browser") if entry["level"] != "INFO"] == []
+    assert page.execute_script("return document.documentElement.scrollWidth") <= size[0]
+    paper = page.execute_script("return getComputedStyle(document.documentElement).backgroundColor")
+    assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 24, 28)"}[scheme]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_axe_finds_nothing_to_complain_of(visit, size, scheme):
+    from axe_core_python.base import AXE_SCRIPT
+
+    page = visit(size, scheme)
+    page.execute_script(AXE_SCRIPT)
+    found = page.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+    assert len(found["passes"]) > 20
+    assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["violations"]] == []
+
+
+def test_contents_follow_the_reader(visit):
+    page = visit(DESK)
+    for heading in ("sec-introduction", "sec-model-metrics", "sec-how-to-reproduce"):
+        page.execute_script("document.getElementById(arguments[0]).scrollIntoView()", heading)
+        page.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 50))")
+        marked = "return [...document.querySelectorAll('nav [aria-current]')].map((a) => a.hash)"
+        assert page.execute_script(marked) == [f"#{heading}"]
+
+
+def test_contents_are_folded_on_a_telephone_and_open_at_a_touch(visit):
+    page = visit(PHONE)
+    contents = page.find_element("css selector", "nav.contents details")
+    assert contents.get_attribute("open") is None
+    contents.find_element("css selector", "summary").click()
+    contents.find_element("css selector", "a[href='#sec-conclusion']").click()
+    assert contents.get_attribute("open") is None
+    assert page.execute_script("return location.hash") == "#sec-conclusion"
+
+
+def test_code_is_folded_away_and_unfolds(visit):
+    page = visit(DESK)
+    assert page.execute_script("return document.querySelectorAll('details.code').length") > 5
+    assert page.execute_script("return document.querySelectorAll('details.code[open]').length") == 0
+    code = page.find_element("css selector", "details.code summary")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", code)
+    code.click()
+    assert "show_text" in page.find_element("css selector", "details.code[open]").text
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["loss", "accuracy"])
+def test_curves_tell_the_values_under_the_pointer(visit, report, kind):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    page, history = visit(DESK), report[1].histories["r18_scratch_emotion"]
+    curve = page.find_elements("css selector", "[data-curve]")[kind]
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", curve)
+    places = json.loads(curve.get_attribute("data-curve"))
+    svg = curve.find_element("css selector", "svg")
+    across = svg.size["width"] / page.execute_script("return arguments[0].viewBox.baseVal.width", svg)
+    x = places["x"][4] * across - svg.size["width"] / 2 + 2  # near the fifth epoch; offsets are from the middle
+    ActionChains(page).move_to_element_with_offset(svg, round(x), 0).perform()
+    said = curve.find_element("css selector", "output").text.splitlines()
+    val, train = history.loc[4, [("val_loss", "train_loss"), ("val_acc", "train_acc")][kind]]
+    assert said[0] == "epoch 5"
+    assert said[2] == f"r18_scratch_emotion: {val:.3f}, in training {train:.3f}"
+    ActionChains(page).move_to_element(page.find_element("css selector", "h1")).perform()
+    assert not curve.find_element("css selector", "output").is_displayed()
+
+
+def test_curves_answer_to_the_arrow_keys(visit):
+    page = visit(DESK)
+    curve = page.find_elements("css selector", "[data-curve]")[0]
+    curve.send_keys("\ue014\ue014\ue014")  # right
+    assert curve.find_element("css selector", "output").text.startswith("epoch 3")
+    curve.send_keys("\ue012")  # left
+    assert curve.find_element("css selector", "output").text.startswith("epoch 2")
+
+
+def test_marks_of_a_curve_lie_on_its_points(report):
+    """The drawn line goes through the places that the script uses."""
+    import re
+    from html import unescape
+
+    html = report[2]["html"].read_text(encoding="utf-8")
+    for data, svg in re.findall(r'data-curve="([^"]+)">(<svg.*?</svg>)', html, re.S):
+        places = json.loads(unescape(data))
+        for series in places["series"]:
+            for x, y in zip(places["x"], series["val_y"], strict=True):
+                drawn = [(float(a), float(b)) for a, b in re.findall(r"[ML] ([\d.]+) ([\d.]+)", svg)]
+                assert min(abs(a - x) + abs(b - y) for a, b in drawn) < 0.5
+
+
+def test_wide_tables_scroll_inside_their_frame_on_a_telephone(visit):
+    page = visit(PHONE)
+    wide = page.execute_script(
+        "return [...document.querySelectorAll('.scroll')].filter((each) => each.scrollWidth > each.clientWidth).length"
+    )
+    assert wide > 0
+    frames = "[...document.querySelectorAll('.scroll')]"
+    inside = f"return {frames}.every((each) => each.getBoundingClientRect().right <= innerWidth)"
+    assert page.execute_script(inside)
+
+
+def test_notebooks_are_linked_and_lead_back(visit, report):
+    page = visit(DESK)
+    page.find_element("css selector", "dl.meta a").click()
+    assert page.current_url.endswith("notebooks/06_comparison.html")
+    page.find_element("css selector", "header a").click()
+    assert page.current_url == report[2]["html"].as_uri()

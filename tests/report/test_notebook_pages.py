@@ -1,0 +1,63 @@
+"""Executed notebooks as pages: everything they show, readable, and nothing from elsewhere."""
+
+import base64
+import io
+
+import nbformat
+import pandas as pd
+import pytest
+from PIL import Image
+
+from emotion_utils.errors import EmotionError
+from emotion_utils.report.notebook_pages import export_notebooks, notebook_page
+
+
+def output(**data):
+    return nbformat.v4.new_output("execute_result", data={key.replace("_", "/"): text for key, text in data.items()})
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """Writes a notebook with a table, a picture and printed text, and returns its path."""
+    picture = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(picture, "PNG")
+    table = pd.DataFrame({"<b>": [1.5]}).to_html()
+    code = nbformat.v4.new_code_cell("show()", metadata={"tags": ["remove-input"]})
+    code.outputs = [
+        output(text_html="<style scoped>td {}</style>" + table),
+        output(image_png=base64.b64encode(picture.getvalue()).decode(), text_plain="<Figure>"),
+        nbformat.v4.new_output("stream", text="3 < 4"),
+    ]
+    hidden = nbformat.v4.new_code_cell("run_dir = '/home/somebody'", metadata={"tags": ["injected-parameters"]})
+    cells = [nbformat.v4.new_markdown_cell("# 07 A title\n\n*Why?*"), hidden, nbformat.v4.new_markdown_cell("## Faces")]
+    path = tmp_path / "07_title.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[*cells, code]), path)
+    return path
+
+
+def test_page_has_title_way_back_code_and_named_outputs(notebook):
+    page = notebook_page(notebook)
+    assert page.count("<h1") == 1
+    assert "<h1>07 A title</h1>" in page
+    assert 'href="../report.html"' in page
+    assert "show" in page.split('<details class="code">')[1]
+    assert 'alt="Figure: Faces"' in page
+    assert 'aria-label="Table: Faces"' in page
+    assert "3 &lt; 4" in page
+    assert "<style scoped>" not in page
+    assert "/home/somebody" not in page
+
+
+def test_notebook_that_would_load_something_is_refused(notebook):
+    document = nbformat.read(notebook, as_version=4)
+    document.cells[-1].outputs = [output(text_html="<img src='https://e.org/a.png' alt=''>")]
+    nbformat.write(document, notebook)
+    with pytest.raises(EmotionError, match="elsewhere"):
+        notebook_page(notebook)
+
+
+def test_every_executed_notebook_of_a_run_gets_a_page_that_the_report_links_to(report):
+    run, _, outcome = report
+    pages = export_notebooks(run)
+    assert [page.name for page in pages] == ["06_comparison.html"]
+    assert 'href="notebooks/06_comparison.html"' in outcome["html"].read_text(encoding="utf-8")
