@@ -42,7 +42,7 @@ def audit_images(
     - face_left, face_top, face_side: the square that `crop` uses of the picture, in pixels; side 0: all of it.
 
     Among copies the one that the data holds out is kept (test before val before train), of these the first in path
-    order. Its id is the SHA-256 of the file's bytes; a further file with the same bytes gets that of id and path, so
+    order. Its id is the SHA-256 of the file's bytes; any other file with the same bytes gets that of id and path, so
     that ids are unique. The same picture under two labels is set aside altogether: nobody can tell which is right.
     A reason reads "kind" or "kind: what exactly".
 
@@ -62,7 +62,7 @@ def audit_images(
     manifest[list(FRAME_COLUMNS)] = np.array(scan.frames, dtype=np.int64).reshape(-1, 3)
     manifest["reason"], conflicts = _judge(manifest, scan)
     manifest["status"] = np.where(manifest["reason"] == "", "kept", "quarantined")
-    manifest["id"] = _unique_ids(scan.ids, manifest["path"])
+    manifest["id"] = _unique_ids(scan.ids, manifest["path"], manifest["status"] == "kept")
     manifest["width"], manifest["height"] = np.array(scan.sizes, dtype=np.int64).reshape(-1, 2).T
     manifest["cluster"], near = _find_near_duplicates(source, manifest, scan, workers)
     manifest = manifest[[*MANIFEST_COLUMNS, "picture", "cluster", *FRAME_COLUMNS]]
@@ -137,13 +137,15 @@ def _rows_of_copies(pictures: pd.Series) -> list[np.ndarray]:
     return np.split(rows[order], ends) if len(rows) else []
 
 
-def _unique_ids(ids: list[str], paths: pd.Series) -> list[str]:
-    seen: set[str] = set()
-    unique = []
-    for identity, path in zip(ids, paths, strict=True):
-        unique.append(hashlib.sha256(f"{identity} {path}".encode()).hexdigest() if identity in seen else identity)
-        seen.add(identity)
-    return unique
+def _unique_ids(ids: list[str], paths: pd.Series, kept: pd.Series) -> list[str]:
+    """Of files with the same bytes the kept one (or else the first) has their id, the others one made with the path."""
+    owners: dict[str, int] = {}
+    for row in [*np.flatnonzero(kept), *np.flatnonzero(~kept)]:
+        owners.setdefault(ids[row], row)
+    return [
+        identity if owners[identity] == row else hashlib.sha256(f"{identity} {path}".encode()).hexdigest()
+        for row, (identity, path) in enumerate(zip(ids, paths, strict=True))
+    ]
 
 
 def _find_near_duplicates(

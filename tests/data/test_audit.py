@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -136,6 +137,8 @@ def test_of_copies_on_two_sides_the_one_that_is_held_out_is_kept(tmp_path):
     for path in ("train/sad/a.png", "train/sad/b.png", "validation/sad/a.png"):
         assert manifest.loc[path, "reason"] == "exact duplicate: of test/sad/a.png"
     assert audit["duplicates"] == {"exact": 3, "pixels": 0}
+    assert manifest.loc["test/sad/a.png", "id"] == hashlib.sha256(copied).hexdigest()  # the store checks it
+    assert manifest["id"].is_unique
 
 
 def test_faults_of_a_table_are_set_aside_without_reading(tmp_path):
