@@ -45,7 +45,10 @@ def weights_table(results: Results) -> Shown:
         ["Kind", *(safe(o["kind"]) for o in origins)],
         ["Trained on", *(safe(o.get("trained_on") or "nothing") for o in origins)],
         ["Source", *map(safe, where)],
-        ["SHA-256", *(f"<code>{safe(o['sha256'])}</code>" if o.get("sha256") else "none" for o in origins)],
+        [
+            "SHA-256",
+            *(f'<code class="hash">{safe(o["sha256"])}</code>' if o.get("sha256") else "none" for o in origins),
+        ],
         ["Licence", *(safe(o.get("licence") or "none needed") for o in origins)],
     ]
     input_rows = [
