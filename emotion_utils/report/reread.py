@@ -16,7 +16,7 @@ UNSEEN = ("\u2060", "\u2068", "\u2069", "\u200e", "\u200f")  # joiners and marks
 
 
 class PageText(HTMLParser):
-    """A report's page as text: its headings, the names in its captions, and the numerals of tables and sentences."""
+    """A report's page as text: its headings, the names in its captions, and all numerals with decimals."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -33,6 +33,7 @@ class PageText(HTMLParser):
         if tag in ("h2", "h3", "figcaption", "td", "p", "li", "svg", "code-cell", "script", "style"):
             self._open.append(tag)
             self._text = ""
+        self._text += " "  # what stands in two elements is not one word
 
     def handle_data(self, data: str) -> None:
         self._text += data
@@ -44,13 +45,13 @@ class PageText(HTMLParser):
             return
         while self._open.pop() != tag:
             pass
-        if {"svg", "code-cell", "script", "style"} & {tag, *self._open}:
+        if {"code-cell", "script", "style"} & {tag, *self._open}:
             return
         if tag in ("h2", "h3"):
-            self.headings.append(self._text)
+            self.headings.append(" ".join(self._text.split()))
         if tag == "figcaption":
-            self.captions.append(self._text)
-        if tag in ("td", "p", "li", "figcaption"):
+            self.captions.append(" ".join(self._text.split()))
+        if tag in ("td", "p", "li", "figcaption", "svg"):
             self.numerals.update(NUMERAL.findall(self._text))
         self._text = ""
 

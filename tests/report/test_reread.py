@@ -17,7 +17,7 @@ def test_page_is_read_as_a_reader_sees_it():
     )
     assert page.headings == ["1 Begin"]
     assert page.captions == ["Table 1. Rates"]
-    assert dict(page.numerals) == {"0.75": 1, "1,204.5": 1, "0.750": 1, "0.5": 1}
+    assert dict(page.numerals) == {"0.75": 1, "1,204.5": 1, "0.99": 1, "0.750": 1, "0.5": 1}
 
 
 def test_finished_report_agrees_with_itself(report):
