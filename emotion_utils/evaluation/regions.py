@@ -20,7 +20,7 @@ ELSEWHERE = "elsewhere"
 REGION_COLUMNS = ("region", "left", "top", "right", "bottom")
 # Parts of the picture's side. Where to look for the dark rows of the eyes (beside the nose) and of the mouth:
 EYE_COLUMNS, EYE_ROWS = ((0.20, 0.42), (0.58, 0.80)), (0.25, 0.60)
-MOUTH_COLUMNS, MOUTH_ROWS = ((0.35, 0.65),), (0.60, 0.95)
+MOUTH_COLUMNS, MOUTH_ROWS = ((0.35, 0.65),), (0.68, 0.95)  # below the nostrils
 # How far a region reaches from there: the brows lie on the eyes.
 EYES_HALF, BROWS_HEIGHT, MOUTH_HALF = 0.065, 0.12, 0.10
 WIDE, NARROW = (0.15, 0.85), (0.25, 0.75)  # brows and eyes; mouth and control
@@ -53,13 +53,14 @@ def locate_regions(average: np.ndarray) -> dict[str, Box]:
     grey = average.mean(axis=2) if average.ndim == 3 else average
     eyes, mouth = _darkest_row(grey, EYE_COLUMNS, EYE_ROWS), _darkest_row(grey, MOUTH_COLUMNS, MOUTH_ROWS)
     brow_line, brow_top = eyes - EYES_HALF, eyes - EYES_HALF - BROWS_HEIGHT
-    lowest = min(1.0, mouth + MOUTH_HALF)
-    top = max(0.0, brow_top - 2 * MOUTH_HALF)
+    highest, lowest = mouth - MOUTH_HALF, min(1.0, mouth + MOUTH_HALF)
+    top = max(0.0, brow_top - (lowest - highest))
+    half = (NARROW[1] - NARROW[0]) * (lowest - highest) / (brow_top - top) / 2  # lower and wider where there is no room
     return {
         "brows": _box(WIDE, brow_top, brow_line),
         "eyes": _box(WIDE, brow_line, eyes + EYES_HALF),
-        "mouth": _box(NARROW, mouth - MOUTH_HALF, lowest),
-        CONTROL: _box(NARROW, top, top + lowest - (mouth - MOUTH_HALF)),
+        "mouth": _box(NARROW, highest, lowest),
+        CONTROL: _box((0.5 - half, 0.5 + half), top, brow_top),
     }
 
 
@@ -118,4 +119,4 @@ def _covered(start: float, stop: float, size: int) -> slice:
 
 
 def _box(across: tuple[float, float], top: float, bottom: float) -> Box:
-    return Box(across[0], round(top, 6), across[1], round(bottom, 6))
+    return Box(*(round(value, 6) for value in (across[0], top, across[1], bottom)))

@@ -27,7 +27,7 @@ REGIONS = {"left": Box(0, 0, 0.5, 1), "right": Box(0.5, 0, 1, 1)}
 
 
 def network(model, size_px=48, seed=0):
-    return build_model(model, num_classes=3, image_size_px=size_px, weights=None, seed=seed).eval()
+    return build_model(model, num_classes=3, image_size_px=size_px, weights="random", seed=seed).eval()
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def run(tmp_path_factory):
     run.write_manifest(manifest)
     run.write_audit(audit)
     model = config.models[0]
-    net = build_model(model, num_classes=3, image_size_px=32, weights=None)
+    net = build_model(model, num_classes=3, image_size_px=32, weights="random")
     save_model(net, run.model_dir(model), run.class_names())
     predict_splits(run, model)
     run.write_history(model, make_history(np.random.default_rng(0), run, model, 2))
