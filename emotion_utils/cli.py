@@ -149,6 +149,15 @@ def search(
         click.echo(line)
 
 
+@main.command()
+@click.argument("run_dir", metavar="DIR", type=click.Path(path_type=Path))
+def verify(run_dir: Path) -> None:
+    """Work out every table and sentence of the finished run DIR again, and name the first cell that differs."""
+    from emotion_utils.report.verify import verify_run
+
+    click.echo(verify_run(run_dir))
+
+
 @main.group()
 def weights() -> None:
     """Official and converted weights: where they come from, and whether they are here."""

@@ -23,6 +23,7 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.monitor import EpochMonitor, duration
 from emotion_utils.progress import QUIET_VARIABLE
 from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR, code_sha256, describe_environment
+from emotion_utils.report.checksums import CHECKSUMS, write_checksums
 from emotion_utils.run import Run, file_sha256
 from emotion_utils.tracking import check_tracking
 
@@ -87,7 +88,6 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
             if fresh:
                 _clear(root)
             run = Run.create(root, config)
-            run.record(environment=describe_environment())
             _run_stages(run, origins, say)
     except InputError:
         if made_here:  # bad input leaves nothing half-written
@@ -139,9 +139,12 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
     for number, stage in enumerate(stages, start=1):
         inputs = _inputs_sha256(run, stage, origins)
         label = f"[{number}/{len(stages)}] {stage.notebook}"
-        if _is_up_to_date(run, stage, inputs):
+        is_last = stage is stages[-1]  # it shows what run.json says of all the others
+        if _is_up_to_date(run, stage, inputs) and not (ran and is_last):
             say(f"{label}: up to date")
             continue
+        if not ran:
+            run.record(environment=describe_environment())
         _run_stage(run, stage, inputs, label, say)
         ran = True
     _render(run, ran, say)
@@ -208,13 +211,14 @@ def _parameters(run: Run, stage: Stage) -> dict[str, Any]:
 def _render(run: Run, ran: bool, say: Say) -> None:
     from emotion_utils.report.render import render_report
 
-    if not ran and (run.root / "report.html").exists() and "report" in run.facts:
+    if not ran and all((run.root / name).exists() for name in ("report.html", CHECKSUMS)):
         return
     say("report")
     outcome = render_report(run, run.notebooks_dir / "06_comparison.ipynb")
     for note in outcome["notes"]:
         say(f"report: {note}")
     run.record(report={"pdf": outcome["pdf"] is not None, "notes": outcome["notes"]})
+    write_checksums(run)  # last: it says that the report is finished
 
 
 # -- what is up to date ----------------------------------------------------------------------------
@@ -256,6 +260,7 @@ def _forget(run: Run, stage: Stage) -> None:
     facts["stages"].pop(stage.notebook, None)
     facts.pop("report", None)
     run.write_facts(facts)
+    (run.root / CHECKSUMS).unlink(missing_ok=True)
     for name in stage.writes:
         path = run.root / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -108,6 +108,10 @@ class Run:
     def claims_path(self) -> Path:
         return self.root / "claims.json"
 
+    def read_claims(self) -> list[dict[str, Any]]:
+        """Every generated sentence with its figures (`report.claims`)."""
+        return _read_json(self.claims_path, "06_comparison")
+
     @property
     def notebooks_dir(self) -> Path:
         return self.root / "notebooks"
@@ -232,9 +236,7 @@ class Run:
 
     def read_events(self, model: str) -> list[dict[str, Any]]:
         path = self.model_dir(model) / "events.jsonl"
-        if not path.exists():
-            return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return read_json_lines(path) if path.exists() else []
 
     # -- the creative element ----------------------------------------------------------------------
 
@@ -295,6 +297,17 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """One object per line. Raises EmotionError naming file and row."""
+    values = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            values.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise EmotionError(f"{path}, row {number}: not readable as JSON ({error})") from None
+    return values
+
+
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Written whole; floats in the shortest form that reads back to the same bits."""
     with replacing(path) as temporary:
@@ -323,6 +336,10 @@ def _read_json(path: Path, made_by: str = "") -> Any:
 def _read_csv(path: Path, made_by: str) -> pd.DataFrame:
     """A table of text: what is a number is converted by `_as_numbers`, to the very bits that were written."""
     _require(path, made_by)
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        row = content.count(b"\n") + 1
+        raise EmotionError(f"{path}, row {row}: the file ends within a line; make it again with {made_by}")
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
@@ -337,11 +354,9 @@ def _require(path: Path, made_by: str) -> None:
 def _as_numbers(path: Path, table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     table = table.copy()
     for column in columns:
-        try:
-            table[column] = table[column].astype("float64")
-        except ValueError:
-            _refuse_rows(path, pd.to_numeric(table[column], errors="coerce").isna(), f"{column} is not a number")
-            raise
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        _refuse_rows(path, numbers.isna(), f"{column} is not a number")
+        table[column] = table[column].astype("float64")
     return table
 
 

@@ -79,7 +79,7 @@ def test_word_in_place_of_a_number_is_named_by_row(run):
     run.write_history(MODEL, history())
     path = run.model_dir(MODEL) / "history.csv"
     lines = path.read_text().splitlines()
-    path.write_text("\n".join([lines[0], lines[1], lines[2].replace("1.0", "much", 1)]))
+    path.write_text("\n".join([lines[0], lines[1], lines[2].replace("1.0", "much", 1), ""]))
     with pytest.raises(EmotionError, match=r"row 3: .* is not a number"):
         run.read_history(MODEL)
 

@@ -101,12 +101,13 @@ def published_cells(results: Results) -> Shown:
     for model in published_models(published):
         theirs, ours = published_table(published, model), results.reports.get(model)
         name = safe(model) if ours is None else safe_model(results, model)
-        groups.append([[name, *_cells_beside(row, theirs, ours)] for row in theirs.index])
-    head = ["Model", "Class"]
+        heading = [f'<th class="word" scope="rowgroup" colspan="9">{name}</th>']
+        groups.append([heading, *(_cells_beside(row, theirs, ours) for row in theirs.index)])
+    head = ["Class"]
     for column in ("Precision", "Recall", "F1"):
         head += [f"{column}, study", "this run"]
     caption = "The study's classification reports beside those of this run, cell by cell, on different pictures."
-    table = html_table((*head, "Support, study", "this run"), groups, words=(0, 1))
+    table = html_table((*head, "Support, study", "this run"), groups)
     return show_table(results, "tbl-published-cells", table, caption, may_break=True)
 
 

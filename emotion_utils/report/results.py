@@ -12,11 +12,14 @@ import pandas as pd
 
 from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.evaluation.metrics import classification_table, confusion
+from emotion_utils.evaluation.metrics import classification_table, confusion, count_correct
 from emotion_utils.evaluation.uncertainty import compare_pairs, macro_intervals
 from emotion_utils.report.looks import Looks, read_looks
 from emotion_utils.run import Run
 
+SAME_RATE = 1e-9
+# How far the validation of the best epoch may be from the stored predictions: another device rounds differently.
+VAL_SLACK, VAL_SLACK_PICTURES = 0.02, 2
 PICTURES = ("average_faces", "cards_certain", "cards_mistaken", "cards_borderline")  # what notebook 05 may have made
 
 
@@ -98,8 +101,10 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
     manifest, classes = run.read_manifest(), run.class_names()
     predictions = {model: run.read_predictions(model) for model in models}
     cards = {model: run.read_model_card(model) for model in models}
+    histories = {model: run.read_history(model) for model in models}
     for model in models:
         _check_model(run, model, manifest, predictions[model], cards[model], classes)
+        _check_history(run, model, histories[model], predictions[model])
     tests = {model: _test_rows(table) for model, table in predictions.items()}
     return Results(
         name=run.root.resolve().name,
@@ -108,7 +113,7 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
         class_names=classes,
         manifest=manifest,
         audit=run.read_audit(),
-        histories={model: run.read_history(model) for model in models},
+        histories=histories,
         tests=tests,
         cards=cards,
         events={model: run.read_events(model) for model in models},
@@ -148,3 +153,26 @@ def _check_model(
         )
     if not (found["split"] == "test").any():
         raise EmotionError(f"{path}: no test picture, so nothing can be reported: prepare the data again")
+
+
+def _check_history(run: Run, model: str, history: pd.DataFrame, predictions: pd.DataFrame) -> None:
+    """Raises EmotionError where the epochs are not those of the model that predicted."""
+    path, epochs = run.model_dir(model) / "history.csv", run.config.recipes[model].epochs or run.config.epochs
+    if not 1 <= len(history) <= epochs:
+        raise EmotionError(f"{path}: {len(history)} epochs, but the run has {epochs}: train {model} again")
+    for part in ("train", "val"):
+        columns = [f"{part}_acc", f"{part}_correct", f"{part}_count"]
+        if set(columns) <= set(history.columns):
+            rate, correct, count = (history[column] for column in columns)
+            wrong = (rate - correct / count).abs() > SAME_RATE
+            if wrong.any():
+                raise EmotionError(
+                    f"{path}, row {int(wrong.idxmax()) + 2}: {columns[0]} is not {columns[1]} of {columns[2]}"
+                )
+    val = predictions[predictions["split"] == "val"]
+    best, found = history["val_acc"].max(), count_correct(val) / max(len(val), 1)
+    if len(val) and abs(best - found) > max(VAL_SLACK, VAL_SLACK_PICTURES / len(val)):
+        raise EmotionError(
+            f"{path}: the best val_acc is {best:.4f}, but predictions.csv beside it has {found:.4f} right in val; they "
+            f"are not of one training: train {model} again"
+        )

@@ -1,5 +1,6 @@
 """Artefacts that do not belong together are refused, each with the file at fault."""
 
+import pandas as pd
 import pytest
 
 from emotion_utils.errors import EmotionError, InputError
@@ -49,3 +50,50 @@ def test_test_rows_of_all_models_are_in_one_order(make_run):
     tables = list(read_results(make_run()).tests.values())
     assert all(table["id"].equals(tables[0]["id"]) for table in tables)
     assert tables[0]["id"].is_monotonic_increasing
+
+
+def test_history_of_another_training_is_refused(make_run):
+    run = make_run()
+    history = run.read_history("VGG16_emotion")
+    run.write_history("VGG16_emotion", history.assign(val_acc=history["val_acc"] * 0.8))
+    with pytest.raises(EmotionError, match=r"history\.csv: the best val_acc is .* not of one training"):
+        read_results(run)
+
+
+def test_more_epochs_than_the_run_has_are_refused(make_run):
+    run = make_run(epochs=4)
+    history = run.read_history("VGG16_emotion")
+    run.write_history("VGG16_emotion", pd.concat([history, history.tail(1).assign(epoch=5)]))
+    with pytest.raises(EmotionError, match=r"history\.csv: 5 epochs, but the run has 4"):
+        read_results(run)
+
+
+def test_rate_that_is_not_its_counts_is_refused_by_row(make_run):
+    run = make_run()
+    history = run.read_history("VGG16_emotion").assign(val_count=60)
+    history["val_correct"] = (history["val_acc"] * 60).round() + (history["epoch"] == 3)
+    run.write_history("VGG16_emotion", history)
+    with pytest.raises(EmotionError, match=r"history\.csv, row 4: val_acc is not val_correct of val_count"):
+        read_results(run)
+
+
+def test_history_that_is_not_finite_is_refused_by_row(make_run):
+    run = make_run()
+    path = run.model_dir("VGG16_emotion") / "history.csv"
+    lines = path.read_text().splitlines()
+    for spoiled in ("nan", "", "NaN", "none"):
+        cells = lines[3].split(",")
+        cells[5] = spoiled
+        path.write_text("\n".join([*lines[:3], ",".join(cells), *lines[4:]]) + "\n")
+        with pytest.raises(EmotionError, match=r"history\.csv, row 4: val_loss is not a number"):
+            read_results(run)
+
+
+@pytest.mark.parametrize("file", ["history.csv", "predictions.csv"])
+@pytest.mark.parametrize("cut", [1, 30, 200])
+def test_truncated_csv_is_refused_with_its_file(make_run, file, cut):
+    run = make_run()
+    path = run.model_dir("VGG16_emotion") / file
+    path.write_text(path.read_text().strip()[:-cut])
+    with pytest.raises(EmotionError, match=file):
+        read_results(run)

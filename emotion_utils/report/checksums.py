@@ -1,0 +1,64 @@
+"""checksums.sha256: what a finished run consisted of when its report was made (`sha256sum -c` reads it). No torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.run import Run, file_sha256, replacing
+
+CHECKSUMS = "checksums.sha256"
+SEALED = (
+    "run.json", "claims.json", "report.html", "report.pdf", "data/*.csv", "data/*.json*", "figures/*", "*.csv",
+    "models/*/*.csv", "models/*/*.json*", "models/*/*.safetensors", "models/*/seed-*/*.*", "notebooks/*.ipynb",
+    "notebooks/*.html",
+)  # fmt: skip
+WEIGHTS = "model.safetensors"  # may be left out where only the numbers are passed on
+LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
+
+
+def write_checksums(run: Run) -> Path:
+    """Lists every artefact that is there; the last thing that is written of a run."""
+    found = {path for pattern in SEALED for path in run.root.glob(pattern) if path.is_file()}
+    names = sorted(path.relative_to(run.root).as_posix() for path in found)
+    with replacing(run.root / CHECKSUMS) as temporary:
+        text = "".join(f"{file_sha256(run.root / name)}  {name}\n" for name in names if not _is_passing(name))
+        temporary.write_text(text, encoding="utf-8")
+    return run.root / CHECKSUMS
+
+
+def read_checksums(root: Path) -> dict[str, str]:
+    """File name -> SHA-256 (hex). Raises InputError where there is no list, EmotionError where it was damaged."""
+    path = root / CHECKSUMS
+    if not path.exists():
+        raise InputError(
+            f"{root}: no {CHECKSUMS}, so no report was finished here: run `emotion run --output {root}` first"
+        )
+    listed = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        parts = LINE.fullmatch(line)
+        if parts is None or parts[2] in listed:
+            raise EmotionError(f"{path}, row {number}: not a checksum and the name of a file, or one listed twice")
+        listed[parts[2]] = parts[1]
+    return listed
+
+
+def changed_files(root: Path) -> list[str]:
+    """Files that are not as they were when the report was made; missing ones too, but for the weights of a model."""
+    listed = read_checksums(root)
+    predicted = {str(PurePosixPath(name).parent) for name in listed if name.endswith("/predictions.csv")}
+    weights = {f"{folder}/{WEIGHTS}" for folder in predicted}
+    changed = [name for name in sorted(weights - set(listed)) if (root / name).exists()]
+    for name, sha256 in listed.items():
+        path = root / name
+        if not path.is_file():
+            changed += [] if name in weights else [name]
+        elif file_sha256(path) != sha256:
+            changed.append(name)
+    return changed
+
+
+def _is_passing(name: str) -> bool:
+    """What training needs on its way and removes at its end."""
+    return Path(name).name.startswith(("checkpoint.", "."))

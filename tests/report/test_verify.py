@@ -1,0 +1,174 @@
+"""`emotion verify`: silent on what is right, and names the first thing that is not, whatever digit was changed."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.provenance import PROJECT_DIR
+from emotion_utils.report.checksums import CHECKSUMS, read_checksums, write_checksums
+from emotion_utils.report.verify import verify_run
+
+DIGITS = re.compile(rb"\d")
+
+
+@pytest.fixture(scope="module")
+def finished(report):
+    """A finished run, its checksums written."""
+    run = report[0]
+    (run.model_dir("VGG16_emotion") / "model.safetensors").write_bytes(b"0123456789" * 9)
+    write_checksums(run)
+    return run
+
+
+@pytest.fixture
+def changed(finished):
+    """changed(file, old, new, sealed): the text `old` replaced once, until the test ends."""
+    kept = {}
+
+    def change(name, old, new, *, sealed=False):
+        path = finished.root / name
+        for each in (path, finished.root / CHECKSUMS):
+            kept.setdefault(each, each.read_bytes())
+        assert old.encode() in path.read_bytes()
+        path.write_bytes(path.read_bytes().replace(old.encode(), new.encode(), 1))
+        if sealed:  # as somebody would who wants it to pass
+            write_checksums(finished)
+
+    yield change
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+def other_digit(digit, step):
+    return b"0123456789"[(digit - 48 + step) % 10]
+
+
+def digits_of_cells(page):
+    """Where a digit stands in a cell of a table."""
+    tables = [found.span() for found in re.finditer(rb'<figure class="table.*?</figure>', page, re.S)]
+    cells = [found.span(1) for span in tables for found in re.compile(rb"<t[dh][^>]*>([^<]+)<").finditer(page, *span)]
+    return [place for span in cells for place in range(*span) if page[place] in b"0123456789"]
+
+
+def test_finished_run_passes_and_says_what_was_checked(finished):
+    said = verify_run(finished.root)
+    sentences = len(json.loads(finished.claims_path.read_text(encoding="utf-8")))
+    assert f"{sentences} sentences and" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_every_kind_of_artefact_has_a_checksum(finished):
+    names = set(read_checksums(finished.root))
+    assert {"run.json", "claims.json", "report.html", "report.pdf", "data/manifest.csv", "data/audit.json"} <= names
+    for model in finished.config.models:
+        files = ("history.csv", "predictions.csv", "model.json", "events.jsonl")
+        assert {f"models/{model}/{file}" for file in files} <= names
+    assert "models/VGG16_emotion/model.safetensors" in names
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_changed_digit_of_any_artefact_is_found(finished, data):
+    names = [*sorted(read_checksums(finished.root)), CHECKSUMS]
+    path = finished.root / data.draw(st.sampled_from(names))
+    before = path.read_bytes()
+    places = [found.start() for found in DIGITS.finditer(before)]
+    place = data.draw(st.sampled_from(places))
+    after = bytearray(before)
+    after[place] = other_digit(before[place], data.draw(st.integers(1, 9)))
+    path.write_bytes(bytes(after))
+    try:
+        with pytest.raises((EmotionError, InputError)):
+            verify_run(finished.root)
+    finally:
+        path.write_bytes(before)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_changed_digit_of_a_table_is_found_without_checksums(finished, data):
+    path, sums = finished.root / "report.html", finished.root / CHECKSUMS
+    before, sums_before = path.read_bytes(), sums.read_bytes()
+    place = data.draw(st.sampled_from(digits_of_cells(before)))
+    after = bytearray(before)
+    after[place] = other_digit(before[place], data.draw(st.integers(1, 9)))
+    path.write_bytes(bytes(after))
+    write_checksums(finished)
+    try:
+        with pytest.raises(EmotionError, match=r"report\.html, Table A?\d+, row \d+"):
+            verify_run(finished.root)
+    finally:
+        path.write_bytes(before)
+        sums.write_bytes(sums_before)
+
+
+def test_changed_prediction_is_told_by_the_sentence_or_cell_that_it_moves(finished, changed):
+    table = finished.read_predictions("r18_pre_emotion")
+    row = table[(table["split"] == "test") & (table["label"] == "sad") & (table["predicted"] == "sad")].iloc[0]
+    line = (finished.model_dir("r18_pre_emotion") / "predictions.csv").read_text().split(row["id"])[1].split("\n")[0]
+    probs = np.sort(row[list(finished.class_names())].to_numpy(dtype=float))
+    other = ",test,sad,angry," + ",".join(map(repr, map(float, (probs[2], probs[1], probs[0]))))
+    changed("models/r18_pre_emotion/predictions.csv", line, other, sealed=True)
+    with pytest.raises(EmotionError, match=r"claims\.json, sentence \d+, .*is stored, .* follows from the artefacts"):
+        verify_run(finished.root)
+
+
+def test_changed_epoch_is_told_with_its_row_of_table_1(finished, changed):
+    rate = finished.read_history("r18_scratch_emotion")["train_acc"][4]
+    changed("models/r18_scratch_emotion/history.csv", repr(float(rate)), "0.123", sealed=True)
+    with pytest.raises(EmotionError, match=r"Table 1, row 14 .*'0\.123' follows"):
+        verify_run(finished.root)
+
+
+def test_sentence_that_the_page_lacks_is_named(finished, changed):
+    changed("report.html", "The rates of counted pictures", "The rates of all pictures", sealed=True)
+    with pytest.raises(EmotionError, match=r"report\.html lacks sentence \d+ .*rates of counted"):
+        verify_run(finished.root)
+
+
+def test_changed_file_is_named_beside_the_cell(finished, changed):
+    changed("run.json", '"seconds": 12.3', '"seconds": 12.4')
+    with pytest.raises(
+        EmotionError, match=r"Table A6.*'12\.3' is printed, '12\.4' .*since the report was made: run\.json"
+    ):
+        verify_run(finished.root)
+
+
+def test_weights_may_be_missing_but_not_other(finished, changed):
+    path = finished.model_dir("VGG16_emotion") / "model.safetensors"
+    changed("models/VGG16_emotion/model.safetensors", "5", "6")
+    with pytest.raises(EmotionError, match=r"model\.safetensors is missing or not what it was"):
+        verify_run(finished.root)
+    path.unlink()
+    assert "agree" in verify_run(finished.root)
+
+
+def test_folder_without_a_finished_report_says_what_to_run(make_run, tmp_path):
+    with pytest.raises(InputError, match="no run at"):
+        verify_run(tmp_path)
+    with pytest.raises(InputError, match=r"no checksums\.sha256.*emotion run --output"):
+        verify_run(make_run(skills={"r18_pre_emotion": 0.9}).root)
+
+
+def test_command_needs_no_torch_and_its_status_says_whether_all_is_right(finished, changed):
+    code = (
+        "import sys\nfrom emotion_utils.cli import main\n"
+        f"sys.argv = ['emotion', 'verify', {str(finished.root)!r}]\n"
+        "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules and 'torchvision' not in sys.modules\n"
+    )
+    run = lambda: subprocess.run([sys.executable, "-c", code], cwd=PROJECT_DIR, capture_output=True, text=True)  # noqa: E731
+    right = run()
+    assert (right.returncode, right.stderr) == (0, "")
+    assert "worked out again and agree" in right.stdout
+    changed("data/audit.json", '"images": 600', '"images": 601')
+    wrong = run()
+    assert wrong.returncode == 1
+    assert "data/audit.json" in wrong.stderr
+    assert wrong.stderr.count("\n") == 1
