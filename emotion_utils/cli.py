@@ -69,7 +69,7 @@ def run(
 @click.argument("model", type=click.Choice(MODEL_NAMES))
 @click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
 def train(model: str, run_dir: Path) -> None:
-    """Train one model of a prepared run and write its predictions."""
+    """Train one model of a prepared run, from each of its seeds, and write the predictions."""
     from emotion_utils.evaluation.predict import predict_splits
     from emotion_utils.progress import progress_bar
     from emotion_utils.run import Run
@@ -77,9 +77,10 @@ def train(model: str, run_dir: Path) -> None:
     from emotion_utils.training.fit import train_model
 
     opened = Run.open(run_dir)
-    train_model(opened, model, progress=progress_bar(model, unit="step"))
-    if is_leader():
-        predict_splits(opened, model)
+    for each in [opened, *opened.replicas()]:
+        train_model(each, model, progress=progress_bar(f"{model}, seed {each.config.seed}", unit="step"))
+        if is_leader():
+            predict_splits(each, model)
 
 
 @main.command("audit-table")

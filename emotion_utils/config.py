@@ -116,6 +116,7 @@ class RunConfig(Strict):
     classes: tuple[str, ...] | None = None  # None: every class that the data has
     lenient: bool = False  # a relabelling CSV that contradicts its pictures sets them aside instead of stopping the run
     seed: int = Field(0, ge=0, lt=2**31)
+    seeds: int = Field(1, ge=1, le=20)  # trainings of each model, from `seed` upwards; the report then has their spread
     models: tuple[Literal["VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion"], ...] = Field(
         MODEL_NAMES, min_length=1
     )

@@ -61,7 +61,7 @@ def stages_of(config: RunConfig) -> list[Stage]:
     names = dict(
         zip(MODEL_NAMES, ("02_vggface_finetuned", "03_resnet18_scratch", "04_resnet18_pretrained"), strict=True)
     )
-    written = {model: _model_files(model) for model in config.models}
+    written = {model: _model_files(model, config) for model in config.models}
     predictions = tuple(file for model in config.models for file in written[model])
     training = [Stage(names[m], DATA_FILES, written[m], MODEL_ROOMS, m) for m in MODEL_NAMES if m in config.models]
     return [
@@ -72,10 +72,11 @@ def stages_of(config: RunConfig) -> list[Stage]:
     ]
 
 
-def _model_files(model: str) -> tuple[str, ...]:
-    return tuple(
-        f"models/{model}/{file}" for file in ("history.csv", "predictions.csv", "model.safetensors", "model.json")
-    )
+def _model_files(model: str, config: RunConfig) -> tuple[str, ...]:
+    seeds = range(config.seed + 1, config.seed + config.seeds)
+    folders = [f"models/{model}", *(f"models/{model}/seed-{seed}" for seed in seeds)]
+    files = tuple(f"{folder}/{file}" for folder in folders for file in MODEL_FILES)
+    return (*files, f"models/{model}/robustness.csv")
 
 
 def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say = print) -> Run:

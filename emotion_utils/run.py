@@ -37,15 +37,17 @@ CREATIVE_COLUMNS = {
     "covered": ("model", "id", "label", "predicted", "region"),
 }
 WORDS = ("region", "model", "id", "label", "predicted", "group")  # the columns of these tables that are not numbers
+ROBUSTNESS_COLUMNS = ("kind", "amount", "label", "count", "correct")
 PROBABILITY_TOLERANCE = 1e-4  # how far a row of probabilities may be from summing to 1
 
 
 class Run:
     """A run folder and its configuration; reads and writes artefacts, each checked and written whole."""
 
-    def __init__(self, root: Path, config: RunConfig) -> None:
+    def __init__(self, root: Path, config: RunConfig, model_folder: str = "") -> None:
         self.root = root
         self.config = config
+        self.model_folder = model_folder  # below each model's own; empty for the training that the report shows
 
     # -- opening -----------------------------------------------------------------------------------
 
@@ -125,8 +127,17 @@ class Run:
         """One of the tables CREATIVE_COLUMNS."""
         return self.root / "creative" / f"{name}.csv"
 
+    @property
+    def openings_path(self) -> Path:
+        return self.root / "data" / "test_openings.jsonl"
+
     def model_dir(self, model: str) -> Path:
-        return self.root / "models" / model
+        return self.root / "models" / model / self.model_folder
+
+    def replicas(self) -> list[Run]:
+        """The same run from each further seed of `seeds`: the data are shared, models/<model>/seed-<n> is its own."""
+        seeds = range(self.config.seed + 1, self.config.seed + self.config.seeds)
+        return [Run(self.root, self.config.model_copy(update={"seed": n}), f"seed-{n}") for n in seeds]
 
     # -- facts about the run (run.json) ------------------------------------------------------------
 
@@ -171,6 +182,16 @@ class Run:
         """The classes of the prepared data, in the order of every probability column and network output."""
         return tuple(self.read_audit()["classes"])
 
+    def note_test_opening(self, reader: str) -> None:
+        """One line for each time that the pictures of the test split are opened."""
+        with self.openings_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"reader": reader}) + "\n")
+
+    def read_test_openings(self) -> list[str]:
+        """Who opened the test pictures, in order; whoever did it twice stands there twice."""
+        path = self.openings_path
+        return [line["reader"] for line in read_json_lines(path)] if path.exists() else []
+
     # -- models ------------------------------------------------------------------------------------
 
     def write_history(self, model: str, history: pd.DataFrame) -> None:
@@ -202,6 +223,21 @@ class Run:
         predictions = _as_numbers(path, predictions, list(classes))
         check_predictions(path, predictions, classes)
         return predictions
+
+    def write_robustness(self, model: str, table: pd.DataFrame) -> None:
+        path = self.model_dir(model) / "robustness.csv"
+        _check_columns(path, table, ROBUSTNESS_COLUMNS)
+        write_csv(path, table)
+
+    def read_robustness(self, model: str) -> pd.DataFrame:
+        """Per kind and amount of making test pictures worse, and label: `count` of pictures, `correct` ones of them."""
+        path = self.model_dir(model) / "robustness.csv"
+        table = _read_csv(path, f"the notebook of {model}")
+        _check_columns(path, table, ROBUSTNESS_COLUMNS)
+        _check_values(path, table["label"], set(self.class_names()))
+        table = _as_numbers(path, table, ["amount", "count", "correct"]).astype({"count": "int64", "correct": "int64"})
+        _refuse_rows(path, ~table["correct"].between(0, table["count"]), "more pictures are right than there are")
+        return table
 
     def read_model_card(self, model: str) -> dict[str, Any]:
         return _read_json(self.model_dir(model) / "model.json", f"the notebook of {model}")

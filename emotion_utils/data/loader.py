@@ -86,8 +86,10 @@ def prepare_images(run: Run, source: Source, manifest: pd.DataFrame, *, progress
     return build_store(source, manifest, size_px=size_px, progress=progress).note
 
 
-def open_split(run: Run, split: str) -> Dataset:
+def open_split(run: Run, split: str, *, reader: str = "a notebook") -> Dataset:
     """The images of one split of a prepared run; decoded again where the cache has lost them since.
+
+    That the test split was opened, and by which `reader`, is noted in the run folder.
 
     Raises InputError that says what to run first, EmotionError where the split is empty.
     """
@@ -96,6 +98,8 @@ def open_split(run: Run, split: str) -> Dataset:
     rows = manifest[manifest["split"] == split].sort_values("id")
     if rows.empty:
         raise EmotionError(f"{run.manifest_path}: no image in {split}; start again with --fresh")
+    if split == "test":
+        run.note_test_opening(reader)
     ids = rows["id"].tolist()
     if run.config.store == "shards":
         images, places = _find_shards(run, manifest, split), np.arange(len(ids))

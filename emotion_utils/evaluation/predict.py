@@ -18,16 +18,17 @@ PROBABILITY_DECIMALS = 6
 def predict_splits(run: Run, model: str) -> pd.DataFrame:
     """Predicts val and test with the saved model and writes predictions.csv, one row per image."""
     net, _ = load_model(run.model_dir(model))
-    parts = [predict_split(run, net, split) for split in ("val", "test")]
+    reader = f"{model}, seed {run.config.seed}"
+    parts = [predict_split(run, net, split, reader=reader) for split in ("val", "test")]
     predictions = pd.concat(parts, ignore_index=True)
     run.write_predictions(model, predictions)
     return predictions
 
 
-def predict_split(run: Run, net: EmotionNet, split: str) -> pd.DataFrame:
+def predict_split(run: Run, net: EmotionNet, split: str, *, reader: str = "a notebook") -> pd.DataFrame:
     """Rows `id, split, label, predicted` and one probability column (0-1) per class, in class order."""
     classes = run.class_names()
-    dataset = open_split(run, split)
+    dataset = open_split(run, split, reader=reader)
     ids, labels, probs = [], [], []
     for batch in iterate_batches(
         dataset, batch_size=EVALUATION_BATCH_SIZE, seed=run.config.seed, epoch=0, shuffle=False

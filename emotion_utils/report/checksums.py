@@ -10,7 +10,7 @@ from emotion_utils.run import Run, file_sha256, replacing
 
 CHECKSUMS = "checksums.sha256"
 SEALED = (
-    "run.json", "claims.json", "report.html", "report.pdf", "data/*.csv", "data/*.json*", "figures/*", "*.csv",
+    "run.json", "claims.json", "report.html", "report.pdf", "data/*.csv", "data/*.json*", "figures/*", "creative/*",
     "models/*/*.csv", "models/*/*.json*", "models/*/*.safetensors", "models/*/seed-*/*.*", "notebooks/*.ipynb",
     "notebooks/*.html",
 )  # fmt: skip

@@ -173,10 +173,13 @@ def covered_exhibits(results: Results) -> Shown:
         f"from the uncovered face beyond chance (exact McNemar test, adjusted by Holm: {ALPHA:g} or less)."
     )
     figure = show_figure(results, "fig-covered", panels, caption, columns=2, width_px=400)
-    return figure + _covered_table(results)
+    return figure + covered_table(results)
 
 
-def _covered_table(results: Results) -> Shown:
+def covered_table(results: Results) -> Shown:
+    """What covering a region costs each model and class; empty where that was not measured."""
+    if results.looks is None:
+        return Shown("")
     groups = []
     for (model, label), rows in results.looks.compared.groupby(["model", "label"], sort=False):
         cells = [

@@ -35,11 +35,14 @@ def number_exhibits(results: Results) -> dict[str, str]:
     The tables are numbered as in the study: 1 is the accuracy per epoch, then one classification report per model.
     """
     many = len(results.models) > 1
-    tables = ["tbl-epochs", *(report_key(model) for model in results.models), "tbl-events", "tbl-metrics"]
+    tables = ["tbl-epochs", *(report_key(model) for model in results.models), "tbl-intervals"]
+    tables += ["tbl-events", "tbl-metrics", *(["tbl-pairs", "tbl-differences"] if many else [])]
+    tables += ["tbl-seeds"] * (results.seeds is not None)
+    robustness = ["tbl-robustness", "tbl-robustness-classes"] if results.robustness else []
     measured = results.looks is not None
-    tables += ["tbl-pairs"] * many + ["tbl-published"] + ["tbl-covered"] * measured
-    figures = ["fig-balance", "fig-curves", "fig-confusion", "fig-metrics", *map(picture_key, results.pictures)]
-    figures += LOOK_FIGURES if measured else ()
+    tables += ["tbl-calibration", *robustness, "tbl-published"] + ["tbl-covered"] * measured
+    figures = ["fig-balance", "fig-curves", "fig-confusion", "fig-metrics", "fig-reliability", "fig-risk"]
+    figures += [*map(picture_key, results.pictures), *(LOOK_FIGURES if measured else ())]
     is_there = {"tbl-quarantine": len(results.quarantined), "tbl-search": len(results.searches)}
     appendix = [key for key in APPENDIX_TABLES if is_there.get(key, True)]
     names = {key: f"Table {number}" for number, key in enumerate(tables, start=1)}

@@ -14,7 +14,10 @@ from emotion_utils.report.exhibits import Shown
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.published_appendix import tell_audit
 from emotion_utils.report.results import Results
-from emotion_utils.report.setting import count_splits, say_single_seed, say_weights, tell_architectures, tell_data
+from emotion_utils.report.seeds import say_seeds, tell_seeds
+from emotion_utils.report.setting import count_splits, say_weights, tell_architectures, tell_data
+from emotion_utils.report.trust import tell_power, tell_trust
+from emotion_utils.report.worse import tell_worse
 
 
 def tell_abstract(results: Results) -> Prose:
@@ -39,7 +42,7 @@ def tell_abstract(results: Results) -> Prose:
     prose.echo(tell_verdict(results).claims)
     prose.paragraph()
     say_weights(prose)
-    say_single_seed(prose)
+    say_seeds(prose)
     return prose
 
 
@@ -57,17 +60,31 @@ def tell_rule(results: Results) -> Prose:
     return prose
 
 
+def _say_openings(prose: Prose) -> None:
+    """How often the test pictures were opened: each time is a chance to choose by them."""
+    openings = prose.results.openings
+    if not openings:
+        prose.say("No record tells how often the test pictures were opened.")
+        return
+    readers = list(dict.fromkeys(openings))
+    prose.say(
+        "The test pictures were opened {times:times} in this run ({readers}); nothing was chosen by them.",
+        times=len(openings), readers=readers, comparison="ledger",
+    )  # fmt: skip
+
+
 def tell_conclusion(results: Results) -> Prose:
     prose = Prose(results, "conclusion")
     say_accuracies(prose)
     prose.echo(tell_verdict(results).claims)
     prose.paragraph()
     say_weights(prose)
-    say_single_seed(prose)
+    say_seeds(prose)
     prose.say(
         "With {test:count} test pictures, a single one moves an accuracy by {step:points}.",
         test=results.test_size, step=1 / results.test_size,
     )  # fmt: skip
+    _say_openings(prose)
     return prose
 
 
@@ -80,6 +97,10 @@ SECTIONS: dict[str, Callable[[Results], Prose]] = {
     "classes": tell_classes,
     "challenges": tell_challenges,
     "metrics": tell_metrics,
+    "seeds": tell_seeds,
+    "power": tell_power,
+    "trust": tell_trust,
+    "worse": tell_worse,
     "published": tell_published,
     "creative": tell_pictures,
     "looks": tell_looks,

@@ -8,10 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.evaluation.calibration import Calibration, Caution, judge_calibration, judge_caution
+from emotion_utils.evaluation.differences import resample_rates
 from emotion_utils.evaluation.metrics import classification_table, confusion, count_correct
 from emotion_utils.evaluation.uncertainty import compare_pairs, macro_intervals
 from emotion_utils.report.looks import Looks, read_looks
@@ -25,7 +28,7 @@ PICTURES = ("average_faces", "cards_certain", "cards_mistaken", "cards_borderlin
 
 @dataclass(frozen=True)
 class Results:
-    """A finished run as the report sees it; `tests` holds each model's test rows, sorted by id."""
+    """A finished run as the report sees it; `vals` and `tests` hold each model's rows of that split, sorted by id."""
 
     name: str
     config: RunConfig
@@ -34,12 +37,16 @@ class Results:
     manifest: pd.DataFrame
     audit: Mapping[str, Any]
     histories: Mapping[str, pd.DataFrame]
+    vals: Mapping[str, pd.DataFrame]
     tests: Mapping[str, pd.DataFrame]
     cards: Mapping[str, Mapping[str, Any]]
     events: Mapping[str, list[dict[str, Any]]]
     searches: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]]
     pictures: Mapping[str, Path]
     looks: Looks | None  # None where notebook 05 has measured nothing
+    robustness: Mapping[str, pd.DataFrame]  # empty where no model was measured
+    openings: list[str]  # who opened the test pictures, in order
+    seeds: Mapping[str, pd.DataFrame] | None = None  # a row per training; None where each model has one
 
     @property
     def models(self) -> list[str]:
@@ -77,6 +84,22 @@ class Results:
             model: macro_intervals(table, self.class_names, self.config.seed) for model, table in self.tests.items()
         }
 
+    @cached_property
+    def resampled(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Bootstrap values of each model's accuracy and F1 per class, all of the same draws."""
+        return resample_rates(self.tests, self.class_names, self.config.seed)
+
+    @cached_property
+    def calibrations(self) -> dict[str, Calibration]:
+        return {
+            model: judge_calibration(self.vals[model], table, self.class_names, self.config.seed)
+            for model, table in self.tests.items()
+        }
+
+    @cached_property
+    def cautions(self) -> dict[str, Caution]:
+        return {model: judge_caution(self.vals[model], table, self.class_names) for model, table in self.tests.items()}
+
     def weights_kind(self, model: str) -> str:
         """What its training started from: proxy, official, random or file."""
         return self.cards[model]["provenance"]["kind"]
@@ -105,7 +128,7 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
     for model in models:
         _check_model(run, model, manifest, predictions[model], cards[model], classes)
         _check_history(run, model, histories[model], predictions[model])
-    tests = {model: _test_rows(table) for model, table in predictions.items()}
+    tests = {model: _rows(table, "test") for model, table in predictions.items()}
     return Results(
         name=run.root.resolve().name,
         config=run.config,
@@ -114,17 +137,48 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
         manifest=manifest,
         audit=run.read_audit(),
         histories=histories,
+        vals={model: _rows(table, "val") for model, table in predictions.items()},
         tests=tests,
         cards=cards,
         events={model: run.read_events(model) for model in models},
         searches={model: found for model in models if (found := run.read_search(model))},
+        robustness=_read_robustness(run, models),
+        openings=run.read_test_openings(),
+        seeds=_read_seeds(run, models, manifest, classes) if run.config.seeds > 1 else None,
         pictures={name: path for name in PICTURES if (path := run.figures_dir / f"{name}.png").exists()},
         looks=read_looks(run, tests) if measured else None,
     )
 
 
-def _test_rows(predictions: pd.DataFrame) -> pd.DataFrame:
-    return predictions[predictions["split"] == "test"].sort_values("id", ignore_index=True)
+def _read_seeds(run: Run, models: list[str], manifest: pd.DataFrame, classes: tuple) -> dict[str, pd.DataFrame]:
+    """For each model a row per training: `seed`, `accuracy` and `macro_f1` on test, `best_val`."""
+    tables = {}
+    for model in models:
+        rows = []
+        for each in [run, *run.replicas()]:
+            predictions, history = each.read_predictions(model), each.read_history(model)
+            _check_model(each, model, manifest, predictions, each.read_model_card(model), classes)
+            _check_history(each, model, history, predictions)
+            f1 = classification_table(_rows(predictions, "test"), classes)["f1-score"]
+            right, macro = f1.iloc[len(classes) : len(classes) + 2]  # by place: a class may be called accuracy
+            rows.append((each.config.seed, right, macro, history["val_acc"].max()))
+        tables[model] = pd.DataFrame(rows, columns=["seed", "accuracy", "macro_f1", "best_val"])
+    return tables
+
+
+def _read_robustness(run: Run, models: list[str]) -> dict[str, pd.DataFrame]:
+    """Of the models that were measured; all of them in the same ways (EmotionError)."""
+    found = {m: run.read_robustness(m) for m in models if (run.model_dir(m) / "robustness.csv").exists()}
+    ways = ["kind", "amount", "label", "count"]
+    for model, table in found.items():
+        if not table[ways].equals(next(iter(found.values()))[ways]):
+            path = run.model_dir(model) / "robustness.csv"
+            raise EmotionError(f"{path}: measured in other ways than the others: run the notebook of {model} again")
+    return found
+
+
+def _rows(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    return predictions[predictions["split"] == split].sort_values("id", ignore_index=True)
 
 
 def _check_model(
@@ -151,8 +205,9 @@ def _check_model(
             f"{path}: picture {found['id'][row]} is not in val or test with that label in the manifest: "
             f"train {model} again"
         )
-    if not (found["split"] == "test").any():
-        raise EmotionError(f"{path}: no test picture, so nothing can be reported: prepare the data again")
+    for split in ("val", "test"):
+        if not (found["split"] == split).any():
+            raise EmotionError(f"{path}: no {split} picture, so nothing can be reported: prepare the data again")
 
 
 def _check_history(run: Run, model: str, history: pd.DataFrame, predictions: pd.DataFrame) -> None:
@@ -170,8 +225,8 @@ def _check_history(run: Run, model: str, history: pd.DataFrame, predictions: pd.
                     f"{path}, row {int(wrong.idxmax()) + 2}: {columns[0]} is not {columns[1]} of {columns[2]}"
                 )
     val = predictions[predictions["split"] == "val"]
-    best, found = history["val_acc"].max(), count_correct(val) / max(len(val), 1)
-    if len(val) and abs(best - found) > max(VAL_SLACK, VAL_SLACK_PICTURES / len(val)):
+    best, found = history["val_acc"].max(), count_correct(val) / len(val)
+    if abs(best - found) > max(VAL_SLACK, VAL_SLACK_PICTURES / len(val)):
         raise EmotionError(
             f"{path}: the best val_acc is {best:.4f}, but predictions.csv beside it has {found:.4f} right in val; they "
             f"are not of one training: train {model} again"

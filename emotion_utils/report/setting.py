@@ -156,12 +156,3 @@ def say_weights(prose: Prose) -> None:
             "is no statement about the published weights of VGGFace or ImageNet.",
             models=[Model(model) for model in proxies],
         )
-
-
-def say_single_seed(prose: Prose) -> None:
-    """That there is one seed, and what that leaves open."""
-    each = "Each model was" if len(prose.results.models) > 1 else "The model was"
-    prose.say(
-        f"{each} trained once, from seed {{seed:count}}; how far another seed would move these figures is not known.",
-        seed=prose.results.config.seed,
-    )

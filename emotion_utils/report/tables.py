@@ -153,10 +153,10 @@ def metrics_table(results: Results) -> Shown:
         correct, macro = count_correct(table), results.reports[model].loc["macro avg"]
         cells = [
             f"{correct:,} of {len(table):,}",
-            _with_interval(correct / len(table), wilson_interval(correct, len(table))),
+            with_interval(correct / len(table), wilson_interval(correct, len(table))),
         ]
         for column in ("precision", "recall", "f1-score"):
-            cells.append(_with_interval(macro[column], results.macro[model].loc[column]))
+            cells.append(with_interval(macro[column], results.macro[model].loc[column]))
         rows.append([safe_model(results, model), *cells])
     head = ("Model", "Right", "Accuracy", "Macro precision", "Macro recall", "Macro F1")
     note = (
@@ -222,6 +222,6 @@ def events_table(results: Results) -> Shown:
     return show_table(results, "tbl-events", html_table(head, [rows]), "Training, in time and in trouble.")
 
 
-def _with_interval(value: float, interval: tuple[float, float] | pd.Series) -> str:
+def with_interval(value: float, interval: tuple[float, float] | pd.Series) -> str:
     low, high = interval
     return f'{value:.4f}<br><span class="interval">[{low:.3f}, {high:.3f}]</span>'

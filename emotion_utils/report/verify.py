@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.report import appendix, published_appendix, tables
+from emotion_utils.report import appendix, creative, data_card, published_appendix, seeds, tables, trust, worse
 from emotion_utils.report.checksums import CHECKSUMS, changed_files
 from emotion_utils.report.exhibits import Shown, number_exhibits
 from emotion_utils.report.narrative import collect_claims
@@ -20,8 +20,10 @@ from emotion_utils.run import Run
 
 # What the cells of notebook 06 call; a table of the page that none of them makes is an error.
 TABLES: tuple[Callable[[Results], Shown], ...] = (
-    tables.epochs_table, tables.report_tables, tables.events_table, tables.metrics_table, tables.pairs_table,
-    tables.published_comparison, appendix.data_tables, appendix.weights_table, appendix.settings_table,
+    tables.epochs_table, tables.report_tables, trust.intervals_table, tables.events_table, tables.metrics_table,
+    tables.pairs_table, trust.differences_table, seeds.seeds_table, trust.calibration_table, worse.robustness_table,
+    worse.robustness_classes_table, tables.published_comparison, creative.covered_table, data_card.data_card,
+    appendix.data_tables, appendix.weights_table, appendix.settings_table, appendix.search_table,
     appendix.machine_tables, published_appendix.published_cells, published_appendix.audit_tables,
 )  # fmt: skip
 FLOAT_NOISE = 1e-9  # relative: what another processor or release may round differently

@@ -18,21 +18,26 @@ STUDY_MODELS = {"VGG16_emotion": 0.86, "r18_scratch_emotion": 0.72, "r18_pre_emo
 CLASSES = ("angry", "happy", "sad")
 
 
-def make_run(root, *, classes=CLASSES, skills=STUDY_MODELS, images=600, epochs=8, seed=0, weights="proxy", broken=2):
+def make_run(
+    root, *, classes=CLASSES, skills=STUDY_MODELS, images=600, epochs=8, seed=0, weights="proxy", broken=2, seeds=1
+):
     """A run at `root` with `images` pictures and a model for each of `skills`."""
     rng = np.random.default_rng(seed)
     config = resolve_config("demo", epochs=epochs, seed=seed)
     recipe = config.recipes["r18_scratch_emotion"]
     recipes = {model: config.recipes.get(model, recipe) for model in skills}
-    run = Run(root, config.model_copy(update={"models": tuple(skills), "recipes": recipes}))
+    run = Run(root, config.model_copy(update={"models": tuple(skills), "recipes": recipes, "seeds": seeds}))
     run.write_facts({"config": run.config.model_dump(mode="json"), "environment": ENVIRONMENT, "stages": STAGES})
     manifest = make_manifest(classes, images, broken)
     run.write_manifest(manifest)
     run.write_audit(make_audit(manifest, classes))
     for model, skill in skills.items():
-        run.write_predictions(model, make_predictions(rng, manifest, classes, skill))
-        run.write_history(model, make_history(rng, run, model, epochs))
-        write_json(run.model_dir(model) / "model.json", make_card(model, classes, weights))
+        for each in [run, *run.replicas()]:
+            each.write_predictions(model, make_predictions(rng, manifest, classes, skill))
+            each.write_history(model, make_history(rng, each, model, epochs))
+            write_json(each.model_dir(model) / "model.json", make_card(model, classes, weights))
+            run.note_test_opening(f"{model}, seed {each.config.seed}")
+        run.write_robustness(model, make_robustness(rng, classes, skill))
         run.append_event(model, "started", device="cpu", processes=1, threads=2)
         run.append_event(model, "phase", epoch=1, phase="conv4-head", trainable_parameters=13_000_000)
         if epochs >= 4:
@@ -142,6 +147,16 @@ def write_looks(rng, run, skills, regions=("brows", "eyes", "mouth", "forehead")
             randomised.append(pd.DataFrame(steps))
     for name, tables in {"saliency": saliency, "covered": covered, "randomised": randomised}.items():
         run.write_creative(name, pd.concat(tables))
+
+
+def make_robustness(rng, classes, skill):
+    """20 pictures a class, and fewer right the worse they are."""
+    ways = [("as they are", 0.0), ("blur", 0.01), ("blur", 0.04), ("dark", 0.5), ("dark", 0.1), ("mouth covered", 1.0)]
+    rows = [
+        (kind, amount, name, 20, int(rng.binomial(20, skill * (1 - step / 10))))
+        for step, (kind, amount) in enumerate(ways) for name in classes
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
 
 
 def make_card(model, classes, weights):

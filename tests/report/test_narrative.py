@@ -7,12 +7,14 @@ import fake_run
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import HOSTILE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from emotion_utils.report.claims import AHEAD, WINNER, check_claim
 from emotion_utils.report.narrative import collect_claims
+from emotion_utils.report.page_tables import squeeze, squeeze_text
 from emotion_utils.report.results import read_results
 
 MODELS = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
@@ -26,17 +28,30 @@ def base(tmp_path_factory):
 
 def with_answers(base, classes, labels, answers):
     """`base` with these labels and each model's answers (numbers of classes) for its test pictures."""
-    names = np.array(classes)
-    ids = [f"{place:04d}" for place in range(len(labels))]
-    tests = {
-        model: pd.DataFrame({"id": ids, "label": names[labels], "predicted": names[given]})
-        for model, given in zip(MODELS, answers, strict=False)
-    }
+    names, models = np.array(classes), [*MODELS, *(f"model {number}" for number in range(7))]
+    tests = {model: table_of(names, labels, given) for model, given in zip(models, answers, strict=False)}
+    like = {model: base.models[place % 3] for place, model in enumerate(tests)}
+    recipes = {model: base.config.recipes[like[model]] for model in tests}
     return replace(
-        base, class_names=tuple(classes), tests=tests,
-        histories={model: base.histories[model] for model in tests},
+        base, class_names=tuple(classes), tests=tests, vals=tests, robustness={},
+        config=base.config.model_copy(update={"models": tuple(tests), "recipes": recipes}),
+        histories={model: base.histories[like[model]] for model in tests},
+        cards={model: base.cards[like[model]] for model in tests},
+        events={model: base.events[like[model]] for model in tests},
         manifest=base.manifest.assign(label=names[np.arange(len(base.manifest)) % len(names)]),
     )  # fmt: skip
+
+
+def table_of(names, labels, answers):
+    """Rows with the answers and probabilities that go with them, each picture's its own."""
+    rng = np.random.default_rng(len(labels))
+    probs = rng.dirichlet(np.ones(len(names)), size=len(labels))
+    rows, tops = np.arange(len(labels)), probs.argmax(axis=1)
+    probs[rows, tops], probs[rows, answers] = probs[rows, answers], probs[rows, tops].copy()
+    table = pd.DataFrame({
+        "id": [f"{place:04d}" for place in rows], "label": names[labels], "predicted": names[answers]
+    })  # fmt: skip
+    return pd.concat([table, pd.DataFrame(probs, columns=list(names))], axis=1)
 
 
 def holm(p_values):
@@ -63,7 +78,7 @@ def pairs_that_differ(results):
 
 @st.composite
 def answered(draw):
-    k, models, count = draw(st.integers(2, 10)), draw(st.integers(1, 3)), draw(st.integers(1, 60))
+    k, models, count = draw(st.integers(2, 10)), draw(st.integers(1, 10)), draw(st.integers(1, 60))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     labels = rng.integers(0, draw(st.integers(1, k)), count)
     answers = []
@@ -78,7 +93,8 @@ def answered(draw):
             "wrong": (labels + 1) % k,
             "same": answers[0] if answers else guess,
         }[kind])  # fmt: skip
-    return [f"class {number}" for number in range(k)], labels, answers
+    plain = [f"class {number}" for number in range(k)]
+    return draw(st.sampled_from([plain, [*HOSTILE, *plain][:k]])), labels, answers
 
 
 @given(answered())
@@ -88,6 +104,10 @@ def test_no_winner_that_is_none_whatever_the_predictions(base, case):
     allowed = pairs_that_differ(results)
     for claim in collect_claims(results):
         check_claim(claim)
+        assert "\n" not in claim.text
+        html = claim.html(set())
+        assert "<script" not in html
+        assert squeeze(html) == squeeze_text(claim.text)
         if claim.comparison == AHEAD:
             assert {(claim.values["model"], other) for other in claim.values["others"]} <= allowed
         else:
@@ -206,3 +226,10 @@ def test_a_strength_of_augmentation_of_its_own_is_told(make_run):
     text = " ".join(claim.text for claim in collect_claims(read_results(run)))
     assert text.count("these ranges count") == 1
     assert "For VGG16_emotion these ranges count 1.5 times." in text
+
+
+def test_openings_of_the_test_pictures_are_counted(base):
+    openings = ["VGG16_emotion, seed 0", "a notebook", "a notebook"]
+    text = text_of(replace(base, openings=openings), "conclusion")
+    assert "were opened three times in this run (VGG16_emotion, seed 0 and a notebook)" in text
+    assert "No record tells" in text_of(replace(base, openings=[]), "conclusion")

@@ -1,0 +1,164 @@
+"""Do probabilities keep what they promise, and what would an "unsure" answer gain? No torch.
+
+`predictions` is a table of one split with `label`, `predicted` and one probability column per class. A temperature
+changes how sure a model says to be, and hardly ever what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from emotion_utils.evaluation.differences import draw_again, percentiles
+from emotion_utils.evaluation.metrics import wilson_interval
+
+BINS = 10  # of equal width
+SMALLEST = 5e-7  # probabilities are stored with six decimals: what reads 0 may be up to this
+TEMPERATURES = (0.05, 20.0)
+COVERAGE = 0.8  # of the validation pictures, the surest, are answered; the rest are "unsure"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """One model on the test split, before and after the temperature that its validation pictures ask for."""
+
+    temperature: float
+    confidence: float  # mean probability of the answers, before
+    right: int  # of the test pictures
+    ece: float
+    ece_low: float
+    ece_high: float
+    ece_after: float
+    ece_after_low: float
+    ece_after_high: float
+    brier: float
+    brier_after: float
+    bins: pd.DataFrame  # `reliability`, before
+    bins_after: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Caution:
+    """What a model does that says "unsure" where its largest probability is below `threshold`."""
+
+    threshold: float  # chosen on validation pictures
+    answered: int
+    right: int
+    count: int  # test pictures
+    area: float  # under the risk-coverage curve: the mean risk over all coverages
+    coverage: np.ndarray  # (n,) shares answered, 1/n to 1
+    risk: np.ndarray  # (n,) share of wrong ones among the answered
+
+
+def judge_calibration(val: pd.DataFrame, test: pd.DataFrame, class_names: Sequence[str], seed: int) -> Calibration:
+    """Temperature from `val`, everything else from `test` (Guo et al. 2017)."""
+    temperature = fit_temperature(*_probs_and_labels(val, class_names))
+    probs, labels = _probs_and_labels(test, class_names)
+    softened = soften(probs, temperature)
+    right = probs.argmax(axis=1) == labels
+    before, after = probs.max(axis=1), softened.max(axis=1)
+    return Calibration(
+        temperature, float(before.mean()), int(right.sum()),
+        calibration_error(before, right), *error_interval(before, right, seed),
+        calibration_error(after, right), *error_interval(after, right, seed),
+        brier_score(probs, labels), brier_score(softened, labels),
+        reliability(before, right), reliability(after, right),
+    )  # fmt: skip
+
+
+def judge_caution(val: pd.DataFrame, test: pd.DataFrame, class_names: Sequence[str]) -> Caution:
+    """Threshold from `val`, so that COVERAGE of it is answered; the rest from `test` (Geifman and El-Yaniv 2017)."""
+    sure = np.sort(_probs_and_labels(val, class_names)[0].max(axis=1))[::-1]
+    threshold = float(sure[max(int(np.ceil(COVERAGE * len(sure))) - 1, 0)])
+    probs, labels = _probs_and_labels(test, class_names)
+    confidence, right = probs.max(axis=1), probs.argmax(axis=1) == labels
+    answered = confidence >= threshold
+    coverage, risk = risk_coverage(confidence, right)
+    return Caution(
+        threshold, int(answered.sum()), int(right[answered].sum()), len(right), float(risk.mean()), coverage, risk
+    )
+
+
+def fit_temperature(probs: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature within TEMPERATURES of the highest likelihood of `labels` (n,) under `probs` (n, k)."""
+    from scipy.optimize import minimize_scalar
+
+    logits = np.log(np.maximum(probs, SMALLEST))
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        scaled -= scaled.max(axis=1, keepdims=True)
+        chosen = scaled[np.arange(len(labels)), labels]
+        return float((np.log(np.exp(scaled).sum(axis=1)) - chosen).mean())
+
+    found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(found.x))
+
+
+def soften(probs: np.ndarray, temperature: float) -> np.ndarray:
+    """float64 (n, k): the probabilities that the same logits give, divided by `temperature`."""
+    powers = np.maximum(probs, SMALLEST) ** (1 / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def brier_score(probs: np.ndarray, labels: np.ndarray) -> float:
+    """The mean squared distance (0-2) of the probabilities from the label's 0 and 1 (Brier 1950)."""
+    truth = np.eye(probs.shape[1])[labels]
+    return float(((probs - truth) ** 2).sum(axis=1).mean())
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """How far confidence and accuracy are apart in BINS bins, weighted by their pictures (0-1; Naeini et al. 2015)."""
+    return float(np.abs(_gaps(confidence, right)).sum() / len(right))
+
+
+def error_interval(confidence: np.ndarray, right: np.ndarray, seed: int) -> tuple[float, float]:
+    """Bootstrap interval of `calibration_error`, pictures drawn again with replacement.
+
+    The error of drawn pictures is larger than that of a large set would be, so the interval leans upwards.
+    """
+    gaps = np.zeros((len(right), BINS))
+    gaps[np.arange(len(right)), _bin_of(confidence)] = confidence - right
+    every = np.ones(len(right), dtype=np.int64)
+    errors = [np.abs(drawn @ gaps).sum(axis=1) / len(right) for drawn in draw_again(every, seed)]
+    return percentiles(np.concatenate(errors))
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
+    """One row per bin that holds pictures: `count`, mean `confidence`, `accuracy` and its Wilson `low` and `high`."""
+    place = _bin_of(confidence)
+    rows = []
+    for number in np.unique(place):
+        inside = place == number
+        count, correct = int(inside.sum()), int(right[inside].sum())
+        rows.append((count, float(confidence[inside].mean()), correct / count, *wilson_interval(correct, count)))
+    return pd.DataFrame(rows, columns=["count", "confidence", "accuracy", "low", "high"])
+
+
+def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coverage and risk float64 (n,): the surest pictures first; equally sure ones share their mean risk."""
+    order = np.argsort(-confidence, kind="stable")
+    sure, wrong = confidence[order], ~right[order]
+    _, group = np.unique(-sure, return_inverse=True)
+    shared = np.bincount(group, wrong) / np.bincount(group)
+    answered = np.arange(1, len(right) + 1)
+    return answered / len(right), shared[group].cumsum() / answered
+
+
+def _gaps(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(BINS,): of each bin the sum of confidences less the number of right ones."""
+    place = _bin_of(confidence)
+    return np.bincount(place, confidence, BINS) - np.bincount(place, right, BINS)
+
+
+def _bin_of(confidence: np.ndarray) -> np.ndarray:
+    return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+
+
+def _probs_and_labels(predictions: pd.DataFrame, class_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    place = {name: number for number, name in enumerate(class_names)}
+    probs = predictions[list(class_names)].to_numpy(dtype=np.float64)
+    return probs / probs.sum(axis=1, keepdims=True), predictions["label"].map(place).to_numpy()

@@ -1,0 +1,101 @@
+"""Calibration and caution against scikit-learn, brute force and hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss, log_loss
+
+from emotion_utils.evaluation.calibration import (
+    brier_score,
+    calibration_error,
+    error_interval,
+    fit_temperature,
+    judge_calibration,
+    judge_caution,
+    reliability,
+    risk_coverage,
+    soften,
+)
+
+CLASSES = ("a", "b", "c")
+
+
+def sample(seed, count, temperature):
+    """Probabilities that are `temperature` times too sure: the labels are drawn from softer ones."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(count, 3)) * 1.5
+    true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = np.array([rng.choice(3, p=row) for row in true])
+    return soften(true, 1 / temperature), labels
+
+
+def table(probs, labels):
+    names = np.array(CLASSES)
+    frame = pd.DataFrame(probs, columns=list(CLASSES))
+    return frame.assign(label=names[labels], predicted=names[probs.argmax(axis=1)])
+
+
+def test_temperature_is_found_again():
+    probs, labels = sample(0, 6000, 2.5)
+    assert fit_temperature(probs, labels) == pytest.approx(2.5, rel=0.08)
+
+
+def test_temperature_has_the_lowest_log_loss_of_many_tried():
+    probs, labels = sample(1, 300, 0.7)
+    found = log_loss(labels, soften(probs, fit_temperature(probs, labels)))
+    assert all(found <= log_loss(labels, soften(probs, t)) + 1e-9 for t in np.geomspace(0.1, 10, 60))
+
+
+def test_softening_keeps_the_answer_and_sums_to_one():
+    probs, _ = sample(2, 50, 1.0)
+    soft = soften(probs, 3.0)
+    assert (soft.argmax(axis=1) == probs.argmax(axis=1)).all()
+    assert soft.sum(axis=1) == pytest.approx(1)
+    assert soften(probs, 1.0) == pytest.approx(probs, abs=1e-6)
+
+
+def test_brier_score_is_that_of_scikit_learn():
+    probs, labels = sample(3, 200, 1.5)
+    expected = brier_score_loss(labels, probs, labels=[0, 1, 2], scale_by_half=False)
+    assert brier_score(probs, labels) == pytest.approx(expected)
+
+
+def test_reliability_is_the_curve_of_scikit_learn():
+    rng = np.random.default_rng(4)
+    confidence = rng.uniform(0.34, 1, 500)
+    right = rng.random(500) < confidence
+    accuracy, mean = calibration_curve(right, confidence, n_bins=10)
+    found = reliability(confidence, right)
+    assert found["accuracy"].to_numpy() == pytest.approx(accuracy)
+    assert found["confidence"].to_numpy() == pytest.approx(mean)
+    error = (found["count"] * (found["accuracy"] - found["confidence"]).abs()).sum() / 500
+    assert calibration_error(confidence, right) == pytest.approx(error)
+    low, high = error_interval(confidence, right, seed=0)
+    assert 0 <= low < high < 1
+
+
+def test_calibration_error_of_the_hand_computed_case():
+    confidence, right = np.array([0.95, 0.95, 0.55, 1.0]), np.array([True, False, True, True])
+    # the bin from 0.9 to 1 holds 2.9 of confidence and 2 right ones, that from 0.5 to 0.6 holds 0.55 and 1
+    assert calibration_error(confidence, right) == pytest.approx((0.9 + 0.45) / 4)
+
+
+def test_risk_over_coverage_of_the_hand_computed_case():
+    confidence, right = np.array([0.9, 0.6, 0.8, 0.6]), np.array([True, False, True, True])
+    coverage, risk = risk_coverage(confidence, right)
+    assert coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert risk.tolist() == pytest.approx([0, 0, 0.5 / 3, 1 / 4])  # the two at 0.6 share one mistake
+
+
+def test_judgement_takes_its_choices_from_validation_only():
+    val, test = table(*sample(5, 400, 2.0)), table(*sample(6, 400, 2.0))
+    found = judge_calibration(val, test, CLASSES, seed=0)
+    assert found.temperature == pytest.approx(fit_temperature(val[list(CLASSES)].to_numpy(), np.array(
+        [CLASSES.index(name) for name in val["label"]])))  # fmt: skip
+    assert found.ece_after < found.ece
+    assert found.brier_after < found.brier
+    caution = judge_caution(val, test, CLASSES)
+    assert (val[list(CLASSES)].max(axis=1) >= caution.threshold).mean() == pytest.approx(0.8, abs=0.005)
+    assert caution.answered == (test[list(CLASSES)].max(axis=1) >= caution.threshold).sum()
+    assert caution.right / caution.answered > found.right / 400

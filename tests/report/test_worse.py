@@ -1,0 +1,53 @@
+"""What the report says of pictures made worse, from a table worked out by hand."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from emotion_utils.errors import EmotionError
+from emotion_utils.report import worse
+from emotion_utils.report.exhibits import number_exhibits
+from emotion_utils.report.page_tables import read_tables
+from emotion_utils.report.results import read_results
+
+WAYS = [("as they are", 0.0), ("blur", 0.01), ("blur", 0.04), ("dark", 0.5), ("dark", 0.1)]
+RIGHT = {"angry": [9, 9, 2, 9, 8], "happy": [10, 10, 10, 10, 10], "sad": [8, 8, 0, 8, 6]}
+
+
+@pytest.fixture
+def results(make_results):
+    rows = [(*way, name, 10, right[place]) for place, way in enumerate(WAYS) for name, right in RIGHT.items()]
+    table = pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
+    return replace(make_results(skills={"r18_pre_emotion": 0.9}), robustness={"r18_pre_emotion": table})
+
+
+def test_what_hurts_most_and_least_is_named_with_its_accuracy(results):
+    text = " ".join(claim.text for claim in worse.tell_worse(results).claims)
+    assert "on 30 test pictures" in text
+    assert "suffers most from blur at its most severe: 40.0% right, beside 90.0%" in text
+    assert "least from dark, with 80.0%" in text
+
+
+def test_tables_hold_each_step_and_each_class_at_its_worst(results):
+    page = worse.robustness_table(results).html + worse.robustness_classes_table(results).html
+    steps, classes = read_tables(page).values()
+    assert [row[:2] for row in steps.rows[1:]] == [["as they are", "\N{EN DASH}"], ["blur", "0.01"], ["blur", "0.04"],
+                                                  ["dark", "0.5"], ["dark", "0.1"]]  # fmt: skip
+    assert [row[2].split()[0] for row in steps.rows[1:]] == ["0.9000", "0.9000", "0.4000", "0.9000", "0.8000"]
+    assert [row[1:] for row in classes.rows[4:7]] == [["angry", "0.2000"], ["happy", "1.0000"], ["sad", "0.0000"]]
+
+
+def test_run_without_measurements_says_so_and_has_no_such_table(results):
+    bare = replace(results, robustness={})
+    assert "was not measured" in worse.tell_worse(bare).claims[0].text
+    assert worse.robustness_table(bare).html == ""
+    assert "tbl-robustness" not in number_exhibits(bare)
+
+
+def test_models_measured_in_other_ways_are_refused(make_run):
+    run = make_run()
+    table = run.read_robustness("VGG16_emotion")
+    run.write_robustness("r18_pre_emotion", table[table["kind"] != "blur"])
+    with pytest.raises(EmotionError, match=r"r18_pre_emotion/robustness\.csv: measured in other ways"):
+        read_results(run)
