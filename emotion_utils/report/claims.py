@@ -21,7 +21,7 @@ from emotion_utils.run import Run, write_json
 
 TOLERANCE = 0.0005  # what rounding to one decimal of a percent may hide
 NUMBER_WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-NUMERAL = re.compile(r"\d[\d,]*(?:\.\d+)?")
+NUMERAL = re.compile(r"\d(?:[\d,]*\d)?(?:\.\d+)?")
 # Words that make one model a winner; a claim may use them only where a test stands behind it.
 WINNER = re.compile(
     r"\b(ahead of|outperform\w*|better than|best model|more accurate than|superior|dominat\w+|beats?|wins?|winner)\b",
