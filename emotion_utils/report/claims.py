@@ -165,7 +165,7 @@ class _Html(_Plain):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         shown = super().format_field(value, format_spec)
-        return shown.replace(" ", "&nbsp;") if isinstance(value, int | float) else shown
+        return escape(shown).replace(" ", "&nbsp;") if isinstance(value, int | float) else shown
 
     def show_name(self, value: str) -> str:
         if isinstance(value, Ref):

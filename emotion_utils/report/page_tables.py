@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 FIGURE = re.compile(r'<figure class="table[^"]*" id="([^"]+)">(.*?)</figure>', re.S)
 PROSE = re.compile(r'<div class="prose">(.*?)</div>', re.S)
 PROXY_MARK = re.compile(r'&nbsp;<span class="proxy">proxy</span>')  # beside a name, no part of the sentence
-TAG = re.compile(r"<[^>]*>")
+TAG = re.compile(r"</?[a-zA-Z][^>]*>")  # not the sign in p < 0.001
 
 
 @dataclass
