@@ -272,6 +272,18 @@ def bench_train(
     _show(measure_train(data or "synthetic", steps, classes=chosen, curve=curve), csv)
 
 
+@bench.command("proxies")
+@click.option("--seeds", default=5, show_default=True, type=click.IntRange(2), help="So many pairs of each network.")
+@click.option("--folder", default="reports/bench-proxies", show_default=True, type=click.Path(path_type=Path),
+              help="Keeps what was trained; the same command goes on from there.")  # fmt: skip
+@click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too.")
+def bench_proxies(seeds: int, folder: Path, csv: Path | None) -> None:
+    """What the proxies are worth: each pretrained network beside the same one from scratch, at equal epochs."""
+    from emotion_utils.bench.proxies import bench_proxies as measure
+
+    _show(measure(folder, range(seeds)), csv)
+
+
 def _show(tables: Iterable[Measured], csv: Path | None) -> None:
     """Prints each table as soon as it is measured."""
     from emotion_utils.bench.tables import format_table, write_csv

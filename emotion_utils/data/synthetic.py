@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from emotion_utils.data.drawing.action_units import PROTOTYPES, draw_action_units, place_outlines
+from emotion_utils.data.drawing.action_units import PROTOTYPES, Strengths, draw_action_units, place_outlines
 from emotion_utils.data.drawing.head import paint_head
 from emotion_utils.data.drawing.people import Looks, draw_cloth, draw_looks
 from emotion_utils.data.drawing.scene import draw_light, draw_pose, take_picture, turn_light
@@ -35,15 +35,22 @@ def render_face(
     draws it, and some faces show little. Raises InputError for an emotion that is not one of EMOTIONS.
     """
     _check_emotions([emotion])
-    looks = _find_person(identity_seed)
     scene = np.random.default_rng([identity_seed, picture_seed, 1])
     units = draw_action_units(emotion, np.random.default_rng([identity_seed, picture_seed, 2]), intensity)
+    return next(take_pictures(_find_person(identity_seed), units, scene, size_px))
+
+
+def take_pictures(looks: Looks, units: Strengths, scene: np.random.Generator, size_px: int) -> Iterator[np.ndarray]:
+    """Endless pictures, RGB uint8 (size_px, size_px, 3), of one moment: light, clothes and gaze stay, pose and
+    background change. The first takes most of the time; `scene` draws everything that is not the face."""
     pose, light, shirt = draw_pose(scene), draw_light(scene), draw_cloth(scene)
     gaze_x, gaze_y = np.clip(scene.normal(0, (0.022, 0.010)), -0.05, 0.05)
     lines = place_outlines(looks.shape, units, lopsided=float(np.clip(scene.normal(0, 0.3), -1, 1)))
     canvas_px = int(OVERSAMPLING * size_px) // 4 * 4
     head, alpha = paint_head(canvas_px, looks, units, lines, turn_light(light, pose), (gaze_x, gaze_y), shirt)
-    return take_picture(head, alpha, pose, size_px, scene)
+    while True:
+        yield take_picture(head, alpha, pose, size_px, scene)
+        pose = draw_pose(scene)
 
 
 def synthetic_table(num_images: int, classes: Sequence[str], seed: int) -> pd.DataFrame:

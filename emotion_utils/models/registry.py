@@ -117,7 +117,7 @@ _ALL = (
     WeightSource(
         name="proxy_vgg16",
         title="VGG16, proxy: trained by this project to tell rendered people apart",
-        trained_on="faces rendered by this project",
+        trained_on="people rendered by this project: who it is, and how brows, lids and mouth are held at rest",
         architecture="vgg16",
         file_name="proxy_vgg16.safetensors",
         addresses=(),
@@ -129,8 +129,8 @@ _ALL = (
     ),
     WeightSource(
         name="proxy_resnet18",
-        title="ResNet18, proxy: trained by this project on rendered pictures of generic classes",
-        trained_on="pictures rendered by this project",
+        title="ResNet18, proxy: trained by this project to describe rendered people",
+        trained_on="people rendered by this project: how brows, lids and mouth are held at rest, in any mixture",
         architecture="resnet18",
         file_name="proxy_resnet18.safetensors",
         addresses=(),

@@ -1,5 +1,5 @@
 """Stand-ins for published weights, made here once and cached: a VGG16 that tells rendered people apart, and a ResNet18
-that reads signs on rendered cards. Each takes about a minute on two cores."""
+that describes them. Each takes a few minutes of processor time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import nn
 
 from emotion_utils.config import AugmentConfig
 from emotion_utils.data.augment import augment
-from emotion_utils.data.pretext_images import PRETEXTS
+from emotion_utils.data.pretext_images import PRETEXTS, Pictures
 from emotion_utils.models.contract import IMAGENET
 from emotion_utils.models.network import EmotionNet, make_network
 from emotion_utils.models.registry import get_source
@@ -25,17 +25,18 @@ from emotion_utils.training.repeatable import deterministic
 
 Progress = Callable[[int, int], None]
 
-# Everything that decides the weights; `version` counts the changes of the code and of the pictures.
+# `version` counts the changes of the code below; what the pictures look like is found out by drawing some.
 RECIPES: dict[str, dict[str, Any]] = {
     "proxy_vgg16": {
-        "version": 4, "task": "people", "classes": 40, "pictures": 2000, "size_px": 32,
-        "steps": 320, "batch_size": 32, "lr": 1e-3, "rotate_deg": 8.0, "flip": 0.5, "seed": 0,
+        "version": 5, "task": "people", "classes": 60, "pictures": 3600, "size_px": 32,
+        "steps": 160, "batch_size": 32, "lr": 1e-3, "rotate_deg": 8.0, "flip": 0.5, "seed": 0,
     },
     "proxy_resnet18": {
-        "version": 4, "task": "cards", "classes": 12, "pictures": 6000, "size_px": 48,
-        "steps": 640, "batch_size": 32, "lr": 2e-3, "rotate_deg": 0.0, "flip": 0.0, "seed": 0,
+        "version": 6, "task": "traits", "classes": 900, "pictures": 3600, "size_px": 48,
+        "steps": 240, "batch_size": 32, "lr": 1e-3, "rotate_deg": 8.0, "flip": 0.5, "seed": 0,
     },
 }  # fmt: skip
+SAMPLES = 6  # pictures that stand for all of a recipe's
 QUICK = {"pictures": 160, "steps": 8}  # for tests, which need weights of the right kind and no more
 
 
@@ -47,14 +48,31 @@ def ensure_proxies(names: Iterable[str], progress: Progress | None = None, *, qu
     """
     paths = {}
     for name in names:
-        wanted = RECIPES[name] | QUICK if quick else RECIPES[name]
+        wanted = find_recipe(name, quick=quick)
         paths[name] = proxy_path(name)
         paths[name].parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{paths[name]}.lock"):
-            if read_proxy_recipe(name) not in (RECIPES[name], wanted):
-                with deterministic():
-                    save_proxy(train_proxy(name, wanted, progress), name, recipe=wanted)
+            if read_proxy_recipe(name) not in (find_recipe(name), wanted):
+                make_proxy(name, wanted, progress)
     return paths
+
+
+def find_recipe(name: str, *, quick: bool = False) -> dict[str, Any]:
+    """Everything that decides the weights of a proxy, the pictures' own look included: SHA-256 of the first few."""
+    recipe = RECIPES[name] | (QUICK if quick else {})
+    return recipe | {"drawn": draw_pictures(recipe | {"pictures": SAMPLES}).digest()}
+
+
+def make_proxy(name: str, recipe: dict[str, Any] | None = None, progress: Progress | None = None) -> Path:
+    """Trains the proxy `name` and caches it under its recipe, in place of any that is there."""
+    recipe = recipe or find_recipe(name)
+    with deterministic():
+        return save_proxy(train_proxy(name, recipe, progress), name, recipe=recipe)
+
+
+def draw_pictures(recipe: dict[str, Any], tell: Callable[[int], None] = lambda done: None) -> Pictures:
+    """The pictures that a recipe asks for, with the answers to its questions."""
+    return PRETEXTS[recipe["task"]](recipe["pictures"], recipe["classes"], recipe["size_px"], recipe["seed"], tell)
 
 
 def train_proxy(name: str, recipe: dict[str, Any], progress: Progress | None = None) -> EmotionNet:
@@ -62,7 +80,7 @@ def train_proxy(name: str, recipe: dict[str, Any], progress: Progress | None = N
     size_px, steps, batch_size = recipe["size_px"], recipe["steps"], recipe["batch_size"]
     total = recipe["pictures"] + steps * batch_size
     tell = (lambda done: progress(done, total)) if progress else lambda done: None
-    pictures = PRETEXTS[recipe["task"]](recipe["pictures"], recipe["classes"], size_px, recipe["seed"], tell)
+    pictures = draw_pictures(recipe, tell)
     images, labels = torch.from_numpy(pictures.images).permute(0, 3, 1, 2), torch.from_numpy(pictures.labels)
     design = {"architecture": get_source(name).architecture, "num_classes": sum(pictures.classes), "dropout": 0.0}
     net = make_network(design, IMAGENET.at(size_px), {}, seed=recipe["seed"])

@@ -1,11 +1,13 @@
 """The proxies: what they are made from, that they are made once, and that taking BatchNorm out changes nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from filelock import FileLock, Timeout
 
-from emotion_utils.data.pretext_images import render_cards, render_people
+from emotion_utils.data.pretext_images import PICTURE_PX, SIBLINGS, TAKES, find_person, render_people, render_traits
 from emotion_utils.data.synthetic import render_path, synthetic_table
 from emotion_utils.models.contract import IMAGENET
 from emotion_utils.models.network import make_network
@@ -49,8 +51,20 @@ def test_a_proxy_of_another_recipe_is_made_again(tiny_recipes):
     before = proxy_path(name).read_bytes()
     tiny_recipes[name]["version"] += 1
     pretext.ensure_proxies([name])
-    assert read_proxy_recipe(name) == tiny_recipes[name]
+    assert read_proxy_recipe(name)["version"] == tiny_recipes[name]["version"]
     assert proxy_path(name).read_bytes() != before
+
+
+@pytest.mark.parametrize("name", ["proxy_vgg16", "proxy_resnet18"])
+def test_a_proxy_is_made_again_when_its_pictures_are_drawn_otherwise(tiny_recipes, monkeypatch, name):
+    pretext.ensure_proxies([name])
+    before = read_proxy_recipe(name)
+    task = tiny_recipes[name]["task"]
+    draw = pretext.PRETEXTS[task]
+    monkeypatch.setitem(pretext.PRETEXTS, task, lambda *args: draw(*args)._replace(images=draw(*args).images // 2))
+    pretext.ensure_proxies([name])
+    after = read_proxy_recipe(name)
+    assert {key for key in before if before[key] != after[key]} == {"drawn"}
 
 
 def test_a_damaged_proxy_is_made_again(tiny_recipes):
@@ -113,19 +127,32 @@ def test_folded_batchnorm_leaves_a_plain_vgg16_with_the_same_activations():
         torch.testing.assert_close(net(images), expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("render", [render_people, render_cards])
+@pytest.mark.parametrize("render", [render_people, render_traits])
 def test_pictures_are_the_same_each_time_and_differ_between_seeds(render):
-    one, two, other = (render(24, 3, 32, seed, lambda done: None) for seed in (0, 0, 1))
+    one, two, other = (render(48, 12, 32, seed, lambda done: None) for seed in (0, 0, 1))
     assert np.array_equal(one.images, two.images)
     assert np.array_equal(one.labels, two.labels)
     assert not np.array_equal(one.images, other.images)
-    assert (one.images.dtype, one.images.shape) == (np.uint8, (24, 32, 32, 3))
-    assert (one.labels.min(0) == 0).all()
+    assert (one.images.dtype, one.images.shape) == (np.uint8, (48, 32, 32, 3))
+    assert one.labels.shape == (48, len(one.classes))
+    assert (one.labels.min(0) >= 0).all()
     assert (one.labels.max(0) < one.classes).all()
+    assert (one.labels != one.labels[0]).any(0).all()  # no question has the same answer everywhere
+
+
+def test_siblings_look_alike_and_each_holds_the_face_in_a_way_of_their_own():
+    first, sibling, stranger = (find_person(0, person) for person in (0, 1, SIBLINGS))
+    assert replace(first, shape=sibling.shape) == sibling
+    assert first.shape != sibling.shape
+    assert replace(first, shape=stranger.shape) != stranger
+    labels = render_people(2 * 4 * TAKES, 4, 32, 0, lambda done: None).labels.reshape(2, 4, TAKES, -1)
+    assert (labels == labels[:1, :, :1]).all()  # a person's answers never change
+    assert labels[0, :, 0, 0].tolist() == [0, 1, 2, 3]
+    assert len({tuple(habits) for habits in labels[0, :, 0, 1:].tolist()}) == 4
 
 
 def test_no_pretext_person_is_in_a_default_data_set():
-    people = render_people(6, 6, 32, 0, lambda done: None).images
+    people = render_people(6, 6, PICTURE_PX, 0, lambda done: None).images  # whole pictures
     table = synthetic_table(30, ("angry", "happy", "sad"), 0)
-    faces = np.stack([render_path(path, 0, 32) for path in table["path"]])
+    faces = np.stack([render_path(path, 0, PICTURE_PX) for path in table["path"]])
     assert all((faces != picture).any(axis=(1, 2, 3)).all() for picture in people)
