@@ -2,13 +2,10 @@
 
 import fake_run
 import pytest
+from fake_run import NOTEBOOK
 
-from emotion_utils.provenance import PROJECT_DIR
 from emotion_utils.report.render import render_report
 from emotion_utils.report.results import read_results
-
-NOTEBOOK = PROJECT_DIR / "notebooks" / "06_comparison.ipynb"
-HOSTILE = ("<script>alert(1)</script>", "a|b & c", "$m$", "new\nline", "نص عربي")
 
 
 @pytest.fixture

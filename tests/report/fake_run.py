@@ -12,10 +12,13 @@ from emotion_utils.config import resolve_config
 from emotion_utils.data.audit import count_images
 from emotion_utils.data.leaks import find_leaks
 from emotion_utils.data.splits import measure_balance
+from emotion_utils.provenance import PROJECT_DIR
 from emotion_utils.run import Run, write_json
 
 STUDY_MODELS = {"VGG16_emotion": 0.86, "r18_scratch_emotion": 0.72, "r18_pre_emotion": 0.95}  # chance of being right
 CLASSES = ("angry", "happy", "sad")
+HOSTILE = ("<script>alert(1)</script>", "a|b & c", "$m$", "new\nline", "نص عربي")
+NOTEBOOK = PROJECT_DIR / "notebooks" / "06_comparison.ipynb"
 
 
 def make_run(

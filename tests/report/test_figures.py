@@ -5,7 +5,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from conftest import HOSTILE
+from fake_run import HOSTILE
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ import fake_run
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import HOSTILE
+from fake_run import HOSTILE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import nbformat
 import pytest
-from conftest import HOSTILE, NOTEBOOK
+from fake_run import HOSTILE, NOTEBOOK
 from pypdf import PdfReader
 
 from emotion_utils.errors import EmotionError, InputError

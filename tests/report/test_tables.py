@@ -6,7 +6,7 @@ from html import unescape
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import HOSTILE
+from fake_run import HOSTILE
 
 from emotion_utils.config import resolve_config
 from emotion_utils.evaluation.metrics import classification_table
