@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,9 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.config import AugmentConfig, resolve_config
+from emotion_utils.data.archives import is_archive
 from emotion_utils.data.audit import audit_images
+from emotion_utils.data.audit_cache import audit_once
 from emotion_utils.data.groups import find_groups
 from emotion_utils.data.sources import Source, open_source
 from emotion_utils.data.splits import assign_splits
@@ -31,10 +34,12 @@ BATCH_SECONDS = 4.0  # each round of batches runs at least so long, after a firs
 def bench_store(spec: str, *, size_px: int = 48, rounds: int = ROUNDS) -> pd.DataFrame:
     """From the data at `spec` to a store, against one pass of ImageFolder over the same files, unpacked.
 
-    Rows: plain; open (the listing of the data), audit (with the search for copies), split, store; then sums of these:
-    files to store (open, store) and first run (all four); later run (manifest and store opened again, every image
-    looked up). Columns: way, images, seconds, images_per_second, images_per_core_second (of processor time, so that
-    parallel work counts as what it costs), ratio, ratio_per_core.
+    Rows: plain; of an archive also unpack, and plain from archive (both); open (the listing of the data), audit (with
+    the search for copies), split, store; then sums of these: files to store (open, store) and first run (all four);
+    new run (the same data in another run folder: listing, the audit found again, split, store opened); later run
+    (manifest and store of the same run folder opened again, every image looked up). Columns: way, images, seconds,
+    images_per_second, images_per_core_second (of processor time, so that parallel work counts as what it costs), ratio,
+    ratio_per_core.
     """
     manifest = manifest_of(open_source(spec))
     with _unpacked(open_source(spec), manifest) as folder, tempfile.TemporaryDirectory() as scratch:
@@ -42,6 +47,9 @@ def bench_store(spec: str, *, size_px: int = 48, rounds: int = ROUNDS) -> pd.Dat
         measured = []
         for number in range(rounds):
             plain = {"plain": _clock(_pass_image_folder, folder, size_px)[1]}
+            if Path(spec).is_file() and is_archive(Path(spec)):
+                plain["unpack"] = _clock(shutil.unpack_archive, spec, Path(scratch) / f"unpacked {number}")[1]
+                plain["plain from archive"] = plain["plain"] + plain["unpack"]
             measured.append(plain | _time_stages(spec, size_px, Path(scratch) / str(number)))
     rows = []
     for way in measured[0]:
@@ -116,7 +124,8 @@ def _time_stages(spec: str, size_px: int, folder: Path) -> dict[str, np.ndarray]
     """The stages of a first run and of a later one, in `folder`, and their sums."""
     run = Run.create(folder, resolve_config("smoke"))
     source, opened = _clock(open_source, spec)
-    (manifest, _), audited = _clock(audit_images, source)
+    (manifest, _), audited = _clock(audit_once, source, cache=folder)
+    _, found_again = _clock(audit_once, source, cache=folder)
     manifest, split = _clock(_split, run, manifest)
     _, stored = _clock(build_store, source, manifest, size_px=size_px, cache=folder)
     _, again = _clock(_reopen, run, size_px, folder)
@@ -127,6 +136,7 @@ def _time_stages(spec: str, size_px: int, folder: Path) -> dict[str, np.ndarray]
         "store": stored,
         "files to store": opened + stored,
         "first run": opened + audited + split + stored,
+        "new run": opened + found_again + split + again,
         "later run": again,
     }
 

@@ -1,3 +1,5 @@
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -23,11 +25,17 @@ def folder(tmp_path):
 def test_each_way_to_a_store_is_timed_over_the_same_images(folder):
     table = bench.bench_store(str(folder), size_px=16, rounds=1).set_index("way")
     stages = ["open", "audit", "split", "store"]
-    assert table.index.tolist() == ["plain", *stages, "files to store", "first run", "later run"]
+    assert table.index.tolist() == ["plain", *stages, "files to store", "first run", "new run", "later run"]
     assert set(table["images"]) == {40}
     np.testing.assert_allclose(table["images_per_second"], 40 / table["seconds"])
     assert table.loc["files to store", "seconds"] == pytest.approx(table.loc[["open", "store"], "seconds"].sum())
     assert table.loc["first run", "seconds"] == pytest.approx(table.loc[stages, "seconds"].sum())
+
+
+def test_plain_way_has_to_unpack_an_archive_first(folder, tmp_path):
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
+    seconds = bench.bench_store(packed, size_px=16, rounds=1).set_index("way")["seconds"]
+    assert seconds["plain from archive"] == pytest.approx(seconds["plain"] + seconds["unpack"])
 
 
 def test_each_ratio_is_that_of_the_measured_rates(folder):
