@@ -45,8 +45,12 @@ def make_loader(
     steps = [
         transforms.Resize((size_px, size_px)),
         transforms.RandomHorizontalFlip(augment.flip),
-        transforms.RandomRotation(augment.rotate_deg),
-        transforms.RandomAffine(0, (augment.shift, augment.shift), (1 - augment.scale, 1 + augment.scale)),
+        transforms.RandomAffine(
+            augment.rotate_deg,
+            (augment.shift, augment.shift),
+            (1 - augment.scale, 1 + augment.scale),
+            interpolation=transforms.InterpolationMode.BILINEAR,  # as ours
+        ),
         transforms.ColorJitter(augment.brightness, augment.contrast, augment.saturation),
         transforms.ToTensor(),
     ]
