@@ -52,6 +52,9 @@ def tell_looks(results: Results) -> Prose:
     for model in results.models:
         prose.item()
         rows = looks.shares[looks.shares["model"] == model].set_index("region")
+        if rows.empty:
+            prose.say("What {model} looks at was not measured.", model=Model(model))
+            continue
         _say_focus(prose, model, rows)
         _say_resemblance(prose, looks.resemblance[looks.resemblance["model"] == model].iloc[-1])
     return prose

@@ -33,7 +33,7 @@ def with_answers(base, classes, labels, answers):
     like = {model: base.models[place % 3] for place, model in enumerate(tests)}
     recipes = {model: base.config.recipes[like[model]] for model in tests}
     return replace(
-        base, class_names=tuple(classes), tests=tests, vals=tests, robustness={},
+        base, class_names=tuple(classes), tests=tests, vals=tests, robustness={}, looks=None,
         config=base.config.model_copy(update={"models": tuple(tests), "recipes": recipes}),
         histories={model: base.histories[like[model]] for model in tests},
         cards={model: base.cards[like[model]] for model in tests},

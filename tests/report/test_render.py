@@ -17,7 +17,8 @@ from emotion_utils.report.render import check_page, make_page, render_report
 from emotion_utils.report.results import read_results
 
 WITHOUT_RESULTS = (
-    "fig-balance", "tbl-splits", "tbl-quarantine", "tbl-environment", "tbl-times", "tbl-audit", "tbl-matrices",
+    "fig-balance", "tbl-data", "tbl-splits", "tbl-quarantine", "tbl-environment", "tbl-times", "tbl-audit",
+    "tbl-matrices",
 )  # fmt: skip
 
 
