@@ -13,6 +13,7 @@ from emotion_utils.evaluation.metrics import count_correct, wilson_interval
 from emotion_utils.evaluation.uncertainty import ALPHA
 
 NEAR = 0.01  # of accuracy: this close to the best epoch counts as having arrived
+NO_LOSS = 1e-9  # a loss below is zero but for rounding, and nothing is so many times larger
 LOSS_RISE = 0.05  # of the lowest validation loss: a rise that is more than a wobble
 
 
@@ -60,7 +61,7 @@ def read_curve(history: pd.DataFrame) -> Curve | None:
         lowest_after=float(val.iloc[best:].min()),
         train_last=float(finite["train_acc"].iloc[-1]),
         loss_low_epoch=int(epoch[low]),
-        loss_rise=float(loss.iloc[-1] / loss[low] - 1) if loss[low] > 0 else 0.0,
+        loss_rise=float(loss.iloc[-1] / loss[low] - 1) if loss[low] > NO_LOSS else 0.0,
         train_loss_falls=bool(finite["train_loss"].iloc[-1] < finite["train_loss"][low]),
     )
 

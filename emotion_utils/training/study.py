@@ -6,6 +6,8 @@ holds a lock; and where a database is kept, by whoever notices that its heartbea
 
 from __future__ import annotations
 
+import random
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +21,13 @@ from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from emotion_utils.errors import EmotionError, InputError
 
 HEARTBEAT_S = 30
 GRACE_S = 120  # without a heartbeat: the trial's machine is gone
+CREATION_ATTEMPTS = 4  # of the tables, which machines that start together get in each other's way with
 MAX_RETRIES = 3  # a trial that takes its machine down each time is left alone in the end
 
 
@@ -64,18 +67,25 @@ def _create(name: str, storage: optuna.storages.BaseStorage, sampler: BaseSample
 def _open_database(address: str) -> RDBStorage:
     driver = "postgresql+psycopg://"
     url = driver + address.removeprefix("postgresql://") if address.startswith("postgresql://") else address
-    try:
-        return RDBStorage(
-            url,
-            heartbeat_interval=HEARTBEAT_S,
-            grace_period=GRACE_S,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(MAX_RETRIES),
-        )
-    except (ArgumentError, ImportError):
-        raise InputError("--storage: expected an address such as postgresql://user:password@host/database") from None
-    except (SQLAlchemyError, StorageInternalError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        raise InputError(f"--storage: the database cannot be used: {reason}") from None
+    for attempt in range(CREATION_ATTEMPTS):
+        try:
+            return RDBStorage(
+                url,
+                heartbeat_interval=HEARTBEAT_S,
+                grace_period=GRACE_S,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(MAX_RETRIES),
+            )
+        except (ArgumentError, ImportError):
+            raise InputError(
+                "--storage: expected an address such as postgresql://user:password@host/database"
+            ) from None
+        except (SQLAlchemyError, StorageInternalError) as error:
+            failure = error
+        if not isinstance(failure, IntegrityError | ProgrammingError):
+            break
+        time.sleep(attempt + random.random())  # another machine makes the same tables at this moment
+    reason = str(getattr(failure, "orig", None) or failure).strip().partition("\n")[0]
+    raise InputError(f"--storage: the database cannot be used: {reason}")
 
 
 def _mend(journal: Path) -> None:

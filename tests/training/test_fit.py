@@ -115,16 +115,19 @@ def test_train_model_saves_the_best_epoch_and_takes_its_checkpoint_away(tmp_path
     saved = []
     monkeypatch.setattr(fit, "new_model", lambda run, model: TinyNet())
     monkeypatch.setattr(fit, "open_split", lambda run, split: make_dataset(48 if split == "train" else 15, len(split)))
-    monkeypatch.setattr(fit, "save_model", lambda net, folder, classes: saved.append((clone(net), folder, classes)))
+    monkeypatch.setattr(fit, "save_model", lambda net, *place, **facts: saved.append((clone(net), *place, facts)))
     monkeypatch.setattr(Run, "class_names", lambda run: ("angry", "happy", "sad"))
     trainer = make_trainer(tmp_path, lr=0.05, epochs=4)
+    trainer.run.write_facts({})
     history = fit.train_model(trainer.run, MODEL)
+    assert trainer.run.facts == {"weights": {MODEL: TinyNet.provenance}}
     again = make_trainer(tmp_path / "again", lr=0.05, epochs=4)
     again.train_set, again.val_set = make_dataset(48, 5), make_dataset(15, 3)
     assert again.fit()["val_acc"].tolist() == history["val_acc"].tolist()
-    (state, folder, classes) = saved[0]
+    (state, folder, classes, facts) = saved[0]
     assert same_bits(state, again.best)
     assert (folder, classes) == (trainer.run.model_dir(MODEL), ("angry", "happy", "sad"))
+    assert facts == {"crop": trainer.config.crop}
     assert sorted(path.name for path in folder.iterdir()) == ["events.jsonl", "history.csv"]
 
 
