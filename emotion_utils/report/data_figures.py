@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 
 CELL_IN = 0.85  # side of one picture in a gallery, inches
 COLUMNS = 9
+LEAST_LABELLED = 0.05  # of the longest bar: a shorter part has no room for its count
 
 
 def plot_class_balance(manifest: pd.DataFrame, class_names: tuple[str, ...]) -> Figure:
-    """Bars of kept pictures per class, one shade per split, each with its count."""
+    """Bars of kept pictures per class, one shade per split, each with its count where there is room for it."""
     kept = manifest[manifest["status"] == "kept"]
     counts = pd.crosstab(kept["label"], kept["split"]).reindex(index=class_names, columns=SPLITS, fill_value=0)
     with figure_style():
         figure, axes = plt.subplots(figsize=(6.4, 0.5 + 0.42 * len(class_names)), layout="constrained")
-        left = np.zeros(len(counts))
+        left, widest = np.zeros(len(counts)), counts.sum(axis=1).max()
         for split in SPLITS:
             bars = axes.barh(counts.index, counts[split], left=left, color=SPLIT_COLORS[split], label=split, height=0.7)
-            axes.bar_label(bars, label_type="center", fontsize=8, color="white" if split == "train" else "black")
+            numbers = [f"{count}" if count >= LEAST_LABELLED * widest else "" for count in counts[split]]
+            axes.bar_label(
+                bars, numbers, label_type="center", fontsize=8, color="white" if split == "train" else "black"
+            )
             left += counts[split].to_numpy()
         axes.invert_yaxis()
         axes.set_xlabel("pictures")
