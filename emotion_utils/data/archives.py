@@ -28,6 +28,7 @@ MAX_RATIO = 100  # pictures shrink by less than 2, tables of pixels by about 4; 
 RATIO_FREE_BYTES = 16_000_000  # up to here a high ratio harms nobody (a plain bitmap of one colour has one)
 CHUNK_BYTES = 1 << 20
 _DECOMPRESSORS = {b"\x1f\x8b\x08": gzip.open, b"BZh": bz2.open, b"\xfd7z": lzma.open}
+_SHORTEST = re.compile(r"[^/.:][^/:]*(?:/[^/.:][^/:]*)*")  # no part is empty or starts with a dot, and no drive leads
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, NotImplementedError, OSError, EOFError)
 
@@ -192,6 +193,8 @@ def _spool(chunks: Iterable[bytes], compressed: Path | None = None) -> BinaryIO:
 
 def _check_name(path: Path, name: str) -> str:
     """`name` in its shortest form. Raises InputError where unpacking it would write outside of a folder."""
+    if _SHORTEST.fullmatch(name):
+        return name
     if name.startswith("/") or _DRIVE.match(name) or ".." in name.split("/"):
         raise InputError(f"{path}: member {name!r} leads outside of the archive; it is not safe to use")
     return posixpath.normpath(name)

@@ -27,7 +27,13 @@ def count_workers() -> int:
 
 
 def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """`work` of each item in threads, in order; only a few are under way at a time, so that memory stays bounded."""
+    """`work` of each item in threads, in order; only a few are under way at a time, so that memory stays bounded.
+
+    A single worker is the caller itself: handing each item to another thread would only cost time.
+    """
+    if workers == 1:
+        yield from map(work, items)
+        return
     items = iter(items)
     with ThreadPoolExecutor(workers) as pool:
         pending = deque(pool.submit(work, item) for item in islice(items, 2 * workers))

@@ -52,10 +52,11 @@ def decode_image(data: bytes) -> Decoded:
     """The picture in `data` and the conversions it took; of an animation the first frame. Raises ImageFault."""
     channels = _plain_jpeg_channels(data)
     if channels:  # the same pixels as Pillow's, four times as fast for small pictures
-        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        if rgb is not None:
-            return Decoded(rgb, ("grey",) if channels == 1 else ())
+        grey = channels == 1
+        flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        if pixels is not None:
+            return Decoded(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), ("grey",)) if grey else Decoded(pixels, ())
     return _decode_with_pillow(data)
 
 

@@ -135,7 +135,7 @@ def view_ids(manifest: pd.DataFrame) -> list[str]:
     frames = frames_of(manifest)
     return [
         f"{identity} {frame[0]} {frame[1]} {frame[2]}" if frame[2] else identity
-        for identity, frame in zip(manifest["id"], frames, strict=True)
+        for identity, frame in zip(manifest["id"].to_numpy(dtype=object), frames, strict=True)
     ]
 
 

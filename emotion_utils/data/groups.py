@@ -6,7 +6,7 @@ No torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from unicodedata import normalize
 
 import pandas as pd
@@ -47,9 +47,10 @@ def find_groups(table: pd.DataFrame, rule: str = "auto") -> tuple[pd.Series, str
     if (given != "").any():
         return given, _describe("the data name", given)
     class_keys = {class_key(label) for label in table["label"].unique()}
+    paths = table["path"].to_numpy(dtype=object)  # a column of pandas is many times slower to walk through
     for origin, readings in (("file names", _read_file_names), ("folder names", _read_folders)):
-        for names in readings(table["path"]):
-            groups = _without_generic(names, class_keys)
+        for names in readings(paths):
+            groups = _without_generic(_column(names, table.index), class_keys)
             if _many_small(groups):
                 return groups, _describe(f"{origin} give", groups)
     return _no_groups(table), "no groups: neither the data, nor file names, nor folders name persons"
@@ -71,18 +72,18 @@ def _by_expression(paths: pd.Series, rule: str) -> tuple[pd.Series, str]:
     return groups, _describe(f"the expression {rule!r} gives", groups)
 
 
-def _read_file_names(paths: pd.Series) -> Iterator[pd.Series]:
+def _read_file_names(paths: Sequence[str]) -> Iterator[Iterable[str]]:
     """What stands before a number at the end of each file's name, in several ways; "" where there is no number."""
+    stems = [path.rpartition("/")[2].rpartition(".")[0] for path in paths]
     for ending in _ENDINGS:
-        stems = (path.rpartition("/")[2].rpartition(".")[0] for path in paths)
-        yield _column((name if (name := ending.sub("", stem)) != stem else "" for stem in stems), paths.index)
+        yield (name if (name := ending.sub("", stem)) != stem else "" for stem in stems)
 
 
-def _read_folders(paths: pd.Series) -> Iterator[pd.Series]:
+def _read_folders(paths: Sequence[str]) -> Iterator[Iterable[str]]:
     """The folder of each path, level by level from the top: angry/Tony_Blair/1.jpg, Tony_Blair/angry/1.jpg."""
-    for level in range(max((path.count("/") for path in paths), default=0)):
-        folders = (path.split("/")[:-1] for path in paths)
-        yield _column((names[level] if level < len(names) else "" for names in folders), paths.index)
+    folders = [path.split("/")[:-1] for path in paths]
+    for level in range(max(map(len, folders), default=0)):
+        yield (names[level] if level < len(names) else "" for names in folders)
 
 
 def _column(names: Iterable[str], index: pd.Index) -> pd.Series:

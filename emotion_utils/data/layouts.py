@@ -52,7 +52,9 @@ def is_image_name(name: str) -> bool:
 def read_layout(spec: str, names: Iterable[str]) -> Layout:
     """The layout of the files `names`. Raises InputError that explains the layouts where there is none."""
     files = [name for name in sorted(names) if not is_junk(name)]
-    images = [name for name in files if is_image_name(name)]
+    images, others = [], []
+    for name in files:
+        (images if is_image_name(name) else others).append(name)
     if not images:
         raise InputError(f"--data {spec}: no images among {len(files)} files; {LAYOUTS}")
     root = _find_root([name.split("/") for name in images])
@@ -67,7 +69,7 @@ def read_layout(spec: str, names: Iterable[str]) -> Layout:
     taken = {root + row[0] for row in rows}
     strays = [name for name in images if name not in taken]
     table = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
-    notes = [_note_other_files(files), _note_strays(strays)]
+    notes = [_note_other_files(others), _note_strays(strays)]
     return Layout(table, root, tuple(note for note in notes if note))
 
 
@@ -106,8 +108,7 @@ def _label_level(folders: list[tuple[str, ...]], first: int) -> int:
     return first
 
 
-def _note_other_files(files: list[str]) -> str:
-    others = [name for name in files if not is_image_name(name)]
+def _note_other_files(others: list[str]) -> str:
     if not others:
         return ""
     kinds = Counter(sorted(posixpath.splitext(name)[1].lower() or "no suffix" for name in others)).most_common(5)

@@ -53,10 +53,11 @@ class Source:
         """
         if self.recipe:
             file_ids = [self.recipe] * len(self.table)
-        elif file_ids is None:
-            file_ids = [self._identify(path) for path in self.table["path"]]
+        rows = self.table[list(TABLE_COLUMNS)].to_numpy(dtype=object)
+        if file_ids is None:
+            file_ids = [self._identify(path) for path in rows[:, 0]]
         digest = hashlib.sha256()
-        for row, content in zip(self.table[list(TABLE_COLUMNS)].itertuples(index=False), file_ids, strict=True):
+        for row, content in zip(rows.tolist(), file_ids, strict=True):
             digest.update("\0".join((*row, content, "")).encode())
         return digest.hexdigest()
 
@@ -163,7 +164,7 @@ def _open_labels(spec: str, tree: Tree, name: str, lenient: bool) -> Source:
 def _name_classes(source: Source, classes: tuple[str, ...] | None) -> Source:
     """`source` with levelled class names, reduced to the chosen `classes`, sorted by path."""
     table, note = pool_lone_parts(source.table)
-    names = match_names(label for label in table["label"] if label)
+    names = match_names(label for label in table["label"].unique() if label)
     table = table.assign(label=table["label"].map({**names, "": ""}))
     found = tuple(sorted(set(names.values())))
     chosen = _choose(found, classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -10,7 +11,8 @@ from typing import BinaryIO, Protocol
 from emotion_utils.data.decode import MAX_FILE_BYTES, ImageFault
 from emotion_utils.errors import InputError
 
-JUNK_NAMES = {"__macosx", "thumbs.db", "desktop.ini"}  # what operating systems leave behind; compared in lower case
+# Hidden files and folders, and what operating systems leave behind.
+_JUNK = re.compile(r"(?:^|/)(?:\.|(?:__macosx|thumbs\.db|desktop\.ini)(?:/|$))", re.IGNORECASE)
 PEEK_BYTES = 4096  # enough for the header of a table and its first rows
 
 
@@ -33,7 +35,7 @@ class Tree(Protocol):
 
 def is_junk(name: str) -> bool:
     """Hidden files and folders, and what operating systems leave behind."""
-    return any(part.startswith(".") or part.lower() in JUNK_NAMES for part in name.split("/"))
+    return _JUNK.search(name) is not None
 
 
 def printable_name(name: str) -> str:

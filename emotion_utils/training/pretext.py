@@ -21,6 +21,7 @@ from emotion_utils.models.contract import IMAGENET
 from emotion_utils.models.network import EmotionNet, make_network
 from emotion_utils.models.registry import get_source
 from emotion_utils.models.weights import proxy_path, read_proxy_recipe, save_proxy
+from emotion_utils.training.convolution import quicken_convolutions
 from emotion_utils.training.repeatable import deterministic
 
 Progress = Callable[[int, int], None]
@@ -86,6 +87,7 @@ def train_proxy(name: str, recipe: dict[str, Any], progress: Progress | None = N
     net = make_network(design, IMAGENET.at(size_px), {}, seed=recipe["seed"])
     changes = AugmentConfig(rotate_deg=recipe["rotate_deg"], flip=recipe["flip"])
     with batchnorm_inside(net):
+        quicken_convolutions(net)
         optimizer = torch.optim.AdamW(net.parameters(), lr=recipe["lr"], weight_decay=0.01, fused=True)
         rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe["lr"], total_steps=steps)
         for step, places in enumerate(_batches(len(labels), batch_size, steps, recipe["seed"])):
