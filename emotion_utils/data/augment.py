@@ -20,7 +20,6 @@ from emotion_utils.data.keys import draw_uniform, id_keys, mix_keys
 AUGMENT = 3  # what a key is for; see loader.ORDER
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in brightness (ITU-R BT.601)
 THREADS_FROM_PX = 96  # smaller images are warped by one thread: handing Python's lock to and fro would cost more
-CHUNK_PX = 150_000  # on the CPU as many images at a time as the processor's cache holds
 
 
 class Changes(NamedTuple):
@@ -75,25 +74,18 @@ def draw_changes(ids: Sequence[str], *, config: AugmentConfig, seed: int, epoch:
 def apply_changes(images: torch.Tensor, changes: Changes) -> torch.Tensor:
     """uint8 (B, 3, S, S) to float32 0-1: one warp, then one colour transform; what changes nothing is left out.
 
-    Outside the image the warp finds its reflection. The colours are clamped to 0-1 once, at the end.
+    Outside the image the warp finds its reflection. The colours are clamped to 0-1 once, at the end. On the CPU both
+    results are rounded to bytes.
     """
     theta = _affine(changes)
     warps = not np.array_equal(theta, np.broadcast_to(np.eye(2, 3), theta.shape))
     recolours = any(np.any(factor != 1) for factor in changes[5:])
     if not warps and not recolours:
         return to_unit(images)
-    on_cpu = images.device.type == "cpu"
-    if warps:
-        images = _warp_on_cpu(images, theta) if on_cpu else _warp(images, theta)
-    result = torch.empty(images.shape, dtype=torch.float32, device=images.device)
-    size = max(1, CHUNK_PX // images[0, 0].numel()) if on_cpu else len(images)
-    for part in (slice(start, start + size) for start in range(0, len(images), size)):
-        pixels = images[part].to(torch.float32, memory_format=torch.contiguous_format)
-        if recolours:
-            _recolour(pixels, Changes(*(values[part] for values in changes)), out=result[part])
-        else:
-            torch.div(pixels, 255, out=result[part])
-    return result
+    if images.device.type == "cpu":
+        return _change_on_cpu(images, theta if warps else None, changes if recolours else None)
+    pixels = _warp(images, theta) if warps else images.to(torch.float32, memory_format=torch.contiguous_format)
+    return (_recolour(pixels, changes) if recolours else pixels).div_(255)
 
 
 def _affine(changes: Changes) -> np.ndarray:
@@ -107,27 +99,55 @@ def _affine(changes: Changes) -> np.ndarray:
     return np.stack([x, y]).transpose(2, 0, 1)
 
 
-def _warp_on_cpu(images: torch.Tensor, theta: np.ndarray) -> torch.Tensor:
-    """uint8 (B, 3, S, S) to the same, bilinear between places rounded to 1/32 pixel.
+def _colour_maps(changes: Changes) -> tuple[np.ndarray, np.ndarray]:
+    """Brightness b, contrast c about the mean luma, saturation s about each pixel's luma, as one linear map of a pixel.
 
-    Whole pixels of three bytes, as the store keeps them, take a quarter of the time of three planes of floats.
+    z = s y + (1 - s) luma(y) with y = c b x + (1 - c) mean(luma(b x)) is matrix x + share mean(luma(x)).
+    Returns matrix float64 (B, 3, 3) and share float64 (B,).
+    """
+    b, c, s = (factor[:, None, None] for factor in changes[5:])
+    return b * c * (s * np.eye(3) + (1 - s) * np.array(LUMA)), (b * (1 - c))[:, 0, 0]
+
+
+def _change_on_cpu(images: torch.Tensor, theta: np.ndarray | None, changes: Changes | None) -> torch.Tensor:
+    """uint8 (B, 3, S, S) to float32 0-1: bilinear between places rounded to 1/32 pixel, colours rounded to bytes.
+
+    Whole pixels of three bytes, as the store keeps them, take a quarter of the time of three planes of floats. Torch
+    does none of it: its threads stay awake after each operation, and would be in the way of these.
     """
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
+    result = np.empty(tuple(images.shape), np.float32)
     size_px = pixels.shape[1]
-    matrices = theta.copy()  # from coordinates of -1 to 1 to those of pixel centres, 0 to S - 1
-    matrices[:, :, 2] = (theta[:, :, :2].sum(axis=2) * (1 / size_px - 1) + theta[:, :, 2] + 1) * size_px / 2 - 0.5
-    warped = np.empty_like(pixels)
+    matrices = None if theta is None else _in_pixels(theta, size_px)
+    if changes is not None:
+        matrix, share = _colour_maps(changes)
+        maps, shares = np.concatenate([matrix, np.zeros_like(matrix[:, :, :1])], axis=2), share.tolist()
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
     def work(part: slice) -> None:
-        for source, matrix, target in zip(pixels[part], matrices[part], warped[part], strict=True):
-            cv2.warpAffine(source, matrix, (size_px, size_px), target, flags, cv2.BORDER_REFLECT)
+        for place in range(part.start, part.stop):
+            image = pixels[place]
+            if matrices is not None:
+                image = cv2.warpAffine(image, matrices[place], (size_px, size_px), None, flags, cv2.BORDER_REFLECT)
+            if changes is not None:
+                red, green, blue, _ = cv2.mean(image)
+                maps[place, :, 3] = shares[place] * (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)
+                image = cv2.transform(image, maps[place])
+            np.divide(image.transpose(2, 0, 1), 255, out=result[place])
 
     workers = count_workers() if size_px >= THREADS_FROM_PX else 1
     step = -(-len(pixels) // workers)
-    for _ in map_ahead(work, (slice(start, start + step) for start in range(0, len(pixels), step)), workers):
+    parts = (slice(start, min(start + step, len(pixels))) for start in range(0, len(pixels), step))
+    for _ in map_ahead(work, parts, workers):
         pass
-    return torch.from_numpy(warped).permute(0, 3, 1, 2)
+    return torch.from_numpy(result)
+
+
+def _in_pixels(theta: np.ndarray, size_px: int) -> np.ndarray:
+    """`theta` for coordinates of pixel centres, 0 to S - 1, in place of -1 to 1."""
+    matrices = theta.copy()
+    matrices[:, :, 2] = (theta[:, :, :2].sum(axis=2) * (1 / size_px - 1) + theta[:, :, 2] + 1) * size_px / 2 - 0.5
+    return matrices
 
 
 def _warp(images: torch.Tensor, theta: np.ndarray) -> torch.Tensor:
@@ -145,15 +165,11 @@ def _warp(images: torch.Tensor, theta: np.ndarray) -> torch.Tensor:
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def _recolour(pixels: torch.Tensor, changes: Changes, out: torch.Tensor) -> None:
-    """Brightness b, contrast c about the mean luma, saturation s about each pixel's luma, as one linear map.
-
-    z = s y + (1 - s) luma(y) with y = c b x + (1 - c) mean(luma(b x)); pixels: float32 (B, 3, S, S) 0-255, out: 0-1.
-    """
+def _recolour(pixels: torch.Tensor, changes: Changes) -> torch.Tensor:
+    """float32 (B, 3, S, S) 0-255 to the same, clamped."""
+    matrix, share = (
+        torch.tensor(values, dtype=torch.float32, device=pixels.device) for values in _colour_maps(changes)
+    )
     flat = pixels.reshape(len(pixels), 3, -1)
-    luma = torch.tensor(LUMA, device=pixels.device)
-    b, c, s = (torch.tensor(factor, dtype=torch.float32, device=pixels.device)[:, None, None] for factor in changes[5:])
-    b = b / 255
-    matrix = b * c * (s * torch.eye(3, device=pixels.device) + (1 - s) * luma)
-    offset = b * (1 - c) * (flat.mean(dim=2) @ luma)[:, None, None]
-    torch.baddbmm(offset, matrix, flat, out=out.view_as(flat)).clamp_(0, 1)
+    base = share * (flat.mean(dim=2) @ torch.tensor(LUMA, device=pixels.device))
+    return torch.baddbmm(base[:, None, None], matrix, flat).clamp_(0, 255).view_as(pixels)

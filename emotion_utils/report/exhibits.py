@@ -42,6 +42,7 @@ def number_exhibits(results: Results) -> dict[str, str]:
     measured = results.looks is not None
     tables += ["tbl-calibration", *robustness, "tbl-published"] + ["tbl-covered"] * measured
     figures = ["fig-balance", "fig-curves", "fig-confusion", "fig-metrics", "fig-reliability", "fig-risk"]
+    figures += ["fig-robustness"] if results.robustness else []
     figures += [*map(picture_key, results.pictures), *(LOOK_FIGURES if measured else ())]
     is_there = {"tbl-quarantine": len(results.quarantined), "tbl-search": len(results.searches)}
     appendix = [key for key in APPENDIX_TABLES if is_there.get(key, True)]

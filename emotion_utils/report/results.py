@@ -26,6 +26,13 @@ VAL_SLACK, VAL_SLACK_PICTURES = 0.02, 2
 PICTURES = ("average_faces", "cards_certain", "cards_mistaken", "cards_borderline")  # what notebook 05 may have made
 
 
+# What the report reads of audit.json.
+AUDIT_KEYS = (
+    "classes", "fingerprint", "notes", "reasons", "conversions", "sizes", "duplicates", "near_duplicates", "conflicts",
+    "faces", "groups", "leaks", "suspects", "splits",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Results:
     """A finished run as the report sees it; `vals` and `tests` hold each model's rows of that split, sorted by id."""
@@ -135,7 +142,7 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
         facts=run.facts,
         class_names=classes,
         manifest=manifest,
-        audit=run.read_audit(),
+        audit=_read_audit(run),
         histories=histories,
         vals={model: _rows(table, "val") for model, table in predictions.items()},
         tests=tests,
@@ -148,6 +155,17 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
         pictures={name: path for name in PICTURES if (path := run.figures_dir / f"{name}.png").exists()},
         looks=read_looks(run, tests) if measured else None,
     )
+
+
+def _read_audit(run: Run) -> dict[str, Any]:
+    audit = run.read_audit()
+    missing = [key for key in AUDIT_KEYS if key not in audit]
+    if missing:
+        raise EmotionError(
+            f"{run.audit_path}: holds nothing on {', '.join(missing)}; it is of an earlier version or was changed: "
+            "make it again with --fresh"
+        )
+    return audit
 
 
 def _read_seeds(run: Run, models: list[str], manifest: pd.DataFrame, classes: tuple) -> dict[str, pd.DataFrame]:

@@ -1,17 +1,22 @@
-"""How the models fare on pictures that were made worse: sentences and tables from robustness.csv. No torch."""
+"""How the models fare on pictures that were made worse: sentences, figure and tables from robustness.csv. No torch."""
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure
 
 from emotion_utils.evaluation.metrics import LEVEL, wilson_interval
 from emotion_utils.report.claims import Model, Ref
-from emotion_utils.report.exhibits import Shown, html_table, safe, safe_model, show_table
+from emotion_utils.report.exhibits import Shown, html_table, safe, safe_model, show_figure, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
+from emotion_utils.report.style import MUTED, figure_style, figure_svg, model_colors
 from emotion_utils.report.tables import MISSING, rate, with_interval
 
 AS_THEY_ARE = "as they are"  # of the pictures: nothing was done to them
+PANEL_IN = (2.5, 2.3)
+WIDTH_PX = 270
 
 
 def tell_worse(results: Results) -> Prose:
@@ -23,8 +28,9 @@ def tell_worse(results: Results) -> Prose:
     first = next(iter(results.robustness.values()))
     pictures = int(first.loc[first["kind"] == AS_THEY_ARE, "count"].sum())
     prose.say(
-        "{table} has the accuracies on {pictures:count} test pictures, as they are and made worse step by step.",
-        table=Ref("tbl-robustness"), pictures=pictures,
+        "{figure} and {table} have the accuracies on {pictures:count} test pictures, as they are and made worse step "
+        "by step.",
+        figure=Ref("fig-robustness"), table=Ref("tbl-robustness"), pictures=pictures,
     )  # fmt: skip
     for model, table in results.robustness.items():
         rates = _severest(table)
@@ -40,6 +46,46 @@ def tell_worse(results: Results) -> Prose:
             clean=float(rates[AS_THEY_ARE]), metric="accuracy", comparison="robustness",
         )  # fmt: skip
     return prose
+
+
+def robustness_figure(results: Results) -> Shown:
+    """Accuracy of each model under each change, step by step, a panel each; empty where nothing was measured."""
+    if not results.robustness:
+        return Shown("")
+    panels, colors = [], model_colors(results.models)
+    for number, (model, table) in enumerate(results.robustness.items()):
+        label = results.label(model)
+        read = "; ".join(f"{kind} {share:.2f}" for kind, share in _severest(table).items())
+        alt = f"Accuracy of {label}, each change at its most severe: {read}."
+        panels.append(figure_svg(plot_robustness(table, label, colors[model]), f"robustness-{number}", alt))
+    caption = (
+        "Accuracy on test pictures made worse: a row for each change, a dot for each of its steps, from slight (pale) "
+        f"to severe (full, with its {LEVEL:.0%} interval). The line stands where the pictures are as they are."
+    )
+    return show_figure(results, "fig-robustness", panels, caption, columns=3, width_px=WIDTH_PX)
+
+
+def plot_robustness(table: pd.DataFrame, title: str, color: str) -> Figure:
+    """One model's rows of robustness.csv: accuracy to the right, kinds of change from the top down."""
+    sums = _sum(table, ["kind", "amount"])
+    shares = sums["correct"] / sums["count"]
+    kinds = [kind for kind in dict.fromkeys(table["kind"]) if kind != AS_THEY_ARE]
+    with figure_style():
+        figure, axes = plt.subplots(figsize=PANEL_IN, layout="constrained")
+        axes.axvline(shares[AS_THEY_ARE].iloc[0], color=MUTED, linewidth=0.9)
+        for place, kind in enumerate(kinds):
+            steps = shares[kind].to_numpy()
+            alphas = [0.3 + 0.7 * (step + 1) / len(steps) for step in range(len(steps))]
+            low, high = wilson_interval(*(int(sums.loc[kind].iloc[-1][name]) for name in ("correct", "count")))
+            axes.hlines(place, low, high, color=color, linewidth=1.8, alpha=0.45)
+            axes.scatter(steps, [place] * len(steps), s=22, color=color, alpha=alphas, linewidths=0, clip_on=False)
+        axes.set(xlim=(0, 1), ylim=(len(kinds) - 0.5, -0.5), xlabel="accuracy")
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.set_yticks(range(len(kinds)), kinds)
+        axes.grid(axis="x")
+        axes.set_title(title, fontsize=8.5)
+    plt.close(figure)
+    return figure
 
 
 def robustness_table(results: Results) -> Shown:

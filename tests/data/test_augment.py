@@ -8,8 +8,9 @@ from emotion_utils.config import AugmentConfig
 from emotion_utils.data.augment import (
     Changes,
     _affine,
+    _change_on_cpu,
+    _recolour,
     _warp,
-    _warp_on_cpu,
     apply_changes,
     augment,
     draw_changes,
@@ -164,7 +165,7 @@ def smooth_images_of(count, size_px):
 
 def test_the_warp_of_the_cpu_is_that_of_other_devices_to_a_grey_level():
     images, changes = smooth_images_of(50, 64), draw_changes(ids_of(50), config=EVERYTHING, seed=0, epoch=1)
-    ours, theirs = _warp_on_cpu(images, _affine(changes)).float(), _warp(images, _affine(changes))
+    ours, theirs = 255 * _change_on_cpu(images, _affine(changes), None), _warp(images, _affine(changes))
     assert (ours - theirs).abs().max() < 2
     assert (ours - theirs).abs().mean() < 0.5
     assert abs((ours - theirs).mean()) < 0.05  # rounding takes no side
@@ -188,25 +189,36 @@ def test_the_whole_warp_is_that_of_torchvision_away_from_the_border():
 # -- the colours -----------------------------------------------------------------------------------
 
 
+BYTE = 1 / 255  # factors of ten bits, and rounding to bytes
+
+
+def recoloured(images, way, **values):
+    """As the CPU does it, and as other devices do."""
+    changes = changes_of(len(images), **values)
+    return apply_changes(images, changes) if way == "bytes" else _recolour(images.float(), changes) / 255
+
+
+@pytest.mark.parametrize(("way", "tolerance"), [("bytes", BYTE), ("floats", 2e-4)])
 @pytest.mark.parametrize("factor", [0.5, 0.9, 1.3])
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
-def test_each_colour_factor_is_that_of_torchvision(name, factor):
+def test_each_colour_factor_is_that_of_torchvision(name, factor, way, tolerance):
     images = images_of(4)
     expected = getattr(reference, f"adjust_{name}")(to_unit(images), factor)
-    torch.testing.assert_close(changed(images, **{name: factor}), expected, atol=2e-4, rtol=0)
+    torch.testing.assert_close(recoloured(images, way, **{name: factor}), expected, atol=tolerance, rtol=0)
 
 
-def test_the_factors_together_are_torchvisions_one_after_the_other_where_nothing_is_clamped():
+@pytest.mark.parametrize(("way", "tolerance"), [("bytes", BYTE), ("floats", 2e-4)])
+def test_the_factors_together_are_torchvisions_one_after_the_other_where_nothing_is_clamped(way, tolerance):
     images = 90 + images_of(4) // 4  # 90 to 153: no step leaves 0-1
     expected = reference.adjust_brightness(to_unit(images), 1.2)
     expected = reference.adjust_saturation(reference.adjust_contrast(expected, 0.8), 1.3)
-    result = changed(images, brightness=1.2, contrast=0.8, saturation=1.3)
-    torch.testing.assert_close(result, expected, atol=2e-4, rtol=0)
+    result = recoloured(images, way, brightness=1.2, contrast=0.8, saturation=1.3)
+    torch.testing.assert_close(result, expected, atol=tolerance, rtol=0)
 
 
 def test_each_image_of_a_batch_gets_its_own_changes():
     images = images_of(2)
     changes = changes_of(2)._replace(mirror=np.array([1.0, -1.0]), brightness=np.array([0.5, 1.0]))
     result = apply_changes(images, changes)
-    torch.testing.assert_close(result[0], to_unit(images)[0] / 2, atol=1e-4, rtol=0)
+    torch.testing.assert_close(result[0], to_unit(images)[0] / 2, atol=BYTE, rtol=0)
     torch.testing.assert_close(result[1], to_unit(images)[1].flip(-1), atol=1e-4, rtol=0)

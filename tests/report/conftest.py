@@ -26,9 +26,9 @@ def execute():
     return lambda run: fake_run.execute(NOTEBOOK, run, run.notebooks_dir / NOTEBOOK.name)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def report(tmp_path_factory):
-    """A run of the study's three models, and its report: (run, results, outcome of render_report)."""
+    """A run of the study's models and its report, which no test changes: (run, results, outcome of render_report)."""
     run = fake_run.make_run(tmp_path_factory.mktemp("report") / "study")
     notebook = fake_run.execute(NOTEBOOK, run, run.notebooks_dir / NOTEBOOK.name)
     return run, read_results(run), render_report(run, notebook)

@@ -97,3 +97,12 @@ def test_truncated_csv_is_refused_with_its_file(make_run, file, cut):
     path.write_text(path.read_text().strip()[:-cut])
     with pytest.raises(EmotionError, match=file):
         read_results(run)
+
+
+def test_audit_of_an_earlier_version_is_refused_with_what_it_lacks(make_run):
+    run = make_run()
+    audit = run.read_audit()
+    del audit["faces"]
+    run.write_audit(audit)
+    with pytest.raises(EmotionError, match=r"audit\.json: holds nothing on faces.*--fresh"):
+        read_results(run)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -14,14 +15,16 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.provenance import PROJECT_DIR
 from emotion_utils.report.checksums import CHECKSUMS, read_checksums, write_checksums
 from emotion_utils.report.verify import verify_run
+from emotion_utils.run import Run
 
 DIGITS = re.compile(rb"\d")
 
 
 @pytest.fixture(scope="module")
-def finished(report):
+def finished(report, tmp_path_factory):
     """A finished run, its checksums written."""
-    run = report[0]
+    run = Run(tmp_path_factory.mktemp("verify") / "study", report[0].config)
+    shutil.copytree(report[0].root, run.root)
     (run.model_dir("VGG16_emotion") / "model.safetensors").write_bytes(b"0123456789" * 9)
     write_checksums(run)
     return run

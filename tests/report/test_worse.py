@@ -29,6 +29,13 @@ def test_what_hurts_most_and_least_is_named_with_its_accuracy(results):
     assert "least from dark, with 80.0%" in text
 
 
+def test_figure_has_a_panel_a_model_that_says_what_it_shows(results):
+    html = worse.robustness_figure(results).html
+    assert "each change at its most severe: as they are 0.90; blur 0.40; dark 0.80." in html
+    assert html.count("<svg") == 1
+    assert "fig-robustness" in number_exhibits(results)
+
+
 def test_tables_hold_each_step_and_each_class_at_its_worst(results):
     page = worse.robustness_table(results).html + worse.robustness_classes_table(results).html
     steps, classes = read_tables(page).values()
@@ -41,7 +48,7 @@ def test_tables_hold_each_step_and_each_class_at_its_worst(results):
 def test_run_without_measurements_says_so_and_has_no_such_table(results):
     bare = replace(results, robustness={})
     assert "was not measured" in worse.tell_worse(bare).claims[0].text
-    assert worse.robustness_table(bare).html == ""
+    assert worse.robustness_table(bare).html == worse.robustness_figure(bare).html == ""
     assert "tbl-robustness" not in number_exhibits(bare)
 
 
