@@ -22,6 +22,7 @@ SPLITS = ("train", "val", "test")
 MOST_CHANGE = 0.9  # of a zoom, shift or factor: at 1 nothing of the picture would be left
 
 Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Minutes = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
@@ -59,7 +60,7 @@ class Recipe(Strict):
     schedule: Literal["constant", "cosine", "one_cycle", "plateau"] = "cosine"
     warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # one_cycle brings its own
     patience: int | None = Field(None, ge=1)  # epochs without a better val_acc before training stops; None: never
-    budget_minutes: float | None = Field(None, gt=0)  # no epoch begins after it; the best one is kept all the same
+    budget_minutes: Minutes | None = None  # no epoch begins that would outlast it; the best one is kept
     epochs: int | None = Field(None, ge=1, le=1000)  # None: as many as the run's other models
     augment_strength: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0  # times the ranges of `augment`
     grow: tuple[Growth, ...] = ()  # small pictures first, for speed; the last size must be the run's image_size_px
@@ -136,6 +137,8 @@ class RunConfig(Strict):
     licence: str = "not stated"  # of the data, as the data card names it
     balance: Literal["none", "class_weights", "sampler"] = "none"  # what is done about classes of different sizes
     store: Literal["local", "shards"] = "local"  # one memory-mapped file, or tar shards read in parts
+    budget_minutes: Minutes | None = None  # of the whole run, where a session is cut off; see budget.py
+    cell_minutes: Minutes = 720  # a cell that takes longer hangs: it is stopped, and the run with it
     show_faces: bool = True
     tracking: Literal["none", "wandb"] = "none"  # wandb: curves in Weights & Biases too, offline without an account
     augment: AugmentConfig = AugmentConfig()

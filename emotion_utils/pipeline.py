@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -16,13 +14,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from emotion_utils.budget import VARIABLE, Budget
 from emotion_utils.config import MODEL_NAMES, RunConfig
 from emotion_utils.data.audit_lines import tell_all
 from emotion_utils.data.prepare import source_of
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.kernels import KernelDeath, execute_notebook
 from emotion_utils.monitor import EpochMonitor, duration
-from emotion_utils.progress import QUIET_VARIABLE
-from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR, code_sha256, describe_environment
+from emotion_utils.provenance import PROJECT_DIR, code_sha256, describe_environment
 from emotion_utils.report.checksums import CHECKSUMS, write_checksums
 from emotion_utils.run import Run, file_sha256
 from emotion_utils.tracking import check_tracking
@@ -31,11 +30,12 @@ NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
 MODEL_NOTEBOOKS = ("02_vggface_finetuned", "03_resnet18_scratch", "04_resnet18_pretrained")
 MODEL_FILES = ("history.csv", "predictions.csv", "model.safetensors", "model.json")
 DATA_FILES = ("data/manifest.csv", "data/audit.json")
-KERNEL_START_TIMEOUT_S = 120
 LOCK_FILE = ".lock"
+WEIGHTS_MB = 60.0  # of a network at most, but for VGGFace with its own head
+COPIES = 16  # of the weights: an old and a new checkpoint, each with the best, Adam's two means, and the epoch's start
 # A stage depends on the rooms below it, so that a change in the report trains nothing again.
 DATA_ROOMS = ("errors.py", "config.py", "profiles", "run.py", "data")
-MODEL_ROOMS = (*DATA_ROOMS, "models", "training", "evaluation")
+MODEL_ROOMS = (*DATA_ROOMS, "budget.py", "models", "training", "evaluation")
 ALL_ROOMS = (*MODEL_ROOMS, "report")
 
 Say = Callable[[str], None]
@@ -88,6 +88,7 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
             _refuse_foreign(root)
             if fresh:
                 _clear(root)
+            check_space(root, {model: origins[model] for model in config.models})
             run = Run.create(root, config)
             _run_stages(run, origins, say)
     except InputError:
@@ -133,8 +134,22 @@ def check_weights(config: RunConfig) -> dict[str, str]:
     return {model: identify(model) for model in config.models}
 
 
+def check_space(root: Path, origins: dict[str, str]) -> None:
+    """Refuses a disk that the trainings would fill; `origins` says what each model starts from."""
+    from emotion_utils.models.registry import SOURCES
+
+    known = {name: source.size_mb or WEIGHTS_MB for name, source in SOURCES.items()}
+    sizes = [known.get(origin, WEIGHTS_MB) for origin in origins.values()]
+    needed_mb, free_mb = COPIES * max(sizes) + sum(sizes), shutil.disk_usage(root).free / 1e6
+    if free_mb < needed_mb:
+        raise InputError(
+            f"{root}: {free_mb:,.0f} MB are free, trainings and their checkpoints take up to {needed_mb:,.0f} MB: "
+            "make room, or choose another --output"
+        )
+
+
 def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
-    started = time.monotonic()
+    started, budget = time.monotonic(), Budget(run.config.budget_minutes)
     stages = stages_of(run.config)
     ran = False
     for number, stage in enumerate(stages, start=1):
@@ -146,18 +161,18 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
             continue
         if not ran:
             run.record(environment=describe_environment())
-        _run_stage(run, stage, inputs, label, say)
+        _run_stage(run, stage, inputs, budget, label, say)
         ran = True
     _render(run, ran, say)
     say(f"done in {duration(time.monotonic() - started)}: {run.root / 'report.html'}")
 
 
-def _run_stage(run: Run, stage: Stage, inputs: str, label: str, say: Say) -> None:
+def _run_stage(run: Run, stage: Stage, inputs: str, budget: Budget, label: str, say: Say) -> None:
     _forget(run, stage)
     say(label)
     started = time.monotonic()
     with EpochMonitor(run, stage.model, lambda line: say(f"{label}: {line}")):
-        execute_notebook(run, stage)
+        _execute(run, stage, budget, label, say)
     missing = [name for name in stage.writes if not (run.root / name).exists()]
     if missing:
         raise EmotionError(f"{stage.notebook} ended without writing {', '.join(missing)}; see {_executed(run, stage)}")
@@ -171,35 +186,36 @@ def _run_stage(run: Run, stage: Stage, inputs: str, label: str, say: Say) -> Non
     say(f"{label}: finished in {duration(seconds)}")
 
 
-def execute_notebook(run: Run, stage: Stage) -> None:
-    """Runs one notebook in a kernel of its own; what it shows stays readable also after a failure."""
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
-    from traitlets.config import Config
+def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> None:
+    """The notebook in its kernel; where that dies, once more: a training goes on from its checkpoint."""
+    environment = {}
+    if stage.model:
+        trainings = run.config.seeds * len(_models_to_come(run, stage))
+        environment[VARIABLE] = str(budget.share(trainings))
 
-    executed, log = _executed(run, stage), run.notebooks_dir / f"{stage.notebook}.log"
-    run.notebooks_dir.mkdir(exist_ok=True)
+    def execute() -> None:
+        execute_notebook(
+            stage.source, _executed(run, stage), _parameters(run, stage),
+            cell_minutes=run.config.cell_minutes, environment=environment,
+        )  # fmt: skip
+
     try:
-        with _kernel_environment(), log.open("w", encoding="utf-8") as log_file:
-            papermill.execute_notebook(
-                stage.source,
-                executed,
-                parameters=_parameters(run, stage),
-                kernel_name="python3",
-                start_timeout=KERNEL_START_TIMEOUT_S,
-                progress_bar=False,
-                stdout_file=log_file,
-                stderr_file=log_file,
-                cwd=NOTEBOOKS_DIR,
-                config=Config({"KernelManager": {"transport": "ipc"}}),  # sockets that only this user can reach
-            )
-    except PapermillExecutionError as error:
-        with log.open("a", encoding="utf-8") as log_file:
-            log_file.write("\n".join(error.traceback) + "\n")
-        if error.ename == "InputError":
-            raise InputError(error.evalue) from None
-        reason = f"{error.ename}: {error.evalue}".splitlines()[0]
-        raise EmotionError(f"{stage.notebook}, cell {error.cell_index}: {reason}; see {executed} and {log}") from None
+        execute()
+    except KernelDeath as death:
+        say(f"{label}: {death}; once more")
+        try:
+            execute()
+        except KernelDeath as again:
+            mend = "give the machine more memory, or --set a smaller batch_size or image_size_px"
+            raise EmotionError(f"{again}, for the second time: {mend}") from None
+        if stage.model:
+            run.append_event(stage.model, "kernel_restarted", reason=str(death).partition("; see")[0])
+
+
+def _models_to_come(run: Run, stage: Stage) -> list[str]:
+    """The models from that of `stage` on, in the order of the stages."""
+    models = [each.model for each in stages_of(run.config) if each.model]
+    return models[models.index(stage.model) :]
 
 
 def _parameters(run: Run, stage: Stage) -> dict[str, Any]:
@@ -300,19 +316,3 @@ def _clear(root: Path) -> None:
     for path in sorted(root.iterdir()):
         if path.name != LOCK_FILE:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-@contextmanager
-def _kernel_environment():
-    """What a kernel inherits: the package's place, no bars of its own, and a private folder for its sockets."""
-    before = dict(os.environ)
-    search_path = [str(PACKAGE_DIR.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    with tempfile.TemporaryDirectory(prefix="emotion-") as sockets:
-        os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
-        os.environ["JUPYTER_RUNTIME_DIR"] = sockets
-        os.environ[QUIET_VARIABLE] = "1"
-        try:
-            yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)

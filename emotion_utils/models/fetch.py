@@ -49,14 +49,14 @@ class Refused(Exception):
 def fetch_weights(name: str, *, progress: Progress | None = None) -> Path:
     """The file of the registered source `name`, fetched if it is not on this machine, checked in any case.
 
+    A damaged file in the cache is fetched again; offline, or in a folder that the user named, it is an InputError.
     Raises InputError where it cannot be had without the network, EmotionError where no address gives the right file.
     """
     source = get_source(name)
     if source.is_proxy:
         raise missing_weights(source, "made by this project, not fetched")
     path = locate_weights(name)
-    if path is not None:
-        check_checksum(path, source)
+    if path is not None and not _is_damaged_copy(path, source):
         return path
     if is_offline():
         raise missing_weights(source, f"not on this machine, and {OFFLINE_VARIABLE} forbids fetching it")
@@ -64,12 +64,22 @@ def fetch_weights(name: str, *, progress: Progress | None = None) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock"):  # two processes that want the same file fetch it once
-            if not target.exists():
-                return _fetch(source, target, progress)
-            check_checksum(target, source)
-            return target
+            if target.exists() and not _is_damaged_copy(target, source):
+                return target
+            return _fetch(source, target, progress)
     except OSError as error:
         raise _explain_os_error(error, target) from None
+
+
+def _is_damaged_copy(path: Path, source: WeightSource) -> bool:
+    """Whether the cache's file is not what was fetched. Raises InputError where nothing can be done about it here."""
+    try:
+        check_checksum(path, source)
+    except InputError:
+        if is_offline() or path.parent != weights_dir():
+            raise
+        return True
+    return False
 
 
 def _fetch(source: WeightSource, target: Path, progress: Progress | None) -> Path:

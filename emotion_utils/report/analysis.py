@@ -14,7 +14,7 @@ from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 
 LISTED = 4  # tables that fit into one sentence
-TROUBLE = ("memory_backoff", "spike_skipped", "rollback", "early_stop", "checkpoint_refused")
+TROUBLE = ("memory_backoff", "spike_skipped", "rollback", "early_stop", "checkpoint_refused", "kernel_restarted")
 
 
 # -- how it learned --------------------------------------------------------------------------------
@@ -238,6 +238,8 @@ def _event_sentences(events: list[dict[str, Any]]) -> Iterator[tuple[str, dict[s
         yield "went back {times:times} and continued at a lower rate.", {"times": len(rollbacks)}
     if resumed := kinds.get("resumed"):
         yield "was interrupted and continued from its checkpoint {times:times}.", {"times": len(resumed)}
+    for event in kinds.get("kernel_restarted", []):
+        yield "had to be started once more ({reason}).", {"reason": event["reason"]}
     for event in kinds.get("checkpoint_refused", []):
         yield "began anew, as its checkpoint did not fit ({reason}).", {"reason": event["reason"]}
     for event in kinds.get("early_stop", []):

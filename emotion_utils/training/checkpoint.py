@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from emotion_utils.errors import EmotionError
 from emotion_utils.run import replacing
 
 INTERVAL_S = 60.0  # between two checkpoints, and so the most work that a kill can cost
@@ -25,10 +26,16 @@ class Checkpoint:
         return time.monotonic() - self._written >= max(INTERVAL_S, self._cost_s / COST_SHARE)
 
     def write(self, state: dict[str, Any]) -> None:
-        """Written whole: a kill while it happens leaves the last one."""
+        """Written whole: a kill while it happens leaves the last one. Raises EmotionError where the disk is full."""
         start = time.monotonic()
-        with replacing(self.path) as temporary:
-            torch.save({"key": self.key, "state": state}, temporary)
+        try:
+            with replacing(self.path) as temporary:
+                torch.save({"key": self.key, "state": state}, temporary)
+        except (OSError, RuntimeError) as error:  # torch tells of a full disk by either
+            reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+            raise EmotionError(
+                f"{self.path}: cannot be written ({reason}); make room and start again: the last checkpoint is whole"
+            ) from None
         self._written = time.monotonic()
         self._cost_s = self._written - start
 

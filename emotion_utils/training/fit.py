@@ -15,12 +15,14 @@ import pandas as pd
 import torch
 from torch import nn
 
+from emotion_utils.budget import training_seconds
 from emotion_utils.data.balance import class_weights, sampler_weights
 from emotion_utils.data.loader import Dataset, iterate_batches, open_split
 from emotion_utils.data.order import batch_bounds
 from emotion_utils.errors import InputError
 from emotion_utils.models.starts import needed_proxies
 from emotion_utils.models.zoo import EmotionNet, build_model, save_model
+from emotion_utils.monitor import duration
 from emotion_utils.run import Run, replacing
 from emotion_utils.tracking import track
 from emotion_utils.training import schedule
@@ -85,6 +87,7 @@ class Trainer:
         self.draw_weights = sampler_weights(labels, k) if self.config.balance == "sampler" else None
         self.learner = Learner(net, torch.from_numpy(even), self.config, self.recipe, team, self.tell)
         self.epochs = self.recipe.epochs or self.config.epochs
+        self.budget_s = training_seconds(self.recipe.budget_minutes)
         steps = len(batch_bounds(len(train_set), self.config.batch_size))
         self.steps_per_epoch = min(steps, self.config.max_steps_per_epoch or steps)
         self.epoch, self.steps_done = 1, 0  # the epoch that is under way, and how many of its steps are done
@@ -199,12 +202,12 @@ class Trainer:
         if self.epoch > self.epochs or self.steps_done or not self.rows:
             return self.epoch > self.epochs
         waited = len(self.rows) - schedule.best_epoch([row["val_acc"] for row in self.rows])
-        minutes = self.team.sum([sum(row["seconds"] for row in self.rows)])[0] / self.team.size / 60
+        spent, last = self.team.sum([sum(row["seconds"] for row in self.rows), self.rows[-1]["seconds"]])
         reason = ""
         if waited >= (self.recipe.patience or self.epochs):
             reason = f"no better val_acc for {waited} epochs"
-        elif minutes >= (self.recipe.budget_minutes or float("inf")):
-            reason = f"the {self.recipe.budget_minutes:g} minutes of its budget are spent"
+        elif (spent + last) / self.team.size > self.budget_s:
+            reason = f"another epoch would outlast the {duration(self.budget_s)} that it may take"
         if reason:
             self.tell("early_stop", epoch=self.epoch - 1, reason=reason)
         return bool(reason)

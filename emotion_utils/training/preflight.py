@@ -165,12 +165,11 @@ def _free_mb(device: torch.device) -> float:
 def _warnings(trainer: Trainer, seconds: float, memory_mb: float, free_mb: float) -> list[str]:
     """What will not do, each as a sentence."""
     found = []
-    budget = (trainer.recipe.budget_minutes or float("inf")) * 60
-    if seconds > budget:
-        reached = max(1, int(trainer.epochs * budget / seconds))
+    if seconds > trainer.budget_s:
+        reached = max(1, int(trainer.epochs * trainer.budget_s / seconds))
         found.append(
-            f"{trainer.epochs} epochs would take about {duration(seconds)}, and the budget of {duration(budget)} ends "
-            f"after about {reached}"
+            f"{trainer.epochs} epochs would take about {duration(seconds)}, and the budget of "
+            f"{duration(trainer.budget_s)} ends after about {reached}"
         )
     if memory_mb > free_mb:
         found.append(

@@ -1,0 +1,95 @@
+"""One notebook in a kernel of its own: what the kernel inherits, how long a cell may take, and what ends it early."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.progress import QUIET_VARIABLE
+from emotion_utils.provenance import PACKAGE_DIR
+
+START_TIMEOUT_S = 120
+MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")  # of Linux: counts what its memory killer did in this container
+
+
+class KernelDeath(EmotionError):
+    """The kernel ended without a word: it crashed, or somebody killed it."""
+
+
+def execute_notebook(
+    source: Path, executed: Path, parameters: Mapping[str, Any], *, cell_minutes: float, environment: Mapping[str, str]
+) -> None:
+    """Runs `source` beside its own folder; `executed` and a log next to it stay readable also after a failure.
+
+    Raises KernelDeath; InputError where a cell raised one; EmotionError for any other error and for a cell that takes
+    longer than `cell_minutes`.
+    """
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
+
+    log = executed.with_suffix(".log")
+    executed.parent.mkdir(exist_ok=True)
+    killed_before = _count_memory_kills()
+    try:
+        with _kernel_environment(environment), log.open("w", encoding="utf-8") as log_file:
+            papermill.execute_notebook(
+                source,
+                executed,
+                parameters=dict(parameters),
+                kernel_name="python3",
+                start_timeout=START_TIMEOUT_S,
+                execution_timeout=round(60 * cell_minutes),
+                progress_bar=False,
+                stdout_file=log_file,
+                stderr_file=log_file,
+                cwd=source.parent,
+                config=Config({"KernelManager": {"transport": "ipc"}}),  # sockets that only this user can reach
+            )
+    except DeadKernelError:
+        by_memory = _count_memory_kills() > killed_before
+        reason = "the system ended it for lack of memory" if by_memory else "it crashed or was killed"
+        raise KernelDeath(f"{source.stem}: its kernel died ({reason}); see {executed} and {log}") from None
+    except CellTimeoutError:
+        raise EmotionError(
+            f"{source.stem}: a cell did not end within {cell_minutes:g} minutes and was stopped; if it needs longer, "
+            f"--set cell_minutes=N allows it; see {executed} and {log}"
+        ) from None
+    except PapermillExecutionError as error:
+        with log.open("a", encoding="utf-8") as log_file:
+            log_file.write("\n".join(error.traceback) + "\n")
+        if error.ename == "InputError":
+            raise InputError(error.evalue) from None
+        reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+        raise EmotionError(f"{source.stem}, cell {error.cell_index}: {reason}; see {executed} and {log}") from None
+
+
+def _count_memory_kills() -> int:
+    """How many processes of this container the system has ended for lack of memory; 0 where that is not told."""
+    if not MEMORY_EVENTS.exists():
+        return 0
+    counts = dict(line.split() for line in MEMORY_EVENTS.read_text(encoding="ascii").splitlines())
+    return int(counts.get("oom_kill", 0))
+
+
+@contextmanager
+def _kernel_environment(more: Mapping[str, str]) -> Iterator[None]:
+    """The package's place, no bars of its own, a private folder for its sockets, and `more`."""
+    before = dict(os.environ)
+    search_path = [str(PACKAGE_DIR.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with tempfile.TemporaryDirectory(prefix="emotion-") as sockets:
+        os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
+        os.environ["JUPYTER_RUNTIME_DIR"] = sockets
+        os.environ[QUIET_VARIABLE] = "1"
+        os.environ.update(more)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)

@@ -1,0 +1,63 @@
+"""The table of faults, read from the marks of this folder's tests: `python tests/faults/matrix.py` writes README.md."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import NamedTuple
+
+FOLDER = Path(__file__).parent
+ANSWERS = {
+    "E": "a clear error, and nothing is lost",
+    "Q": "set aside with its reason",
+    "R": "recovers by itself and writes it down",
+    "W": "goes on, warns and writes it down",
+}
+HEAD = """# What goes wrong, and what happens then
+
+Each row is a test of this folder; the details of each room are tested beside it. The table is written from the tests:
+`python tests/faults/matrix.py`.
+
+{answers}
+"""
+
+
+class Row(NamedTuple):
+    """What a test's mark says."""
+
+    fault: str
+    answer: str  # letters of ANSWERS, in the order in which they come
+    happens: str
+    test: str
+    group: str
+
+
+def read_rows() -> list[Row]:
+    """The rows of all test files, in the order of files and tests."""
+    rows = []
+    for path in sorted(FOLDER.glob("test_*.py")):
+        for function in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(function, ast.FunctionDef) and function.name.startswith("test_"):
+                marks = [_read_mark(decorator) for decorator in function.decorator_list]
+                rows += [Row(*mark, function.name, path.stem.removeprefix("test_")) for mark in marks if mark]
+    return rows
+
+
+def _read_mark(decorator: ast.expr) -> tuple[str, str, str] | None:
+    if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.fault":
+        return tuple(ast.literal_eval(argument) for argument in decorator.args)
+    return None
+
+
+def write_table(rows: list[Row]) -> str:
+    """README.md."""
+    parts = [HEAD.format(answers="\n".join(f"- **{letter}**: {meaning}" for letter, meaning in ANSWERS.items()))]
+    for group in dict.fromkeys(row.group for row in rows):
+        parts.append(f"## {group.capitalize()}\n\n| fault | | what happens | test |\n|---|---|---|---|")
+        mine = [row for row in rows if row.group == group]
+        parts[-1] += "".join(f"\n| {r.fault} | {r.answer} | {r.happens} | `{r.test}` |" for r in mine) + "\n"
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    (FOLDER / "README.md").write_text(write_table(read_rows()), encoding="utf-8")

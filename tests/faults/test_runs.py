@@ -1,0 +1,220 @@
+"""Faults of whole runs: kernels, limits, folders, parameters, time."""
+
+import time
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+from filelock import FileLock
+
+from emotion_utils import budget, kernels, pipeline
+from emotion_utils.cli import main
+from emotion_utils.config import resolve_config
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.pipeline import Stage, run_pipeline
+from emotion_utils.report import pdf
+from emotion_utils.report.render import render_report
+from emotion_utils.run import Run
+
+FIRST, SECOND = "01_data_preparation", "06_comparison"
+MAKE = "import pathlib\nroot = pathlib.Path(run_dir)\n(root / 'a').write_text('made')"
+COPY = "import pathlib\nroot = pathlib.Path(run_dir)\n(root / 'b').write_text((root / 'a').read_text() + '!')"
+DIE = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+ONCE = f"""{MAKE}
+mark = root / "mark"
+if not mark.exists():
+    mark.touch()
+    import os, signal
+    os.kill(os.getpid(), signal.SIGKILL)"""
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """write(notebook, code): two stages of a cell each in place of the real ones."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    stages = [Stage(FIRST, (), ("a",), ("errors.py",)), Stage(SECOND, ("a",), ("b",), ("errors.py",))]
+    monkeypatch.setattr(pipeline, "NOTEBOOKS_DIR", folder)
+    monkeypatch.setattr(pipeline, "stages_of", lambda config: stages)
+    monkeypatch.setattr(pipeline, "check_data", lambda config: "data")
+    monkeypatch.setattr(pipeline, "_render", lambda run, ran, say: None)
+
+    def write(name, code):
+        parameters = nbformat.v4.new_code_cell("run_dir = ''", metadata={"tags": ["parameters"]})
+        notebook = nbformat.v4.new_notebook(cells=[parameters, nbformat.v4.new_code_cell(code)])
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+
+    write(FIRST, MAKE)
+    write(SECOND, COPY)
+    return write
+
+
+def start(root, *settings):
+    said = []
+    run_pipeline(root, resolve_config("smoke", settings), say=said.append)
+    return said
+
+
+# -- kernels -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault(
+    "the kernel is killed, also by the system for lack of memory",
+    "R E",
+    "started once more, and said; the second time refused with the reason",
+)
+def test_killed_kernel(small, tmp_path, monkeypatch):
+    small(FIRST, ONCE)
+    said = start(tmp_path / "once")
+    assert (tmp_path / "once" / "b").read_text() == "made!"
+    assert any("its kernel died (it crashed or was killed)" in line and line.endswith("once more") for line in said)
+
+    small(FIRST, DIE)
+    events = tmp_path / "memory.events"
+    events.write_text("low 0\noom_kill 3\n")
+    monkeypatch.setattr(kernels, "MEMORY_EVENTS", events)
+    counts = iter((3, 4, 4, 5))
+    monkeypatch.setattr(kernels, "_count_memory_kills", lambda: next(counts))
+    with pytest.raises(EmotionError, match=r"ended it for lack of memory.*for the second time.*batch_size"):
+        start(tmp_path / "twice")
+
+
+@pytest.mark.fault("a cell hangs", "E", "stopped after `cell_minutes`; what was finished before stays")
+def test_hanging_cell(small, tmp_path):
+    small(SECOND, "import time\ntime.sleep(600)")
+    began = time.monotonic()
+    with pytest.raises(EmotionError, match=r"06_comparison: a cell did not end within 0\.05 minutes.*cell_minutes"):
+        start(tmp_path / "run", "cell_minutes=0.05")
+    assert time.monotonic() - began < 120
+    assert list(Run.open(tmp_path / "run").facts["stages"]) == [FIRST]
+
+
+# -- folders -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault(
+    "the disk is nearly full, or the output cannot be written", "E", "refused before anything is written"
+)
+def test_no_room(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline.shutil, "disk_usage", lambda path: SimpleNamespace(free=5_000_000))
+    with pytest.raises(InputError, match=r"5 MB are free.*make room, or choose another --output"):
+        start(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="choose another --output"):
+        start(tmp_path / "notebooks" / f"{FIRST}.ipynb" / "run")  # below a file
+
+
+@pytest.mark.fault("two processes on one run folder", "E", "the second is refused and changes nothing")
+def test_second_process(small, tmp_path):
+    root = tmp_path / "run"
+    start(root)
+    before = {path.name: path.read_bytes() for path in root.iterdir() if path.is_file() and path.name != ".lock"}
+    with FileLock(root / ".lock"), pytest.raises(EmotionError, match="another process works on"):
+        start(root)
+    assert {
+        path.name: path.read_bytes() for path in root.iterdir() if path.is_file() and path.name != ".lock"
+    } == before
+
+
+@pytest.mark.fault(
+    "settings, code or data changed under a run folder",
+    "E R",
+    "other settings are refused by name; stages whose code or data changed are done again, and those after them",
+)
+def test_changed_under_a_run(small, tmp_path, monkeypatch):
+    root = tmp_path / "run"
+    start(root)
+    with pytest.raises(EmotionError, match="seed"):
+        start(root, "seed=7")
+    small(FIRST, MAKE.replace("made", "remade"))
+    start(root)
+    assert (root / "b").read_text() == "remade!"
+    monkeypatch.setattr(pipeline, "check_data", lambda config: "other data")
+    assert not any("up to date" in line for line in start(root))
+
+
+@pytest.mark.fault(
+    "settings that are NaN, infinite or misspelt", "E", "named, with what was meant, before a kernel starts"
+)
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("recipes.VGG16_emotion.lr=.nan", "recipes.VGG16_emotion.lr"),
+        ("budget_minutes=.inf", "budget_minutes"),
+        ("epoch=3", "did you mean 'epochs'"),
+    ],
+)
+def test_parameters(tmp_path, setting, named):
+    outcome = CliRunner().invoke(
+        main, ["run", "--profile", "smoke", "--set", setting, "--output", str(tmp_path / "run")]
+    )
+    assert outcome.exit_code == 2
+    assert named in outcome.stderr
+    assert not (tmp_path / "run").exists()
+
+
+# -- the report and the time -------------------------------------------------------------------------
+
+
+@pytest.mark.fault("no engine prints PDF", "W", "the HTML is delivered, and the run says why there is no PDF")
+def test_no_pdf_engine(tmp_path, monkeypatch):
+    import fake_run
+
+    def broken(page, target):
+        raise OSError("cannot load library 'pango'")
+
+    monkeypatch.setattr(pdf, "_print_weasyprint", broken)
+    monkeypatch.setattr(pdf.shutil, "which", lambda name: None)
+    run = fake_run.make_run(tmp_path / "run", skills={"r18_pre_emotion": 0.9}, epochs=1)
+    outcome = render_report(run, fake_run.execute(fake_run.NOTEBOOK, run, run.notebooks_dir / fake_run.NOTEBOOK.name))
+    assert outcome["html"].exists()
+    assert outcome["pdf"] is None
+    assert "pango" in " ".join(outcome["notes"])
+
+
+@pytest.mark.fault(
+    "the session is cut off: `budget_minutes=N`",
+    "W",
+    "each training gets its share and stops in time with its best epoch; the report is made, and says what was cut",
+)
+def test_time_budget(small, tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(budget.time, "monotonic", lambda: now[0])
+    allowed = budget.Budget(20)  # 1200 s, of which 240 are kept for the report
+    assert allowed.share(3) == pytest.approx(320)
+    now[0] += 660
+    assert allowed.share(2) == pytest.approx(150)
+    now[0] += 9000
+    assert allowed.share(1) == 0
+    assert budget.Budget(None).share(3) == float("inf")
+    monkeypatch.setenv(budget.VARIABLE, "150")
+    assert budget.training_seconds(None) == 150
+    assert budget.training_seconds(2) == 120
+
+    from tiny_training import MODEL, make_trainer
+
+    trainer = make_trainer(tmp_path / "trained", epochs=9)
+    row = trainer._row
+    trainer._row = lambda *parts: row(*parts) | {"seconds": 60.0}
+    assert len(trainer.fit()) == 2  # a third minute would not fit
+    told = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "early_stop"]
+    assert told[0]["reason"] == "another epoch would outlast the 2 min 30 s that it may take"
+    assert trainer.best
+
+
+@pytest.mark.fault(
+    "the run is stopped by hand or by the platform",
+    "R",
+    "the same command goes on where it was: finished stages are not run again",
+)
+def test_stopped_run(small, tmp_path):
+    root = tmp_path / "run"
+    small(SECOND, DIE)
+    with pytest.raises(EmotionError, match="second time"):
+        start(root)
+    small(SECOND, COPY)
+    said = start(root)
+    assert any(FIRST in line and "up to date" in line for line in said)
+    assert (root / "b").read_text() == "made!"
