@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -39,16 +41,36 @@ def faces(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(environment, faces, tmp_path_factory):
-    """A finished run on those faces."""
+    """A finished run on those faces, without a network where that can be had."""
     root = tmp_path_factory.mktemp("run") / "smoke"
-    completed = run_all(environment, "--profile", "smoke", "--data", str(faces), "--output", str(root))
+    completed = run_all(environment, "--profile", "smoke", "--data", str(faces), "--output", str(root), alone=True)
     assert completed.returncode == 0, completed.stderr + completed.stdout
     return root, completed
 
 
-def run_all(environment, *arguments, cwd=None):
+WITHOUT_NETWORK = ["unshare", "--net", "--map-root-user"]  # a namespace of its own, in which no interface is up
+
+
+def can_be_alone():
+    """Whether this machine gives processes network namespaces of their own."""
+    return shutil.which("unshare") and subprocess.run([*WITHOUT_NETWORK, "true"], capture_output=True).returncode == 0
+
+
+def run_all(environment, *arguments, cwd=None, alone=False):
     command = [str(PROJECT_DIR / "run_all.sh"), *arguments]
+    if alone and can_be_alone():
+        command = [*WITHOUT_NETWORK, *command]
     return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=600)
+
+
+def test_a_run_needs_no_network(finished):
+    """Not even a connection to this machine itself: the run above had no interface that was up."""
+    if not can_be_alone():
+        pytest.skip("no network namespaces here")
+    reach = "import socket; socket.create_connection(('127.0.0.1', 9), 1)"
+    tried = subprocess.run([*WITHOUT_NETWORK, sys.executable, "-c", reach], capture_output=True, text=True)
+    assert "Network is unreachable" in tried.stderr
+    assert (finished[0] / "report.html").exists()
 
 
 def test_every_artefact_is_there_and_keeps_its_schema(finished):

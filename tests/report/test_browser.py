@@ -3,7 +3,10 @@
 import json
 import shutil
 
+import fake_run
 import pytest
+
+from emotion_utils.report.render import render_report
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is missing")
@@ -78,6 +81,40 @@ def test_axe_finds_nothing_to_complain_of(visit, size, scheme):
     found = page.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
     assert len(found["passes"]) > 20
     assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["violations"]] == []
+
+
+@pytest.mark.parametrize("path", ["report.html", "notebooks/06_comparison.html"])
+def test_policy_lets_no_other_script_run_and_nothing_be_fetched(visit, path):
+    page = visit(path=path)
+    page.execute_script("""
+        const script = document.createElement("script");
+        script.textContent = "window.intruded = true";
+        document.body.append(script);
+        const picture = "<img src='file:///etc/hostname' onerror='window.intruded = true'>";
+        document.body.insertAdjacentHTML("beforeend", picture);
+    """)
+    page.execute_async_script("setTimeout(arguments[0], 200)")
+    assert page.execute_script("return window.intruded") is None
+    refused = [entry["message"] for entry in page.get_log("browser")]
+    assert sum("Content Security Policy" in message for message in refused) >= 3  # the script, the picture, its handler
+
+
+HOSTILE_NAMES = (
+    *fake_run.HOSTILE, "<img src=x onerror=alert(1)>", "'\"><svg onload=alert(1)>", "{{7*7}}", "javascript:alert(1)",
+    "</style><blink>",
+)  # fmt: skip
+
+
+def test_hostile_names_are_shown_as_the_text_that_they_are(visit, make_run, execute):
+    run = make_run(classes=HOSTILE_NAMES, skills={"r18_pre_emotion": 0.6, "VGG16_emotion": 0.5}, images=900, epochs=1)
+    render_report(run, execute(run))
+    page = visit(path=run.root / "report.html")
+    assert [entry for entry in page.get_log("browser") if entry["level"] != "INFO"] == []
+    assert requests(page) == [(run.root / "report.html").as_uri()]
+    shown = {element.text for element in page.find_elements("css selector", "#tbl-report-VGG16_emotion bdi")}
+    assert {" ".join(name.split()) for name in HOSTILE_NAMES} <= shown
+    strange = "blink, svg[onload], img[onerror], a[href^=javascript]"
+    assert page.execute_script("return document.querySelectorAll(arguments[0]).length", strange) == 0
 
 
 def test_contents_follow_the_reader(visit):
