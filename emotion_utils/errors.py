@@ -2,7 +2,10 @@
 
 
 class EmotionError(Exception):
-    """The run failed: the message says why and what to do (exit status 1)."""
+    """The run failed: the message says why and what to do, on one line whatever it quotes (exit status 1)."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(" ".join(str(message).splitlines()))
 
 
 class InputError(EmotionError, ValueError):

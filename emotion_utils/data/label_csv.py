@@ -6,6 +6,7 @@ import csv
 import io
 import posixpath
 from collections.abc import Iterable
+from contextlib import suppress
 
 import pandas as pd
 
@@ -21,14 +22,22 @@ def is_label_header(columns: list[str]) -> bool:
 def split_header(line: str) -> tuple[str, list[str]]:
     """The delimiter of a CSV's first line (comma, semicolon or tab) and its column names in lower case."""
     delimiter = max(",;\t", key=line.count)
-    return delimiter, [name.strip().lower() for name in next(csv.reader([line.strip()], delimiter=delimiter), [])]
+    try:
+        names = next(csv.reader([line.strip()], delimiter=delimiter), [])
+    except csv.Error:  # no CSV: no columns
+        names = []
+    return delimiter, [name.strip().lower() for name in names]
 
 
 def listed_paths(lines: list[str]) -> list[str]:
     """The paths in the first lines of a relabelling CSV, header first; a last line that is cut off does not matter."""
     delimiter, columns = split_header(lines[0])
-    rows = csv.reader(lines[1:], delimiter=delimiter)
-    return [_tidy(row[columns.index("path")]) for row in rows if len(row) == len(columns)]
+    paths = []
+    with suppress(csv.Error):  # what came before the damage is enough
+        for row in csv.reader(lines[1:], delimiter=delimiter):
+            if len(row) == len(columns):
+                paths.append(_tidy(row[columns.index("path")]))
+    return paths
 
 
 def read_label_csv(
@@ -68,11 +77,10 @@ def _parse(spec: str, data: bytes) -> list[tuple[str, str, str, str]]:
         missing = [name for name in ("path", "label") if name not in columns]
         raise InputError(f"--data {spec}: column {', '.join(missing)} is missing; found {', '.join(columns)}")
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    next(reader)
     rows: dict[str, tuple[str, str, str, str]] = {}
     try:
-        for values in reader:
-            if not any(values):
+        for number, values in enumerate(reader):
+            if number == 0 or not any(values):
                 continue
             row = _check_row(f"--data {spec}, line {reader.line_num}", columns, values)
             if row[0] in rows:

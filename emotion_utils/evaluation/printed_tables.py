@@ -136,10 +136,12 @@ def _from_csv(text: str, path: Path) -> PrintedResults:
     reader = csv.DictReader(text.splitlines(), strict=True)
     reports: dict[str, dict[str, list[str]]] = defaultdict(dict)
     epochs: dict[str, dict[str, list[str]]] = defaultdict(dict)
-    columns = {("row" if name == "" else name.strip().lower()): name for name in reader.fieldnames or ()}
-    if "row" not in columns or not ({"val", "train"} & set(columns) or set(RATES) <= set(columns)):
-        raise InputError(f"{path}: expected the columns row, {', '.join(RATES)}, support and, for epochs, train, val")
     try:
+        columns = {("row" if name == "" else name.strip().lower()): name for name in reader.fieldnames or ()}
+        if "row" not in columns or not ({"val", "train"} & set(columns) or set(RATES) <= set(columns)):
+            raise InputError(
+                f"{path}: expected the columns row, {', '.join(RATES)}, support and, for epochs, train, val"
+            )
         for cells in reader:
             row = {key: (cells[name] or "").strip() for key, name in columns.items()}
             place, table = f"{path}, line {reader.line_num}", row.get("table") or path.stem
