@@ -31,13 +31,17 @@ from emotion_utils.run import Run
 MODEL = "r18_pre_emotion"
 
 
+def assert_one_line(error):
+    assert str(error)
+    assert len(str(error).splitlines()) == 1
+
+
 def read_or_refuse(read, *arguments):
     """What `read` returns, or None where it refuses with its one line."""
     try:
         return read(*arguments)
     except EmotionError as error:
-        assert str(error)
-        assert "\n" not in str(error)
+        assert_one_line(error)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,7 @@ def test_fer2013_csv(scratch, content):
         try:
             assert isinstance(table.read(path), bytes)
         except ImageFault as fault:
-            assert "\n" not in str(fault)
+            assert_one_line(fault)
 
 
 @many
@@ -83,7 +87,7 @@ def test_pictures(content):
     try:
         rgb = decode_rgb(content)
     except ImageFault as fault:
-        assert "\n" not in str(fault)
+        assert_one_line(fault)
     else:
         assert rgb.dtype == np.uint8
         assert rgb.shape[2] == 3
@@ -105,7 +109,7 @@ def test_archives(scratch, archives, data):
         try:
             tree.read(name)
         except ImageFault as fault:
-            assert "\n" not in str(fault)
+            assert_one_line(fault)
 
 
 # -- runs and settings -----------------------------------------------------------------------------
