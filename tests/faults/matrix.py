@@ -35,11 +35,15 @@ class Row(NamedTuple):
 def read_rows() -> list[Row]:
     """The rows of all test files, in the order of files and tests."""
     rows = []
-    for path in sorted(FOLDER.glob("test_*.py")):
+    for path in sorted(FOLDER.glob("test_*_faults.py")):
         for function in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(function, ast.FunctionDef) and function.name.startswith("test_"):
                 marks = [_read_mark(decorator) for decorator in function.decorator_list]
-                rows += [Row(*mark, function.name, path.stem.removeprefix("test_")) for mark in marks if mark]
+                rows += [
+                    Row(*mark, function.name, path.stem.removeprefix("test_").removesuffix("_faults"))
+                    for mark in marks
+                    if mark
+                ]
     return rows
 
 
