@@ -83,7 +83,7 @@ def plot_robustness(table: pd.DataFrame, title: str, color: str) -> Figure:
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.set_yticks(range(len(kinds)), kinds)
         axes.grid(axis="x")
-        axes.set_title(title, fontsize=8.5)
+        figure.suptitle(title, x=0.02, ha="left", fontsize=8.5, fontweight="bold")  # over the names of the rows too
     plt.close(figure)
     return figure
 
