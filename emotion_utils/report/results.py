@@ -29,7 +29,7 @@ PICTURES = ("average_faces", "cards_certain", "cards_mistaken", "cards_borderlin
 # What the report reads of audit.json.
 AUDIT_KEYS = (
     "classes", "fingerprint", "notes", "reasons", "conversions", "sizes", "duplicates", "near_duplicates", "conflicts",
-    "faces", "groups", "leaks", "suspects", "splits",
+    "faces", "groups", "leaks", "splits", "suspects",
 )  # fmt: skip
 
 

@@ -143,7 +143,7 @@ def test_paper_has_title_contents_bookmarks_language_and_tags(pages):
     assert bookmarks[-1] == "E Audit of the published tables"
     assert pages.trailer["/Root"]["/Lang"] == "en"
     assert (
-        alternatives(pages.trailer["/Root"]["/StructTreeRoot"]) == 1 + 2 + 3 + 4 + 2 + 3 + 3 + 1
+        alternatives(pages.trailer["/Root"]["/StructTreeRoot"]) == 1 + 2 + 3 + 4 + 2 + 3 + 3 + 3 + 1
     )  # one for each panel
     assert pages.trailer["/Root"]["/MarkInfo"]["/Marked"]
     assert all("Multiclass Emotion Recognition" in page.extract_text() for page in pages.pages[1:])
