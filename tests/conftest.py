@@ -21,3 +21,13 @@ def shared_data():
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real faces are missing: {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """The folder of two notebooks of a cell each, which the pipeline runs in place of the real ones."""
+    import two_notebooks
+
+    folder = tmp_path / "notebooks"
+    two_notebooks.put_in_place(folder, monkeypatch)
+    return folder

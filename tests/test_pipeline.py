@@ -2,41 +2,15 @@
 
 import json
 
-import nbformat
 import pytest
 import torch
 from filelock import FileLock
+from two_notebooks import FIRST, MAKE, SECOND, write_notebook
 
 from emotion_utils import pipeline
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.pipeline import Stage, run_pipeline, stages_of
-
-COPY = "from pathlib import Path\nroot = Path(run_dir)\n(root / 'b').write_text((root / 'a').read_text() + '!')"
-MAKE = "from pathlib import Path\nroot = Path(run_dir)\n(root / 'a').write_text('made')\n(root / 'claims').touch()"
-FIRST, SECOND = "01_data_preparation", "06_comparison"
-
-
-@pytest.fixture
-def small(tmp_path, monkeypatch):
-    """Two stages of a cell each in place of the real ones, and a list of what the pipeline says."""
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    stages = [Stage(FIRST, (), ("a",), ("errors.py",)), Stage(SECOND, ("a",), ("b",), ("errors.py",))]
-    monkeypatch.setattr(pipeline, "NOTEBOOKS_DIR", folder)
-    monkeypatch.setattr(pipeline, "stages_of", lambda config: stages)
-    monkeypatch.setattr(pipeline, "check_data", lambda config: "data")
-    monkeypatch.setattr(pipeline, "_render", lambda run, ran, say: None)
-    write_notebook(folder / f"{FIRST}.ipynb", MAKE)
-    write_notebook(folder / f"{SECOND}.ipynb", COPY)
-    return folder
-
-
-def write_notebook(path, code):
-    parameters = nbformat.v4.new_code_cell("run_dir = ''", metadata={"tags": ["parameters"]})
-    notebook = nbformat.v4.new_notebook(cells=[parameters, nbformat.v4.new_code_cell(code)])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, path)
 
 
 def run_once(root, **options):

@@ -51,13 +51,22 @@ def decode_rgb(data: bytes) -> np.ndarray:
 def decode_image(data: bytes) -> Decoded:
     """The picture in `data` and the conversions it took; of an animation the first frame. Raises ImageFault."""
     channels = _plain_jpeg_channels(data)
-    if channels:  # the same pixels as Pillow's, four times as fast for small pictures
-        grey = channels == 1
-        flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-        if pixels is not None:
-            return Decoded(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), ("grey",)) if grey else Decoded(pixels, ())
+    if channels:
+        rgb = decode_plain_jpeg(data, channels)
+        if rgb is not None:
+            return Decoded(rgb, ("grey",) if channels == 1 else ())
     return _decode_with_pillow(data)
+
+
+def decode_plain_jpeg(data: bytes, channels: int) -> np.ndarray | None:
+    """uint8 (H, W, 3) RGB of a JPEG of 1 or 3 channels without orientation or colour marks; None where it is damaged.
+
+    The same pixels as Pillow's, four times as fast for small pictures. One channel is decoded as one and repeated,
+    which is a fifth quicker than letting the decoder repeat it.
+    """
+    flags = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels is not None and channels == 1 else pixels
 
 
 def refuse_unusable(rgb: np.ndarray) -> None:

@@ -3,23 +3,20 @@
 import time
 from types import SimpleNamespace
 
-import nbformat
 import pytest
 from click.testing import CliRunner
 from filelock import FileLock
+from two_notebooks import COPY, FIRST, MAKE, SECOND, write_notebook
 
 from emotion_utils import budget, kernels, pipeline
 from emotion_utils.cli import main
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.pipeline import Stage, run_pipeline
+from emotion_utils.pipeline import run_pipeline
 from emotion_utils.report import pdf
 from emotion_utils.report.render import render_report
 from emotion_utils.run import Run
 
-FIRST, SECOND = "01_data_preparation", "06_comparison"
-MAKE = "import pathlib\nroot = pathlib.Path(run_dir)\n(root / 'a').write_text('made')"
-COPY = "import pathlib\nroot = pathlib.Path(run_dir)\n(root / 'b').write_text((root / 'a').read_text() + '!')"
 DIE = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
 ONCE = f"""{MAKE}
 mark = root / "mark"
@@ -27,28 +24,6 @@ if not mark.exists():
     mark.touch()
     import os, signal
     os.kill(os.getpid(), signal.SIGKILL)"""
-
-
-@pytest.fixture
-def small(tmp_path, monkeypatch):
-    """write(notebook, code): two stages of a cell each in place of the real ones."""
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    stages = [Stage(FIRST, (), ("a",), ("errors.py",)), Stage(SECOND, ("a",), ("b",), ("errors.py",))]
-    monkeypatch.setattr(pipeline, "NOTEBOOKS_DIR", folder)
-    monkeypatch.setattr(pipeline, "stages_of", lambda config: stages)
-    monkeypatch.setattr(pipeline, "check_data", lambda config: "data")
-    monkeypatch.setattr(pipeline, "_render", lambda run, ran, say: None)
-
-    def write(name, code):
-        parameters = nbformat.v4.new_code_cell("run_dir = ''", metadata={"tags": ["parameters"]})
-        notebook = nbformat.v4.new_notebook(cells=[parameters, nbformat.v4.new_code_cell(code)])
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        nbformat.write(notebook, folder / f"{name}.ipynb")
-
-    write(FIRST, MAKE)
-    write(SECOND, COPY)
-    return write
 
 
 def start(root, *settings):
@@ -66,12 +41,12 @@ def start(root, *settings):
     "started once more, and said; the second time refused with the reason",
 )
 def test_killed_kernel(small, tmp_path, monkeypatch):
-    small(FIRST, ONCE)
+    write_notebook(small / f"{FIRST}.ipynb", ONCE)
     said = start(tmp_path / "once")
     assert (tmp_path / "once" / "b").read_text() == "made!"
     assert any("its kernel died (it crashed or was killed)" in line and line.endswith("once more") for line in said)
 
-    small(FIRST, DIE)
+    write_notebook(small / f"{FIRST}.ipynb", DIE)
     events = tmp_path / "memory.events"
     events.write_text("low 0\noom_kill 3\n")
     monkeypatch.setattr(kernels, "MEMORY_EVENTS", events)
@@ -83,7 +58,7 @@ def test_killed_kernel(small, tmp_path, monkeypatch):
 
 @pytest.mark.fault("a cell hangs", "E", "stopped after `cell_minutes`; what was finished before stays")
 def test_hanging_cell(small, tmp_path):
-    small(SECOND, "import time\ntime.sleep(600)")
+    write_notebook(small / f"{SECOND}.ipynb", "import time\ntime.sleep(600)")
     began = time.monotonic()
     with pytest.raises(EmotionError, match=r"06_comparison: a cell did not end within 0\.05 minutes.*cell_minutes"):
         start(tmp_path / "run", "cell_minutes=0.05")
@@ -128,7 +103,7 @@ def test_changed_under_a_run(small, tmp_path, monkeypatch):
     start(root)
     with pytest.raises(EmotionError, match="seed"):
         start(root, "seed=7")
-    small(FIRST, MAKE.replace("made", "remade"))
+    write_notebook(small / f"{FIRST}.ipynb", MAKE.replace("made", "remade"))
     start(root)
     assert (root / "b").read_text() == "remade!"
     monkeypatch.setattr(pipeline, "check_data", lambda config: "other data")
@@ -211,10 +186,10 @@ def test_time_budget(small, tmp_path, monkeypatch):
 )
 def test_stopped_run(small, tmp_path):
     root = tmp_path / "run"
-    small(SECOND, DIE)
+    write_notebook(small / f"{SECOND}.ipynb", DIE)
     with pytest.raises(EmotionError, match="second time"):
         start(root)
-    small(SECOND, COPY)
+    write_notebook(small / f"{SECOND}.ipynb", COPY)
     said = start(root)
     assert any(FIRST in line and "up to date" in line for line in said)
     assert (root / "b").read_text() == "made!"
