@@ -88,7 +88,6 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
             _refuse_foreign(root)
             if fresh:
                 _clear(root)
-            check_space(root, {model: origins[model] for model in config.models})
             run = Run.create(root, config)
             _run_stages(run, origins, say)
     except InputError:
@@ -160,6 +159,7 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
             say(f"{label}: up to date")
             continue
         if not ran:
+            check_space(run.root, {model: origins[model] for model in run.config.models})
             run.record(environment=describe_environment())
         _run_stage(run, stage, inputs, budget, label, say)
         ran = True
@@ -172,22 +172,26 @@ def _run_stage(run: Run, stage: Stage, inputs: str, budget: Budget, label: str, 
     say(label)
     started = time.monotonic()
     with EpochMonitor(run, stage.model, lambda line: say(f"{label}: {line}")):
-        _execute(run, stage, budget, label, say)
+        death = _execute(run, stage, budget, label, say)
     missing = [name for name in stage.writes if not (run.root / name).exists()]
     if missing:
         raise EmotionError(f"{stage.notebook} ended without writing {', '.join(missing)}; see {_executed(run, stage)}")
     seconds = time.monotonic() - started
     outputs = {name: _artefact_sha256(run.root / name) for name in stage.writes}
     # Written last: papermill's own metadata can call a dead kernel finished, so this alone says success.
-    run.record(stages={stage.notebook: {"inputs": inputs, "outputs": outputs, "seconds": round(seconds, 1)}})
+    facts = {"inputs": inputs, "outputs": outputs, "seconds": round(seconds, 1)}
+    run.record(stages={stage.notebook: facts | ({"kernel_restarted": death} if death else {})})
     if stage.writes == DATA_FILES:
         for line in tell_all(run.read_audit()):
             say(f"{label}: {line}")
     say(f"{label}: finished in {duration(seconds)}")
 
 
-def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> None:
-    """The notebook in its kernel; where that dies, once more: a training goes on from its checkpoint."""
+def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> str | None:
+    """The notebook in its kernel; where that dies, once more, as a training goes on from its checkpoint.
+
+    Returns why it died, or None.
+    """
     environment = {}
     if stage.model:
         trainings = run.config.seeds * len(_models_to_come(run, stage))
@@ -201,6 +205,7 @@ def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> No
 
     try:
         execute()
+        return None
     except KernelDeath as death:
         say(f"{label}: {death}; once more")
         try:
@@ -208,8 +213,10 @@ def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> No
         except KernelDeath as again:
             mend = "give the machine more memory, or --set a smaller batch_size or image_size_px"
             raise EmotionError(f"{again}, for the second time: {mend}") from None
+        reason = str(death).partition("; see")[0]
         if stage.model:
-            run.append_event(stage.model, "kernel_restarted", reason=str(death).partition("; see")[0])
+            run.append_event(stage.model, "kernel_restarted", reason=reason)
+        return reason
 
 
 def _models_to_come(run: Run, stage: Stage) -> list[str]:

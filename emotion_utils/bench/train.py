@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pandas as pd
@@ -30,7 +29,7 @@ from emotion_utils.training.distributed import Team, pick_device
 from emotion_utils.training.fit import Trainer
 from emotion_utils.training.repeatable import deterministic
 
-ROUNDS = 3
+ROUNDS = 5
 STEPS = 12  # of each epoch that is timed; the first is not counted
 MEMORY_STEPS = 4
 
@@ -51,7 +50,7 @@ def bench_steps(
     spec: str, *, sizes_px: tuple[int, ...] = (48, 96), batch_size: int = 64, workers: int = plain.WORKERS,
     steps: int = STEPS, rounds: int = ROUNDS,
 ) -> pd.DataFrame:  # fmt: skip
-    """A row per size and way, over the same number of pictures, in turns; medians of `rounds`. On a GPU if one works.
+    """A row per size and way, over the same number of pictures, in turns; medians over `rounds`. On a GPU if one works.
 
     Ways: plain; plain, bare (its forward, backward and optimizer steps on tensors in memory); engine; engine, bare.
     Columns: size_px, way, images_per_second, ratio (to plain), overhead (time of an epoch over that of its bare steps).
@@ -129,15 +128,11 @@ def _time_ways(setting: Setting, rounds: int) -> pd.DataFrame:
         "engine": _time_engine,
         "engine, bare": _time_engine_bare,
     }
-    rates: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(rounds):
-        for way, measure in ways.items():
-            rates[way].append(measure(setting))
-    rate = {way: median(values) for way, values in rates.items()}
-    rows = [
-        (setting.size_px, way, rate[way], rate[way] / rate["plain"], rate.get(f"{way}, bare", np.nan) / rate[way])
-        for way in ways
-    ]
+    rates = pd.DataFrame([{way: measure(setting) for way, measure in ways.items()} for _ in range(rounds)])
+    rows = []
+    for way, rate in rates.items():  # ratios within a round: a machine's speed changes from minute to minute
+        overhead = (rates[f"{way}, bare"] / rate).median() if f"{way}, bare" in rates else np.nan
+        rows.append((setting.size_px, way, rate.median(), (rate / rates["plain"]).median(), overhead))
     return pd.DataFrame(rows, columns=["size_px", "way", "images_per_second", "ratio", "overhead"])
 
 

@@ -115,7 +115,9 @@ def machine_tables(results: Results) -> Shown:
     shown = show_table(results, "tbl-environment", table, "Where this run was made.")
     stages = results.facts.get("stages", {})
     times = [[safe(name), f"{stage['seconds']:,.1f}"] for name, stage in sorted(stages.items()) if name[:2] != "06"]
-    note = "" if times else "The notebooks were run by hand, so no times were taken."
+    deaths = [stage["kernel_restarted"] for _, stage in sorted(stages.items()) if "kernel_restarted" in stage]
+    note = f"Started once more: {safe('; '.join(deaths))}." if deaths else ""
+    note = note if times else "The notebooks were run by hand, so no times were taken."
     return shown + show_table(
         results, "tbl-times", html_table(("Notebook", "Seconds"), [times]), "Time per notebook.", note
     )

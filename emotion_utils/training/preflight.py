@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from emotion_utils.training.fit import Trainer
 
 FEW = 2  # images, to learn how long a whole batch would take
-PATIENCE_S = 0.4  # what takes longer is not measured again
+GROWTH = 4  # times as many, to see what each more image costs
+PATIENCE_S = 0.4  # what takes longer is not measured again, nor with more images
 GAIN = 0.95  # of the time, at most, for another kind of numbers to be worth it
 COMPILE_S = 60.0  # what compiling a network of this size takes; it is measured, but has to be paid first
 WORTH_COMPILING = 10  # times as long a training is at least, for the attempt to cost a tenth of it at most
@@ -84,13 +85,22 @@ def _all_seconds(trainer: Trainer, steps: dict[int, float]) -> float:
 
 
 def _foretell(trainer: Trainer, work: Callable[[int], None], images: int) -> float:
-    """Seconds of work(images): measured, or worked out from a few images where that would take long."""
-    few = min(FEW, images)
-    first = _timed(trainer, lambda: work(few))  # it also chooses kernels and fills caches
+    """Seconds of work(images): measured, or worked out from fewer images where that would take long.
+
+    From one number of images to the next the time grows in a straight line above what every call costs.
+    """
+    count = min(FEW, images)
+    first = _timed(trainer, lambda: work(count))  # it also chooses kernels and fills caches
     if first > PATIENCE_S:
-        return first * images / few
-    seconds = _timed(trainer, lambda: work(few)) * images / few
-    return _timed(trainer, lambda: work(images)) if seconds < PATIENCE_S else seconds
+        return first * images / count
+    seconds, per_image = _timed(trainer, lambda: work(count)), 0.0
+    while count < images and seconds < PATIENCE_S:
+        more = min(GROWTH * count, images)
+        work(more)
+        longer = _timed(trainer, lambda: work(more))
+        per_image = max(0.0, longer - seconds) / (more - count)
+        count, seconds = more, longer
+    return seconds + (per_image or seconds / count) * (images - count)
 
 
 def _share(trainer: Trainer) -> int:

@@ -38,13 +38,16 @@ def start(root, *settings):
 @pytest.mark.fault(
     "the kernel is killed, also by the system for lack of memory",
     "R E",
-    "started once more, and said; the second time refused with the reason",
+    "started once more, and written down; the second time refused with the reason",
 )
 def test_killed_kernel(small, tmp_path, monkeypatch):
     write_notebook(small / f"{FIRST}.ipynb", ONCE)
     said = start(tmp_path / "once")
     assert (tmp_path / "once" / "b").read_text() == "made!"
     assert any("its kernel died (it crashed or was killed)" in line and line.endswith("once more") for line in said)
+    stages = Run.open(tmp_path / "once").facts["stages"]
+    assert stages[FIRST]["kernel_restarted"] == f"{FIRST}: its kernel died (it crashed or was killed)"
+    assert "kernel_restarted" not in stages[SECOND]
 
     write_notebook(small / f"{FIRST}.ipynb", DIE)
     events = tmp_path / "memory.events"

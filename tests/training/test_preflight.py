@@ -49,11 +49,11 @@ def test_time_is_added_up_over_phases_and_validations(tmp_path, monkeypatch):
     seconds = {1: 0.5, 3: 2.0}  # of a step in each phase
     monkeypatch.setattr(preflight, "_step_seconds", lambda trainer, epoch: seconds[epoch])
     monkeypatch.setattr(preflight, "EVALUATION_BATCH_SIZE", 10)
-    monkeypatch.setattr(preflight, "_timed", lambda trainer, work: work() or 0.25)
+    monkeypatch.setattr(preflight, "_timed", lambda trainer, work: work() or 0.5)
     preflight.look_ahead(trainer)
     event = preflight_event(trainer)
     assert event["step_seconds"] == [0.5, 2.0]
-    ten = 0.25 * 10 / 2  # two pictures took a quarter of a second
+    ten = 0.5 * 10 / 2  # two pictures took half a second
     assert event["seconds"] == round(2 * 6 * 0.5 + 3 * 6 * 2.0 + 5 * 4 * ten)
 
 
@@ -68,15 +68,17 @@ def test_each_size_of_the_pictures_is_measured_for_itself(tmp_path):
     assert set(sizes[3:]) == {32}
 
 
-def test_a_step_that_takes_long_is_worked_out_from_a_few_images(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("per_image", "sizes", "expected"),
+    [(0.5, [2], 16 * 1.05 / 2), (0.1, [2, 2, 8, 8], 1.65), (0.01, [2, 2, 8, 8, 16, 16], 0.21)],
+)
+def test_a_step_that_takes_long_is_worked_out_from_fewer_images(tmp_path, monkeypatch, per_image, sizes, expected):
     trainer = make_trainer(tmp_path, batch_size=16)
     seen = []
     monkeypatch.setattr(preflight, "_step", lambda trainer, images, epoch: seen.append(images))
-    for took, expected, sizes in ((0.5, 4.0, [2]), (0.3, 2.4, [2, 2]), (0.01, 0.01, [2, 2, 16])):
-        seen.clear()
-        monkeypatch.setattr(preflight, "_timed", lambda trainer, work, took=took: work() or took)
-        assert preflight._step_seconds(trainer, 1) == pytest.approx(expected)
-        assert seen == sizes
+    monkeypatch.setattr(preflight, "_timed", lambda trainer, work: work() or 0.05 + per_image * seen[-1])
+    assert preflight._step_seconds(trainer, 1) == pytest.approx(expected)
+    assert seen == sizes
 
 
 def test_memory_of_a_picture_is_what_its_layers_keep_for_the_backward_pass(tmp_path):
