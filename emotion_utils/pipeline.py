@@ -2,81 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from emotion_utils.budget import VARIABLE, Budget
-from emotion_utils.config import MODEL_NAMES, RunConfig
+from emotion_utils.config import RunConfig
 from emotion_utils.data.audit_lines import tell_all
 from emotion_utils.data.prepare import source_of
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.kernels import KernelDeath, execute_notebook
 from emotion_utils.monitor import EpochMonitor, duration
-from emotion_utils.provenance import PROJECT_DIR, code_sha256, describe_environment
+from emotion_utils.provenance import describe_environment
 from emotion_utils.report.checksums import CHECKSUMS, write_checksums
-from emotion_utils.run import Run, file_sha256
+from emotion_utils.run import Run
+from emotion_utils.stages import (
+    DATA_FILES,
+    Stage,
+    executed_path,
+    forget,
+    inputs_sha256,
+    is_up_to_date,
+    mark_done,
+    stages_of,
+)
 from emotion_utils.tracking import check_tracking
 
-NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
-MODEL_NOTEBOOKS = ("02_vggface_finetuned", "03_resnet18_scratch", "04_resnet18_pretrained")
-MODEL_FILES = ("history.csv", "predictions.csv", "model.safetensors", "model.json")
-DATA_FILES = ("data/manifest.csv", "data/audit.json")
 LOCK_FILE = ".lock"
 WEIGHTS_MB = 60.0  # of a network at most, but for VGGFace with its own head
 COPIES = 16  # of the weights: an old and a new checkpoint, each with the best, Adam's two means, and the epoch's start
-# A stage depends on the rooms below it, so that a change in the report trains nothing again.
-DATA_ROOMS = ("errors.py", "config.py", "profiles", "run.py", "data")
-MODEL_ROOMS = (*DATA_ROOMS, "budget.py", "models", "training", "evaluation")
-ALL_ROOMS = (*MODEL_ROOMS, "report")
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One notebook: what it reads and writes in the run folder, and the code that it rests on."""
-
-    notebook: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    rooms: tuple[str, ...]
-    model: str | None = None
-
-    @property
-    def source(self) -> Path:
-        return NOTEBOOKS_DIR / f"{self.notebook}.ipynb"
-
-
-def stages_of(config: RunConfig) -> list[Stage]:
-    """The stages of a run in order; a model that is not asked for has none."""
-    names = dict(
-        zip(MODEL_NAMES, ("02_vggface_finetuned", "03_resnet18_scratch", "04_resnet18_pretrained"), strict=True)
-    )
-    written = {model: _model_files(model, config) for model in config.models}
-    predictions = tuple(file for model in config.models for file in written[model])
-    training = [Stage(names[m], DATA_FILES, written[m], MODEL_ROOMS, m) for m in MODEL_NAMES if m in config.models]
-    return [
-        Stage("01_data_preparation", (), DATA_FILES, DATA_ROOMS),
-        *training,
-        Stage("05_creative_element", (*DATA_FILES, *predictions), ("figures", "creative"), ALL_ROOMS),
-        Stage("06_comparison", (*DATA_FILES, *predictions, "figures", "creative"), ("claims.json",), ALL_ROOMS),
-    ]
-
-
-def _model_files(model: str, config: RunConfig) -> tuple[str, ...]:
-    seeds = range(config.seed + 1, config.seed + config.seeds)
-    folders = [f"models/{model}", *(f"models/{model}/seed-{seed}" for seed in seeds)]
-    files = tuple(f"{folder}/{file}" for folder in folders for file in MODEL_FILES)
-    return (*files, f"models/{model}/robustness.csv")
 
 
 def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say = print) -> Run:
@@ -152,10 +113,10 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
     stages = stages_of(run.config)
     ran = False
     for number, stage in enumerate(stages, start=1):
-        inputs = _inputs_sha256(run, stage, origins)
+        inputs = inputs_sha256(run, stage, origins)
         label = f"[{number}/{len(stages)}] {stage.notebook}"
         is_last = stage is stages[-1]  # it shows what run.json says of all the others
-        if _is_up_to_date(run, stage, inputs) and not (ran and is_last):
+        if is_up_to_date(run, stage, inputs) and not (ran and is_last):
             say(f"{label}: up to date")
             continue
         if not ran:
@@ -168,19 +129,18 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
 
 
 def _run_stage(run: Run, stage: Stage, inputs: str, budget: Budget, label: str, say: Say) -> None:
-    _forget(run, stage)
+    forget(run, stage)
     say(label)
     started = time.monotonic()
     with EpochMonitor(run, stage.model, lambda line: say(f"{label}: {line}")):
         death = _execute(run, stage, budget, label, say)
     missing = [name for name in stage.writes if not (run.root / name).exists()]
     if missing:
-        raise EmotionError(f"{stage.notebook} ended without writing {', '.join(missing)}; see {_executed(run, stage)}")
+        raise EmotionError(
+            f"{stage.notebook} ended without writing {', '.join(missing)}; see {executed_path(run, stage)}"
+        )
     seconds = time.monotonic() - started
-    outputs = {name: _artefact_sha256(run.root / name) for name in stage.writes}
-    # Written last: papermill's own metadata can call a dead kernel finished, so this alone says success.
-    facts = {"inputs": inputs, "outputs": outputs, "seconds": round(seconds, 1)}
-    run.record(stages={stage.notebook: facts | ({"kernel_restarted": death} if death else {})})
+    mark_done(run, stage, inputs, seconds, death)  # papermill's own metadata can call a dead kernel finished
     if stage.writes == DATA_FILES:
         for line in tell_all(run.read_audit()):
             say(f"{label}: {line}")
@@ -199,7 +159,7 @@ def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> st
 
     def execute() -> None:
         execute_notebook(
-            stage.source, _executed(run, stage), _parameters(run, stage),
+            stage.source, executed_path(run, stage), _parameters(run, stage),
             cell_minutes=run.config.cell_minutes, environment=environment,
         )  # fmt: skip
 
@@ -245,56 +205,7 @@ def _render(run: Run, ran: bool, say: Say) -> None:
     write_checksums(run)  # last: it says that the report is finished
 
 
-# -- what is up to date ----------------------------------------------------------------------------
-
-
-def _inputs_sha256(run: Run, stage: Stage, origins: dict[str, str]) -> str:
-    parts = {
-        "notebook": file_sha256(stage.source),
-        "code": code_sha256(stage.rooms),
-        "config": run.config.fingerprint(),
-        "data": origins["data"],
-        "weights": origins.get(stage.model or ""),
-        "reads": {name: _artefact_sha256(run.root / name) for name in stage.reads},
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _is_up_to_date(run: Run, stage: Stage, inputs: str) -> bool:
-    done = run.facts["stages"].get(stage.notebook)
-    return (
-        done is not None
-        and done["inputs"] == inputs
-        and _executed(run, stage).exists()
-        and all(_artefact_sha256(run.root / name) == sha256 for name, sha256 in done["outputs"].items())
-    )
-
-
-def _artefact_sha256(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of a folder's files; empty where there is nothing."""
-    if path.is_dir():
-        listing = [f"{file.name}:{file_sha256(file)}" for file in sorted(path.iterdir()) if file.is_file()]
-        return hashlib.sha256("\n".join(listing).encode()).hexdigest()
-    return file_sha256(path) if path.exists() else ""
-
-
-def _forget(run: Run, stage: Stage) -> None:
-    """Before a stage starts: its success marker and what an earlier run of it wrote go, so that nothing is mixed."""
-    facts = run.facts
-    facts["stages"].pop(stage.notebook, None)
-    facts.pop("report", None)
-    run.write_facts(facts)
-    (run.root / CHECKSUMS).unlink(missing_ok=True)
-    for name in stage.writes:
-        path = run.root / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
 # -- the run folder --------------------------------------------------------------------------------
-
-
-def _executed(run: Run, stage: Stage) -> Path:
-    return run.notebooks_dir / stage.source.name
 
 
 @contextmanager

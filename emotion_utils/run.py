@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,17 @@ import pandas as pd
 
 from emotion_utils.config import SPLITS, RunConfig, resolve_config, validate_config
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.files import (
+    as_numbers,
+    check_columns,
+    check_values,
+    read_csv,
+    read_json,
+    read_json_lines,
+    refuse_rows,
+    write_csv,
+    write_json,
+)
 
 MANIFEST_COLUMNS = ("id", "path", "label", "group", "split", "status", "reason", "width", "height")
 # What a manifest may hold besides: near duplicates share a cluster; of a picture only this square is used (pixels,
@@ -91,7 +98,7 @@ class Run:
             raise InputError(
                 f"no run at {root}: run notebook 01_data_preparation first, or `emotion run --output {root}`"
             )
-        facts = _read_json(root / "run.json")
+        facts = read_json(root / "run.json")
         if "config" not in facts:
             raise EmotionError(f"{root / 'run.json'}: no config; start the run again with --fresh")
         return cls(root, validate_config(facts["config"]))
@@ -112,7 +119,7 @@ class Run:
 
     def read_claims(self) -> list[dict[str, Any]]:
         """Every generated sentence with its figures (`report.claims`)."""
-        return _read_json(self.claims_path, "06_comparison")
+        return read_json(self.claims_path, "06_comparison")
 
     @property
     def notebooks_dir(self) -> Path:
@@ -143,7 +150,7 @@ class Run:
 
     @property
     def facts(self) -> dict[str, Any]:
-        return _read_json(self.root / "run.json")
+        return read_json(self.root / "run.json")
 
     def write_facts(self, facts: dict[str, Any]) -> None:
         write_json(self.root / "run.json", facts)
@@ -159,24 +166,24 @@ class Run:
     # -- data --------------------------------------------------------------------------------------
 
     def write_manifest(self, manifest: pd.DataFrame) -> None:
-        _check_columns(self.manifest_path, manifest, MANIFEST_COLUMNS)
+        check_columns(self.manifest_path, manifest, MANIFEST_COLUMNS)
         more = [column for column in MORE_COLUMNS if column in manifest]
         write_csv(self.manifest_path, manifest[[*MANIFEST_COLUMNS, *more]])
 
     def read_manifest(self) -> pd.DataFrame:
         """One row per source image; `group`, `split` and `reason` are empty strings where there is none."""
-        manifest = _read_csv(self.manifest_path, "01_data_preparation")
-        _check_columns(self.manifest_path, manifest, MANIFEST_COLUMNS)
-        _check_values(self.manifest_path, manifest["split"], {*SPLITS, ""})
-        _check_values(self.manifest_path, manifest["status"], {"kept", "quarantined"})
+        manifest = read_csv(self.manifest_path, "01_data_preparation")
+        check_columns(self.manifest_path, manifest, MANIFEST_COLUMNS)
+        check_values(self.manifest_path, manifest["split"], {*SPLITS, ""})
+        check_values(self.manifest_path, manifest["status"], {"kept", "quarantined"})
         numbers = [column for column in ("width", "height", *FRAME_COLUMNS) if column in manifest]
-        return _as_numbers(self.manifest_path, manifest, numbers).astype(dict.fromkeys(numbers, "int64"))
+        return as_numbers(self.manifest_path, manifest, numbers).astype(dict.fromkeys(numbers, "int64"))
 
     def write_audit(self, audit: dict[str, Any]) -> None:
         write_json(self.audit_path, audit)
 
     def read_audit(self) -> dict[str, Any]:
-        return _read_json(self.audit_path, "01_data_preparation")
+        return read_json(self.audit_path, "01_data_preparation")
 
     def class_names(self) -> tuple[str, ...]:
         """The classes of the prepared data, in the order of every probability column and network output."""
@@ -196,15 +203,15 @@ class Run:
 
     def write_history(self, model: str, history: pd.DataFrame) -> None:
         path = self.model_dir(model) / "history.csv"
-        _check_columns(path, history, HISTORY_COLUMNS)
+        check_columns(path, history, HISTORY_COLUMNS)
         write_csv(path, history)
 
     def read_history(self, model: str) -> pd.DataFrame:
         """One row per epoch; accuracies 0-1, `seconds` of wall time."""
         path = self.model_dir(model) / "history.csv"
-        history = _read_csv(path, f"the notebook of {model}")
-        _check_columns(path, history, HISTORY_COLUMNS)
-        numbers = _as_numbers(path, history, [c for c in history.columns if c != "phase"])
+        history = read_csv(path, f"the notebook of {model}")
+        check_columns(path, history, HISTORY_COLUMNS)
+        numbers = as_numbers(path, history, [c for c in history.columns if c != "phase"])
         if list(numbers["epoch"]) != list(range(1, len(numbers) + 1)):
             raise EmotionError(f"{path}: epochs must count 1, 2, 3 ..., found {list(numbers['epoch'])}")
         return numbers.astype({"epoch": "int64"})
@@ -218,34 +225,34 @@ class Run:
         """Rows of val and test: `id, split, label, predicted`, then probabilities (0-1) in class order."""
         path = self.model_dir(model) / "predictions.csv"
         classes = self.class_names()
-        predictions = _read_csv(path, f"the notebook of {model}")
-        _check_columns(path, predictions, (*PREDICTION_COLUMNS, *classes))
-        predictions = _as_numbers(path, predictions, list(classes))
+        predictions = read_csv(path, f"the notebook of {model}")
+        check_columns(path, predictions, (*PREDICTION_COLUMNS, *classes))
+        predictions = as_numbers(path, predictions, list(classes))
         check_predictions(path, predictions, classes)
         return predictions
 
     def write_robustness(self, model: str, table: pd.DataFrame) -> None:
         path = self.model_dir(model) / "robustness.csv"
-        _check_columns(path, table, ROBUSTNESS_COLUMNS)
+        check_columns(path, table, ROBUSTNESS_COLUMNS)
         write_csv(path, table)
 
     def read_robustness(self, model: str) -> pd.DataFrame:
         """Per kind and amount of making test pictures worse, and label: `count` of pictures, `correct` ones of them."""
         path = self.model_dir(model) / "robustness.csv"
-        table = _read_csv(path, f"the notebook of {model}")
-        _check_columns(path, table, ROBUSTNESS_COLUMNS)
-        _check_values(path, table["label"], set(self.class_names()))
-        table = _as_numbers(path, table, ["amount", "count", "correct"]).astype({"count": "int64", "correct": "int64"})
-        _refuse_rows(path, ~table["correct"].between(0, table["count"]), "more pictures are right than there are")
+        table = read_csv(path, f"the notebook of {model}")
+        check_columns(path, table, ROBUSTNESS_COLUMNS)
+        check_values(path, table["label"], set(self.class_names()))
+        table = as_numbers(path, table, ["amount", "count", "correct"]).astype({"count": "int64", "correct": "int64"})
+        refuse_rows(path, ~table["correct"].between(0, table["count"]), "more pictures are right than there are")
         return table
 
     def read_model_card(self, model: str) -> dict[str, Any]:
-        return _read_json(self.model_dir(model) / "model.json", f"the notebook of {model}")
+        return read_json(self.model_dir(model) / "model.json", f"the notebook of {model}")
 
     def write_search(self, model: str, trials: pd.DataFrame, summary: dict[str, Any]) -> None:
         """One row per configuration that `emotion search` tried, and what came out of it."""
         path = self.model_dir(model) / "search.csv"
-        _check_columns(path, trials, SEARCH_COLUMNS)
+        check_columns(path, trials, SEARCH_COLUMNS)
         write_csv(path, trials[list(SEARCH_COLUMNS)])
         write_json(self.model_dir(model) / "search.json", summary)
 
@@ -254,14 +261,14 @@ class Run:
         path, made_by = self.model_dir(model) / "search.csv", f"`emotion search {model}`"
         if not path.exists():
             return None
-        trials = _read_csv(path, made_by)
-        _check_columns(path, trials, SEARCH_COLUMNS)
-        _check_values(path, trials["state"], {"complete", "pruned"})
+        trials = read_csv(path, made_by)
+        check_columns(path, trials, SEARCH_COLUMNS)
+        check_values(path, trials["state"], {"complete", "pruned"})
         trials["val_acc"] = trials["val_acc"].replace("", "nan")
         words = ("key", "sampler", "state", "reason")
-        trials = _as_numbers(path, trials, [name for name in trials.columns if name not in words])
+        trials = as_numbers(path, trials, [name for name in trials.columns if name not in words])
         whole = {"trial": "int64", "epochs": "int64", "best_epoch": "int64"}
-        return trials.astype(whole), _read_json(path.with_suffix(".json"), made_by)
+        return trials.astype(whole), read_json(path.with_suffix(".json"), made_by)
 
     def append_event(self, model: str, kind: str, **details: Any) -> None:
         """One line of events.jsonl: what training had to deal with."""
@@ -278,15 +285,15 @@ class Run:
 
     def write_creative(self, name: str, table: pd.DataFrame) -> None:
         path = self.creative_path(name)
-        _check_columns(path, table, CREATIVE_COLUMNS[name])
+        check_columns(path, table, CREATIVE_COLUMNS[name])
         write_csv(path, table)
 
     def read_creative(self, name: str) -> pd.DataFrame:
         """A table that notebook 05 has measured; see CREATIVE_COLUMNS."""
         path = self.creative_path(name)
-        table = _read_csv(path, "05_creative_element")
-        _check_columns(path, table, CREATIVE_COLUMNS[name])
-        return _as_numbers(path, table, [column for column in table.columns if column not in WORDS])
+        table = read_csv(path, "05_creative_element")
+        check_columns(path, table, CREATIVE_COLUMNS[name])
+        return as_numbers(path, table, [column for column in table.columns if column not in WORDS])
 
     def finished_models(self) -> list[str]:
         """The configured models whose predictions are there, in the configured order."""
@@ -296,122 +303,15 @@ class Run:
 def check_predictions(path: Path, predictions: pd.DataFrame, classes: Iterable[str]) -> None:
     """Raises EmotionError naming file and row where a table of predictions contradicts itself."""
     classes = list(classes)
-    _check_columns(path, predictions, (*PREDICTION_COLUMNS, *classes))
-    _check_values(path, predictions["split"], {"val", "test"})
+    check_columns(path, predictions, (*PREDICTION_COLUMNS, *classes))
+    check_values(path, predictions["split"], {"val", "test"})
     for column in ("label", "predicted"):
-        _check_values(path, predictions[column], set(classes))
-    _refuse_rows(path, predictions["id"].duplicated(), "the id stands there twice")
+        check_values(path, predictions[column], set(classes))
+    refuse_rows(path, predictions["id"].duplicated(), "the id stands there twice")
     probs = predictions[classes]
-    _refuse_rows(path, ~probs.apply(lambda column: column.between(0, 1)).all(axis=1), "a probability is not within 0-1")
-    _refuse_rows(path, (probs.sum(axis=1) - 1).abs() > PROBABILITY_TOLERANCE, "the probabilities do not sum to 1")
-    _refuse_rows(path, probs.idxmax(axis=1) != predictions["predicted"], "predicted is not the most probable class")
-
-
-# -- writing whole files ---------------------------------------------------------------------------
-
-
-@contextmanager
-def replacing(path: Path):
-    """Yields a temporary path beside `path` that takes its place when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Written whole: a reader sees the old file or the new one."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """One object per line. Raises EmotionError naming file and row."""
-    values = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            values.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise EmotionError(f"{path}, row {number}: not readable as JSON ({error})") from None
-    return values
-
-
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Written whole; floats in the shortest form that reads back to the same bits."""
-    with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# -- reading and checking --------------------------------------------------------------------------
-
-
-def _read_json(path: Path, made_by: str = "") -> Any:
-    _require(path, made_by)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise EmotionError(
-            f"{path}: not readable as JSON ({error}); make it again with {made_by or '--fresh'}"
-        ) from None
-
-
-def _read_csv(path: Path, made_by: str) -> pd.DataFrame:
-    """A table of text: what is a number is converted by `_as_numbers`, to the very bits that were written."""
-    _require(path, made_by)
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        row = content.count(b"\n") + 1
-        raise EmotionError(f"{path}, row {row}: the file ends within a line; make it again with {made_by}")
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise EmotionError(f"{path}: not readable as CSV ({error}); make it again with {made_by}") from None
-
-
-def _require(path: Path, made_by: str) -> None:
-    if not path.exists():
-        raise InputError(f"{path} is missing: run {made_by} first")
-
-
-def _as_numbers(path: Path, table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    table = table.copy()
-    for column in columns:
-        numbers = pd.to_numeric(table[column], errors="coerce")
-        _refuse_rows(path, numbers.isna(), f"{column} is not a number")
-        table[column] = table[column].astype("float64")
-    return table
-
-
-def _check_columns(path: Path, table: pd.DataFrame, columns: Iterable[str]) -> None:
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise EmotionError(
-            f"{path}: column {', '.join(missing)} is missing; found {', '.join(map(str, table.columns))}"
-        )
-
-
-def _check_values(path: Path, column: pd.Series, allowed: set[str]) -> None:
-    expected = ", ".join(repr(value) for value in sorted(allowed))
-    _refuse_rows(path, ~column.isin(allowed), f"{column.name} is none of {expected}")
-
-
-def _refuse_rows(path: Path, bad: pd.Series, complaint: str) -> None:
-    if bad.any():
-        raise EmotionError(f"{path}, row {int(bad.to_numpy().argmax()) + 2}: {complaint}")
+    refuse_rows(path, ~probs.apply(lambda column: column.between(0, 1)).all(axis=1), "a probability is not within 0-1")
+    refuse_rows(path, (probs.sum(axis=1) - 1).abs() > PROBABILITY_TOLERANCE, "the probabilities do not sum to 1")
+    refuse_rows(path, probs.idxmax(axis=1) != predictions["predicted"], "predicted is not the most probable class")
 
 
 def _first_difference(there: RunConfig, here: RunConfig) -> str:

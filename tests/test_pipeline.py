@@ -10,7 +10,8 @@ from two_notebooks import FIRST, MAKE, SECOND, write_notebook
 from emotion_utils import pipeline
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.pipeline import Stage, run_pipeline, stages_of
+from emotion_utils.pipeline import run_pipeline
+from emotion_utils.stages import Stage, stages_of
 
 
 def run_once(root, **options):

@@ -7,7 +7,8 @@ import pytest
 
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.run import HISTORY_COLUMNS, Run, write_json
+from emotion_utils.files import write_json
+from emotion_utils.run import HISTORY_COLUMNS, Run
 
 CLASSES = ["angry", "happy"]
 MODEL = "r18_scratch_emotion"

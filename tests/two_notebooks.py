@@ -3,7 +3,8 @@
 import nbformat
 
 from emotion_utils import pipeline
-from emotion_utils.pipeline import Stage
+from emotion_utils import stages as stages_module
+from emotion_utils.stages import Stage
 
 COPY = "from pathlib import Path\nroot = Path(run_dir)\n(root / 'b').write_text((root / 'a').read_text() + '!')"
 MAKE = "from pathlib import Path\nroot = Path(run_dir)\n(root / 'a').write_text('made')\n(root / 'claims').touch()"
@@ -14,7 +15,7 @@ def put_in_place(folder, monkeypatch):
     """Writes both to `folder` and makes the pipeline run these."""
     folder.mkdir()
     stages = [Stage(FIRST, (), ("a",), ("errors.py",)), Stage(SECOND, ("a",), ("b",), ("errors.py",))]
-    monkeypatch.setattr(pipeline, "NOTEBOOKS_DIR", folder)
+    monkeypatch.setattr(stages_module, "NOTEBOOKS_DIR", folder)
     monkeypatch.setattr(pipeline, "stages_of", lambda config: stages)
     monkeypatch.setattr(pipeline, "check_data", lambda config: "data")
     monkeypatch.setattr(pipeline, "_render", lambda run, ran, say: None)

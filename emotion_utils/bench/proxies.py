@@ -28,13 +28,14 @@ from emotion_utils.data.splits import assign_splits
 from emotion_utils.data.store import resize_square
 from emotion_utils.data.synthetic import render_path, synthetic_table
 from emotion_utils.evaluation.predict import predict_probs
+from emotion_utils.files import file_sha256, write_json
 from emotion_utils.models.cache import proxy_path
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.registry import PROXIES
 from emotion_utils.models.starts import RANDOM
 from emotion_utils.models.weights import read_proxy_recipe
 from emotion_utils.models.zoo import load_model
-from emotion_utils.run import Run, file_sha256, write_json
+from emotion_utils.run import Run
 from emotion_utils.training.fit import new_model, train_model
 from emotion_utils.training.pretext import find_recipe, make_proxy
 

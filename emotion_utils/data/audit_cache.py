@@ -15,10 +15,11 @@ from emotion_utils.data.audit import audit_images
 from emotion_utils.data.building import only_builder, replacing_folder
 from emotion_utils.data.faces import CropMode
 from emotion_utils.data.sources import Source
+from emotion_utils.files import file_sha256, write_csv, write_json
 from emotion_utils.provenance import code_sha256
-from emotion_utils.run import FRAME_COLUMNS, file_sha256, write_csv, write_json
+from emotion_utils.run import FRAME_COLUMNS
 
-CODE = ("errors.py", "run.py", "data")  # what an audit is made by
+CODE = ("errors.py", "files.py", "run.py", "data")  # what an audit is made by
 WHOLE_NUMBERS = ("width", "height", "picture", *FRAME_COLUMNS)
 
 

@@ -15,9 +15,9 @@ import torch
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.pictures import Faces, list_pictures, read_faces
 from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS, predict_probs
+from emotion_utils.files import replacing
 from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet
-from emotion_utils.run import replacing
 from emotion_utils.training.repeatable import deterministic
 
 # Batches are always full, the last one is filled up: a product of another size is summed in another order, and so what

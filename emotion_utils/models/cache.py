@@ -10,8 +10,8 @@ from typing import Any
 
 from emotion_utils.config import cache_dir
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.files import file_sha256, write_json
 from emotion_utils.models.registry import PROXIES, WeightSource, get_source
-from emotion_utils.run import file_sha256, write_json
 
 FOLDER_VARIABLE = "EMOTION_WEIGHTS_DIR"  # looked at before the cache: for machines without network
 OFFLINE_VARIABLE = "EMOTION_OFFLINE"

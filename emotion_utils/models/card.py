@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 
 from emotion_utils.data.store import KERNEL
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.files import file_sha256, replacing, write_json
 from emotion_utils.models.contract import InputContract
 from emotion_utils.models.file_kind import file_kind
 from emotion_utils.models.network import EmotionNet, assemble_network
 from emotion_utils.models.probe import builtin_images
 from emotion_utils.models.weights import read_safetensors
-from emotion_utils.run import file_sha256, replacing, write_json
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from filelock import FileLock
 
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.files import write_json
 from emotion_utils.models.cache import (
     FULL_DISK,
     OFFLINE_VARIABLE,
@@ -27,7 +28,6 @@ from emotion_utils.models.cache import (
     weights_dir,
 )
 from emotion_utils.models.registry import WeightSource, get_source
-from emotion_utils.run import write_json
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all (0: not told)
 

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.files import file_sha256, replacing, write_json
 from emotion_utils.models.cache import (
     FULL_DISK,
     check_checksum,
@@ -28,7 +29,6 @@ from emotion_utils.models.file_kind import file_kind
 from emotion_utils.models.network import ARCHITECTURE_TITLES, EmotionNet
 from emotion_utils.models.registry import VGGFACE_LICENCE, get_source
 from emotion_utils.models.torch_weights import read_tensors, read_vggface, recognise, rename_torchvision
-from emotion_utils.run import file_sha256, replacing, write_json
 
 # The one key of the header that the project writes: safetensors puts several in another order each time.
 HEADER_KEY = "emotion_utils"

@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from emotion_utils.files import replacing
 from emotion_utils.report.style import INK, MUTED, RULE, figure_style, model_color, shorten
-from emotion_utils.run import Run, replacing
+from emotion_utils.run import Run
 
 if TYPE_CHECKING:
     from emotion_utils.data.loader import Dataset

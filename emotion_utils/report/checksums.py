@@ -6,7 +6,8 @@ import re
 from pathlib import Path, PurePosixPath
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.run import Run, file_sha256, replacing
+from emotion_utils.files import file_sha256, replacing
+from emotion_utils.run import Run
 
 CHECKSUMS = "checksums.sha256"
 SEALED = (

@@ -17,7 +17,8 @@ from typing import Any
 
 from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.uncertainty import ALPHA
-from emotion_utils.run import Run, write_json
+from emotion_utils.files import write_json
+from emotion_utils.run import Run
 
 TOLERANCE = 0.0005  # what rounding to one decimal of a percent may hide
 NUMBER_WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import EmotionError
+from emotion_utils.files import replacing
 from emotion_utils.report.page import LOADING, fill_template, number_headings
 from emotion_utils.report.style import theme_svgs
-from emotion_utils.run import Run, replacing
+from emotion_utils.run import Run
 
 OLD_LOOK = re.compile(r'<style scoped>.*?</style>| border="1"', re.DOTALL)  # of pandas, with every table
 

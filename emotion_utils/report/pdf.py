@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from emotion_utils.run import replacing
+from emotion_utils.files import replacing
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 TIMEOUT_S = 120

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from emotion_utils.errors import EmotionError
-from emotion_utils.run import replacing
+from emotion_utils.files import replacing
 
 INTERVAL_S = 60.0  # between two checkpoints, and so the most work that a kill can cost
 COST_SHARE = 0.02  # of the time at most goes into writing them

@@ -20,10 +20,11 @@ from emotion_utils.data.balance import class_weights, sampler_weights
 from emotion_utils.data.loader import Dataset, iterate_batches, open_split
 from emotion_utils.data.order import batch_bounds
 from emotion_utils.errors import InputError
+from emotion_utils.files import replacing
 from emotion_utils.models.starts import needed_proxies
 from emotion_utils.models.zoo import EmotionNet, build_model, save_model
 from emotion_utils.monitor import duration
-from emotion_utils.run import Run, replacing
+from emotion_utils.run import Run
 from emotion_utils.tracking import track
 from emotion_utils.training import schedule
 from emotion_utils.training.checkpoint import Checkpoint

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,7 +98,7 @@ def _foretell(trainer: Trainer, work: Callable[[int], None], images: int) -> flo
     while count < images and seconds < PATIENCE_S:
         more = min(GROWTH * count, images)
         work(more)
-        longer = _timed(trainer, lambda: work(more))
+        longer = _timed(trainer, partial(work, more))
         per_image = max(0.0, longer - seconds) / (more - count)
         count, seconds = more, longer
     return seconds + (per_image or seconds / count) * (images - count)

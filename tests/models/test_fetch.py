@@ -16,13 +16,13 @@ from weights_server import page, pointer, send, serving, status, stopping, well
 
 from emotion_utils.cli import main
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.files import write_json
 from emotion_utils.models import fetch, registry
 from emotion_utils.models.cache import read_record, weights_dir
 from emotion_utils.models.contract import IMAGENET
 from emotion_utils.models.fetch import fetch_weights
 from emotion_utils.models.listing import list_weights
 from emotion_utils.models.registry import WeightSource
-from emotion_utils.run import write_json
 
 NAME = "resnet18_test"
 FILE_NAME = "resnet18_test.pth"

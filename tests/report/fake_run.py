@@ -12,8 +12,9 @@ from emotion_utils.config import resolve_config
 from emotion_utils.data.audit import count_images
 from emotion_utils.data.leaks import find_leaks
 from emotion_utils.data.splits import measure_balance
+from emotion_utils.files import write_json
 from emotion_utils.provenance import PROJECT_DIR
-from emotion_utils.run import Run, write_json
+from emotion_utils.run import Run
 
 STUDY_MODELS = {"VGG16_emotion": 0.86, "r18_scratch_emotion": 0.72, "r18_pre_emotion": 0.95}  # chance of being right
 CLASSES = ("angry", "happy", "sad")

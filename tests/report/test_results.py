@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.files import write_csv, write_json
 from emotion_utils.report.results import read_results
-from emotion_utils.run import write_csv, write_json
 
 
 def test_run_without_models_says_what_to_run_first(make_run):
