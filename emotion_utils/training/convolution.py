@@ -1,18 +1,23 @@
-"""Convolutions on a processor: a layout that suits it, and the gradient of small maps as a matrix product.
+"""Convolutions on a processor: a layout that suits it, and small maps as matrix products without the padding.
 
-Measured on two cores with AVX2 (ResNet18, batch of 32): the library's gradient for the weights of a 3 x 3 convolution
-runs at 8 to 28 GFLOP/s per core where the map is 2 or 3 pixels wide, the same numbers as one matrix product at 77.
-Small faces spend most of a step there. Forward pass and gradient for the input stay the library's.
+On a map of 2 x 2 pixels a 3 x 3 kernel with a padding of 1 meets a pixel in 16 of 36 places, on 3 x 3 in 49 of 81; in
+the others it multiplies by zero. Taken cell by cell of the kernel, as a product of the pixels that the cell meets with
+its weights, none of that is computed. Measured on two cores with AVX2, 512 channels and a batch of 64, forward and
+backward: 20 ms in place of the library's 121 on 2 x 2 pixels, 46 of 95 on 3 x 3, 76 of 101 on 4 x 4. Small faces spend
+most of a step there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import NamedTuple
+
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 SMALL_PX = 6  # output maps up to this side; above it the library is as quick
-MIN_CHANNELS = 64  # with fewer there is little to gain
+MIN_CHANNELS = 256  # in and out; with fewer it is, too
 
 
 def quicken_convolutions(net: nn.Module) -> None:
@@ -28,52 +33,85 @@ def quicken_convolutions(net: nn.Module) -> None:
 
 def _is_plain(conv: nn.Conv2d) -> bool:
     simple = conv.groups == 1 and conv.dilation == (1, 1) and conv.padding_mode == "zeros"
-    return simple and not isinstance(conv.padding, str) and conv.in_channels >= MIN_CHANNELS
+    return simple and not isinstance(conv.padding, str) and min(conv.in_channels, conv.out_channels) >= MIN_CHANNELS
 
 
 class QuickConv2d(nn.Conv2d):
-    """A plain convolution whose weights learn by a matrix product where the map is small."""
+    """A plain convolution that goes through small maps cell by cell of its kernel."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """float (B, C, H, W) to (B, D, H', W')."""
         learns = self.weight.requires_grad and torch.is_grad_enabled()
         special = torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling() or images.device.type != "cpu"
-        if not learns or special or -(-images.shape[-1] // self.stride[-1]) > SMALL_PX:
+        axes = _axes(images.shape[2:], self.kernel_size, self.stride, self.padding)
+        if not learns or special or max(axis.outputs for axis in axes) > SMALL_PX:
             return super().forward(images)
-        result = _SmallMapConvolution.apply(images, self.weight, self.stride, self.padding)
+        result = _CellByCell.apply(images, self.weight, axes)
         return result if self.bias is None else result + self.bias[:, None, None]
 
 
-class _SmallMapConvolution(torch.autograd.Function):
+class Axis(NamedTuple):
+    """Rows or columns of a map, and how a kernel goes over them; all in pixels."""
+
+    pixels: int
+    kernel: int
+    stride: int
+    padding: int
+
+    @property
+    def outputs(self) -> int:
+        return (self.pixels + 2 * self.padding - self.kernel) // self.stride + 1
+
+    def meeting(self, cell: int) -> tuple[slice, slice]:
+        """The pixels that a cell of the kernel meets, and the outputs that they go to; both empty if it meets none."""
+        shift = cell - self.padding  # from an output, times the stride, to its pixel
+        first = max(0, -(shift // self.stride))
+        last = min(self.outputs - 1, (self.pixels - 1 - shift) // self.stride)
+        if last < first:
+            return slice(0, 0), slice(0, 0)
+        begin = first * self.stride + shift
+        return slice(begin, last * self.stride + shift + 1, self.stride), slice(first, last + 1)
+
+
+def _axes(
+    pixels: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
+) -> tuple[Axis, Axis]:
+    rows, columns = map(Axis._make, zip(pixels, kernel, stride, padding, strict=True))
+    return rows, columns
+
+
+def _meetings(axes: tuple[Axis, Axis]) -> Iterator[tuple[tuple, tuple, tuple]]:
+    """Per cell (i, j) of the kernel: itself, the slices of the pixels that it meets, and of where that goes."""
+    for cell in product(*(range(axis.kernel) for axis in axes)):
+        met, place = zip(*(axis.meeting(index) for axis, index in zip(axes, cell, strict=True)), strict=True)
+        yield cell, met, place
+
+
+class _CellByCell(torch.autograd.Function):
+    """Maps are (B, H, W, C) inside: the channels of a pixel lie together, as those of a cell of the weight do."""
+
     @staticmethod
-    def forward(ctx, images, weight, stride, padding):
+    def forward(ctx, images, weight, axes):
         ctx.save_for_backward(images, weight)
-        ctx.stride, ctx.padding = stride, padding
-        return F.conv2d(images, weight, stride=stride, padding=padding)
+        ctx.axes = axes
+        pixels = images.permute(0, 2, 3, 1)
+        outputs = pixels.new_zeros(len(pixels), *(axis.outputs for axis in axes), len(weight))
+        for (i, j), (rows, columns), (out_rows, out_columns) in _meetings(axes):
+            met = pixels[:, rows, columns]
+            told = met.flatten(0, 2) @ weight[:, :, i, j].t()
+            outputs[:, out_rows, out_columns] += told.view(*met.shape[:3], len(weight))
+        return outputs.permute(0, 3, 1, 2)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         images, weight = ctx.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        by_pixel = gradient.permute(0, 2, 3, 1).flatten(0, 2)  # (B H' W', D)
-        patches = unfold_patches(images, weight.shape[2:], ctx.stride, ctx.padding)
-        for_weight = (by_pixel.t() @ patches).view(len(weight), *weight.shape[2:], -1).permute(0, 3, 1, 2)
-        for_images = None
-        if ctx.needs_input_grad[0]:
-            for_images = torch.ops.aten.convolution_backward(
-                gradient, images, weight, None, ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1, (True, False, False)
-            )[0]
-        return for_images, for_weight, None, None
-
-
-def unfold_patches(
-    images: torch.Tensor, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
-) -> torch.Tensor:
-    """What the kernel sees at each place: (B, C, H, W) to (B H' W', kh kw C), by rows."""
-    rows = F.pad(images.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0])).contiguous()
-    (count, height, width, channels), (by_image, by_row, by_column, _) = rows.shape, rows.stride()
-    places = [(side - size) // step + 1 for side, size, step in zip((height, width), kernel, stride, strict=True)]
-    shape = (count, *places, *kernel, channels)
-    windows = rows.as_strided(shape, (by_image, by_row * stride[0], by_column * stride[1], by_row, by_column, 1))
-    return windows.reshape(count * places[0] * places[1], -1)
+        pixels, gradient = images.permute(0, 2, 3, 1), gradient.permute(0, 2, 3, 1)
+        for_pixels = pixels.new_zeros(pixels.shape) if ctx.needs_input_grad[0] else None
+        for_weight = torch.empty_like(weight, memory_format=torch.channels_last)
+        for (i, j), (rows, columns), (out_rows, out_columns) in _meetings(ctx.axes):
+            met, told = pixels[:, rows, columns], gradient[:, out_rows, out_columns].flatten(0, 2)
+            torch.mm(told.t(), met.flatten(0, 2), out=for_weight[:, :, i, j])  # 0 of a cell that meets none
+            if for_pixels is not None:
+                for_pixels[:, rows, columns] += (told @ weight[:, :, i, j]).view(met.shape)
+        return None if for_pixels is None else for_pixels.permute(0, 3, 1, 2), for_weight, None

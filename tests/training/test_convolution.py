@@ -6,8 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from emotion_utils.models.zoo import build_model
 from emotion_utils.training import convolution
-from emotion_utils.training.convolution import QuickConv2d, quicken_convolutions, unfold_patches
+from emotion_utils.training.convolution import Axis, QuickConv2d, quicken_convolutions
+
+
+@pytest.fixture(autouse=True)
+def few_channels(monkeypatch):
+    monkeypatch.setattr(convolution, "MIN_CHANNELS", 4)
 
 
 def gradients(conv, images):
@@ -18,52 +24,68 @@ def gradients(conv, images):
     return [output.detach(), images.grad, *(p.grad for p in conv.parameters() if p.requires_grad)]
 
 
-@pytest.mark.parametrize("size", [(2, 2), (3, 3), (5, 4), (6, 6)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (5, 4), (6, 6)])
 @pytest.mark.parametrize(
     "kind", [{"kernel_size": 3, "padding": 1}, {"kernel_size": 3, "padding": 1, "stride": 2}, {"kernel_size": 1},
+             {"kernel_size": 1, "stride": 2}, {"kernel_size": 5, "padding": 3, "stride": 3},
              {"kernel_size": (1, 3), "padding": (0, 2), "stride": (1, 2), "bias": False}], ids=str,
 )  # fmt: skip
 def test_outputs_and_gradients_are_those_of_the_library_in_double_precision(kind, size):
     torch.manual_seed(0)
-    plain = nn.Conv2d(64, 7, **kind).double()
+    plain = nn.Conv2d(8, 7, **kind).double()
     quick = copy.deepcopy(plain)
     quicken_convolutions(quick)
     assert type(quick) is QuickConv2d
-    images = torch.randn(3, 64, *size, dtype=torch.float64)
+    images = torch.randn(3, 8, *size, dtype=torch.float64)
     for ours, theirs in zip(gradients(quick, images), gradients(plain, images), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=1e-12)
 
 
-def test_patches_are_what_the_kernel_sees():
-    images = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).view(2, 3, 4, 5)
-    ours = unfold_patches(images, (3, 3), (2, 1), (1, 1)).view(2, 2 * 5, 9, 3)
-    theirs = torch.nn.functional.unfold(images, 3, padding=1, stride=(2, 1)).view(2, 3, 9, 2 * 5)
-    assert torch.equal(ours, theirs.permute(0, 3, 2, 1))
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+def test_a_cell_meets_the_pixels_that_it_lies_on(padding, stride):
+    axis = Axis(pixels=4, kernel=3, stride=stride, padding=padding)
+    for cell in range(3):
+        pairs = [(place * stride + cell - padding, place) for place in range(axis.outputs)]
+        pairs = [(pixel, place) for pixel, place in pairs if 0 <= pixel < 4]
+        met, places = (range(10)[part] for part in axis.meeting(cell))
+        assert list(zip(met, places, strict=True)) == pairs
 
 
 @pytest.mark.parametrize(
     ("conv", "size_px"),
     [
-        (nn.Conv2d(64, 8, 3, padding=1), 7),  # a larger map
-        (nn.Conv2d(64, 8, 3, groups=2), 4),
-        (nn.Conv2d(64, 8, 3, padding=2, dilation=2), 4),
+        (nn.Conv2d(8, 8, 3, padding=1), 7),  # a larger map
+        (nn.Conv2d(8, 8, 3, groups=2), 4),
+        (nn.Conv2d(8, 8, 3, padding=2, dilation=2), 4),
         (nn.Conv2d(3, 8, 3), 4),
-        (nn.Conv2d(64, 8, 3, padding=1).requires_grad_(False), 4),  # frozen
+        (nn.Conv2d(8, 3, 3), 4),
+        (nn.Conv2d(8, 8, 3, padding=1).requires_grad_(False), 4),  # frozen
     ],
 )
 def test_what_does_not_gain_is_left_to_the_library(conv, size_px, monkeypatch):
     def refuse(*args):
-        raise AssertionError("the matrix product was used")
+        raise AssertionError("the matrix products were used")
 
-    monkeypatch.setattr(convolution, "unfold_patches", refuse)
+    monkeypatch.setattr(convolution, "_meetings", refuse)
     quicken_convolutions(conv)
     assert len(gradients(conv, torch.randn(2, conv.in_channels, size_px, size_px))) >= 2
 
 
-def test_a_frozen_input_gets_no_gradient_and_names_stay():
-    net = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU())
-    names = list(net.state_dict())
+def test_names_stay_and_a_frozen_input_gets_no_gradient():
+    net = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())
+    names, images = list(net.state_dict()), torch.randn(2, 8, 4, 4)
     quicken_convolutions(net)
-    net(torch.randn(2, 64, 4, 4)).sum().backward()
+    net(images).sum().backward()
     assert list(net.state_dict()) == names
-    assert net[0].weight.grad.is_contiguous(memory_format=torch.channels_last)
+    assert images.grad is None
+
+
+@pytest.mark.parametrize("model", ["VGG16_emotion", "r18_scratch_emotion"])
+def test_every_gradient_is_laid_out_as_its_weight(model):
+    """PyTorch's fused AdamW takes both as they lie in memory: laid out otherwise, the wrong weights would learn."""
+    net = build_model(model, num_classes=3, image_size_px=48, weights="random")
+    quicken_convolutions(net)
+    net(torch.randn(2, 3, 48, 48)).sum().backward()
+    for name, weight in net.named_parameters():
+        assert weight.grad.stride() == weight.stride() or weight.numel() == max(weight.shape), name
