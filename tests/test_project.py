@@ -83,8 +83,8 @@ def _third_party(names: list[str]) -> set[str]:
 
 
 def _distributions(modules: set[str]) -> set[str]:
-    known = metadata.packages_distributions()
-    return {_canonical(known[module][0]) for module in modules}
+    known = metadata.packages_distributions()  # what is not installed here is called as it is imported
+    return {_canonical(known.get(module, [module])[0]) for module in modules}
 
 
 # -- lists of packages ---------------------------------------------------------------------------------

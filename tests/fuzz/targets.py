@@ -1,0 +1,171 @@
+"""What reads bytes or text that somebody else wrote: each with valid inputs to start from.
+
+Whatever is in a file, it is read, or refused in one line; nothing else ever comes out. A target is a function of a
+scratch folder; it returns seeds, and what tries one input and raises where the promise is broken.
+"""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fake_run
+import h5py
+import numpy as np
+from face_files import encode, faces, picture, write_tar, write_zip
+
+from emotion_utils.config import resolve_config
+from emotion_utils.data.archives import open_archive
+from emotion_utils.data.decode import ImageFault, decode_rgb
+from emotion_utils.data.fer_csv import FerCsv
+from emotion_utils.data.label_csv import read_label_csv
+from emotion_utils.errors import EmotionError
+from emotion_utils.evaluation.printed_tables import read_results
+from emotion_utils.evaluation.published import read_published
+from emotion_utils.evaluation.published_audit import audit_results
+from emotion_utils.models.conversion import CONV_LAYERS
+from emotion_utils.models.keras_weights import read_keras
+from emotion_utils.run import Run
+
+MODEL = "r18_pre_emotion"
+
+Seeds = list[bytes]
+Try = Callable[[bytes], None]
+
+
+def read_or_refuse(read: Callable[..., Any], *arguments: Any) -> Any:
+    """What `read` returns, or None where it refuses with its one line."""
+    try:
+        return read(*arguments)
+    except (EmotionError, ImageFault) as error:
+        message = str(error)
+    assert len(message.splitlines()) == 1
+    return None
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+ROW = " ".join(str(value % 256) for value in range(16))
+FER = f"emotion,pixels,Usage\n0,{ROW},Training\n3,{ROW},PublicTest\n6,{ROW},PrivateTest\n".encode()
+LABELS = b"path,label,group,split\nhappy/0.png,happy,Ann,train\nhappy/1.png,sad,Bob,test\nsad/0.png,sad,,\n"
+
+
+def fer2013_csv(folder: Path) -> tuple[Seeds, Try]:
+    path = folder / "fer2013.csv"
+
+    def attempt(content):
+        path.write_bytes(content)
+        with path.open("rb") as file:
+            table = read_or_refuse(FerCsv, path.name, file)
+            for name in table.table["path"] if table else ():
+                assert isinstance(read_or_refuse(table.read, name), bytes | None)
+
+    return [FER], attempt
+
+
+def relabelling_csv(folder: Path) -> tuple[Seeds, Try]:
+    beside = ["happy/0.png", "happy/1.png", "sad/0.png"]
+
+    def attempt(content):
+        for lenient in (False, True):
+            found = read_or_refuse(lambda: read_label_csv("labels.csv", content, beside, lenient=lenient))  # noqa: B023
+            assert not found or found[0]["path"].is_unique
+
+    return [LABELS], attempt
+
+
+def pictures(folder: Path) -> tuple[Seeds, Try]:
+    def attempt(content):
+        rgb = read_or_refuse(decode_rgb, content)
+        assert rgb is None or (rgb.dtype == np.uint8 and rgb.shape[2] == 3)
+
+    return [encode(picture(1), kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")], attempt
+
+
+def archives(folder: Path) -> tuple[Seeds, Try]:
+    path, files = folder / "changed", faces("happy", "sad")
+
+    def attempt(content):
+        path.write_bytes(content)
+        tree = read_or_refuse(open_archive, path)
+        for name in tree.names if tree else ():
+            read_or_refuse(tree.read, name)
+
+    written = (write_zip(folder / "a.zip", files), write_tar(folder / "a.tar", files))
+    return [archive.read_bytes() for archive in written], attempt
+
+
+# -- runs and settings -----------------------------------------------------------------------------
+
+
+def manifest(folder: Path) -> tuple[Seeds, Try]:
+    return _table_of_a_run(folder, "data/manifest.csv", Run.read_manifest)
+
+
+def history(folder: Path) -> tuple[Seeds, Try]:
+    return _table_of_a_run(folder, f"models/{MODEL}/history.csv", lambda run: run.read_history(MODEL))
+
+
+def predictions(folder: Path) -> tuple[Seeds, Try]:
+    return _table_of_a_run(folder, f"models/{MODEL}/predictions.csv", lambda run: run.read_predictions(MODEL))
+
+
+def _table_of_a_run(folder: Path, name: str, read: Callable[[Run], Any]) -> tuple[Seeds, Try]:
+    run = fake_run.make_run(folder / "run", skills={MODEL: 0.7}, images=12, epochs=2, broken=1)
+    path = run.root / name
+
+    def attempt(content):
+        path.write_bytes(content)
+        read_or_refuse(read, run)
+
+    return [path.read_bytes()], attempt
+
+
+SETTINGS = [
+    b"epochs=3", b"recipes.VGG16_emotion.lr=1e-3", b"augment.flip=0.5", b"classes=[happy, sad]", b"group='(P_\\d+)'",
+    b"recipes.r18_pre_emotion.phases=[{epoch: 1, train_from: stem}]", b"recipes.r18_scratch_emotion.grow=[]",
+]  # fmt: skip
+
+
+def settings(folder: Path) -> tuple[Seeds, Try]:
+    def attempt(content):
+        for profile in ("smoke", "demo", "paper"):
+            read_or_refuse(resolve_config, profile, [content.decode("utf-8", "replace")])
+
+    return SETTINGS, attempt
+
+
+# -- weights and published tables ------------------------------------------------------------------
+
+
+def keras_weights(folder: Path) -> tuple[Seeds, Try]:
+    """A file with the names of VGGFace's convolutions; kernels of one value, so that most bytes are structure."""
+    path, buffer = folder / "weights.h5", io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name in CONV_LAYERS:
+            file[f"{name}/{name}/kernel:0"] = np.zeros((3, 3, 1, 1), np.float32)
+            file[f"{name}/{name}/bias:0"] = np.zeros(1, np.float32)
+
+    def attempt(content):
+        path.write_bytes(content)
+        read_or_refuse(read_keras, path)
+
+    return [buffer.getvalue()], attempt
+
+
+def published_tables(folder: Path) -> tuple[Seeds, Try]:
+    path = folder / "published.json"
+
+    def attempt(content):
+        path.write_bytes(content)
+        if results := read_or_refuse(read_results, path):
+            read_or_refuse(audit_results, results)
+
+    return [json.dumps(read_published()).encode()], attempt
+
+
+TARGETS = (
+    fer2013_csv, relabelling_csv, pictures, archives, manifest, history, predictions, settings, keras_weights,
+    published_tables,
+)  # fmt: skip
