@@ -30,8 +30,8 @@ PLAIN = {"size_px": 48, "batch_size": 64, "epochs": 8}  # of 80% of the training
 PLAIN_SHARE = 0.8
 VAL_SHARE = 0.1  # of the training part, by which the engine chooses its epoch
 BATCH_SIZE = 64
-# Planned from the measured time of a step at each size (two cores: 5 and 45 minutes). In three epochs weak augmentation
-# and batches of 64 did better than the recipe's own augmentation, 32 or 96 images, or epochs at 32 and 40 px.
+# Planned from the time of a step at each size for 5 and 45 minutes on two cores; they took 5 and 55. In three epochs,
+# weak augmentation and batches of 64 did better than the profile's own, 32 or 96 images, or epochs at 32 and 40 px.
 RECIPES: dict[str, dict[str, Any]] = {
     "quick": {
         "epochs": 3, "lr": 2.0e-3, "weight_decay": 0.05, "schedule": "one_cycle", "label_smoothing": 0.1,
