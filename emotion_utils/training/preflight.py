@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FEW = 2  # images, to learn how long a whole batch would take
 GROWTH = 4  # times as many, to see what each more image costs
-PATIENCE_S = 0.4  # what takes longer is not measured again, nor with more images
+PATIENCE_S = 1.0  # what takes longer is not measured again, nor with more images
 GAIN = 0.95  # of the time, at most, for another kind of numbers to be worth it
 COMPILE_S = 60.0  # what compiling a network of this size takes; it is measured, but has to be paid first
 WORTH_COMPILING = 10  # times as long a training is at least, for the attempt to cost a tenth of it at most

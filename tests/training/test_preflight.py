@@ -49,11 +49,11 @@ def test_time_is_added_up_over_phases_and_validations(tmp_path, monkeypatch):
     seconds = {1: 0.5, 3: 2.0}  # of a step in each phase
     monkeypatch.setattr(preflight, "_step_seconds", lambda trainer, epoch: seconds[epoch])
     monkeypatch.setattr(preflight, "EVALUATION_BATCH_SIZE", 10)
-    monkeypatch.setattr(preflight, "_timed", lambda trainer, work: work() or 0.5)
+    monkeypatch.setattr(preflight, "_timed", lambda trainer, work: work() or 1.5)
     preflight.look_ahead(trainer)
     event = preflight_event(trainer)
     assert event["step_seconds"] == [0.5, 2.0]
-    ten = 0.5 * 10 / 2  # two pictures took half a second
+    ten = 1.5 * 10 / 2  # two pictures took a second and a half
     assert event["seconds"] == round(2 * 6 * 0.5 + 3 * 6 * 2.0 + 5 * 4 * ten)
 
 
@@ -70,7 +70,7 @@ def test_each_size_of_the_pictures_is_measured_for_itself(tmp_path):
 
 @pytest.mark.parametrize(
     ("per_image", "sizes", "expected"),
-    [(0.5, [2], 16 * 1.05 / 2), (0.1, [2, 2, 8, 8], 1.65), (0.01, [2, 2, 8, 8, 16, 16], 0.21)],
+    [(0.5, [2], 16 * 1.05 / 2), (0.2, [2, 2, 8, 8], 3.25), (0.01, [2, 2, 8, 8, 16, 16], 0.21)],
 )
 def test_a_step_that_takes_long_is_worked_out_from_fewer_images(tmp_path, monkeypatch, per_image, sizes, expected):
     trainer = make_trainer(tmp_path, batch_size=16)
