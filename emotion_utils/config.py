@@ -65,7 +65,7 @@ class Recipe(Strict):
     augment_strength: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0  # times the ranges of `augment`
     grow: tuple[Growth, ...] = ()  # small pictures first, for speed; the last size must be the run's image_size_px
     weights: str | None = None  # proxy, official, random, a source's name, a file, a model's folder; None: as the run
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # of the layers; auto: measured, on a GPU
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # of the layers; see numerics.py
     compile: Literal["auto", "never", "always"] = "auto"  # auto: measured, on a GPU, where the training is long enough
     phases: tuple[Phase, ...] = Field(min_length=1)
 

@@ -19,6 +19,7 @@ from emotion_utils.training import schedule
 from emotion_utils.training.convolution import quicken_convolutions
 from emotion_utils.training.distributed import Team
 from emotion_utils.training.numerics import Numerics, asked_for
+from emotion_utils.training.optimizer import clip_gradients, collect_gradients, make_optimizer
 from emotion_utils.training.recovery import MicroBatches, SpikeGuard, copy_norm_buffers, restore_norm_buffers
 from emotion_utils.training.repeatable import DROPOUT, MIXUP, key_dropouts, mix_pairs, sample_keys
 
@@ -41,12 +42,12 @@ class Learner:
         self.augment = config.augment.scaled(recipe.augment_strength)
         self.dropouts = key_dropouts(self.net)
         self.groups = self.net.depth_groups
-        self.optimizer = torch.optim.AdamW(schedule.parameter_groups(self.groups, recipe), lr=recipe.lr, fused=True)
+        self.optimizer = make_optimizer(schedule.parameter_groups(self.groups, recipe), recipe.lr, team.device)
         self.micro, self.guard = MicroBatches(self.net, tell), SpikeGuard()
         parameters = self.net.named_parameters() if recipe.ema_decay else ()
         self.averaged = {name: parameter.detach().clone() for name, parameter in parameters}
         self.steps_taken, self.numerics = 0, Numerics()
-        self.use(asked_for(recipe))
+        self.use(asked_for(recipe, team.device))
 
     def use(self, numerics: Numerics) -> None:
         """Computes in these from now on."""
@@ -82,8 +83,9 @@ class Learner:
         portions = self.micro.run(len(batch.ids), self._portion(batch, epoch)) if batch.ids else []
         sums = [sum(column) for column in zip(*portions, strict=True)] or [0.0, 0.0]
         loss, correct = self.team.sum_step(self.net, sums)
+        collect_gradients(self.optimizer)
         self.scaler.unscale_(self.optimizer)
-        norm = float(nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm))
+        norm = clip_gradients(self.optimizer, self.recipe.clip_norm)
         if self._overflows(loss, norm):
             self._skip(kept)
             self.tell("scale_lowered", epoch=epoch, step=number, scale=self.scaler.get_scale())

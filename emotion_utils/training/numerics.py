@@ -30,7 +30,17 @@ class Numerics:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
 
-def asked_for(recipe: Recipe) -> Numerics:
-    """What the recipe asks for; what it leaves open is float32, not compiled."""
-    precision = "float32" if recipe.precision == "auto" else recipe.precision
+def asked_for(recipe: Recipe, device: torch.device) -> Numerics:
+    """What the recipe asks for; what it leaves open is not compiled, and float32 but where bfloat16 is known to pay.
+
+    That is a fact of the processor, not of the clock: the same training on the same machine gives the same bits.
+    """
+    precision = recipe.precision
+    if precision == "auto":
+        precision = "bfloat16" if device.type == "cpu" and multiplies_in_tiles() else "float32"
     return Numerics(precision, compiled=recipe.compile == "always")
+
+
+def multiplies_in_tiles() -> bool:
+    """Whether this processor has AMX, which multiplies bfloat16 about six times as fast as float32."""
+    return torch.cpu._is_amx_tile_supported()  # its public name, get_capabilities, is younger than what we support

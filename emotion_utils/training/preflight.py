@@ -1,7 +1,7 @@
 """Before training: a few real steps, undone to the last bit, that tell how long it will take and how much memory.
 
-On a GPU they also decide what the recipe leaves open. On a CPU nothing is decided by the clock, as there the same
-training is promised to give the same bits each time.
+On a GPU they also decide what the recipe leaves open. On a CPU nothing is decided by the clock (see numerics.py), as
+there the same training is promised to give the same bits each time.
 """
 
 from __future__ import annotations

@@ -89,3 +89,36 @@ def test_every_gradient_is_laid_out_as_its_weight(model):
     net(torch.randn(2, 3, 48, 48)).sum().backward()
     for name, weight in net.named_parameters():
         assert weight.grad.stride() == weight.stride() or weight.numel() == max(weight.shape), name
+
+
+# -- in two bytes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (5, 4), (6, 6)])
+@pytest.mark.parametrize(
+    "kind", [{"kernel_size": 3, "padding": 1}, {"kernel_size": 3, "padding": 1, "stride": 2}, {"kernel_size": 1},
+             {"kernel_size": 5, "padding": 3, "stride": 3},
+             {"kernel_size": (1, 3), "padding": (0, 2), "stride": (1, 2), "bias": False}], ids=str,
+)  # fmt: skip
+def test_in_bfloat16_they_are_those_of_double_precision_up_to_its_rounding(kind, size):
+    torch.manual_seed(0)
+    plain = nn.Conv2d(8, 7, **kind).double()
+    quick = copy.deepcopy(plain).float()
+    quicken_convolutions(quick)
+    images = torch.randn(3, 8, *size)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = gradients(quick, images)
+    for result, exact in zip(ours, gradients(plain, images.double()), strict=True):
+        distance = float((result.double() - exact).norm() / exact.norm())
+        assert distance < 0.01  # a bfloat16 has 8 binary digits
+
+
+def test_in_bfloat16_no_gradient_is_lost_to_a_type_or_layout():
+    net = build_model("r18_scratch_emotion", num_classes=3, image_size_px=48, weights="random")
+    quicken_convolutions(net)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = net(torch.randn(2, 3, 48, 48))
+    logits.float().sum().backward()
+    for name, weight in net.named_parameters():
+        assert weight.grad.dtype == torch.float32, name
+        assert weight.grad.shape == weight.shape, name

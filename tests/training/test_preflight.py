@@ -8,8 +8,15 @@ import torch
 from tiny_training import ALONE, MODEL, TinyNet, make_trainer, same_bits
 
 from emotion_utils.training import learner as learner_module
+from emotion_utils.training import numerics as numerics_module
 from emotion_utils.training import preflight
 from emotion_utils.training.numerics import Numerics, asked_for
+
+
+@pytest.fixture(autouse=True)
+def plain_processor(monkeypatch):
+    monkeypatch.setattr(numerics_module, "multiplies_in_tiles", lambda: False)
+
 
 PHASES = [{"epoch": 1, "train_from": "head"}, {"epoch": 3, "train_from": "stem"}]
 
@@ -158,12 +165,17 @@ def test_what_the_recipe_names_is_not_changed(tmp_path, clock):
 # -- numerics --------------------------------------------------------------------------------------
 
 
-def test_what_a_recipe_leaves_open_is_plain(tmp_path):
-    recipe = make_trainer(tmp_path).recipe
-    assert asked_for(recipe) == Numerics()
-    assert asked_for(recipe.model_copy(update={"precision": "float16", "compile": "always"})) == Numerics(
-        "float16", compiled=True
-    )
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(("has_tiles", "precision"), [(False, "float32"), (True, "bfloat16")])
+def test_what_a_recipe_leaves_open_is_what_the_processor_is_good_at(tmp_path, monkeypatch, has_tiles, precision):
+    monkeypatch.setattr(numerics_module, "multiplies_in_tiles", lambda: has_tiles)
+    recipe = make_trainer(tmp_path, precision="auto").recipe
+    assert asked_for(recipe, CPU) == Numerics(precision)
+    assert asked_for(recipe, GPU) == Numerics()  # there the clock decides
+    named = recipe.model_copy(update={"precision": "float16", "compile": "always"})
+    assert asked_for(named, CPU) == asked_for(named, GPU) == Numerics("float16", compiled=True)
 
 
 def layers_compute_in(trainer):

@@ -69,7 +69,7 @@ def make_trainer(
 ):  # fmt: skip
     """A Trainer whose run folder is `folder`; what is not named here goes into the recipe."""
     phases = recipe.pop("phases", [{"epoch": 1, "train_from": "stem"}])
-    recipes = {MODEL: {"lr": 0.01, "phases": phases, **recipe}}
+    recipes = {MODEL: {"lr": 0.01, "precision": "float32", "phases": phases, **recipe}}
     settings = {"models": [MODEL], "epochs": epochs, "batch_size": batch_size, "balance": balance, "recipes": recipes}
     settings |= {"image_size_px": size_px} if "grow" in recipe else {}
     config = validate_config(resolve_config("demo").model_dump() | settings)
