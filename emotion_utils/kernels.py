@@ -38,7 +38,12 @@ def execute_notebook(
     executed.parent.mkdir(exist_ok=True)
     killed_before = _count_memory_kills()
     try:
-        with _kernel_environment(environment), log.open("w", encoding="utf-8") as log_file:
+        with (
+            tempfile.TemporaryDirectory(prefix="emotion-") as private,
+            _kernel_environment(private, environment),
+            log.open("w", encoding="utf-8") as log_file,
+        ):
+            sockets = {"transport": "ipc", "ip": os.path.join(private, "kernel")}  # that only this user can reach
             papermill.execute_notebook(
                 source,
                 executed,
@@ -50,7 +55,7 @@ def execute_notebook(
                 stdout_file=log_file,
                 stderr_file=log_file,
                 cwd=source.parent,
-                config=Config({"KernelManager": {"transport": "ipc"}}),  # sockets that only this user can reach
+                config=Config({"KernelManager": sockets}),
             )
     except DeadKernelError:
         by_memory = _count_memory_kills() > killed_before
@@ -79,17 +84,16 @@ def _count_memory_kills() -> int:
 
 
 @contextmanager
-def _kernel_environment(more: Mapping[str, str]) -> Iterator[None]:
-    """The package's place, no bars of its own, a private folder for its sockets, and `more`."""
+def _kernel_environment(private: str, more: Mapping[str, str]) -> Iterator[None]:
+    """The package's place, no bars of its own, a private folder for how to reach the kernel, and `more`."""
     before = dict(os.environ)
     search_path = [str(PACKAGE_DIR.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    with tempfile.TemporaryDirectory(prefix="emotion-") as sockets:
-        os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
-        os.environ["JUPYTER_RUNTIME_DIR"] = sockets
-        os.environ[QUIET_VARIABLE] = "1"
-        os.environ.update(more)
-        try:
-            yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+    os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
+    os.environ["JUPYTER_RUNTIME_DIR"] = private
+    os.environ[QUIET_VARIABLE] = "1"
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

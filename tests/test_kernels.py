@@ -1,0 +1,38 @@
+"""What a kernel leaves beside its notebook, and who can reach it."""
+
+import json
+
+import nbformat
+import pytest
+
+from emotion_utils.kernels import execute_notebook
+
+TELL = """
+import json, os, ipykernel
+with open(ipykernel.get_connection_file(), encoding="utf-8") as file:
+    place = json.load(file)["ip"]
+folder = os.path.dirname(place)
+told = {"folder": folder, "mode": os.stat(folder).st_mode & 0o777, "sockets": sorted(os.listdir(folder)),
+        "beside": sorted(os.listdir("."))}
+with open(target, "w", encoding="utf-8") as file:
+    json.dump(told, file)
+"""
+
+
+@pytest.fixture
+def told(tmp_path):
+    """What a kernel saw of its own sockets."""
+    source, target = tmp_path / "source" / "tell.ipynb", tmp_path / "told.json"
+    source.parent.mkdir()
+    cells = [nbformat.v4.new_code_cell(f"target = {str(target)!r}"), nbformat.v4.new_code_cell(TELL)]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "p"}})
+    nbformat.write(notebook, source)
+    execute_notebook(source, tmp_path / "executed" / "tell.ipynb", {}, cell_minutes=1, environment={})
+    return json.loads(target.read_text(encoding="utf-8"))
+
+
+def test_its_sockets_lie_in_a_folder_of_its_user_alone_and_not_beside_the_notebook(told, tmp_path):
+    assert told["mode"] == 0o700
+    assert sum(name.startswith("kernel-") for name in told["sockets"]) >= 5  # one per channel
+    assert told["beside"] == ["tell.ipynb"]
+    assert [path.name for path in (tmp_path / "source").iterdir()] == ["tell.ipynb"]
