@@ -13,8 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from emotion_utils.bench import plain
-from emotion_utils.bench.subjects import MODEL
+from emotion_utils.bench import MODEL, plain
 from emotion_utils.bench.train import make_config, make_dataset, make_net, make_trainer
 from emotion_utils.config import AugmentConfig
 from emotion_utils.data.audit import audit_images

@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 
+from emotion_utils.bench import MODEL
 from emotion_utils.bench.data import bench_batches, bench_store
 from emotion_utils.bench.faces import bench_faces
 from emotion_utils.bench.scale import bench_scale
@@ -18,7 +19,6 @@ from emotion_utils.bench.tables import Measured
 DRAWN_IMAGES = 400  # where no data are given: files of so many drawn faces, of DRAWN_PX a side
 DRAWN_PX = 48
 BRIEF_SIZES_PX = (48, 112)
-MODEL = "r18_scratch_emotion"  # that is trained
 
 
 def measure_data(spec: str, *, scale: bool = False, brief: bool = False) -> Iterator[Measured]:

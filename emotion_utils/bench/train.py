@@ -15,9 +15,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from emotion_utils.bench import plain
+from emotion_utils.bench import MODEL, plain
 from emotion_utils.bench.data import manifest_of
-from emotion_utils.bench.subjects import MODEL
 from emotion_utils.config import RunConfig, resolve_config, validate_config
 from emotion_utils.data.augment import to_unit
 from emotion_utils.data.loader import Dataset
