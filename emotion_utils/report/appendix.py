@@ -70,7 +70,7 @@ def _numbers(values: list[float]) -> str:
 
 def settings_table(results: Results) -> Shown:
     """The recipe of each model, a column each."""
-    recipes = {model: results.config.recipes[model].model_dump(mode="json") for model in results.models}
+    recipes = {model: _carried_out(results, model) for model in results.models}
     keys = [key for key in next(iter(recipes.values())) if key != "weights"]  # they have a table of their own
     rows = [[f"<code>{key}</code>", *(safe(_setting(recipes[model][key])) for model in recipes)] for key in keys]
     shared = ("image_size_px", "batch_size", "epochs", "max_steps_per_epoch", "seed")
@@ -79,6 +79,16 @@ def settings_table(results: Results) -> Shown:
     head = ("Setting", *(safe_model(results, model) for model in recipes))
     table = html_table(head, [rows, rest], words=range(len(head)), css="long")
     return show_table(results, "tbl-settings", table, "How each model was trained.", may_break=True)
+
+
+def _carried_out(results: Results, model: str) -> dict[str, Any]:
+    """The recipe of `model`, with what became of its settings that are left to the machine."""
+    recipe = results.config.recipes[model].model_dump(mode="json")
+    starts = [event for event in results.events[model] if event["kind"] == "started"]
+    if starts:
+        became = {"precision": starts[-1]["precision"], "compile": "always" if starts[-1]["compiled"] else "never"}
+        recipe |= {key: f"auto: {value}" for key, value in became.items() if recipe[key] == "auto"}
+    return recipe
 
 
 def search_table(results: Results) -> Shown:

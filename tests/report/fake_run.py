@@ -42,7 +42,10 @@ def make_run(
             write_json(each.model_dir(model) / "model.json", make_card(model, classes, weights))
             run.note_test_opening(f"{model}, seed {each.config.seed}")
         run.write_robustness(model, make_robustness(rng, classes, skill))
-        run.append_event(model, "started", device="cpu", processes=1, threads=2)
+        run.append_event(
+            model, "started", device="cpu", processes=1, threads=2, precision="bfloat16", compiled=False,
+            batch_size=config.batch_size, epochs=epochs,
+        )  # fmt: skip
         run.append_event(model, "phase", epoch=1, phase="conv4-head", trainable_parameters=13_000_000)
         if epochs >= 4:
             run.append_event(model, "phase", epoch=4, phase="conv1-head", trainable_parameters=14_700_000)

@@ -1,6 +1,7 @@
 """The tables print what the artefacts hold, with the study's decimals."""
 
 import re
+from dataclasses import replace
 from html import unescape
 
 import numpy as np
@@ -125,6 +126,16 @@ def test_weights_table_says_what_each_model_started_from_and_what_it_takes(make_
     assert rows["Channels, range"] == ["RGB, 0, 1"] * 3
     assert rows["Mean"] == ["0.5, 0.5, 0.5"] * 3
     assert "Licence" in rows
+
+
+def test_settings_left_to_the_machine_are_shown_with_what_became_of_them(make_results):
+    results = make_results()
+    recipes = {**results.config.recipes}
+    recipes["r18_pre_emotion"] = recipes["r18_pre_emotion"].model_copy(update={"precision": "float32"})
+    results = replace(results, config=results.config.model_copy(update={"recipes": recipes}))
+    rows = {row[0]: row[1:] for row in cells(appendix.settings_table(results).html)}
+    assert rows["precision"] == ["auto: bfloat16", "auto: bfloat16", "float32"]
+    assert rows["compile"] == ["auto: never"] * 3
 
 
 def test_paths_of_this_machine_stay_out_of_the_command_and_of_the_weights_table(make_results):
