@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from emotion_utils.evaluation.calibration import Caution
 from emotion_utils.evaluation.metrics import LEVEL
 from emotion_utils.report.exhibits import Shown, show_figure
-from emotion_utils.report.figures import PANEL_IN
 from emotion_utils.report.results import Results
 from emotion_utils.report.style import (
     INK,
@@ -24,6 +23,7 @@ from emotion_utils.report.style import (
 )  # fmt: skip
 
 SIDE_IN = 2.3
+RISK_IN = (5.6, 2.7)  # width and least height
 WIDTH_PX = 250
 
 
@@ -53,7 +53,7 @@ def risk_figure(results: Results) -> Shown:
     )
     svg = figure_svg(plot_risk(results.cautions, labels), "risk", f"Lines of the share of wrong answers: {ends}.")
     caption = "Share of wrong answers among the surest ones, by how many of the test pictures are answered."
-    return show_figure(results, "fig-risk", [svg], caption, columns=1, width_px=420)
+    return show_figure(results, "fig-risk", [svg], caption, columns=1, width_px=560)
 
 
 def plot_reliability(before: pd.DataFrame, after: pd.DataFrame, title: str, color: str) -> Figure:
@@ -76,8 +76,8 @@ def plot_risk(cautions: Mapping[str, Caution], labels: Mapping[str, str]) -> Fig
     """The risk-coverage curve of each model, its threshold marked, its name at the right end."""
     colors, markers = model_colors(cautions), model_markers(cautions)
     with figure_style():
-        height = max(PANEL_IN[1], 0.2 * len(cautions) + 1)
-        figure, axes = plt.subplots(figsize=(PANEL_IN[0], height), layout="constrained")
+        height = max(RISK_IN[1], 0.2 * len(cautions) + 1)
+        figure, axes = plt.subplots(figsize=(RISK_IN[0], height), layout="constrained")
         for model, found in cautions.items():
             axes.plot(found.coverage, found.risk, color=colors[model])
             if found.answered:

@@ -93,20 +93,21 @@ def robustness_table(results: Results) -> Shown:
     if not results.robustness:
         return Shown("")
     sums = {model: _sum(table, ["kind", "amount"]) for model, table in results.robustness.items()}
-    rows = []
+    groups: dict[str, list[list[str]]] = {}
     for kind, amount in next(iter(sums.values())).index:
         cells = []
         for table in sums.values():
             correct, count = (int(value) for value in table.loc[(kind, amount), ["correct", "count"]])
             cells.append(with_interval(correct / count, wilson_interval(correct, count)))
-        rows.append([safe(kind), MISSING if kind == AS_THEY_ARE else f"{amount:g}", *cells])
+        shown = MISSING if kind == AS_THEY_ARE else f"{amount:g}"
+        groups.setdefault(kind, []).append([safe(kind), shown, *cells])
     head = ("Pictures", "Amount", *(safe_model(results, model) for model in sums))
     note = (
         f"In brackets: Wilson's {LEVEL:.0%} intervals. Amount: standard deviation of the blur in sides of the picture "
         "and of the noise in the range of values; quality of the JPEG; times fewer pixels a side; times the light."
     )
     caption = "Accuracy on test pictures that were made worse."
-    table = html_table(head, [rows[:1], rows[1:]])
+    table = html_table(head, groups.values())
     return show_table(results, "tbl-robustness", table, caption, note, may_break=True)
 
 
