@@ -56,7 +56,7 @@ class QuickConv2d(nn.Conv2d):
             result = _ByPatches.apply(images.to(low), self.weight.to(low), axes)
         else:
             result = _CellByCell.apply(images, self.weight, axes)
-        return result if self.bias is None else result + self.bias[:, None, None]
+        return result if self.bias is None else result + self.bias.to(result.dtype)[:, None, None]
 
 
 class Axis(NamedTuple):

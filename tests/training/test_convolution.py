@@ -108,6 +108,7 @@ def test_in_bfloat16_they_are_those_of_double_precision_up_to_its_rounding(kind,
     images = torch.randn(3, 8, *size)
     with torch.autocast("cpu", torch.bfloat16):
         ours = gradients(quick, images)
+    assert ours[0].dtype == torch.bfloat16
     for result, exact in zip(ours, gradients(plain, images.double()), strict=True):
         distance = float((result.double() - exact).norm() / exact.norm())
         assert distance < 0.01  # a bfloat16 has 8 binary digits
