@@ -33,17 +33,26 @@ def tell_worse(results: Results) -> Prose:
         figure=Ref("fig-robustness"), table=Ref("tbl-robustness"), pictures=pictures,
     )  # fmt: skip
     for model, table in results.robustness.items():
-        rates = _severest(table)
+        counts = _at_worst(table)
+        rates = counts["correct"] / counts["count"]
         worst, best = rates.idxmin(), rates.drop(AS_THEY_ARE).idxmax()
         prose.item()
         if rates[worst] >= rates[AS_THEY_ARE]:
             prose.say("{model} loses no accuracy to any of these changes.", model=Model(model))
             continue
+        figures = {"worst": worst, "low": float(rates[worst]), "clean": float(rates[AS_THEY_ARE])}
+        figures |= {"model": Model(model), "metric": "accuracy", "comparison": "robustness"}
+        if _interval(counts, worst)[1] >= _interval(counts, AS_THEY_ARE)[0]:
+            prose.say(
+                "{model} is not shown to suffer from any of these changes: it is right least often with {worst} at its "
+                "most severe, in {low:pct}, beside {clean:pct} of the same pictures as they are, and the intervals "
+                "overlap.", **figures,
+            )  # fmt: skip
+            continue
         prose.say(
             "{model} suffers most from {worst} at its most severe: {low:pct} right, beside {clean:pct} of the same "
             "pictures as they are; least from {best}, with {high:pct}.",
-            model=Model(model), worst=worst, best=best, low=float(rates[worst]), high=float(rates[best]),
-            clean=float(rates[AS_THEY_ARE]), metric="accuracy", comparison="robustness",
+            best=best, high=float(rates[best]), **figures,
         )  # fmt: skip
     return prose
 
@@ -55,7 +64,8 @@ def robustness_figure(results: Results) -> Shown:
     panels, colors = [], model_colors(results.models)
     for number, (model, table) in enumerate(results.robustness.items()):
         label = results.label(model)
-        read = "; ".join(f"{kind} {share:.2f}" for kind, share in _severest(table).items())
+        counts = _at_worst(table)
+        read = "; ".join(f"{kind} {right:.2f}" for kind, right in (counts["correct"] / counts["count"]).items())
         alt = f"Accuracy of {label}, each change at its most severe: {read}."
         panels.append(figure_svg(plot_robustness(table, label, colors[model]), f"robustness-{number}", alt))
     caption = (
@@ -136,10 +146,13 @@ def _at_severest(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["amount"] == last]
 
 
-def _severest(table: pd.DataFrame) -> pd.Series:
-    """Accuracy by kind at its most severe."""
-    sums = _sum(_at_severest(table), ["kind"])
-    return sums["correct"] / sums["count"]
+def _at_worst(table: pd.DataFrame) -> pd.DataFrame:
+    """`count` and `correct` of all classes together by kind at its most severe."""
+    return _sum(_at_severest(table), ["kind"])
+
+
+def _interval(counts: pd.DataFrame, kind: str) -> tuple[float, float]:
+    return wilson_interval(int(counts.loc[kind, "correct"]), int(counts.loc[kind, "count"]))
 
 
 def _sum(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:

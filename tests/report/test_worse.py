@@ -29,6 +29,16 @@ def test_what_hurts_most_and_least_is_named_with_its_accuracy(results):
     assert "least from dark, with 80.0%" in text
 
 
+@pytest.mark.parametrize(("right", "is_shown"), [(17, True), (18, False), (26, False)])
+def test_a_loss_within_the_intervals_is_not_said_to_be_one(results, right, is_shown):
+    """Of 30: Wilson's interval of 27 begins at 0.744, that of 17 ends at 0.726, that of 18 at 0.754."""
+    rows = [("as they are", 0.0, "happy", 30, 27), ("blur", 0.1, "happy", 30, right)]
+    table = pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
+    text = worse.tell_worse(replace(results, robustness={"r18_pre_emotion": table})).claims[-1].text
+    assert ("suffers most from blur" in text) == is_shown
+    assert ("is not shown to suffer" in text and "beside 90.0%" in text) == (not is_shown)
+
+
 def test_figure_has_a_panel_a_model_that_says_what_it_shows(results):
     html = worse.robustness_figure(results).html
     assert "each change at its most severe: as they are 0.90; blur 0.40; dark 0.80." in html
