@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from emotion_utils.bench import MODEL, plain
+from emotion_utils.bench import plain
 from emotion_utils.bench.train import make_config, make_dataset, make_net, make_trainer
 from emotion_utils.config import AugmentConfig
 from emotion_utils.data.audit import audit_images
@@ -102,7 +102,7 @@ class _Parts:
         folder = plain.write_folder(self._source, rows, self._scratch / "plain")
         loader = plain.make_loader(folder, size_px, batch_size, augment=AugmentConfig())
         unseen = self._dataset(self._unseen, size_px)
-        net = make_net(MODEL, len(self._class_names), size_px).to(self._device)
+        net = make_net(plain.MODEL, len(self._class_names), size_px).to(self._device)
         optimizer, seconds, curve = plain.make_adam(net), 0.0, []
         for epoch in range(1, PLAIN["epochs"] + 1):
             start = time.perf_counter()
@@ -120,7 +120,7 @@ class _Parts:
         count = round(VAL_SHARE * len(self._train))
         rows = (self._train[count:], self._train[:count], self._unseen)
         train, val, unseen = (self._dataset(part, size_px) for part in rows)
-        net, curve = make_net(MODEL, len(self._class_names), size_px), []
+        net, curve = make_net(plain.MODEL, len(self._class_names), size_px), []
         with tempfile.TemporaryDirectory() as folder, deterministic():
             trainer = make_trainer(net, train, val, config, self._device, folder)
 

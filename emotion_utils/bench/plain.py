@@ -19,6 +19,7 @@ from torchvision.datasets import ImageFolder
 from emotion_utils.config import AugmentConfig
 from emotion_utils.data.sources import Source
 
+MODEL = "r18_scratch_emotion"  # that is trained, here and by the engine
 WORKERS = 2  # processes that decode
 LR = 1e-3  # of Adam
 

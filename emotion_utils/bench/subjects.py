@@ -10,7 +10,6 @@ from typing import Any
 
 import cv2
 
-from emotion_utils.bench import MODEL
 from emotion_utils.bench.data import bench_batches, bench_store
 from emotion_utils.bench.faces import bench_faces
 from emotion_utils.bench.scale import bench_scale
@@ -46,6 +45,7 @@ def measure_train(
     spec: str, steps: Mapping[str, Any], *, classes: tuple[str, ...] | None = None, curve: bool = False
 ) -> Iterator[Measured]:
     """Steps (as bench_steps takes them) beside a plain loop, and memory; `curve` adds accuracy over time: an hour."""
+    from emotion_utils.bench.plain import MODEL
     from emotion_utils.bench.train import bench_memory, bench_steps
 
     with _files_of(spec) as files:

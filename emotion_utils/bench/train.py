@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from emotion_utils.bench import MODEL, plain
+from emotion_utils.bench import plain
 from emotion_utils.bench.data import manifest_of
 from emotion_utils.config import RunConfig, resolve_config, validate_config
 from emotion_utils.data.augment import to_unit
@@ -105,7 +105,7 @@ def make_dataset(
     return Dataset(store.images, store.rows(manifest["id"]), labels, ids, names)
 
 
-def make_config(size_px: int, batch_size: int, model: str = MODEL, **recipe: object) -> RunConfig:
+def make_config(size_px: int, batch_size: int, model: str = plain.MODEL, **recipe: object) -> RunConfig:
     """The demo profile's settings for one model, at this size; `recipe` changes that of the model."""
     values = resolve_config("demo").model_dump()
     recipes = {model: values["recipes"][model] | recipe}
@@ -155,20 +155,23 @@ def _time_plain(setting: Setting) -> float:
     loader = plain.make_loader(
         setting.folder, setting.size_px, setting.batch_size, augment=augment, workers=setting.workers
     )
-    net = make_net(MODEL, len(setting.dataset.class_names), setting.size_px).to(setting.device)
+    net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px).to(setting.device)
     plain.train_epoch(net, plain.make_adam(net), loader, setting.device, clock.tick)
     return clock.images_per_second()
 
 
 def _time_plain_bare(setting: Setting) -> float:
-    clock, net = _Clock(setting), make_net(MODEL, len(setting.dataset.class_names), setting.size_px).to(setting.device)
+    clock, net = (
+        _Clock(setting),
+        make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px).to(setting.device),
+    )
     plain.train_epoch(net, plain.make_adam(net), _tensors(setting), setting.device, clock.tick)
     return clock.images_per_second()
 
 
 def _time_engine(setting: Setting) -> float:
     clock, config = _Clock(setting), make_config(setting.size_px, setting.batch_size)
-    net = make_net(MODEL, len(setting.dataset.class_names), setting.size_px)
+    net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px)
     few = replace(setting.dataset, rows=setting.dataset.rows[:2], labels=setting.dataset.labels[:2],
                   ids=setting.dataset.ids[:2])  # fmt: skip
     _train_engine(net, setting.dataset, few, config, setting.device, clock.tick)
@@ -178,7 +181,7 @@ def _time_engine(setting: Setting) -> float:
 def _time_engine_bare(setting: Setting) -> float:
     """The network, layout, precision and optimizer of the engine, without all that the engine does around them."""
     clock, config = _Clock(setting), make_config(setting.size_px, setting.batch_size)
-    net = make_net(MODEL, len(setting.dataset.class_names), setting.size_px)
+    net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px)
     with tempfile.TemporaryDirectory() as folder, deterministic():
         learner = make_trainer(net, setting.dataset, setting.dataset, config, setting.device, folder).learner
         learner.enter(learner.recipe.phases[0])

@@ -220,8 +220,11 @@ def test_people_in_two_splits_are_counted(base):
 
 def test_a_strength_of_augmentation_of_its_own_is_told(make_run):
     run = make_run()
-    recipes = dict(run.config.recipes)
-    recipes["VGG16_emotion"] = recipes["VGG16_emotion"].model_copy(update={"augment_strength": 1.5})
+    strengths = {"VGG16_emotion": 1.5}
+    recipes = {
+        model: recipe.model_copy(update={"augment_strength": strengths.get(model, 1.0)})
+        for model, recipe in run.config.recipes.items()
+    }
     run.config = run.config.model_copy(update={"recipes": recipes})
     text = " ".join(claim.text for claim in collect_claims(read_results(run)))
     assert text.count("these ranges count") == 1
