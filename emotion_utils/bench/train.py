@@ -161,10 +161,8 @@ def _time_plain(setting: Setting) -> float:
 
 
 def _time_plain_bare(setting: Setting) -> float:
-    clock, net = (
-        _Clock(setting),
-        make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px).to(setting.device),
-    )
+    clock = _Clock(setting)
+    net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px).to(setting.device)
     plain.train_epoch(net, plain.make_adam(net), _tensors(setting), setting.device, clock.tick)
     return clock.images_per_second()
 
