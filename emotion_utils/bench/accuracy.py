@@ -22,6 +22,7 @@ from emotion_utils.data.loader import Dataset
 from emotion_utils.data.sources import open_source
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import predict_probs
+from emotion_utils.training.allocation import keeping_freed_memory
 from emotion_utils.training.distributed import pick_device
 from emotion_utils.training.repeatable import deterministic
 
@@ -121,7 +122,7 @@ class _Parts:
         rows = (self._train[count:], self._train[:count], self._unseen)
         train, val, unseen = (self._dataset(part, size_px) for part in rows)
         net, curve = make_net(plain.MODEL, len(self._class_names), size_px), []
-        with tempfile.TemporaryDirectory() as folder, deterministic():
+        with tempfile.TemporaryDirectory() as folder, deterministic(), keeping_freed_memory():
             trainer = make_trainer(net, train, val, config, self._device, folder)
 
             def follow(rows: list[dict[str, Any]]) -> None:

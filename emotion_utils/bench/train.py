@@ -24,6 +24,7 @@ from emotion_utils.data.sources import Source, open_source
 from emotion_utils.data.store import build_store
 from emotion_utils.models.zoo import build_model
 from emotion_utils.run import Run
+from emotion_utils.training.allocation import keeping_freed_memory
 from emotion_utils.training.distributed import Team, pick_device
 from emotion_utils.training.fit import Trainer
 from emotion_utils.training.repeatable import deterministic
@@ -180,7 +181,7 @@ def _time_engine_bare(setting: Setting) -> float:
     """The network, layout, precision and optimizer of the engine, without all that the engine does around them."""
     clock, config = _Clock(setting), make_config(setting.size_px, setting.batch_size)
     net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px)
-    with tempfile.TemporaryDirectory() as folder, deterministic():
+    with tempfile.TemporaryDirectory() as folder, deterministic(), keeping_freed_memory():
         learner = make_trainer(net, setting.dataset, setting.dataset, config, setting.device, folder).learner
         learner.enter(learner.recipe.phases[0])
         for images, labels in _tensors(setting):
@@ -209,5 +210,5 @@ def _train_engine(
     net: nn.Module, train_set: Dataset, val_set: Dataset, config: RunConfig, device: torch.device,
     tick: Callable[..., None] | None = None,
 ) -> None:  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder, deterministic():
+    with tempfile.TemporaryDirectory() as folder, deterministic(), keeping_freed_memory():
         make_trainer(net, train_set, val_set, config, device, folder).fit(tick)

@@ -27,6 +27,7 @@ from emotion_utils.monitor import duration
 from emotion_utils.run import Run
 from emotion_utils.tracking import track
 from emotion_utils.training import schedule
+from emotion_utils.training.allocation import keeping_freed_memory
 from emotion_utils.training.checkpoint import Checkpoint
 from emotion_utils.training.distributed import Team, join_team
 from emotion_utils.training.learner import Learner, copy_to_cpu
@@ -62,7 +63,7 @@ def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd
     Writes history.csv after each epoch, events.jsonl, and at the end the best epoch's weights with their model.json.
     """
     net = new_model(run, model)
-    with join_team() as team, deterministic():
+    with join_team() as team, deterministic(), keeping_freed_memory():
         trainer = Trainer(net, open_split(run, "train"), open_split(run, "val"), run, model, team)
         with track(run, model) if team.leads else nullcontext() as log_epoch:
             trainer.on_epoch.append(log_epoch)  # called in the process that leads

@@ -20,7 +20,7 @@ from emotion_utils.training.convolution import quicken_convolutions
 from emotion_utils.training.distributed import Team
 from emotion_utils.training.numerics import Numerics, asked_for
 from emotion_utils.training.optimizer import clip_gradients, collect_gradients, make_optimizer
-from emotion_utils.training.recovery import MicroBatches, SpikeGuard, copy_norm_buffers, restore_norm_buffers
+from emotion_utils.training.recovery import Kept, MicroBatches, SpikeGuard, copy_norm_buffers, restore_norm_buffers
 from emotion_utils.training.repeatable import DROPOUT, MIXUP, key_dropouts, mix_pairs, sample_keys
 
 EVALUATION_BATCH_SIZE = 64
@@ -80,7 +80,7 @@ class Learner:
         the epoch (1-based). Raises Rollback after too many skipped steps.
         """
         kept = copy_norm_buffers(self.net)
-        portions = self.micro.run(len(batch.ids), self._portion(batch, epoch)) if batch.ids else []
+        portions = self.micro.run(len(batch.ids), self._portion(batch, epoch), kept) if batch.ids else []
         sums = [sum(column) for column in zip(*portions, strict=True)] or [0.0, 0.0]
         loss, correct = self.team.sum_step(self.net, sums)
         collect_gradients(self.optimizer)
@@ -103,7 +103,7 @@ class Learner:
         """Whether the gradients are too large for float16 only because they are scaled, as happens now and then."""
         return self.scaler.get_scale() > 1 and math.isfinite(loss) and not math.isfinite(norm)
 
-    def _skip(self, kept: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    def _skip(self, kept: Kept) -> None:
         """Leaves weights and norm statistics as they were before the step."""
         restore_norm_buffers(kept)
         self.scaler.update()

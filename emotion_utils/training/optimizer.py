@@ -52,11 +52,17 @@ def collect_gradients(optimizer: torch.optim.Optimizer) -> None:
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, limit: float) -> float:
-    """Shortens the whole gradient, collected before, to `limit` if it is longer; returns the length that it had."""
-    weights = [weight for group in optimizer.param_groups for weight in group["params"] if weight.grad is not None]
-    norm = torch.nn.utils.get_total_norm([weight.grad for weight in weights])
-    if not norm <= limit:  # likewise where it is not a number
-        torch.nn.utils.clip_grads_with_norm_(weights, limit, norm)
+    """Has the next step shorten the whole gradient, collected before, to `limit` if it is longer; returns its length.
+
+    The gradients stay as they are: the fused step divides by `grad_scale` as it goes, which costs no pass of its own.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    if isinstance(optimizer, FlatAdamW):  # BLAS takes half the time of a norm
+        norm = torch.stack([torch.dot(gradient, gradient) for gradient in gradients]).sum().sqrt()
+    else:
+        norm = torch.nn.utils.get_total_norm(gradients)
+    optimizer.grad_scale = None if norm <= limit else norm / limit
     return float(norm)
 
 

@@ -21,6 +21,7 @@ from emotion_utils.models.contract import IMAGENET
 from emotion_utils.models.network import EmotionNet, make_network
 from emotion_utils.models.registry import get_source
 from emotion_utils.models.weights import proxy_path, read_proxy_recipe, save_proxy
+from emotion_utils.training.allocation import keeping_freed_memory
 from emotion_utils.training.convolution import quicken_convolutions
 from emotion_utils.training.repeatable import deterministic
 
@@ -67,7 +68,7 @@ def find_recipe(name: str, *, quick: bool = False) -> dict[str, Any]:
 def make_proxy(name: str, recipe: dict[str, Any] | None = None, progress: Progress | None = None) -> Path:
     """Trains the proxy `name` and caches it under its recipe, in place of any that is there."""
     recipe = recipe or find_recipe(name)
-    with deterministic():
+    with deterministic(), keeping_freed_memory():
         return save_proxy(train_proxy(name, recipe, progress), name, recipe=recipe)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -20,6 +20,9 @@ FAR = 20.0  # times the window's median: further out is a spike
 SKIPS_PER_EPOCH = 3  # or one step in a hundred, if that is more
 MAX_ROLLBACKS = 3
 ROLLBACK_RATE = 0.5  # the rate after a rollback, else the same data would lead to the same place
+
+
+Kept = Sequence[tuple[torch.Tensor, torch.Tensor]]  # pairs of (buffer, copy)
 
 
 class Rollback(Exception):
@@ -82,13 +85,13 @@ class MicroBatches:
         self._net, self._tell = net, tell
         self.size: int | None = None  # images; None: whole batches
 
-    def run(self, num_images: int, portion: Callable[[slice], Any]) -> list[Any]:
+    def run(self, num_images: int, portion: Callable[[slice], Any], kept: Kept = ()) -> list[Any]:
         """Calls `portion` with slices that cover `num_images`; on an out-of-memory error all of it, in smaller ones.
 
-        Gradients and norm statistics of a failed attempt are undone. Raises EmotionError where one image is too much.
+        Gradients of a failed attempt are undone, and norm statistics are put back to `kept`, a copy made before. Raises
+        EmotionError where one image is too much.
         """
         while True:
-            kept = copy_norm_buffers(self._net)
             try:
                 return [portion(part) for part in even_slices(num_images, self.size or num_images)]
             except (RuntimeError, MemoryError) as error:
@@ -134,12 +137,12 @@ def learning_norm_buffers(net: nn.Module) -> list[torch.Tensor]:
     return [buffer for norm in norms for buffer in norm.buffers(recurse=False)]
 
 
-def copy_norm_buffers(net: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def copy_norm_buffers(net: nn.Module) -> Kept:
     """Pairs of (buffer, copy): a forward pass moves them before anything can be seen to be wrong with it."""
     return [(buffer, buffer.clone()) for buffer in learning_norm_buffers(net)]
 
 
-def restore_norm_buffers(kept: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+def restore_norm_buffers(kept: Kept) -> None:
     """Undoes what moved since `copy_norm_buffers`."""
     for buffer, copy in kept:
         buffer.copy_(copy)

@@ -23,6 +23,7 @@ from emotion_utils.data.augment import to_unit
 from emotion_utils.data.loader import Dataset, iterate_batches, open_split
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.run import Run
+from emotion_utils.training.allocation import keeping_freed_memory
 from emotion_utils.training.distributed import Team, join_team
 from emotion_utils.training.fit import Trainer, new_model
 from emotion_utils.training.learner import EVALUATION_BATCH_SIZE
@@ -54,7 +55,7 @@ def search_model(
     """
     if sampler not in SAMPLERS:
         raise InputError(f"unknown sampler {sampler!r}: choose one of {', '.join(SAMPLERS)}")
-    with join_team() as team, deterministic():
+    with join_team() as team, deterministic(), keeping_freed_memory():
         if team.size > 1:
             raise InputError(
                 "a search trains in one process: start it without torchrun, on more machines with --storage"

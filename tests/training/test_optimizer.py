@@ -86,8 +86,23 @@ def test_the_length_of_the_gradient_is_told_and_limited(length):
     told = clip_gradients(optimizer, LIMIT)
     assert told == pytest.approx(length, nan_ok=True) or not torch.isfinite(torch.tensor([told, length])).any()
     if length < float("inf"):
-        left = torch.cat([weight.grad for weight in weights]).norm()
-        assert float(left) == pytest.approx(min(length, LIMIT), rel=1e-4)
+        optimizer.step()
+        moments = torch.cat([optimizer.state[view]["exp_avg"] for view in optimizer.param_groups[0]["params"]])
+        assert float(moments.norm()) == pytest.approx(0.1 * min(length, LIMIT), rel=1e-4)  # 1 - beta1 of the gradient
+
+
+def test_a_long_gradient_does_not_shorten_the_next_one():
+    weight = nn.Parameter(torch.zeros(4))
+    optimizer = FlatAdamW([{"params": [weight]}], lr=0.1)
+    for length in (50.0, 0.25):
+        optimizer.zero_grad()
+        (weight * torch.tensor([length, 0.0, 0.0, 0.0])).sum().backward()
+        collect_gradients(optimizer)
+        clip_gradients(optimizer, LIMIT)
+        optimizer.step()
+    (view,) = optimizer.param_groups[0]["params"]
+    expected = 0.9 * 0.1 * LIMIT + 0.1 * 0.25
+    assert float(optimizer.state[view]["exp_avg"][0]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_its_state_goes_on_where_it_was_kept():
