@@ -52,7 +52,8 @@ def main() -> None:
     "--output", type=click.Path(path_type=Path), help="The run folder.  [default: reports/<profile>[-<data>]]"
 )
 @click.option("--fresh", is_flag=True, help="Delete what an earlier run left in the run folder, and start again.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting of the profile.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
+              help="Change one setting of the profile; `emotion settings` lists them.")  # fmt: skip
 def run(
     profile: str, data: str | None, classes: str | None, output: Path | None, fresh: bool, settings: tuple[str, ...]
 ) -> None:
@@ -63,6 +64,18 @@ def run(
         profile, settings, data=_absolute(data), classes=tuple(classes.split(",")) if classes else None
     )
     run_pipeline(output or default_output(config), config, fresh=fresh, say=click.echo)
+
+
+@main.command()
+@click.argument("profile", default="demo")
+def settings(profile: str) -> None:
+    """Everything that --set can change, with its value in PROFILE (demo if left out)."""
+    from emotion_utils.settings import list_settings, tell_setting
+
+    config = resolve_config(profile, data="given" if profile == "paper" else None)
+    for setting in list_settings(config):
+        click.echo(tell_setting(setting, _width()))
+    click.echo(f"MODEL is one of {', '.join(config.models)}; their values stand in this order where they differ.")
 
 
 @main.command()
@@ -171,9 +184,8 @@ def list_sources() -> None:
     from emotion_utils.models.registry import OTHER_SOURCES
     from emotion_utils.provenance import PROJECT_DIR
 
-    width = min(max(shutil.get_terminal_size((100, 24)).columns, 80), 120)
     for row in [*list_weights(), *list_local_files(), *list_earlier_runs(PROJECT_DIR / "reports")]:
-        click.echo(tell_weights(row, width))
+        click.echo(tell_weights(row, _width()))
     for name, what in OTHER_SOURCES:
         click.echo(f"{name}: {what}")
     click.echo("A model starts from any of them with --set recipes.MODEL.weights=NAME, or FILE, or MODEL_DIR.")
@@ -257,7 +269,7 @@ def bench_faces(data: str | None, csv: Path | None, images: int) -> None:
 @click.option("--size", "sizes_px", multiple=True, type=click.IntRange(32, 512), default=(48, 96), show_default=True)
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(2, 4096))
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(0), help="Of the plain loop's DataLoader.")
-@click.option("--curve", is_flag=True, help="Accuracy over time as well, on data with a split: over an hour more.")
+@click.option("--curve", is_flag=True, help="Accuracy over time as well, on data with a split: an hour more.")
 def bench_train(
     data: str | None, csv: Path | None, classes: str | None, sizes_px: tuple[int, ...], batch_size: int, workers: int,
     curve: bool,
@@ -299,6 +311,11 @@ def _show(tables: Iterable[Measured], csv: Path | None) -> None:
 def convert_main() -> None:
     """The command keras-vggface-weights-converter SRC DST."""
     main.main(["weights", "convert", *sys.argv[1:]])
+
+
+def _width() -> int:
+    """Of the lines that are printed for a person."""
+    return min(max(shutil.get_terminal_size((100, 24)).columns, 80), 120)
 
 
 def default_output(config: RunConfig) -> Path:

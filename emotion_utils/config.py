@@ -27,9 +27,9 @@ Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):
-    """Immutable settings that refuse a key they do not know."""
+    """Immutable settings that refuse a key they do not know; the line below each is what `emotion settings` says."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Phase(Strict):
@@ -50,24 +50,43 @@ class Recipe(Strict):
     """How one model is trained; `lr` is that of the head, each group below it is slower by `layer_decay`."""
 
     lr: Rate
-    weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.01  # of weights, not of biases or norms
+    """Learning rate of the head."""
+    weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.01
+    """Of weights, not of biases or norms."""
     layer_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
+    """Each depth group below the head learns slower by this factor."""
     dropout: Fraction = 0.0
+    """Before the last layer."""
     label_smoothing: Fraction = 0.0
-    mixup: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0  # alpha of Beta(alpha, alpha); 0 is off
-    ema_decay: Fraction = 0.0  # of the averaged weights that are validated and kept; 0 keeps the weights themselves
-    clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0  # of the whole gradient
+    """Share of each label that is spread over all classes."""
+    mixup: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
+    """Alpha of Beta(alpha, alpha), from which the share of a mixed picture is drawn; 0 is off."""
+    ema_decay: Fraction = 0.0
+    """Of the averaged weights that are validated and kept; 0 keeps the weights themselves."""
+    clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
+    """The whole gradient is shortened to this length."""
     schedule: Literal["constant", "cosine", "one_cycle", "plateau"] = "cosine"
-    warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # one_cycle brings its own
-    patience: int | None = Field(None, ge=1)  # epochs without a better val_acc before training stops; None: never
-    budget_minutes: Minutes | None = None  # no epoch begins that would outlast it; the best one is kept
-    epochs: int | None = Field(None, ge=1, le=1000)  # None: as many as the run's other models
-    augment_strength: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0  # times the ranges of `augment`
-    grow: tuple[Growth, ...] = ()  # small pictures first, for speed; the last size must be the run's image_size_px
-    weights: str | None = None  # proxy, official, random, a source's name, a file, a model's folder; None: as the run
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # of the layers; see numerics.py
-    compile: Literal["auto", "never", "always"] = "auto"  # auto: measured, on a GPU, where the training is long enough
+    """How the rate falls over the training."""
+    warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """The rate rises this long first; one_cycle brings its own."""
+    patience: int | None = Field(None, ge=1)
+    """Epochs without a better val_acc before training stops; null: never."""
+    budget_minutes: Minutes | None = None
+    """No epoch begins that would outlast it; the best one is kept."""
+    epochs: int | None = Field(None, ge=1, le=1000)
+    """null: as many as the run's other models."""
+    augment_strength: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0
+    """Times the ranges of augment."""
+    grow: tuple[Growth, ...] = ()
+    """Small pictures first, for speed: [{epoch: 1, size_px: 32}, ...]; the last size is image_size_px."""
+    weights: str | None = None
+    """proxy, official, random, a name of `emotion weights list`, a file, a model's folder; null: as the run."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the layers; auto: bfloat16 on a processor with AMX, measured on a GPU, else float32."""
+    compile: Literal["auto", "never", "always"] = "auto"
+    """By torch.compile; auto: measured, on a GPU, where the training is long enough."""
     phases: tuple[Phase, ...] = Field(min_length=1)
+    """What is trainable from which epoch on: [{epoch: 1, train_from: layer3}, {epoch: 3, train_from: stem}]."""
 
     @field_validator("weights")
     @classmethod
@@ -94,13 +113,20 @@ class Recipe(Strict):
 class AugmentConfig(Strict):
     """Ranges of the study's random flips, rotations and colour jitter; 0 turns one off."""
 
-    flip: Fraction = 0.5  # probability of a mirror image
-    rotate_deg: Annotated[float, Field(ge=0, le=180)] = 15.0  # angle drawn from [-x, x] degrees
-    scale: Fraction = 0.1  # zoom drawn from [1 - x, 1 + x]
-    shift: Fraction = 0.05  # shift drawn from [-x, x] of the image's side
-    brightness: Fraction = 0.2  # factor drawn from [1 - x, 1 + x], likewise contrast and saturation
+    flip: Fraction = 0.5
+    """Probability of a mirror image."""
+    rotate_deg: Annotated[float, Field(ge=0, le=180)] = 15.0
+    """Turned by an angle of [-x, x] degrees."""
+    scale: Fraction = 0.1
+    """Zoomed by a factor of [1 - x, 1 + x]."""
+    shift: Fraction = 0.05
+    """Shifted by [-x, x] of the picture's side."""
+    brightness: Fraction = 0.2
+    """Times a factor of [1 - x, 1 + x]."""
     contrast: Fraction = 0.2
+    """Likewise, about the picture's mean."""
     saturation: Fraction = 0.2
+    """Likewise, about each pixel's grey."""
 
     def scaled(self, strength: float) -> AugmentConfig:
         """All ranges times `strength`, as far as each may go; the probability of a mirror image stays."""
@@ -115,32 +141,56 @@ class RunConfig(Strict):
     profile: Literal["smoke", "demo", "paper"]
     data: str = "synthetic"
     classes: tuple[str, ...] | None = None  # None: every class that the data has
-    lenient: bool = False  # a relabelling CSV that contradicts its pictures sets them aside instead of stopping the run
+    lenient: bool = False
+    """What a relabelling CSV contradicts is set aside instead of stopping the run."""
     seed: int = Field(0, ge=0, lt=2**31)
-    seeds: int = Field(1, ge=1, le=20)  # trainings of each model, from `seed` upwards; the report then has their spread
+    """All chance follows from it."""
+    seeds: int = Field(1, ge=1, le=20)
+    """Trainings of each model, from `seed` upwards; the report then has their mean and spread."""
     models: tuple[Literal["VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion"], ...] = Field(
         MODEL_NAMES, min_length=1
     )
+    """Which are trained and compared."""
     weights: Literal["proxy", "official"]
+    """What pretrained models start from: weights made here from drawn pictures, or published ones."""
     image_size_px: int = Field(ge=32, le=512)
+    """Side of the square pictures that the networks see."""
     epochs: int = Field(ge=1, le=1000)
+    """Times that each training picture is learned from."""
     batch_size: int = Field(ge=2, le=4096)
-    max_steps_per_epoch: int | None = Field(None, ge=1)  # None: every training image once an epoch
+    """Pictures of one step."""
+    max_steps_per_epoch: int | None = Field(None, ge=1)
+    """null: every training picture once an epoch."""
     synthetic_images: int = Field(600, ge=30)
-    val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1  # the study's 20 %, halved into val and test
+    """How many faces are drawn where no data are given."""
+    val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    """Share of the pictures by which the best epoch is chosen; with test_fraction the study's 20 %."""
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
-    min_images_per_class: int = Field(10, ge=3)  # fewer cannot fill three splits
-    group: str = "auto"  # auto, none, or a regular expression whose first group names the person
-    crop: Literal["auto", "always", "never"] = "auto"  # to the face; auto: where it fills too little of the picture
-    missed: Literal["keep", "quarantine"] = "keep"  # pictures in which a face was looked for and none was found
-    leaks: Literal["set_aside", "redraw", "allow"] = "set_aside"  # of a split that the data bring; see data/leaks.py
-    licence: str = "not stated"  # of the data, as the data card names it
-    balance: Literal["none", "class_weights", "sampler"] = "none"  # what is done about classes of different sizes
-    store: Literal["local", "shards"] = "local"  # one memory-mapped file, or tar shards read in parts
-    budget_minutes: Minutes | None = None  # of the whole run, where a session is cut off; see budget.py
-    cell_minutes: Minutes = 720  # a cell that takes longer hangs: it is stopped, and the run with it
+    """Share of the pictures that is judged at the end."""
+    min_images_per_class: int = Field(10, ge=3)
+    """Fewer cannot fill three splits."""
+    group: str = "auto"
+    """Who is shown, so that nobody is on two sides: auto, none, or an expression whose first group names them."""
+    crop: Literal["auto", "always", "never"] = "auto"
+    """To the face; auto: where it fills too little of the picture."""
+    missed: Literal["keep", "quarantine"] = "keep"
+    """Pictures in which a face was looked for and none was found."""
+    leaks: Literal["set_aside", "redraw", "allow"] = "set_aside"
+    """A split of the data that leaks: train gives way, up to 5 %; a new split; or it is allowed, and said."""
+    licence: str = "not stated"
+    """Of the data, as the data card names it."""
+    balance: Literal["none", "class_weights", "sampler"] = "none"
+    """What is done about classes of different sizes."""
+    store: Literal["local", "shards"] = "local"
+    """Decoded pictures: one memory-mapped file, or tar shards read in parts."""
+    budget_minutes: Minutes | None = None
+    """Of the whole run, where a session is cut off: trainings stop in time, the report is made."""
+    cell_minutes: Minutes = 720
+    """A cell that takes longer hangs: it is stopped, and the run with it."""
     show_faces: bool = True
-    tracking: Literal["none", "wandb"] = "none"  # wandb: curves in Weights & Biases too, offline without an account
+    """false: no picture of a person leaves the run."""
+    tracking: Literal["none", "wandb"] = "none"
+    """wandb: curves in Weights & Biases too, offline without an account."""
     augment: AugmentConfig = AugmentConfig()
     recipes: dict[str, Recipe]
 

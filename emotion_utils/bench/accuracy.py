@@ -38,9 +38,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "augment_strength": 0.25, "grow": [{"epoch": 1, "size_px": 48}],
     },
     "thorough": {
-        "epochs": 38, "lr": 2.0e-3, "weight_decay": 0.05, "schedule": "one_cycle", "label_smoothing": 0.1,
+        "epochs": 48, "lr": 2.0e-3, "weight_decay": 0.05, "schedule": "one_cycle", "label_smoothing": 0.1,
         "mixup": 0.2, "augment_strength": 1.25,
-        "grow": [{"epoch": 1, "size_px": 48}, {"epoch": 7, "size_px": 64}, {"epoch": 19, "size_px": 96}],
+        "grow": [{"epoch": 1, "size_px": 48}, {"epoch": 9, "size_px": 64}, {"epoch": 23, "size_px": 96}],
     },
 }  # fmt: skip
 
