@@ -273,8 +273,9 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _parse_value(setting: str, text: str) -> Any:
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"--set {setting!r}: the value is not readable") from None
+    except (yaml.YAMLError, ValueError, RecursionError):  # a 13th month, 5,000 digits or brackets
+        shown = setting if len(setting) <= 80 else f"{setting[:80]}..."
+        raise InputError(f"--set {shown!r}: the value is not readable") from None
     return value if value is not None or text.strip() in ("null", "~") else text
 
 

@@ -15,6 +15,8 @@ import pandas as pd
 
 from emotion_utils.errors import EmotionError, InputError
 
+LARGEST_WHOLE = 2**53  # up to here a float64 holds each whole number
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -104,6 +106,15 @@ def as_numbers(path: Path, table: pd.DataFrame, columns: list[str]) -> pd.DataFr
         refuse_rows(path, numbers.isna(), f"{column} is not a number")
         table[column] = table[column].astype("float64")
     return table
+
+
+def as_whole_numbers(path: Path, table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """A copy with these columns as int64. Raises EmotionError naming the file and the first row that is none."""
+    table = as_numbers(path, table, columns)
+    for column in columns:
+        numbers = table[column]
+        refuse_rows(path, (numbers % 1 != 0) | (numbers.abs() > LARGEST_WHOLE), f"{column} is not a whole number")
+    return table.astype(dict.fromkeys(columns, "int64"))
 
 
 def check_columns(path: Path, table: pd.DataFrame, columns: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from emotion_utils.config import SPLITS, RunConfig, resolve_config, validate_con
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import (
     as_numbers,
+    as_whole_numbers,
     check_columns,
     check_values,
     read_csv,
@@ -177,7 +178,7 @@ class Run:
         check_values(self.manifest_path, manifest["split"], {*SPLITS, ""})
         check_values(self.manifest_path, manifest["status"], {"kept", "quarantined"})
         numbers = [column for column in ("width", "height", *FRAME_COLUMNS) if column in manifest]
-        return as_numbers(self.manifest_path, manifest, numbers).astype(dict.fromkeys(numbers, "int64"))
+        return as_whole_numbers(self.manifest_path, manifest, numbers)
 
     def write_audit(self, audit: dict[str, Any]) -> None:
         write_json(self.audit_path, audit)
@@ -242,7 +243,7 @@ class Run:
         table = read_csv(path, f"the notebook of {model}")
         check_columns(path, table, ROBUSTNESS_COLUMNS)
         check_values(path, table["label"], set(self.class_names()))
-        table = as_numbers(path, table, ["amount", "count", "correct"]).astype({"count": "int64", "correct": "int64"})
+        table = as_whole_numbers(path, as_numbers(path, table, ["amount"]), ["count", "correct"])
         refuse_rows(path, ~table["correct"].between(0, table["count"]), "more pictures are right than there are")
         return table
 

@@ -8,7 +8,7 @@ import pytest
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import write_json
-from emotion_utils.run import HISTORY_COLUMNS, Run
+from emotion_utils.run import HISTORY_COLUMNS, MANIFEST_COLUMNS, Run
 
 CLASSES = ["angry", "happy"]
 MODEL = "r18_scratch_emotion"
@@ -83,6 +83,16 @@ def test_word_in_place_of_a_number_is_named_by_row(run):
     path.write_text("\n".join([lines[0], lines[1], lines[2].replace("1.0", "much", 1), ""]))
     with pytest.raises(EmotionError, match=r"row 3: .* is not a number"):
         run.read_history(MODEL)
+
+
+@pytest.mark.parametrize("width", ["inf", "96.5", "1e300", "wide"])
+def test_width_that_is_no_whole_number_is_named_by_row(run, width):
+    run.manifest_path.parent.mkdir(parents=True, exist_ok=True)
+    run.manifest_path.write_text(
+        f"{','.join(MANIFEST_COLUMNS)}\na,a.png,happy,,train,kept,,96,96\nb,b.png,happy,,train,kept,,{width},96\n"
+    )
+    with pytest.raises(EmotionError, match=r"manifest\.csv, row 3: width is not a (whole )?number"):
+        run.read_manifest()
 
 
 def test_skipped_epoch_is_refused(run):

@@ -45,7 +45,9 @@ def _collect_layers(root: h5py.Group) -> dict[str, list[h5py.Dataset]]:
     """The datasets below `root` by the layer that they belong to."""
     layers: dict[str, list[h5py.Dataset]] = {}
 
-    def visit(name: str, node: h5py.Group | h5py.Dataset) -> None:
+    def visit(name: str | bytes, node: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(name, bytes):
+            raise ValueError(f"the name {name!r} in it is no text")
         parts = name.split("/")
         if isinstance(node, h5py.Dataset) and parts[0] not in NOT_WEIGHTS:
             layers.setdefault(_layer_of(parts, node), []).append(node)
