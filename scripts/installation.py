@@ -89,7 +89,7 @@ def install(environment: Environment, checkout: Path, extras: set[str], lock_fil
         make(environment, lock_file)
     ensure_pip(environment, lock_file)
     say(f"installing packages into {environment.root}; this is done once and can take some minutes")
-    pointer = Path(run([environment.python, "-c", PRINT_PACKAGE_FOLDER]).strip()) / "emotion_utils.pth"
+    packages = package_folder(environment.python)  # once pip has written its own pointer, not every Python starts
     names = ",".join(sorted(extras - {"core"}))
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "constraints.txt"
@@ -100,8 +100,7 @@ def install(environment: Environment, checkout: Path, extras: set[str], lock_fil
                 f"pip could not install the packages into {environment.root} (its message is above); "
                 "mend that, or the connection, and start again"
             )
-    # In ASCII, because Python < 3.13 does not even start in locale C with an umlaut in a .pth file.
-    pointer.write_text(f"import sys; sys.path.append({str(checkout)!a})\n", encoding="ascii")
+    write_pointer(packages / "emotion_utils.pth", checkout)
     check_torch_pair(environment)
     facts = {"fingerprint": environment.fingerprint(checkout), "root": str(environment.root), "extras": sorted(extras)}
     part = environment.marker.with_suffix(".part")
@@ -129,6 +128,27 @@ def make(environment: Environment, lock_file: int) -> None:
     command = [environment.base, "-m", "venv", "--clear", "--without-pip", *layers, root]
     if not succeeds(command, show=True, lock_file=lock_file):
         raise EnvironmentFault(f"{environment.base} could not make a virtual environment in {root}")
+    if environment.kind == "layered" and "torch" not in packages_of(environment.python):
+        # The platform's Python is in a virtual environment itself, and --system-site-packages means those below that.
+        write_pointer(package_folder(environment.python) / "platform.pth", package_folder(environment.base))
+
+
+def write_pointer(pointer: Path, folder: Path) -> None:
+    """Has the environment look for packages in `folder` too, after its own.
+
+    In ASCII, because Python < 3.13 does not even start in locale C with an umlaut in a .pth file.
+    """
+    pointer.write_text(f"import sys; sys.path.append({str(folder)!a})\n", encoding="ascii")
+
+
+def package_folder(python: Path) -> Path:
+    """Where its packages are."""
+    return Path(run([python, "-c", PRINT_PACKAGE_FOLDER]).strip())
+
+
+def packages_of(python: Path) -> set[str]:
+    """The names of all packages that it sees."""
+    return {normalise(name) for name in run([python, "-c", LIST_PACKAGES]).split()}
 
 
 def ensure_pip(environment: Environment, lock_file: int) -> None:
@@ -149,7 +169,7 @@ def constrain(environment: Environment, checkout: Path) -> list[str]:
     tested = (checkout / "constraints.txt").read_text(encoding="utf-8").splitlines()
     tested = [line for line in tested if "==" in line and not line.startswith("#")]
     if environment.kind == "active":
-        present = {normalise(name) for name in run([environment.python, "-c", LIST_PACKAGES]).split()}
+        present = packages_of(environment.python)
         tested = [line for line in tested if normalise(line.partition("==")[0]) not in present]
     return tested + [f"{name}=={version}" for name, version in environment.torch.items()]
 

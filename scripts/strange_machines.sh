@@ -51,12 +51,15 @@ platform() {
 kaggle() { platform kaggle KAGGLE_KERNEL_RUN_TYPE=Interactive; }
 colab() { platform colab COLAB_RELEASE_TAG=release; }
 
-# That Python alone is on the PATH, as python3.
+# That Python alone is on the PATH, beside all other programs.
 other_python() {
-    mkdir "$work/bin" && ln -s "$(command -v "$1")" "$work/bin/$1" && copy "$work/checkout"
-    local path
-    path="$work/bin:$(tr : '\n' <<<"$PATH" | while read -r d; do ls "$d"/python3.1[1-9] >/dev/null 2>&1 || echo "$d"; done | paste -sd:)"
-    PATH="$path" EMOTION_VENV="$work/venv" smoke "$work/checkout"
+    local python folder
+    python=$(command -v "$1") && mkdir "$work/bin" && copy "$work/checkout"
+    while read -r -d : folder; do
+        find -L "$folder" -maxdepth 1 -type f -executable ! -name 'python*' -exec ln -s -t "$work/bin" {} + 2>/dev/null || true
+    done <<<"$PATH:"
+    ln -s "$python" "$work/bin/$1"
+    PATH="$work/bin" EMOTION_VENV="$work/venv" smoke "$work/checkout"
 }
 
 printf '| machine | outcome | seconds |\n|---|---|---|\n'

@@ -264,6 +264,20 @@ def test_platform_keeps_its_torch_under_a_layered_environment(checkout, variable
     assert "include-system-site-packages = true" in (checkout.venv / "pyvenv.cfg").read_text()
 
 
+def test_platform_whose_python_is_in_a_virtual_environment_keeps_its_torch(checkout):
+    platform = checkout.folder / "plätform"
+    site = checkout.make_environment(platform, torch="2.10.0+cu128")
+    path = f"{platform}/bin{os.pathsep}{checkout.programs}"
+    for _ in range(2):
+        facts = checkout.facts(COLAB_RELEASE_TAG="1", PATH=path)
+        assert facts["prefix"] == str(checkout.venv)
+    (install,) = checkout.installs()
+    assert install["prefix"] == str(checkout.venv)
+    assert "torch==2.10.0+cu128" in install["constraints"]
+    assert not list(checkout.venv.glob("lib/python*/site-packages/torch"))
+    assert (site / "torch").exists()
+
+
 @pytest.mark.parametrize("variable", ["VIRTUAL_ENV", "CONDA_PREFIX"])
 def test_active_environment_keeps_what_it_has(checkout, variable):
     active = checkout.folder / "active"
