@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ class PageExporter(HTMLExporter):
         tags = {"enabled": True, "remove_cell_tags": set(hidden_cells), "remove_input_tags": {"remove-input"}}
         return cls(
             template_name=template_dir.name,
-            extra_template_basedirs=[str(template_dir.parent)],
+            extra_template_basedirs=[str(template_dir.parent), *installed_templates()],
             config=Config({"TagRemovePreprocessor": tags, "PageExporter": {"preprocessors": [PREPROCESSOR]}}),
         )
 
@@ -31,3 +32,12 @@ class PageExporter(HTMLExporter):
         """The page and its resources. HTMLExporter's own way would parse the page again and lower-case its SVG."""
         self.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python3", parent=self))
         return TemplateExporter.from_notebook_node(self, nb, resources, **kwargs)
+
+
+def installed_templates() -> list[str]:
+    """The folder that nbconvert's templates were installed into; nothing where its package does not tell.
+
+    nbconvert itself looks below the running Python, but may come from one that this stands on.
+    """
+    files = metadata.files("nbconvert") or []
+    return sorted({str(file.locate().resolve().parents[1]) for file in files if file.match("templates/base/*.j2")})

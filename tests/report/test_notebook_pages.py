@@ -10,6 +10,7 @@ from PIL import Image
 
 from emotion_utils.errors import EmotionError
 from emotion_utils.report.notebook_pages import export_notebooks, notebook_page
+from emotion_utils.report.page import fill_template
 
 
 def output(**data):
@@ -61,3 +62,9 @@ def test_every_executed_notebook_of_a_run_gets_a_page_that_the_report_links_to(r
     pages = export_notebooks(run)
     assert [page.name for page in pages] == ["06_comparison.html"]
     assert 'href="notebooks/06_comparison.html"' in outcome["html"].read_text(encoding="utf-8")
+
+
+def test_a_page_is_made_where_nbconvert_lies_below_another_python(monkeypatch):
+    monkeypatch.setattr("nbconvert.exporters.templateexporter.jupyter_path", lambda *names: [])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("A *word*")])
+    assert "<em>word</em>" in fill_template(notebook, "Title", "", "", [])
