@@ -24,7 +24,7 @@ class PageExporter(HTMLExporter):
         tags = {"enabled": True, "remove_cell_tags": set(hidden_cells), "remove_input_tags": {"remove-input"}}
         return cls(
             template_name=template_dir.name,
-            extra_template_basedirs=[str(template_dir.parent), *installed_templates()],
+            extra_template_basedirs=[str(template_dir.parent)],
             config=Config({"TagRemovePreprocessor": tags, "PageExporter": {"preprocessors": [PREPROCESSOR]}}),
         )
 
@@ -33,11 +33,8 @@ class PageExporter(HTMLExporter):
         self.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python3", parent=self))
         return TemplateExporter.from_notebook_node(self, nb, resources, **kwargs)
 
-
-def installed_templates() -> list[str]:
-    """The folder that nbconvert's templates were installed into; nothing where its package does not tell.
-
-    nbconvert itself looks below the running Python, but may come from one that this stands on.
-    """
-    files = metadata.files("nbconvert") or []
-    return sorted({str(file.locate().resolve().parents[1]) for file in files if file.match("templates/base/*.j2")})
+    def get_prefix_root_dirs(self) -> list[str]:
+        """Where templates are: also where nbconvert was installed, which may be below another Python than this one."""
+        files = metadata.files("nbconvert") or []  # nothing where its package does not tell
+        installed = {str(file.locate().resolve().parents[3]) for file in files if file.match("templates/base/*.j2")}
+        return [*super().get_prefix_root_dirs(), *sorted(installed)]

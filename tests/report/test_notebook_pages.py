@@ -2,6 +2,9 @@
 
 import base64
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -10,7 +13,8 @@ from PIL import Image
 
 from emotion_utils.errors import EmotionError
 from emotion_utils.report.notebook_pages import export_notebooks, notebook_page
-from emotion_utils.report.page import fill_template
+
+PROJECT = Path(__file__).parents[2]
 
 
 def output(**data):
@@ -64,7 +68,16 @@ def test_every_executed_notebook_of_a_run_gets_a_page_that_the_report_links_to(r
     assert 'href="notebooks/06_comparison.html"' in outcome["html"].read_text(encoding="utf-8")
 
 
-def test_a_page_is_made_where_nbconvert_lies_below_another_python(monkeypatch):
-    monkeypatch.setattr("nbconvert.exporters.templateexporter.jupyter_path", lambda *names: [])
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("A *word*")])
-    assert "<em>word</em>" in fill_template(notebook, "Title", "", "", [])
+ELSEWHERE = """
+import sys
+sys.prefix = sys.argv[1]
+import nbformat
+cell = nbformat.v4.new_markdown_cell("A *word*")
+print(fill_template(nbformat.v4.new_notebook(cells=[cell]), "Title", "", "", []))
+"""
+
+
+def test_a_page_is_made_where_nbconvert_lies_below_another_python(tmp_path):
+    command = [sys.executable, "-c", ELSEWHERE, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=60)
+    assert "<em>word</em>" in result.stdout, result.stderr
