@@ -72,6 +72,7 @@ ELSEWHERE = """
 import sys
 sys.prefix = sys.argv[1]
 import nbformat
+from emotion_utils.report.page import fill_template
 cell = nbformat.v4.new_markdown_cell("A *word*")
 print(fill_template(nbformat.v4.new_notebook(cells=[cell]), "Title", "", "", []))
 """
