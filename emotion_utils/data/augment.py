@@ -19,6 +19,7 @@ from emotion_utils.data.keys import draw_uniform, id_keys, mix_keys
 
 AUGMENT = 3  # what a key is for; see loader.ORDER
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in brightness (ITU-R BT.601)
+UNIT = np.float32(255)  # a Python number would have numpy divide in float64, in twice the time
 THREADS_FROM_PX = 128  # smaller images are warped by one thread: handing Python's lock to and fro would cost more
 
 
@@ -83,7 +84,7 @@ def apply_changes(images: torch.Tensor, changes: Changes) -> torch.Tensor:
     if not warps and not recolours:
         return to_unit(images)
     if images.device.type == "cpu":
-        return to_unit(_change_on_cpu(images, theta if warps else None, changes if recolours else None))
+        return _change_on_cpu(images, theta if warps else None, changes if recolours else None)
     pixels = _warp(images, theta) if warps else images.to(torch.float32, memory_format=torch.contiguous_format)
     return (_recolour(pixels, changes) if recolours else pixels).div_(255)
 
@@ -110,13 +111,13 @@ def _colour_maps(changes: Changes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _change_on_cpu(images: torch.Tensor, theta: np.ndarray | None, changes: Changes | None) -> torch.Tensor:
-    """uint8 (B, 3, S, S) to the same: bilinear between places rounded to 1/32 pixel, colours rounded to bytes.
+    """uint8 (B, 3, S, S) to float32 0-1: bilinear between places rounded to 1/32 pixel, colours rounded to bytes.
 
     Whole pixels of three bytes, as the store keeps them, take a quarter of the time of three planes of floats. Torch
     does none of it: its threads stay awake after each operation, and would be in the way of these.
     """
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-    result = np.empty_like(pixels)
+    result = np.empty(tuple(images.shape), np.float32)
     size_px = pixels.shape[1]
     matrices = None if theta is None else _in_pixels(theta, size_px)
     if changes is not None:
@@ -128,19 +129,19 @@ def _change_on_cpu(images: torch.Tensor, theta: np.ndarray | None, changes: Chan
         for place in range(part.start, part.stop):
             image = pixels[place]
             if matrices is not None:
-                into = result[place] if changes is None else None
-                image = cv2.warpAffine(image, matrices[place], (size_px, size_px), into, flags, cv2.BORDER_REFLECT)
+                image = cv2.warpAffine(image, matrices[place], (size_px, size_px), None, flags, cv2.BORDER_REFLECT)
             if changes is not None:
                 red, green, blue, _ = cv2.mean(image)
                 maps[place, :, 3] = shares[place] * (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)
-                cv2.transform(image, maps[place], result[place])
+                image = cv2.transform(image, maps[place])
+            np.divide(image.transpose(2, 0, 1), UNIT, out=result[place], dtype=np.float32)
 
     workers = count_workers() if size_px >= THREADS_FROM_PX else 1
     step = -(-len(pixels) // workers)
     parts = (slice(start, min(start + step, len(pixels))) for start in range(0, len(pixels), step))
     for _ in map_ahead(work, parts, workers):
         pass
-    return torch.from_numpy(result).permute(0, 3, 1, 2)
+    return torch.from_numpy(result)
 
 
 def _in_pixels(theta: np.ndarray, size_px: int) -> np.ndarray:
