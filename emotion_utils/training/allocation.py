@@ -34,5 +34,4 @@ def keeping_freed_memory() -> Iterator[None]:
 
 def _set(libc: ctypes.CDLL, values: dict[int, int]) -> None:
     for parameter, value in values.items():
-        if libc.mallopt(parameter, value) != 1:
-            raise RuntimeError(f"mallopt({parameter}, {value}) was refused")
+        libc.mallopt(parameter, value)  # another allocator in glibc's place may refuse; a training loses speed at most

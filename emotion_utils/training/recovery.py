@@ -21,7 +21,6 @@ SKIPS_PER_EPOCH = 3  # or one step in a hundred, if that is more
 MAX_ROLLBACKS = 3
 ROLLBACK_RATE = 0.5  # the rate after a rollback, else the same data would lead to the same place
 
-
 Kept = Sequence[tuple[torch.Tensor, torch.Tensor]]  # pairs of (buffer, copy)
 
 
