@@ -20,7 +20,7 @@ MODEL_FILES = ("history.csv", "predictions.csv", "model.safetensors", "model.jso
 DATA_FILES = ("data/manifest.csv", "data/audit.json")
 # A stage depends on the rooms below it, so that a change in the report trains nothing again.
 DATA_ROOMS = ("errors.py", "config.py", "profiles", "files.py", "run.py", "data")
-MODEL_ROOMS = (*DATA_ROOMS, "budget.py", "models", "training", "evaluation")
+MODEL_ROOMS = (*DATA_ROOMS, "devices.py", "budget.py", "models", "training", "evaluation")
 ALL_ROOMS = (*MODEL_ROOMS, "report")
 
 

@@ -20,10 +20,10 @@ from emotion_utils.data.audit import audit_images
 from emotion_utils.data.keys import id_keys
 from emotion_utils.data.loader import Dataset
 from emotion_utils.data.sources import open_source
+from emotion_utils.devices import pick_device
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import predict_probs
 from emotion_utils.training.allocation import keeping_freed_memory
-from emotion_utils.training.distributed import pick_device
 from emotion_utils.training.repeatable import deterministic
 
 PLAIN = {"size_px": 48, "batch_size": 64, "epochs": 8}  # of 80% of the training part

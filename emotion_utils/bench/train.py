@@ -22,10 +22,11 @@ from emotion_utils.data.augment import to_unit
 from emotion_utils.data.loader import Dataset
 from emotion_utils.data.sources import Source, open_source
 from emotion_utils.data.store import build_store
+from emotion_utils.devices import pick_device
 from emotion_utils.models.zoo import build_model
 from emotion_utils.run import Run
 from emotion_utils.training.allocation import keeping_freed_memory
-from emotion_utils.training.distributed import Team, pick_device
+from emotion_utils.training.distributed import Team
 from emotion_utils.training.fit import Trainer
 from emotion_utils.training.repeatable import deterministic
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.data.loader import open_split
+from emotion_utils.devices import pick_device
 from emotion_utils.evaluation.degradation import DEGRADATIONS, degrade
 from emotion_utils.evaluation.predict import EVALUATION_BATCH_SIZE, predict_probs
 from emotion_utils.models.zoo import load_model
 from emotion_utils.run import Run
-from emotion_utils.training.distributed import pick_device
 
 PICTURES = 300  # of the test split at most, the first by id: an id is a checksum, so that is as good as drawn
 AS_THEY_ARE = "as they are"

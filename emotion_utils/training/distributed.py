@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from emotion_utils.devices import pick_device
 from emotion_utils.training.recovery import learning_norm_buffers
 
 PATIENCE = timedelta(minutes=5)  # with a process that neither answers nor dies; torchrun then starts all of them again
@@ -108,19 +109,6 @@ def _own_page(store: dist.Store) -> dist.Store:
 def is_leader() -> bool:
     """Whether this process is the one that writes, also before or after it is in a team."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def pick_device(local_rank: int = 0) -> torch.device:
-    """The GPU if it really computes, else the CPU: some GPUs report themselves available and then fail."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    device = torch.device("cuda", local_rank % torch.cuda.device_count())
-    try:
-        nn.Conv2d(3, 8, 3).to(device)(torch.ones(2, 3, 8, 8, device=device)).sum().backward()
-        torch.cuda.synchronize(device)
-    except RuntimeError:
-        return torch.device("cpu")
-    return device
 
 
 def _unpack(flat: torch.Tensor, like: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:

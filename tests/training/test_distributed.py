@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_training import MODEL, TinyNet, make_dataset, make_trainer
 
-from emotion_utils.training.distributed import join_team, pick_device
+from emotion_utils.training.distributed import join_team
 
 SCRIPT = Path(tiny_training.__file__)
 PROCESSES = multiprocessing.get_context("forkserver")  # each begins clean, without importing torch anew
@@ -129,14 +129,3 @@ def test_a_lack_of_memory_in_one_process_does_not_stop_the_other(tmp_path):
     run_two(fail_on_one, tmp_path)
     assert (tmp_path / "portion_0.txt").read_text() == "None"
     assert int((tmp_path / "portion_1.txt").read_text()) < 4
-
-
-def test_a_gpu_that_fails_at_its_first_kernel_is_not_used(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-
-    def to(self, device):
-        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
-
-    monkeypatch.setattr(torch.nn.Module, "to", to)
-    assert pick_device() == torch.device("cpu")

@@ -1,0 +1,108 @@
+"""On which device networks run: decided in one place, by trying it out."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from emotion_utils.errors import InputError
+
+VARIABLE = "EMOTION_DEVICE"  # cpu, cuda, cuda:1, mps: what a person wants instead of what would be picked
+TOLERANCE = 0.02  # of the largest value: room for TF32, none for a kernel that computes something else
+CPU = torch.device("cpu")
+
+
+def pick_device(local_rank: int = 0) -> torch.device:
+    """The GPU (CUDA, ROCm or Apple's) if it computes what the CPU computes, else the CPU. EMOTION_DEVICE overrules it.
+
+    `local_rank` chooses among several GPUs of a machine. A GPU that reports itself as available and then fails, or
+    answers otherwise, is left, and the log gets one line that says why.
+    Raises InputError where EMOTION_DEVICE names a device that cannot be used.
+    """
+    return _pick(os.environ.get(VARIABLE, ""), local_rank)
+
+
+def count_gpus() -> int:
+    """How many GPUs a training may use: one process each."""
+    device = pick_device()
+    if device.type == "cpu":
+        return 0
+    named = os.environ.get(VARIABLE, "")
+    return torch.cuda.device_count() if device.type == "cuda" and ":" not in named else 1
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits until the device has done all that it was given; a CPU always has."""
+    if device.type != "cpu":
+        torch.get_device_module(device).synchronize()
+
+
+@lru_cache
+def _pick(named: str, local_rank: int) -> torch.device:
+    if named:
+        return _check_named(named, local_rank)
+    found = _find_gpu(local_rank)
+    if found is None:
+        return CPU
+    fault = find_fault(found)
+    if fault:
+        logging.getLogger("emotion_utils").warning(
+            "%s is not used, everything runs on the CPU: %s; %s=cpu stops asking", found, fault, VARIABLE
+        )
+    return CPU if fault else found
+
+
+def _find_gpu(local_rank: int) -> torch.device | None:
+    if torch.cuda.is_available():
+        return torch.device("cuda", local_rank % torch.cuda.device_count())
+    return torch.device("mps") if torch.backends.mps.is_available() else None
+
+
+def _check_named(named: str, local_rank: int) -> torch.device:
+    try:
+        device = torch.device(named)
+    except RuntimeError:
+        raise InputError(f"{VARIABLE}={named}: no such device; name cpu, cuda, cuda:N or mps") from None
+    if device.type == "cuda" and device.index is None and torch.cuda.is_available():
+        device = torch.device("cuda", local_rank % torch.cuda.device_count())
+    fault = find_fault(device) if device.type != "cpu" else ""
+    if fault:
+        raise InputError(f"{VARIABLE}={named}: it cannot be used ({fault}); unset it, or name cpu")
+    return device
+
+
+def find_fault(device: torch.device) -> str:
+    """What is wrong with a device, in one line; empty where a forward pass, a backward pass and a step of the optimizer
+    agree with the CPU."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        net = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(512, 3)
+        )
+        images = torch.rand(4, 3, 8, 8)
+    try:
+        expected, found = _exercise(net, images, CPU), _exercise(net, images, device)
+    except (RuntimeError, NotImplementedError, AssertionError) as error:  # torch raises any of them
+        return str(error).strip().partition("\n")[0] or type(error).__name__
+    for what, ours, theirs in zip(("outputs", "gradients", "the optimizer's step"), expected, found, strict=True):
+        difference, largest = float((ours - theirs).abs().max()), float(ours.abs().max())
+        if not difference <= TOLERANCE * largest:
+            return f"{what} differ from the CPU's by {difference:.2g}, where {largest:.2g} is the largest"
+    return ""
+
+
+def _exercise(net: nn.Module, images: torch.Tensor, device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Logits, all gradients, and what a step of AdamW at rate 1 makes of a gradient that is given, on the CPU."""
+    net = copy.deepcopy(net).to(device)
+    logits = net(images.to(device))
+    logits.square().sum().backward()
+    gradients = torch.cat([parameter.grad.flatten().cpu() for parameter in net.parameters()])
+    weight = nn.Parameter(torch.zeros(64, device=device))
+    weight.grad = torch.linspace(-1, 1, 64).to(device)
+    torch.optim.AdamW([weight], lr=1.0, fused=True).step()
+    return logits.detach().cpu(), gradients, weight.detach().cpu()
