@@ -21,8 +21,8 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 
 # A module imports from its own entry and from those before it; cli and pipeline sit on top.
 STREAM = (
-    "errors", "devices", "config", "settings", "budget", "progress", "provenance", "files", "run", "monitor", "tracking",
-    "data", "models", "training", "evaluation", "report", "bench", "kernels", "stages", "pipeline", "cli",
+    "errors", "devices", "config", "settings", "budget", "progress", "provenance", "files", "run", "monitor",
+    "tracking", "data", "models", "training", "evaluation", "report", "bench", "kernels", "stages", "pipeline", "cli",
     "__main__",
 )  # fmt: skip
 REPORT_TOOLS = (
