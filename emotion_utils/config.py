@@ -157,8 +157,9 @@ class RunConfig(Strict):
     """Side of the square pictures that the networks see."""
     epochs: int = Field(ge=1, le=1000)
     """Times that each training picture is learned from."""
-    batch_size: int = Field(ge=2, le=4096)
-    """Pictures of one step."""
+    batch_size: Annotated[int, Field(ge=2, le=4096)] | Literal["auto"]
+    """Pictures of one step, of all processes together; auto: 32 on a CPU, on a GPU as many as it has use and memory
+    for, with the rates times the square root of their number over 32."""
     max_steps_per_epoch: int | None = Field(None, ge=1)
     """null: every training picture once an epoch."""
     synthetic_images: int = Field(600, ge=30)

@@ -7,6 +7,7 @@ import logging
 import os
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -40,6 +41,11 @@ def synchronise(device: torch.device) -> None:
     """Waits until the device has done all that it was given; a CPU always has."""
     if device.type != "cpu":
         torch.get_device_module(device).synchronize()
+
+
+def wide_float(device: torch.device) -> torch.dtype:
+    """For what is added up over many images; Apple's GPU has nothing wider than float32."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 @lru_cache
@@ -97,12 +103,41 @@ def find_fault(device: torch.device) -> str:
 
 
 def _exercise(net: nn.Module, images: torch.Tensor, device: torch.device) -> tuple[torch.Tensor, ...]:
-    """Logits, all gradients, and what a step of AdamW at rate 1 makes of a gradient that is given, on the CPU."""
+    """Logits, all gradients, and what a step of AdamW makes of a weight and a scaled gradient; on the CPU."""
     net = copy.deepcopy(net).to(device)
     logits = net(images.to(device))
     logits.square().sum().backward()
     gradients = torch.cat([parameter.grad.flatten().cpu() for parameter in net.parameters()])
     weight = nn.Parameter(torch.zeros(64, device=device))
     weight.grad = torch.linspace(-1, 1, 64).to(device)
-    torch.optim.AdamW([weight], lr=1.0, fused=True).step()
-    return logits.detach().cpu(), gradients, weight.detach().cpu()
+    optimizer = torch.optim.AdamW([weight], lr=1.0, fused=True)
+    optimizer.grad_scale = torch.tensor(2.0, device=device)  # as where a gradient is clipped
+    optimizer.step()
+    moments = optimizer.state[weight]["exp_avg"]
+    stepped = torch.cat([weight.detach(), moments]).cpu()
+    return logits.detach().cpu(), gradients, stepped
+
+
+# -- there and back --------------------------------------------------------------------------------
+
+
+def upload(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`values` on the device; on their way to a GPU when this returns, behind what it has to do already."""
+    tensor = torch.as_tensor(values)
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+class Download:
+    """A few numbers on their way from the device; `read` waits for them."""
+
+    def __init__(self, values: torch.Tensor) -> None:
+        self._values = values.to(CPU, non_blocking=values.is_cuda)
+        self._done = torch.cuda.current_stream(values.device).record_event() if values.is_cuda else None
+
+    def read(self) -> list[float]:
+        """Of a tensor (N,)."""
+        if self._done is not None:
+            self._done.synchronize()
+        return self._values.tolist()

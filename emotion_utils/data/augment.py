@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from emotion_utils.config import AugmentConfig
 from emotion_utils.data.building import count_workers, map_ahead
 from emotion_utils.data.keys import draw_uniform, id_keys, mix_keys
+from emotion_utils.devices import upload
 
 AUGMENT = 3  # what a key is for; see loader.ORDER
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in brightness (ITU-R BT.601)
@@ -52,12 +53,12 @@ def resize_images(images: torch.Tensor, size_px: int | None) -> torch.Tensor:
 
 def augment(images: torch.Tensor, ids: Sequence[str], *, config: AugmentConfig, seed: int, epoch: int) -> torch.Tensor:
     """uint8 (B, 3, S, S) RGB 0-255 to float32 0-1 on the same device, changed within the ranges of `config`."""
-    return apply_changes(images, draw_changes(ids, config=config, seed=seed, epoch=epoch))
+    return apply_changes(images, draw_changes(id_keys(ids), config=config, seed=seed, epoch=epoch))
 
 
-def draw_changes(ids: Sequence[str], *, config: AugmentConfig, seed: int, epoch: int) -> Changes:
-    """What each image gets in this epoch."""
-    draws = draw_uniform(mix_keys(id_keys(ids), seed, epoch, AUGMENT), len(Changes._fields)).T
+def draw_changes(keys: np.ndarray, *, config: AugmentConfig, seed: int, epoch: int) -> Changes:
+    """What each image gets in this epoch; keys: uint64 (B,), as `id_keys` makes them."""
+    draws = draw_uniform(mix_keys(keys, seed, epoch, AUGMENT), len(Changes._fields)).T
     mirror = np.where(draws[0] < config.flip, -1.0, 1.0)
     span = 2 * draws - 1  # [-1, 1)
     return Changes(
@@ -157,7 +158,7 @@ def _warp(images: torch.Tensor, theta: np.ndarray) -> torch.Tensor:
     The grid is that of F.affine_grid, made in a tenth of its time: x and y separately.
     """
     pixels = images.to(torch.float32, memory_format=torch.contiguous_format)
-    theta = torch.tensor(theta, dtype=torch.float32, device=pixels.device)
+    theta = upload(theta.astype(np.float32), pixels.device)
     size_px = pixels.shape[-1]
     centres = (2 * torch.arange(size_px, device=pixels.device) + 1) / size_px - 1
     along_x = theta[:, :, 0, None] * centres
@@ -168,9 +169,8 @@ def _warp(images: torch.Tensor, theta: np.ndarray) -> torch.Tensor:
 
 def _recolour(pixels: torch.Tensor, changes: Changes) -> torch.Tensor:
     """float32 (B, 3, S, S) 0-255 to the same, clamped."""
-    matrix, share = (
-        torch.tensor(values, dtype=torch.float32, device=pixels.device) for values in _colour_maps(changes)
-    )
+    matrix, share = (upload(values.astype(np.float32), pixels.device) for values in _colour_maps(changes))
     flat = pixels.reshape(len(pixels), 3, -1)
-    base = share * (flat.mean(dim=2) @ torch.tensor(LUMA, device=pixels.device))
+    red, green, blue = flat.mean(dim=2).unbind(1)
+    base = share * (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)
     return torch.baddbmm(base[:, None, None], matrix, flat).clamp_(0, 255).view_as(pixels)

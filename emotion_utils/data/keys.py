@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # these three are SplitMix64's
+FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def id_keys(ids: Iterable[str]) -> np.ndarray:
@@ -20,19 +21,19 @@ def mix_keys(keys: np.ndarray, *numbers: int | np.ndarray) -> np.ndarray:
     """uint64 (N,): keys that depend on the numbers (seed, epoch ...; one for all, or one for each) and their order."""
     keys = np.asarray(keys, dtype=np.uint64)
     for number in numbers:
-        keys = _scramble(keys ^ _scramble(np.atleast_1d(number).astype(np.uint64)))
+        keys = scramble(keys ^ scramble(np.atleast_1d(number).astype(np.uint64)))
     return keys
 
 
 def draw_uniform(keys: np.ndarray, count: int) -> np.ndarray:
     """float64 (N, count) in [0, 1): `count` independent numbers for each key."""
     steps = np.arange(1, count + 1, dtype=np.uint64) * GOLDEN
-    return (_scramble(keys[:, None] + steps) >> np.uint64(11)) * 2.0**-53
+    return (scramble(keys[:, None] + steps) >> np.uint64(11)) * 2.0**-53
 
 
-def _scramble(x: np.ndarray) -> np.ndarray:
+def scramble(x: np.ndarray) -> np.ndarray:
     """The output function of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014)."""
     x = x + GOLDEN
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x = (x ^ (x >> np.uint64(30))) * FIRST
+    x = (x ^ (x >> np.uint64(27))) * SECOND
     return x ^ (x >> np.uint64(31))

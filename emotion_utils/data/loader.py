@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,14 +19,19 @@ from emotion_utils.data.prepare import source_of
 from emotion_utils.data.shards import ShardImages, open_shards, shards_path, write_shards
 from emotion_utils.data.sources import Source
 from emotion_utils.data.store import Progress, Store, StoreDamage, build_store, open_store, store_path
+from emotion_utils.devices import CPU
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.run import Run
 
+if TYPE_CHECKING:
+    from emotion_utils.data.resident import ResidentImages
+
 
 class Batch(NamedTuple):
-    """images uint8 (B, 3, H, W) RGB 0-255, labels int64 (B,), and the ids in the same order.
+    """images uint8 (B, 3, H, W) RGB 0-255, labels int64 (B,) on the CPU, and the ids in the same order.
 
-    `total` is the size of the global batch, of which this may be the share of one process.
+    The images are where the dataset's are. `total` is the size of the global batch, of which this may be the share of
+    one process.
     """
 
     images: torch.Tensor
@@ -37,9 +42,12 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """One split, sorted by id: images[rows[i]] is uint8 (H, W, 3), labels int64 (N,) are positions in class_names."""
+    """One split, sorted by id: images[rows[i]] is uint8 (H, W, 3), labels int64 (N,) are positions in class_names.
 
-    images: np.ndarray | ShardImages
+    In the memory of a GPU (see data.resident), images[rows] is uint8 (B, 3, H, W).
+    """
+
+    images: np.ndarray | ShardImages | ResidentImages
     rows: np.ndarray
     labels: torch.Tensor
     ids: list[str]
@@ -50,9 +58,10 @@ class Dataset:
 
     def batch(self, positions: np.ndarray) -> Batch:
         """The images at `positions`, int (B,), in this order."""
-        images = torch.from_numpy(self.images[self.rows[positions]])
-        channels_first = images.permute(0, 3, 1, 2)  # a view: what comes next makes a copy anyway
-        return Batch(channels_first, self.labels[torch.from_numpy(positions)], [self.ids[p] for p in positions])
+        images = self.images[self.rows[positions]]
+        if isinstance(images, np.ndarray):
+            images = torch.from_numpy(images).permute(0, 3, 1, 2)  # a view: what comes next makes a copy anyway
+        return Batch(images, self.labels[torch.from_numpy(positions)], [self.ids[p] for p in positions])
 
     def read(self, share: Share) -> Batch:
         """The images of one step of an epoch."""
@@ -120,6 +129,7 @@ def iterate_batches(
     world_size: int = 1,
     drop_last: bool = False,
     max_steps: int | None = None,
+    device: torch.device = CPU,
 ) -> Iterator[Batch]:
     """One epoch of batches, or what process `rank` reads of each: all processes together read every image once.
 
@@ -127,13 +137,23 @@ def iterate_batches(
     With `weights`, float (N,) as from `sampler_weights`, as many images are drawn as there are, each as often as its
     weight asks, up or down to a whole number; a second draw carries the id `<id>#2`, so that it is augmented otherwise.
     A lone last image joins the batch before it. From shards, each process reads its own, whole and one after the other.
+    For a GPU as `device` that does not hold the images, they are read ahead, into memory from where it fetches them.
     """
     shares = plan_epoch(
         dataset.keys, batch_size=batch_size, seed=seed, epoch=epoch, shuffle=shuffle, weights=weights,
         shards=dataset.shards, rank=rank, world_size=world_size,
     )  # fmt: skip
     wanted = (share for share in shares[:max_steps] if not drop_last or share.total >= batch_size)
-    yield from map(dataset.read, wanted) if dataset.shards is None else map_ahead(dataset.read, wanted, count_workers())
+    is_far = device.type == "cuda" and isinstance(dataset.images, np.ndarray)
+    if dataset.shards is None and not is_far:
+        yield from map(dataset.read, wanted)
+        return
+
+    def read(share: Share) -> Batch:
+        batch = dataset.read(share)
+        return batch._replace(images=batch.images.contiguous().pin_memory()) if device.type == "cuda" else batch
+
+    yield from map_ahead(read, wanted, count_workers())
 
 
 def _find_store(run: Run, manifest: pd.DataFrame) -> Store:

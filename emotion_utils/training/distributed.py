@@ -36,22 +36,24 @@ class Team:
         """Whether this process is the one that writes."""
         return self.rank == 0
 
-    def sum_step(self, net: nn.Module, sums: Sequence[float]) -> list[float]:
-        """Adds up gradients and `sums` over all processes, and averages the norm statistics; returns the sums."""
+    def sum_step(self, net: nn.Module, sums: torch.Tensor) -> torch.Tensor:
+        """Adds up gradients and `sums`, float (N,), over all processes, and averages the norm statistics.
+
+        Returns the sums, which nothing has waited for.
+        """
         if self.size == 1:
-            return list(sums)
+            return sums
         learning = [p for p in net.parameters() if p.requires_grad]
         for parameter in learning:
             if parameter.grad is None:  # a share can be empty
                 parameter.grad = torch.zeros_like(parameter)
         statistics = [b for b in learning_norm_buffers(net) if b.is_floating_point()]
         parts = [p.grad for p in learning] + [b / self.size for b in statistics]
-        numbers = torch.tensor(sums, dtype=torch.float32, device=self.device)
-        flat = torch.cat([part.flatten() for part in parts] + [numbers])
+        flat = torch.cat([part.flatten() for part in parts] + [sums.float()])
         dist.all_reduce(flat)
         for target, part in zip([p.grad for p in learning] + statistics, _unpack(flat, parts), strict=True):
             target.copy_(part)
-        return flat[-len(sums) :].tolist()
+        return flat[-len(sums) :]
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """The sum over all processes, element by element, in double precision."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from itertools import islice
@@ -19,6 +21,7 @@ from emotion_utils.budget import training_seconds
 from emotion_utils.data.balance import class_weights, sampler_weights
 from emotion_utils.data.loader import Dataset, iterate_batches, open_split
 from emotion_utils.data.order import batch_bounds
+from emotion_utils.data.resident import keep_resident
 from emotion_utils.errors import InputError
 from emotion_utils.files import replacing
 from emotion_utils.models.starts import needed_proxies
@@ -28,14 +31,16 @@ from emotion_utils.run import Run
 from emotion_utils.tracking import track
 from emotion_utils.training import schedule
 from emotion_utils.training.allocation import keeping_freed_memory
+from emotion_utils.training.batch_size import REFERENCE, choose_batch_size
 from emotion_utils.training.checkpoint import Checkpoint
 from emotion_utils.training.distributed import Team, join_team
-from emotion_utils.training.learner import Learner, copy_to_cpu
+from emotion_utils.training.learner import Learner, StepUnderWay, copy_tensors
 from emotion_utils.training.preflight import look_ahead
 from emotion_utils.training.pretext import ensure_proxies
-from emotion_utils.training.recovery import Rollback
+from emotion_utils.training.recovery import Rollback, StepFigures
 from emotion_utils.training.repeatable import deterministic
 
+CHECKPOINT_FORMAT = "2"  # counts the changes of what a checkpoint holds
 Progress = Callable[[int, int], None]  # steps done, steps in all
 OnEpoch = Callable[[list[dict[str, Any]]], None]  # the rows of the history so far
 
@@ -82,16 +87,18 @@ class Trainer:
 
     def __init__(self, net: nn.Module, train_set: Dataset, val_set: Dataset, run: Run, model: str, team: Team) -> None:
         self.run, self.model, self.config, self.recipe = run, model, run.config, run.config.recipes[model]
-        self.train_set, self.val_set, self.team = train_set, val_set, team
+        self.train_set, self.val_set = keep_resident(train_set, team.device), keep_resident(val_set, team.device)
+        self.team = team
         labels, k = train_set.labels.numpy(), len(train_set.class_names)
         self.silent = False  # while steps are tried that do not count
         even = class_weights(labels, k) if self.config.balance == "class_weights" else np.ones(k, np.float32)
         self.draw_weights = sampler_weights(labels, k) if self.config.balance == "sampler" else None
-        self.learner = Learner(net, torch.from_numpy(even), self.config, self.recipe, team, self.tell)
+        self.batch_size = choose_batch_size(self.config, net, train_set, team)
+        self.learner = Learner(
+            net, torch.from_numpy(even), self.config, self.recipe, team, self.tell, batch_size=self.batch_size
+        )
         self.epochs = self.recipe.epochs or self.config.epochs
         self.budget_s = training_seconds(self.recipe.budget_minutes)
-        steps = len(batch_bounds(len(train_set), self.config.batch_size))
-        self.steps_per_epoch = min(steps, self.config.max_steps_per_epoch or steps)
         self.epoch, self.steps_done = 1, 0  # the epoch that is under way, and how many of its steps are done
         self.sums = {"loss": 0.0, "correct": 0.0, "count": 0, "seconds": 0.0}  # of this epoch
         self.rows: list[dict[str, Any]] = []
@@ -99,6 +106,11 @@ class Trainer:
         self.best: dict[str, torch.Tensor] = {}
         self.epoch_start: dict[str, Any] = {}  # the state to roll back to
         self.checkpoint = Checkpoint(run.model_dir(model) / "checkpoint.pt", self._key())
+
+    @property
+    def steps_per_epoch(self) -> int:
+        steps = len(batch_bounds(len(self.train_set), self.batch_size))
+        return min(steps, self.config.max_steps_per_epoch or steps)
 
     # -- epochs ------------------------------------------------------------------------------------
 
@@ -130,40 +142,65 @@ class Trainer:
             if self.epoch in [step.epoch for step in self.recipe.grow]:
                 self.tell("grow", epoch=self.epoch, size_px=schedule.size_at(self.recipe, self.epoch))
         start = time.perf_counter() - self.sums["seconds"]
-        for batch in islice(self._batches(), self.steps_done, None):
-            result = self.learner.step(
-                batch, epoch=self.epoch, number=self.steps_done + 1, rate_factor=self._rate_factor()
-            )
-            self._count(result, batch.total, time.perf_counter() - start)
+        self._take_steps(start, progress)
+        self._close_epoch(phase, start)
+
+    def _take_steps(self, start: float, progress: Progress | None) -> None:
+        """The epoch's steps that are still to come. On a GPU, the next one begins before the last one is read."""
+        under_way: deque[tuple[StepUnderWay, int]] = deque()
+
+        def settle() -> StepFigures:
+            step, images = under_way.popleft()
+            figures = self.learner.settle(step)
+            self._count(figures, images, time.perf_counter() - start)
             if progress and self.team.leads:
                 progress(self._all_steps_done(), self.epochs * self.steps_per_epoch)
-            self._write_checkpoint_if_due()
-        self._close_epoch(phase, start)
+            return figures
+
+        for number, batch in enumerate(islice(self._batches(), self.steps_done, None), start=self.steps_done + 1):
+            wants_to_write = self.team.leads and self.checkpoint.is_due()
+            step = self.learner.begin(
+                batch, epoch=self.epoch, number=number, rate_factor=self._rate_factor(number - 1), pause=wants_to_write
+            )
+            under_way.append((step, batch.total))
+            if len(under_way) > self.learner.lag and settle().pause:  # all processes read that at the same step
+                while under_way:
+                    settle()
+                self._write_checkpoint_if_due()
+        while under_way:
+            settle()
 
     def _batches(self) -> Iterator[Any]:
         return iterate_batches(
-            self.train_set, batch_size=self.config.batch_size, seed=self.config.seed, epoch=self.epoch, shuffle=True,
+            self.train_set, batch_size=self.batch_size, seed=self.config.seed, epoch=self.epoch, shuffle=True,
             weights=self.draw_weights, rank=self.team.rank, world_size=self.team.size,
-            max_steps=self.config.max_steps_per_epoch,
+            max_steps=self.config.max_steps_per_epoch, device=self.team.device,
         )  # fmt: skip
+
+    @property
+    def batch_rate_factor(self) -> float:
+        """Root of how much larger than REFERENCE a batch is that was left to the machine (Malladi et al. 2022)."""
+        return math.sqrt(self.batch_size / REFERENCE) if self.config.batch_size == "auto" else 1.0
 
     def _all_steps_done(self) -> int:
         return (self.epoch - 1) * self.steps_per_epoch + self.steps_done
 
-    def _rate_factor(self) -> float:
-        total = self.epochs * self.steps_per_epoch
-        factor = schedule.rate_factor(self.recipe, self._all_steps_done(), total, self.steps_per_epoch)
+    def _rate_factor(self, step: int) -> float:
+        """Of the recipe's rates, at `step` (0-based) of this epoch."""
+        total, before = self.epochs * self.steps_per_epoch, (self.epoch - 1) * self.steps_per_epoch
+        factor = schedule.rate_factor(self.recipe, before + step, total, self.steps_per_epoch)
+        factor *= self.batch_rate_factor
         if self.recipe.schedule == "plateau":
             factor *= schedule.plateau_factor([row["val_loss"] for row in self.rows])
         return factor
 
-    def _count(self, result: tuple[float, float] | None, images: int, seconds: float) -> None:
+    def _count(self, figures: StepFigures, images: int, seconds: float) -> None:
         """Adds a step to the epoch's sums; a skipped one taught nothing and counts for nothing."""
         self.steps_done += 1
         self.sums["seconds"] = seconds
-        if result:
-            self.sums["loss"] += result[0]
-            self.sums["correct"] += result[1]
+        if not figures.skipped:
+            self.sums["loss"] += figures.loss
+            self.sums["correct"] += figures.correct
             self.sums["count"] += images
 
     def _close_epoch(self, phase: schedule.Phase, start: float) -> None:
@@ -171,7 +208,7 @@ class Trainer:
         val_loss, val_correct = self.learner.evaluate(self.val_set)
         self.rows.append(self._row(phase, val_loss, val_correct, time.perf_counter() - start))
         if schedule.best_epoch([row["val_acc"] for row in self.rows]) == self.epoch:
-            self.best = {name: tensor.contiguous() for name, tensor in copy_to_cpu(self.learner.weights()).items()}
+            self.best = copy_tensors(self.learner.weights())
         self.epoch, self.steps_done, self.sums = self.epoch + 1, 0, dict.fromkeys(self.sums, 0)
         self.epoch_start = {}
         if self.team.leads:
@@ -242,7 +279,7 @@ class Trainer:
             self.tell(
                 "started", device=str(self.team.device), processes=self.team.size, threads=torch.get_num_threads(),
                 precision=self.learner.numerics.precision, compiled=self.learner.numerics.compiled,
-                batch_size=self.config.batch_size, epochs=self.epochs,
+                batch_size=self.batch_size, epochs=self.epochs,
             )  # fmt: skip
         if self.team.leads:
             (self.run.model_dir(self.model) / "history.csv").unlink(missing_ok=True)
@@ -256,18 +293,19 @@ class Trainer:
 
     def _state(self) -> dict[str, Any]:
         """Everything that the next step depends on; what is replaced and never changed in place is not copied."""
-        names = ("epoch", "steps_done", "best")
+        names = ("epoch", "steps_done", "best", "batch_size")
         copies = {"rows": list(self.rows), "sums": dict(self.sums), "learner": self.learner.state()}
         return {name: getattr(self, name) for name in names} | copies
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.epoch, self.steps_done, self.best = state["epoch"], state["steps_done"], state["best"]
+        self.batch_size = self.learner.batch_size = state["batch_size"]  # another machine would have chosen another
         self.rows, self.sums = list(state["rows"]), dict(state["sums"])
         self.learner.restore(state["learner"])
 
     def _key(self) -> str:
         """What a checkpoint must have been made with to be of use here."""
-        parts = [self.config.fingerprint(), self.model, torch.__version__]
+        parts = [CHECKPOINT_FORMAT, self.config.fingerprint(), self.model, torch.__version__]
         parts += [str(getattr(self.learner.net, "provenance", ""))]
         for dataset in (self.train_set, self.val_set):
             parts += [" ".join(dataset.ids), str(dataset.labels.tolist()), " ".join(dataset.class_names)]

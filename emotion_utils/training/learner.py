@@ -1,63 +1,89 @@
-"""A network while it learns: one step on a batch, one look at a whole split, and all that the next step depends on."""
+"""A network while it learns: one step on a batch, one look at a whole split, and all that the next step depends on.
+
+On a GPU nothing within a step waits for it: whether a step must be skipped is decided there, and read by `settle` when
+the next one is already under way. A CPU has the answer at once.
+"""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from emotion_utils.config import Phase, Recipe, RunConfig
-from emotion_utils.data.augment import augment, resize_images, to_unit
+from emotion_utils.data.augment import apply_changes, draw_changes, resize_images, to_unit
+from emotion_utils.data.keys import id_keys, mix_keys
 from emotion_utils.data.loader import Batch, Dataset, iterate_batches
+from emotion_utils.devices import Download, upload, wide_float
 from emotion_utils.training import schedule
 from emotion_utils.training.convolution import quicken_convolutions
 from emotion_utils.training.distributed import Team
+from emotion_utils.training.graph import RecordedWork
 from emotion_utils.training.numerics import Numerics, asked_for
-from emotion_utils.training.optimizer import clip_gradients, collect_gradients, make_optimizer
-from emotion_utils.training.recovery import Kept, MicroBatches, SpikeGuard, copy_norm_buffers, restore_norm_buffers
-from emotion_utils.training.repeatable import DROPOUT, MIXUP, key_dropouts, mix_pairs, sample_keys
+from emotion_utils.training.optimizer import FlatAdamW
+from emotion_utils.training.recovery import BufferSnapshot, MicroBatches, SpikeGuard, StepFigures, is_out_of_memory
+from emotion_utils.training.repeatable import DROPOUT, MIXUP, key_dropouts, mix_pairs
 
 EVALUATION_BATCH_SIZE = 64
 
 Tell = Callable[..., None]  # tell(kind, **details): one event
 
 
+class StepUnderWay(NamedTuple):
+    """A step that was begun, and what is to be said of it if it turns out to be skipped."""
+
+    figures: Download  # StepFigures
+    ids: list[str]
+    epoch: int
+    number: int
+
+
 class Learner:
     """Network, optimizer, averaged weights and guards; `state()` holds everything that the next step depends on."""
 
     def __init__(
-        self, net: nn.Module, class_weights: torch.Tensor, config: RunConfig, recipe: Recipe, team: Team, tell: Tell
-    ) -> None:
-        self.net = net.to(team.device)
-        if team.device.type == "cpu":
+        self, net: nn.Module, class_weights: torch.Tensor, config: RunConfig, recipe: Recipe, team: Team, tell: Tell,
+        *, batch_size: int,
+    ) -> None:  # fmt: skip
+        self.device = team.device
+        self.net = net.to(self.device)
+        if self.device.type == "cpu":
             quicken_convolutions(self.net)
-        self.class_weights = class_weights.to(team.device)
-        self.config, self.recipe, self.team, self.tell = config, recipe, team, tell
+        self.lag = 1 if self.device.type == "cuda" else 0  # steps that are begun before one is read
+        self.class_weights = class_weights.to(self.device)
+        self.config, self.recipe, self.team, self.tell, self.batch_size = config, recipe, team, tell, batch_size
         self.augment = config.augment.scaled(recipe.augment_strength)
         self.dropouts = key_dropouts(self.net)
         self.groups = self.net.depth_groups
-        self.optimizer = make_optimizer(schedule.parameter_groups(self.groups, recipe), recipe.lr, team.device)
-        self.micro, self.guard = MicroBatches(self.net, tell), SpikeGuard()
+        self.optimizer = FlatAdamW(schedule.parameter_groups(self.groups, recipe), recipe.lr)
+        self.micro, self.guard = MicroBatches(self.net, tell), SpikeGuard(self.device)
         parameters = self.net.named_parameters() if recipe.ema_decay else ()
         self.averaged = {name: parameter.detach().clone() for name, parameter in parameters}
-        self.steps_taken, self.numerics = 0, Numerics()
-        self.use(asked_for(recipe, team.device))
+        self.one = torch.ones((), dtype=wide_float(self.device), device=self.device)
+        self.steps_taken = 0 * self.one
+        self.numerics: Numerics | None = None
+        self._recorded: dict[tuple, RecordedWork] = {}
+        self.use(asked_for(recipe, self.device))
 
     def use(self, numerics: Numerics) -> None:
-        """Computes in these from now on."""
-        if numerics.layout != self.numerics.layout:
+        """Computes in these from now on; what was learned so far goes on in them."""
+        before, self.numerics = self.numerics, numerics
+        if numerics == before:
+            return
+        self._recorded.clear()
+        if before is None or numerics.precision != before.precision:
+            self.scaler = torch.amp.GradScaler(self.device.type, enabled=numerics.autocast == torch.float16)
+        if numerics.channels_last != (before is not None and before.channels_last):
             self.net.to(memory_format=numerics.layout)
-        self.numerics = numerics
-        self.scaler = torch.amp.GradScaler(self.team.device.type, enabled=numerics.autocast == torch.float16)
+            self.averaged = self._laid_out(self.averaged)
         self._call = self.net
         if numerics.compiled:
-            for dropout in self.dropouts:  # numpy draws their masks, which no compiler has to know
+            for dropout in self.dropouts:  # nothing that a compiler has to know
                 dropout.forward = torch.compiler.disable(dropout.forward)
             self._call = torch.compile(self.net)
 
@@ -68,96 +94,137 @@ class Learner:
 
     def enter(self, phase: Phase) -> int:
         """Freezes what the phase does not train; returns the number of trainable parameters."""
+        self._recorded.clear()  # what they leave behind would be the gradients of another phase
         schedule.apply_phase(self.net, self.groups, phase)
         return sum(parameter.numel() for parameter in self.net.parameters() if parameter.requires_grad)
 
     # -- one step ----------------------------------------------------------------------------------
 
     def step(self, batch: Batch, *, epoch: int, number: int, rate_factor: float) -> tuple[float, float] | None:
+        """`begin` and `settle`, a step that is waited for: (summed loss, correct images), or None if it was skipped."""
+        figures = self.settle(self.begin(batch, epoch=epoch, number=number, rate_factor=rate_factor))
+        return None if figures.skipped else (figures.loss, figures.correct)
+
+    def begin(self, batch: Batch, *, epoch: int, number: int, rate_factor: float, pause: bool = False) -> StepUnderWay:
         """Forward, backward and update on a global batch, of which `batch` is this process's share.
 
-        Returns (summed loss, correct images) of all shares, or None if the step was skipped. `number` is its place in
-        the epoch (1-based). Raises Rollback after too many skipped steps.
+        A step whose loss or gradient explodes changes nothing. `number` is its place in the epoch (1-based). `pause` in
+        one process lets all of them know that it wants to do something before the next step.
         """
-        kept = copy_norm_buffers(self.net)
-        portions = self.micro.run(len(batch.ids), self._portion(batch, epoch), kept) if batch.ids else []
-        sums = [sum(column) for column in zip(*portions, strict=True)] or [0.0, 0.0]
-        loss, correct = self.team.sum_step(self.net, sums)
-        collect_gradients(self.optimizer)
+        before = BufferSnapshot(self.net)
+        portions = self.micro.run(len(batch.ids), self._portion(batch, epoch), before) if batch.ids else []
+        sums = [sum(column) for column in zip(*portions, strict=True)] or [0 * self.one] * 2
+        loss, correct, pause = self.team.sum_step(self.net, torch.stack([*sums, pause * self.one]))
+        self.optimizer.collect()
         self.scaler.unscale_(self.optimizer)
-        norm = clip_gradients(self.optimizer, self.recipe.clip_norm)
-        if self._overflows(loss, norm):
-            self._skip(kept)
-            self.tell("scale_lowered", epoch=epoch, step=number, scale=self.scaler.get_scale())
-            return None
-        complaint = self.guard.complaint(loss, norm)
-        if complaint:
-            self._skip(kept)
-            self.tell("spike_skipped", epoch=epoch, step=number, reason=complaint, ids=self.team.gather(batch.ids))
-            self.guard.count_skip()
-            return None
-        self._update(rate_factor)
-        return loss, correct
-
-    def _overflows(self, loss: float, norm: float) -> bool:
-        """Whether the gradients are too large for float16 only because they are scaled, as happens now and then."""
-        return self.scaler.get_scale() > 1 and math.isfinite(loss) and not math.isfinite(norm)
-
-    def _skip(self, kept: Kept) -> None:
-        """Leaves weights and norm statistics as they were before the step."""
-        restore_norm_buffers(kept)
+        norm, scale = self.optimizer.measure_gradient(), self._scale()
+        skip, usual = self.guard.judge(loss, norm)
+        where = skip if self.lag else bool(skip)
+        before.restore(where)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["rate"] * rate_factor * self.guard.rate_factor
+        self.optimizer.step_clipped(norm, self.recipe.clip_norm, where)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
+        self._average(~skip)
+        figures = StepFigures(loss, correct, norm, usual, skip, scale, self._scale(), pause)
+        return StepUnderWay(
+            Download(torch.stack([figure.to(self.one) for figure in figures])), batch.ids, epoch, number
+        )
 
-    def _portion(self, batch: Batch, epoch: int) -> Callable[[slice], tuple[float, float]]:
+    def settle(self, step: StepUnderWay) -> StepFigures:
+        """Waits for a step; one that was skipped becomes an event. Raises Rollback after too many of these."""
+        figures = StepFigures(*step.figures.read())
+        place = {"epoch": step.epoch, "step": step.number}
+        if figures.skipped and figures.overflowed:
+            self.tell("scale_lowered", **place, scale=figures.scale_after)
+        elif figures.skipped:
+            self.tell("spike_skipped", **place, reason=figures.complaint, ids=self.team.gather(step.ids))
+            self.guard.count_skip()
+        return figures
+
+    def _scale(self) -> torch.Tensor:
+        """By how much float16's gradients are scaled now, and 1 without."""
+        return self.scaler.scale(self.one)
+
+    def _portion(self, batch: Batch, epoch: int) -> Callable[[slice], tuple[torch.Tensor, torch.Tensor]]:
         """A function that adds the gradient of a slice of `batch` and returns its (summed loss, correct images).
 
         Both are of the images as the network saw them, against their own labels, without smoothing or class weights,
         so that training and validation can be laid side by side.
         """
-        seed, recipe, device = self.config.seed, self.recipe, self.team.device
-        images = resize_images(batch.images.to(device), schedule.size_at(recipe, epoch))
-        inputs = augment(images, batch.ids, config=self.augment, seed=seed, epoch=epoch)
-        labels = batch.labels.to(device)
+        seed, recipe, keys = self.config.seed, self.recipe, id_keys(batch.ids)
+        images = resize_images(upload(batch.images, self.device), schedule.size_at(recipe, epoch))
+        inputs = apply_changes(images, draw_changes(keys, config=self.augment, seed=seed, epoch=epoch))
+        labels = upload(batch.labels, self.device)
         targets = labels
         if recipe.mixup:
-            keys = sample_keys(batch.ids, MIXUP, seed, epoch)
-            targets = F.one_hot(labels, len(self.class_weights)).float()
-            inputs, targets = mix_pairs(inputs, targets, keys, recipe.mixup)
-        dropout_keys = sample_keys(batch.ids, DROPOUT, seed, epoch)
+            targets = torch.eye(len(self.class_weights), device=self.device)[labels]
+            inputs, targets = mix_pairs(inputs, targets, mix_keys(keys, MIXUP, seed, epoch), recipe.mixup)
+        dropout_keys = upload(mix_keys(keys, DROPOUT, seed, epoch).view("int64"), self.device)
 
-        def run(part: slice) -> tuple[float, float]:
-            for dropout in self.dropouts:
-                dropout.set_keys(dropout_keys[part])
-            logits = self.forward(inputs[part])
-            loss = F.cross_entropy(
-                logits, targets[part], self.class_weights, label_smoothing=recipe.label_smoothing, reduction="sum"
-            )
-            self.scaler.scale(loss / batch.total).backward()
-            plain = F.cross_entropy(logits.detach(), labels[part], reduction="sum")
-            return float(plain), float((logits.argmax(1) == labels[part]).sum())
+        def run(part: slice) -> tuple[torch.Tensor, torch.Tensor]:
+            given = [tensor[part] for tensor in (inputs, targets, labels, dropout_keys)]
+            is_usual = len(given[0]) == len(batch.ids) and batch.total == self.batch_size
+            work = self._record(batch.total, given) if self.numerics.graphed and is_usual else None
+            return work(given) if work else self._learn_from(batch.total, *given)
 
         return run
+
+    def _learn_from(
+        self, total: int, inputs: torch.Tensor, targets: torch.Tensor, labels: torch.Tensor, keys: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Adds the gradient of some of the `total` images of a batch; see `_portion`."""
+        for dropout in self.dropouts:
+            dropout.set_keys(keys)
+        logits = self.forward(inputs)
+        smoothing = self.recipe.label_smoothing
+        loss = F.cross_entropy(logits, targets, self.class_weights, label_smoothing=smoothing, reduction="sum")
+        self.scaler.scale(loss / total).backward()
+        plain = F.cross_entropy(logits.detach(), labels, reduction="sum")
+        return plain.to(self.one.dtype), (logits.argmax(1) == labels).sum().to(self.one.dtype)
+
+    def _record(self, total: int, given: list[torch.Tensor]) -> RecordedWork | None:
+        """The recording of this kind of batch, made if need be; None, and from now on, where it cannot be made."""
+        kind = (total, *(tensor.shape for tensor in given))
+        if kind not in self._recorded:
+            self._recorded.clear()  # each holds the memory of a step: one size at a time
+            before = BufferSnapshot(self.net)
+            try:
+                self._recorded[kind] = RecordedWork(self.net, lambda *tensors: self._learn_from(total, *tensors), given)
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    torch.cuda.empty_cache()
+                self.net.zero_grad(set_to_none=True)
+                before.restore()
+                self.use(replace(self.numerics, graphed=False))
+                self.tell("graph_refused", reason=str(error).strip().partition("\n")[0])
+                return None
+        return self._recorded[kind]
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits float32, whatever the layers compute in."""
         low = self.numerics.autocast
         if self.numerics.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.team.device.type, low, enabled=low is not None):
+        with torch.autocast(self.device.type, low, enabled=low is not None):
             return self._call(inputs).float()
 
-    def _update(self, rate_factor: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["rate"] * rate_factor * self.guard.rate_factor
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.steps_taken += 1
-        if self.averaged:  # follows faster in the beginning, when the first weights are still far off
-            weight = 1 - min(self.recipe.ema_decay, (1 + self.steps_taken) / (10 + self.steps_taken))
-            with torch.no_grad():
-                torch._foreach_lerp_(list(self.averaged.values()), list(self.net.parameters()), weight)
+    @torch.no_grad()
+    def _average(self, taken: torch.Tensor) -> None:
+        """Lets the averaged weights follow the step, if it was taken."""
+        self.steps_taken = self.steps_taken + taken
+        if not self.averaged:
+            return
+        # Faster in the beginning, when the first weights are still far off.
+        decay = ((1 + self.steps_taken) / (10 + self.steps_taken)).clamp(max=self.recipe.ema_decay)
+        means, weights = list(self.averaged.values()), list(self.net.parameters())
+        if not self.lag:
+            torch._foreach_lerp_(means, weights, float((1 - decay) * taken))
+            return
+        ways = torch._foreach_sub(weights, means)
+        torch._foreach_mul_(ways, ((1 - decay) * taken).float())
+        torch._foreach_add_(means, ways)
 
     # -- validation --------------------------------------------------------------------------------
 
@@ -166,22 +233,23 @@ class Learner:
         """Summed cross entropy and number of correct images, in eval mode; each image counts once, in any team."""
         self.net.eval()
         batches = iterate_batches(
-            dataset, batch_size=EVALUATION_BATCH_SIZE * self.team.size, seed=0, epoch=0, shuffle=False,
-            rank=self.team.rank, world_size=self.team.size,
+            dataset, batch_size=evaluation_batch_size(self.device) * self.team.size, seed=0, epoch=0, shuffle=False,
+            rank=self.team.rank, world_size=self.team.size, device=self.device,
         )  # fmt: skip
         portions = [part for b in batches if b.ids for part in self.micro.run(len(b.ids), self._judgement(b))]
-        loss, correct = self.team.sum([sum(column) for column in zip(*portions, strict=True)] or [0.0, 0.0])
+        sums = torch.stack([sum(column) for column in zip(*portions, strict=True)] or [0 * self.one] * 2)
+        loss, correct = self.team.sum(sums.tolist())
         return loss, int(correct)
 
-    def _judgement(self, batch: Batch) -> Callable[[slice], tuple[float, float]]:
+    def _judgement(self, batch: Batch) -> Callable[[slice], tuple[torch.Tensor, torch.Tensor]]:
         """A function that returns (summed loss, correct images) of a slice of `batch`."""
-        inputs, labels = to_unit(batch.images.to(self.team.device)), batch.labels.to(self.team.device)
+        inputs, labels = to_unit(upload(batch.images, self.device)), upload(batch.labels, self.device)
         weights = self.weights()
 
-        def run(part: slice) -> tuple[float, float]:
+        def run(part: slice) -> tuple[torch.Tensor, torch.Tensor]:
             logits = torch.func.functional_call(self.net, weights, (inputs[part],))
             loss = F.cross_entropy(logits, labels[part], reduction="sum")
-            return float(loss), float((logits.argmax(1) == labels[part]).sum())
+            return loss.to(self.one.dtype), (logits.argmax(1) == labels[part]).sum().to(self.one.dtype)
 
         return run
 
@@ -192,12 +260,12 @@ class Learner:
     # -- the state between two steps ---------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """A copy, on the CPU."""
+        """A copy, where the network is; tensors have their own shapes, contiguous, whatever the layout is."""
         return {
-            "net": copy_to_cpu(self.net.state_dict()),
-            "optimizer": copy_to_cpu(self.optimizer.state_dict()),
-            "averaged": copy_to_cpu(self.averaged),
-            "steps_taken": self.steps_taken,
+            "net": copy_tensors(self.net.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "averaged": copy_tensors(self.averaged),
+            "steps_taken": self.steps_taken.clone(),
             "guard": self.guard.state(),
             "micro_batch": self.micro.size,
             "numerics": asdict(self.numerics),
@@ -210,15 +278,22 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
-        self.averaged = {name: tensor.to(self.team.device, copy=True) for name, tensor in state["averaged"].items()}
-        self.steps_taken, self.micro.size = state["steps_taken"], state["micro_batch"]
-        self.guard = SpikeGuard(**copy.deepcopy(state["guard"]))
+        self.averaged = self._laid_out(state["averaged"])
+        self.steps_taken, self.micro.size = state["steps_taken"].to(self.one), state["micro_batch"]
+        self.guard = SpikeGuard(self.device)
+        self.guard.restore(state["guard"])
+
+    def _laid_out(self, means: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Copies of averaged weights that lie as the weights do."""
+        like = dict(self.net.named_parameters())
+        return {name: torch.empty_like(like[name], requires_grad=False).copy_(mean) for name, mean in means.items()}
 
 
-def copy_to_cpu(value: Any) -> Any:
-    """A deep copy of nested dicts and lists with every tensor on the CPU."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: copy_to_cpu(inner) for key, inner in value.items()}
-    return [copy_to_cpu(inner) for inner in value] if isinstance(value, list) else value
+def evaluation_batch_size(device: torch.device) -> int:
+    """Images that are judged at a time: a GPU needs many to be busy."""
+    return EVALUATION_BATCH_SIZE if device.type == "cpu" else 512
+
+
+def copy_tensors(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copies, where they are, contiguous."""
+    return {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}

@@ -18,6 +18,7 @@ class Numerics:
     precision: str = "float32"
     channels_last: bool = False
     compiled: bool = False
+    graphed: bool = False  # whole batches go through a CUDA graph
 
     @property
     def autocast(self) -> torch.dtype | None:

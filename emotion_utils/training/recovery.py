@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from emotion_utils.devices import CPU, wide_float
 from emotion_utils.errors import EmotionError
 
 WINDOW = 64  # accepted gradient norms that a new one is compared with
@@ -21,33 +21,56 @@ SKIPS_PER_EPOCH = 3  # or one step in a hundred, if that is more
 MAX_ROLLBACKS = 3
 ROLLBACK_RATE = 0.5  # the rate after a rollback, else the same data would lead to the same place
 
-Kept = Sequence[tuple[torch.Tensor, torch.Tensor]]  # pairs of (buffer, copy)
-
 
 class Rollback(Exception):
     """Too many steps of an epoch were skipped: go back to where it began."""
 
 
-@dataclass
+class StepFigures(NamedTuple):
+    """What a step came to: numbers on the device, and plain ones once they were read."""
+
+    loss: float  # summed over the images as the network saw them
+    correct: float
+    norm: float  # of the gradient
+    usual_norm: float  # the window's median before it; NaN while there are too few
+    skipped: float  # 1 or 0
+    scale: float  # of float16's gradients, 1 without; before the step
+    scale_after: float
+    pause: float  # above 0: one of the processes wants to do something before the next step
+
+    @property
+    def overflowed(self) -> bool:
+        """Whether the gradients are too large for float16 only because they are scaled, as happens now and then."""
+        return self.scale > 1 and math.isfinite(self.loss) and not math.isfinite(self.norm)
+
+    @property
+    def complaint(self) -> str:
+        """Why the step was not taken."""
+        if not math.isfinite(self.loss):
+            return f"the loss is {self.loss}"
+        if not math.isfinite(self.norm):
+            return f"the gradient norm is {self.norm}"
+        return f"the gradient norm {self.norm:.3g} is over {FAR:g} times the usual {self.usual_norm:.3g}"
+
+
 class SpikeGuard:
-    """Judges each step by its loss and gradient norm, and keeps count; its state is part of a checkpoint."""
+    """Judges each step by its loss and gradient norm, on the device, and counts; its state is part of a checkpoint."""
 
-    norms: list[float] = field(default_factory=list)
-    skipped: int = 0  # in this epoch
-    allowed: int = SKIPS_PER_EPOCH
-    rollbacks: int = 0  # in this run
-    rate_factor: float = 1.0
+    def __init__(self, device: torch.device = CPU) -> None:
+        self.norms = torch.full((WINDOW,), torch.nan, dtype=wide_float(device), device=device)  # the newest is last
+        self.skipped, self.allowed = 0, SKIPS_PER_EPOCH  # in this epoch
+        self.rollbacks, self.rate_factor = 0, 1.0  # in this run
 
-    def complaint(self, loss: float, norm: float) -> str:
-        """Why the step must not be taken; empty if it may."""
-        if not math.isfinite(loss):
-            return f"the loss is {loss}"
-        if not math.isfinite(norm):
-            return f"the gradient norm is {norm}"
-        if len(self.norms) >= ENOUGH and norm > FAR * statistics.median(self.norms):
-            return f"the gradient norm {norm:.3g} is over {FAR:g} times the usual {statistics.median(self.norms):.3g}"
-        self.norms = [*self.norms[1 - WINDOW :], norm]
-        return ""
+    def judge(self, loss: torch.Tensor, norm: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Whether the step must be skipped, bool (), and the usual norm that it was compared with, float ().
+
+        Remembers the norm of a step that may be taken. Waits for nothing.
+        """
+        loss, norm = loss.to(self.norms.dtype), norm.to(self.norms.dtype)
+        usual = torch.where(self.norms[-ENOUGH].isnan(), torch.nan, self.norms.nanquantile(0.5))
+        skip = ~loss.isfinite() | ~norm.isfinite() | (norm > FAR * usual)  # nothing is larger than NaN
+        self.norms = torch.where(skip, self.norms, torch.cat([self.norms[1:], norm[None]]))
+        return skip, usual
 
     def count_skip(self) -> None:
         """Counts a skipped step. Raises Rollback after too many in one epoch."""
@@ -60,17 +83,24 @@ class SpikeGuard:
         self.rollbacks += 1
         if self.rollbacks > MAX_ROLLBACKS:
             raise EmotionError(
-                f"training does not hold: {MAX_ROLLBACKS} times it went back and slowed down, and the loss or gradient "
+                f"training diverges: {MAX_ROLLBACKS} times it went back and slowed down, and the loss or gradient "
                 "still explodes (events.jsonl names the steps and images); try a lower lr or more warmup_epochs"
             )
         self.rate_factor *= ROLLBACK_RATE
 
     def start_epoch(self, steps: int) -> None:
         """Forgets what held for the last epoch; other layers may learn now, with other norms."""
-        self.norms, self.skipped, self.allowed = [], 0, min(max(SKIPS_PER_EPOCH, steps // 100), steps - 1)
+        self.norms = torch.full_like(self.norms, torch.nan)
+        self.skipped, self.allowed = 0, min(max(SKIPS_PER_EPOCH, steps // 100), steps - 1)
 
     def state(self) -> dict[str, Any]:
-        return asdict(self)
+        counts = {name: getattr(self, name) for name in ("skipped", "allowed", "rollbacks", "rate_factor")}
+        return {**counts, "norms": self.norms.clone()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Back to what `state()` returned."""
+        for name, value in state.items():
+            setattr(self, name, value.to(self.norms) if isinstance(value, torch.Tensor) else value)
 
 
 class MicroBatches:
@@ -84,10 +114,10 @@ class MicroBatches:
         self._net, self._tell = net, tell
         self.size: int | None = None  # images; None: whole batches
 
-    def run(self, num_images: int, portion: Callable[[slice], Any], kept: Kept = ()) -> list[Any]:
+    def run(self, num_images: int, portion: Callable[[slice], Any], kept: BufferSnapshot | None = None) -> list[Any]:
         """Calls `portion` with slices that cover `num_images`; on an out-of-memory error all of it, in smaller ones.
 
-        Gradients of a failed attempt are undone, and norm statistics are put back to `kept`, a copy made before. Raises
+        Gradients of a failed attempt are undone, and norm statistics are put back to `kept`, taken before. Raises
         EmotionError where one image is too much.
         """
         while True:
@@ -98,7 +128,8 @@ class MicroBatches:
                     raise
                 reason = str(error).partition("\n")[0]
             self._net.zero_grad(set_to_none=True)
-            restore_norm_buffers(kept)
+            if kept:
+                kept.restore()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             self._halve(num_images, reason)
@@ -136,12 +167,28 @@ def learning_norm_buffers(net: nn.Module) -> list[torch.Tensor]:
     return [buffer for norm in norms for buffer in norm.buffers(recurse=False)]
 
 
-def copy_norm_buffers(net: nn.Module) -> Kept:
-    """Pairs of (buffer, copy): a forward pass moves them before anything can be seen to be wrong with it."""
-    return [(buffer, buffer.clone()) for buffer in learning_norm_buffers(net)]
+class BufferSnapshot:
+    """The statistics of each BatchNorm that is not frozen, as they are when this is made.
+
+    A forward pass moves them before anything can be seen to be wrong with it.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        by_type = defaultdict(list)
+        for buffer in learning_norm_buffers(net):
+            by_type[buffer.dtype].append(buffer)
+        self._buffers = list(by_type.values())
+        self._kept = [_join(buffers) for buffers in self._buffers]  # one tensor of each type, for few launches on a GPU
+
+    def restore(self, where: bool | torch.Tensor = True) -> None:
+        """Undoes what moved since, if `where`, which may be a bool that is still being computed on the device."""
+        if where is False:
+            return
+        for buffers, kept in zip(self._buffers, self._kept, strict=True):
+            values = kept if where is True else torch.where(where, kept, _join(buffers))
+            parts = values.split([buffer.numel() for buffer in buffers])
+            torch._foreach_copy_(buffers, [part.view_as(buffer) for part, buffer in zip(parts, buffers, strict=True)])
 
 
-def restore_norm_buffers(kept: Kept) -> None:
-    """Undoes what moved since `copy_norm_buffers`."""
-    for buffer, copy in kept:
-        buffer.copy_(copy)
+def _join(tensors: list[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])

@@ -3,8 +3,9 @@ and sample id alone, so that batch size, processes and resuming change none of i
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 from scipy.special import betaincinv
 from torch import nn
 
-from emotion_utils.data.keys import draw_uniform, id_keys, mix_keys
+from emotion_utils.data.keys import FIRST, GOLDEN, SECOND, draw_uniform, scramble
+from emotion_utils.devices import upload
 
 MIXUP, DROPOUT = 1, 2  # uses: each draws its own numbers
 
@@ -31,33 +33,54 @@ def deterministic() -> Iterator[None]:
         torch.utils.deterministic.fill_uninitialized_memory = fills
 
 
-def sample_keys(ids: Sequence[str], use: int, seed: int, epoch: int) -> np.ndarray:
-    """uint64 (N,): a key for each sample in this epoch."""
-    return mix_keys(id_keys(ids), use, seed, epoch)
-
-
 class KeyedDropout(nn.Module):
     """Dropout with masks that follow from each sample's key; `set_keys` must be called before each training pass.
 
-    An ordinary mask is drawn for the batch as a whole: it would change when memory forces smaller portions.
+    An ordinary mask is drawn for the batch as a whole: it would change when memory forces smaller portions. The numbers
+    are those of data.keys, drawn where the features are.
     """
 
     def __init__(self, rate: float, layer: int) -> None:
         super().__init__()
         self.rate = rate
-        self._layer, self._keys = layer, np.empty(0, np.uint64)
+        self._layer, self._keys = layer, torch.empty(0, dtype=torch.int64)
+        self._least = math.ceil(rate * 2**53)  # of the 53 random bits of a feature that is kept
 
-    def set_keys(self, keys: np.ndarray) -> None:
-        """keys: uint64 (B,)."""
-        self._keys = mix_keys(keys, self._layer)
+    def set_keys(self, keys: torch.Tensor) -> None:
+        """keys: int64 (B,), the bits of uint64 ones, on the device of the features."""
+        self._keys = _mix(keys, self._layer)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(B, F) to the same shape; what is kept is scaled by 1 / (1 - rate)."""
         if not self.training or self.rate == 0:
             return features
-        kept = draw_uniform(self._keys, features.shape[1]) >= self.rate
-        self._keys = mix_keys(self._keys, 0)  # a network may pass here twice
-        return features * torch.from_numpy(kept).to(features) / (1 - self.rate)
+        steps = torch.arange(1, features.shape[1] + 1, device=features.device) * _signed(GOLDEN)
+        kept = _shift(_scramble(self._keys[:, None] + steps), 11) >= self._least
+        self._keys = _mix(self._keys, 0)  # a network may pass here twice
+        return features * kept.to(features.dtype) / (1 - self.rate)
+
+
+def _mix(keys: torch.Tensor, number: int) -> torch.Tensor:
+    """What data.keys.mix_keys makes of them; int64 in place of uint64, of which torch can do little."""
+    return _scramble(keys ^ _signed(scramble(np.atleast_1d(np.uint64(number)))[0]))
+
+
+def _scramble(x: torch.Tensor) -> torch.Tensor:
+    """data.keys.scramble, bit by bit."""
+    x = x + _signed(GOLDEN)
+    x = (x ^ _shift(x, 30)) * _signed(FIRST)
+    x = (x ^ _shift(x, 27)) * _signed(SECOND)
+    return x ^ _shift(x, 31)
+
+
+def _shift(x: torch.Tensor, places: int) -> torch.Tensor:
+    """To the right, with zeros from the left: torch's own shift repeats the sign."""
+    return (x >> places) & ((1 << (64 - places)) - 1)
+
+
+def _signed(number: np.uint64) -> int:
+    """The number of type int64 that has the same bits."""
+    return int(number.astype(np.int64))
 
 
 def key_dropouts(net: nn.Module) -> list[KeyedDropout]:
@@ -80,9 +103,8 @@ def mix_pairs(
 
     Each keeps the larger part of itself; a last one without a neighbour stays as it is.
     """
-    partner = torch.arange(len(keys), device=inputs.device) ^ 1
-    partner[partner == len(keys)] = len(keys) - 1
+    partner = upload(np.minimum(np.arange(len(keys)) ^ 1, len(keys) - 1), inputs.device)
     share = betaincinv(alpha, alpha, draw_uniform(keys, 1)[:, 0])
-    own = torch.from_numpy(np.maximum(share, 1 - share)).to(inputs)
+    own = upload(np.maximum(share, 1 - share).astype(np.float32), inputs.device).to(inputs.dtype)
     mixed = torch.lerp(inputs[partner], inputs, own[:, None, None, None])
     return mixed, torch.lerp(targets[partner], targets, own[:, None])

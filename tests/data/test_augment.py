@@ -17,6 +17,7 @@ from emotion_utils.data.augment import (
     resize_images,
     to_unit,
 )
+from emotion_utils.data.keys import id_keys
 
 NOTHING = AugmentConfig(flip=0, rotate_deg=0, scale=0, shift=0, brightness=0, contrast=0, saturation=0)
 EVERYTHING = AugmentConfig(rotate_deg=30, scale=0.3, shift=0.2, brightness=0.4, contrast=0.4, saturation=0.4)
@@ -94,7 +95,7 @@ def test_epoch_seed_and_id_each_give_other_changes():
 
 def test_drawn_changes_fill_the_ranges_of_the_configuration():
     config = AugmentConfig(flip=0.3, rotate_deg=20, scale=0.1, shift=0.05, brightness=0.2, contrast=0.3, saturation=0.4)
-    changes = draw_changes(ids_of(4000), config=config, seed=0, epoch=1)
+    changes = draw_changes(id_keys(ids_of(4000)), config=config, seed=0, epoch=1)
     assert (changes.mirror == -1).mean() == pytest.approx(0.3, abs=0.03)
     ranges = {"angle_deg": (0, 20), "zoom": (1, 0.1), "right": (0, 0.05), "down": (0, 0.05)}
     ranges |= {"brightness": (1, 0.2), "contrast": (1, 0.3), "saturation": (1, 0.4)}
@@ -164,7 +165,7 @@ def smooth_images_of(count, size_px):
 
 
 def test_the_warp_of_the_cpu_is_that_of_other_devices_to_a_grey_level():
-    images, changes = smooth_images_of(50, 64), draw_changes(ids_of(50), config=EVERYTHING, seed=0, epoch=1)
+    images, changes = smooth_images_of(50, 64), draw_changes(id_keys(ids_of(50)), config=EVERYTHING, seed=0, epoch=1)
     ours, theirs = 255 * _change_on_cpu(images, _affine(changes), None), _warp(images, _affine(changes))
     assert (ours - theirs).abs().max() < 2
     assert (ours - theirs).abs().mean() < 0.5

@@ -10,6 +10,7 @@ import torch
 from tiny_training import MODEL, WALL_TIMES, TinyNet, make_dataset, make_trainer, same_bits
 
 from emotion_utils.data.augment import augment, to_unit
+from emotion_utils.data.keys import draw_uniform, mix_keys
 from emotion_utils.data.loader import iterate_batches
 from emotion_utils.errors import InputError
 from emotion_utils.run import HISTORY_COLUMNS, Run
@@ -217,7 +218,8 @@ def test_class_weights_make_a_rare_class_count_as_much_as_the_others(tmp_path):
     trainer = make_trainer(tmp_path, net=TinyNet(norm=False, dropout=0.0), balance="class_weights", train_set=data)
     trainer.learner.enter(trainer.recipe.phases[0])
     gradients = []
-    trainer.learner._update = lambda factor: gradients.append(trainer.learner.net.head[1].bias.grad.clone())
+    head = trainer.learner.net.head[1]
+    trainer.learner.optimizer.step_clipped = lambda *how: gradients.append(head.bias.grad.clone())
     batch = next(iterate_batches(data, batch_size=99, seed=0, epoch=1, shuffle=True))
     trainer.learner.step(batch, epoch=1, number=1, rate_factor=1.0)
     images = augment(batch.images, batch.ids, config=trainer.config.augment, seed=0, epoch=1)
@@ -232,9 +234,11 @@ def test_the_sampler_shows_all_classes_equally_often(tmp_path):
     assert labels.bincount().sub(12).abs().max() <= 1  # of 4, 16 and 16 images
 
 
-def test_averaged_weights_follow_the_network_and_are_what_is_kept(tmp_path):
+@pytest.mark.parametrize("lag", [0, 1])
+def test_averaged_weights_follow_the_network_and_are_what_is_kept(tmp_path, lag):
     trainer = make_trainer(tmp_path, net=TinyNet(dropout=0.0), epochs=1, ema_decay=0.99)
-    expected, original, steps = clone(trainer.learner.net), trainer.learner.step, []
+    trainer.learner.lag = lag
+    expected, original, steps = clone(trainer.learner.net), trainer.learner.begin, []
 
     def step(*args, **kwargs):
         result = original(*args, **kwargs)
@@ -244,7 +248,7 @@ def test_averaged_weights_follow_the_network_and_are_what_is_kept(tmp_path):
             expected[name] = weight * expected[name] + (1 - weight) * parameter.detach()
         return result
 
-    trainer.learner.step = step
+    trainer.learner.begin = step
     trainer.fit()
     for name, _ in trainer.learner.net.named_parameters():
         torch.testing.assert_close(trainer.best[name], expected[name], atol=1e-6, rtol=1e-5)
@@ -274,11 +278,15 @@ def numbers(start, stop):
     return np.arange(start, stop, dtype=np.uint64)
 
 
+def keys(start, stop):
+    return torch.arange(start, stop)
+
+
 def test_dropout_depends_on_the_sample_and_not_on_its_batch():
     dropout = key_dropouts(torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Dropout(0.4)))[0]
-    dropout.set_keys(numbers(10, 16))
+    dropout.set_keys(keys(10, 16))
     whole = dropout(torch.ones(6, 500))
-    dropout.set_keys(numbers(14, 16))
+    dropout.set_keys(keys(14, 16))
     assert torch.equal(dropout(torch.ones(2, 500)), whole[4:])
     assert whole.count_nonzero().item() / whole.numel() == pytest.approx(0.6, abs=0.03)
     assert whole.max().item() == pytest.approx(1 / 0.6)
@@ -286,10 +294,20 @@ def test_dropout_depends_on_the_sample_and_not_on_its_batch():
     assert torch.equal(dropout.eval()(torch.ones(2, 3)), torch.ones(2, 3))
 
 
+def test_dropout_keeps_what_the_numbers_of_its_keys_say():
+    numpy_keys = mix_keys(numbers(0, 7), 5)
+    for rate in (0.1, 0.5, 1 / 3):
+        dropout = KeyedDropout(rate, layer=2)
+        dropout.set_keys(torch.from_numpy(numpy_keys.view(np.int64)))
+        first = mix_keys(numpy_keys, 2)
+        for drawn in (draw_uniform(first, 300), draw_uniform(mix_keys(first, 0), 300)):
+            assert torch.equal(dropout(torch.ones(7, 300)) > 0, torch.from_numpy(drawn >= rate))
+
+
 def test_every_use_of_dropout_draws_its_own_mask():
     one, two = KeyedDropout(0.5, 0), KeyedDropout(0.5, 1)
     for dropout in (one, two):
-        dropout.set_keys(numbers(0, 4))
+        dropout.set_keys(keys(0, 4))
     masks = [dropout(torch.ones(4, 99)) for dropout in (one, two, one, two)]
     assert len({tuple(mask.flatten().tolist()) for mask in masks}) == 4
 

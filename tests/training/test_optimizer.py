@@ -1,4 +1,4 @@
-"""The optimizer on a processor learns as PyTorch's does, however the weights lie in memory."""
+"""The optimizer learns as PyTorch's unfused one does, however the weights lie in memory, and if they are moved."""
 
 import copy
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from emotion_utils.training.optimizer import FlatAdamW, clip_gradients, collect_gradients, make_optimizer
+from emotion_utils.training.optimizer import FlatAdamW
 
 LIMIT = 0.5
 
@@ -22,27 +22,124 @@ def groups_of(net):
             {"params": [net[1].weight, net[1].bias, net[4].bias], "weight_decay": 0.0}]  # fmt: skip
 
 
-def learn(net, optimizer, clip, steps=5):
-    generator = torch.Generator().manual_seed(1)
-    for _ in range(steps):
-        images = torch.randn(4, 3, 5, 5, generator=generator)
-        (net(images) ** 2).sum().backward()
-        clip()
-        optimizer.step()
+def backward(net, seed):
+    images = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(seed))
+    (net(images) ** 2).sum().backward()
+
+
+def learn(net, optimizer, steps=range(5), limit=LIMIT, skip=False):
+    """With our optimizer or with PyTorch's."""
+    for seed in steps:
+        backward(net, seed)
+        if isinstance(optimizer, FlatAdamW):
+            optimizer.collect()
+            optimizer.step_clipped(optimizer.measure_gradient(), limit, skip)
+        else:
+            nn.utils.clip_grad_norm_(net.parameters(), limit)
+            optimizer.step()
         optimizer.zero_grad()
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def plain_adam(net):
+    return torch.optim.AdamW(groups_of(net), lr=0.01, fused=False, foreach=False)
+
+
+def assert_same_weights(one, other):
+    for ours, theirs in zip(one.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
+
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_weights_become_those_of_the_plain_optimizer(layout):
     plain = make_net()
     ours = copy.deepcopy(plain).to(memory_format=layout)
-    adam = torch.optim.AdamW(groups_of(plain), lr=0.01, fused=False, foreach=False)
-    flat = make_optimizer(groups_of(ours), 0.01, torch.device("cpu"))
-    assert isinstance(flat, FlatAdamW)
-    learn(plain, adam, lambda: nn.utils.clip_grad_norm_(plain.parameters(), LIMIT))
-    learn(ours, flat, lambda: (collect_gradients(flat), clip_gradients(flat, LIMIT)))
-    for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+    learn(plain, plain_adam(plain))
+    learn(ours, FlatAdamW(groups_of(ours), lr=0.01))
+    assert_same_weights(ours, plain)
+
+
+@pytest.mark.parametrize("skip", [False, torch.tensor(False)], ids=["known", "computed"])
+@pytest.mark.parametrize("layouts", [LAYOUTS, LAYOUTS[::-1]], ids=["to channels last", "back"])
+def test_weights_that_are_laid_out_anew_half_way_become_those_of_the_plain_optimizer(layouts, skip):
+    plain = make_net()
+    ours = copy.deepcopy(plain).to(memory_format=layouts[0])
+    adam, flat = plain_adam(plain), FlatAdamW(groups_of(ours), lr=0.01)
+    learn(plain, adam, range(3))
+    learn(ours, flat, range(3), skip=skip)
+    ours.to(memory_format=layouts[1])
+    learn(plain, adam, range(3, 6))
+    learn(ours, flat, range(3, 6), skip=skip)
+    assert_same_weights(ours, plain)
+
+
+def test_a_layout_that_changes_between_backward_and_step_is_followed_too():
+    plain = make_net()
+    ours = copy.deepcopy(plain)
+    adam, flat = plain_adam(plain), FlatAdamW(groups_of(ours), lr=0.01)
+    learn(plain, adam, range(2), limit=1e9)
+    learn(ours, flat, range(2), limit=1e9)
+    for net, optimizer in ((plain, adam), (ours, flat)):
+        backward(net, 2)
+        net.to(memory_format=torch.channels_last)
+        optimizer.step()
+    assert_same_weights(ours, plain)
+
+
+@pytest.mark.parametrize("layouts", [(one, other) for one in LAYOUTS for other in LAYOUTS])
+def test_its_state_goes_on_in_any_layout(layouts):
+    plain = make_net()
+    first, second = (copy.deepcopy(plain).to(memory_format=layout) for layout in layouts)
+    adam, flat = plain_adam(plain), FlatAdamW(groups_of(first), lr=0.01)
+    learn(plain, adam)
+    learn(first, flat)
+    second.load_state_dict(first.state_dict())
+    resumed = FlatAdamW(groups_of(second), lr=0.01)
+    state = flat.state_dict()
+    assert [state["state"][place]["exp_avg"].shape for place in range(2)] == [plain[0].weight.shape, (3, 200)]
+    resumed.load_state_dict(state)
+    learn(plain, adam, range(5, 8))
+    learn(second, resumed, range(5, 8))
+    assert_same_weights(second, plain)
+
+
+def test_a_kept_state_does_not_move_with_the_training():
+    net = make_net()
+    flat = FlatAdamW(groups_of(net), lr=0.01)
+    learn(net, flat)
+    state = flat.state_dict()
+    before = copy.deepcopy(state)
+    learn(net, flat)
+    flat.load_state_dict(state)
+    learn(net, flat)
+    for place, kept in before["state"].items():
+        assert all(torch.equal(value, state["state"][place][name]) for name, value in kept.items())
+
+
+@pytest.mark.parametrize("skip", [True, torch.tensor(True)], ids=["known", "computed"])
+def test_a_skipped_step_changes_neither_weights_nor_state(skip):
+    net = make_net()
+    flat = FlatAdamW(groups_of(net), lr=0.01)
+    learn(net, flat)
+    weights, state = copy.deepcopy(net), flat.state_dict()
+    backward(net, 9)
+    net[0].weight.grad.fill_(torch.nan)
+    flat.collect()
+    flat.step_clipped(flat.measure_gradient(), LIMIT, skip)
+    flat.zero_grad()
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), weights.parameters(), strict=True))
+    for place, kept in flat.state_dict()["state"].items():
+        assert all(torch.equal(value, state["state"][place][name]) for name, value in kept.items())
+
+
+@pytest.mark.parametrize("limit", [1e-3, 1e3])
+def test_what_is_known_later_gives_the_bits_of_what_is_known_at_once(limit):
+    nets = [make_net(), make_net()]
+    for net, skip in zip(nets, (False, torch.tensor(False)), strict=True):
+        learn(net, FlatAdamW(groups_of(net), lr=0.01), limit=limit, skip=skip)
+    assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
 
 
 def test_a_gradient_that_lies_otherwise_than_its_weight_goes_to_the_right_places():
@@ -68,10 +165,10 @@ class _Otherwise(torch.autograd.Function):
 def test_what_got_no_gradient_stays_and_keeps_no_old_one():
     net = make_net()
     flat = FlatAdamW(groups_of(net), lr=0.01)
-    learn(net, flat, lambda: None, steps=1)
+    learn(net, flat, range(1))
     net[0].requires_grad_(False)
     before = [weight.clone() for weight in net.parameters()]
-    learn(net, flat, lambda: None, steps=2)
+    learn(net, flat, range(1, 3))
     moved = [not torch.equal(old, new) for old, new in zip(before, net.parameters(), strict=True)]
     assert moved == [False, True, True, True, True]
 
@@ -82,11 +179,11 @@ def test_the_length_of_the_gradient_is_told_and_limited(length):
     optimizer = FlatAdamW([{"params": weights}], lr=0.1)
     parts = torch.tensor([0.6, 0.0, 0.0]) * length, torch.tensor([0.0, 0.8, 0.0, 0.0]) * length
     sum((weight * part).sum() for weight, part in zip(weights, parts, strict=True)).backward()
-    collect_gradients(optimizer)
-    told = clip_gradients(optimizer, LIMIT)
+    optimizer.collect()
+    told = float(optimizer.measure_gradient())
     assert told == pytest.approx(length, nan_ok=True) or not torch.isfinite(torch.tensor([told, length])).any()
     if length < float("inf"):
-        optimizer.step()
+        optimizer.step_clipped(torch.tensor(told), LIMIT, skip=False)
         moments = torch.cat([optimizer.state[view]["exp_avg"] for view in optimizer.param_groups[0]["params"]])
         assert float(moments.norm()) == pytest.approx(0.1 * min(length, LIMIT), rel=1e-4)  # 1 - beta1 of the gradient
 
@@ -97,20 +194,8 @@ def test_a_long_gradient_does_not_shorten_the_next_one():
     for length in (50.0, 0.25):
         optimizer.zero_grad()
         (weight * torch.tensor([length, 0.0, 0.0, 0.0])).sum().backward()
-        collect_gradients(optimizer)
-        clip_gradients(optimizer, LIMIT)
-        optimizer.step()
+        optimizer.collect()
+        optimizer.step_clipped(optimizer.measure_gradient(), LIMIT, skip=False)
     (view,) = optimizer.param_groups[0]["params"]
     expected = 0.9 * 0.1 * LIMIT + 0.1 * 0.25
     assert float(optimizer.state[view]["exp_avg"][0]) == pytest.approx(expected, rel=1e-4)
-
-
-def test_its_state_goes_on_where_it_was_kept():
-    one, other = make_net(), make_net()
-    first, second = FlatAdamW(groups_of(one), lr=0.01), FlatAdamW(groups_of(other), lr=0.01)
-    learn(one, first, lambda: None)
-    other.load_state_dict(one.state_dict())
-    second.load_state_dict(copy.deepcopy(first.state_dict()))
-    learn(one, first, lambda: None)
-    learn(other, second, lambda: None)
-    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))

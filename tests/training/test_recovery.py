@@ -1,13 +1,15 @@
 """Memory and spikes: faults put in at chosen steps, and what the training makes of them."""
 
 import math
+import statistics
 
+import numpy as np
 import pytest
 import torch
 from tiny_training import MODEL, TinyNet, make_trainer, same_bits
 
 from emotion_utils.errors import EmotionError
-from emotion_utils.training.recovery import SpikeGuard, even_slices, is_out_of_memory
+from emotion_utils.training.recovery import SpikeGuard, StepFigures, even_slices, is_out_of_memory
 
 
 def fail_when(trainer, faulty, error=torch.OutOfMemoryError):
@@ -213,31 +215,58 @@ def test_a_training_that_never_holds_ends_in_a_clear_error(tmp_path):
     assert len(events_of(trainer, "rollback")) == 3
 
 
+def judge(guard, norm, loss=1.0):
+    skip, usual = guard.judge(torch.tensor(loss), torch.tensor(norm))
+    return StepFigures(loss, 0, norm, float(usual), bool(skip), 1.0, 1.0, 0.0)
+
+
 def test_a_norm_far_outside_its_window_is_a_spike():
     guard = SpikeGuard()
     guard.start_epoch(100)
-    assert not guard.complaint(1.0, 1e6)  # nothing to compare it with yet
+    assert not judge(guard, 1e6).skipped  # nothing to compare it with yet
     guard.start_epoch(100)
-    assert not any(guard.complaint(1.0, 1.0 + step % 3) for step in range(30))
-    assert "20 times the usual" in guard.complaint(1.0, 50.0)
-    assert not guard.complaint(1.0, 30.0)
-    assert len(guard.norms) == 31
+    assert not any(judge(guard, 1.0 + step % 3).skipped for step in range(30))
+    spike = judge(guard, 50.0)
+    assert spike.skipped
+    assert spike.complaint == "the gradient norm 50 is over 20 times the usual 2"
+    assert not judge(guard, 30.0).skipped
+    assert int(guard.norms.isfinite().sum()) == 31
 
 
 def test_the_window_forgets_what_is_long_ago():
     guard = SpikeGuard()
     guard.start_epoch(1000)
     for _ in range(80):
-        guard.complaint(1.0, 1.0)
+        judge(guard, 1.0)
     for norm in [15.0] * 70:
-        assert not guard.complaint(1.0, norm)
-    assert not guard.complaint(1.0, 200.0)
+        assert not judge(guard, norm).skipped
+    assert not judge(guard, 200.0).skipped
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_guard_judges_as_one_that_keeps_a_list_and_its_median(seed):
+    guard, kept = SpikeGuard(), []
+    guard.start_epoch(1000)
+    for norm in np.random.default_rng(seed).lognormal(0, 2, 300).astype(np.float32).tolist():
+        figures = judge(guard, norm)
+        expected = len(kept) >= 16 and norm > 20 * statistics.median(kept[-64:])
+        assert figures.skipped == expected
+        kept += [] if expected else [norm]
+    assert len(kept) < 300
+
+
+@pytest.mark.parametrize(("loss", "norm"), [(math.nan, 1.0), (math.inf, 1.0), (1.0, math.nan), (1.0, math.inf)])
+def test_what_is_not_finite_is_skipped_and_not_remembered(loss, norm):
+    guard = SpikeGuard()
+    judge(guard, 2.0)
+    assert judge(guard, norm, loss).skipped
+    assert guard.norms[guard.norms.isfinite()].tolist() == [2.0]
 
 
 def test_gradients_are_clipped_to_the_recipes_norm(tmp_path):
     trainer = make_trainer(tmp_path, clip_norm=1e-3)
     trainer.learner.enter(trainer.recipe.phases[0])
     trainer.learner.step(next(trainer._batches()), epoch=1, number=1, rate_factor=1.0)
-    moments = [state["exp_avg"] for state in trainer.learner.optimizer.state.values()]
+    moments = [state["exp_avg"] for state in trainer.learner.optimizer.state_dict()["state"].values()]
     norm = math.sqrt(sum(float(moment.pow(2).sum()) for moment in moments))
     assert norm == pytest.approx(0.1 * 1e-3, rel=1e-2)  # 1 - beta1 of the first gradient

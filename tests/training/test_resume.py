@@ -93,7 +93,10 @@ def test_memory_and_spikes_are_remembered_across_a_kill(tmp_path, eager):
     again = make_trainer(tmp_path)
     again._begin()
     assert (again.learner.micro.size, again.learner.guard.rate_factor) == (4, 0.25)
-    assert again.learner.guard.norms == trainer.learner.guard.norms[:2]
+    kept, all_norms = (
+        guard.norms[guard.norms.isfinite()].tolist() for guard in (again.learner.guard, trainer.learner.guard)
+    )
+    assert kept == all_norms[:2]
 
 
 @pytest.mark.parametrize("change", [{"lr": 0.02}, {"train": 47}, {"epochs": 4}])

@@ -42,12 +42,12 @@ def search_as_a_process(folder, *, storage=None, kill_at=0):
     torch.set_num_threads(1)
     use_tiny_parts(setattr)
     study.HEARTBEAT_S, study.GRACE_S = 1, 2
-    steps, original = itertools.count(1), Learner.step
+    steps, original = itertools.count(1), Learner.begin
 
-    def step(*arguments, **more):
+    def begin(*arguments, **more):
         if next(steps) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         return original(*arguments, **more)
 
-    Learner.step = step
+    Learner.begin = begin
     search.search_model(make_run(folder), MODEL, sampler="grid", trials=3, storage=storage)

@@ -1,0 +1,54 @@
+"""How many images a step takes, where that is left to the machine."""
+
+from __future__ import annotations
+
+import copy
+from itertools import takewhile
+
+import torch
+from torch import nn
+
+from emotion_utils.config import RunConfig
+from emotion_utils.data.loader import Dataset
+from emotion_utils.training.distributed import Team
+
+REFERENCE = 32  # images, to which the recipes' rates belong; what a CPU takes
+CHOICES = (32, 64, 128, 256)  # larger ones no longer train faster on the GPUs of today, and learn less in few epochs
+MIN_STEPS = 40  # in an epoch: with fewer, a few epochs do not suffice to learn from
+MEMORY_SHARE = 0.6  # of what is free: libraries want room to work in, too
+
+
+def choose_batch_size(config: RunConfig, net: nn.Module, train_set: Dataset, team: Team) -> int:
+    """The setting; where that is "auto", what a GPU is kept busy with and has memory for. On a CPU, REFERENCE.
+
+    It is the size of the global batch, of which each process of a team takes its share.
+    """
+    if config.batch_size != "auto":
+        return config.batch_size
+    if team.device.type != "cuda":
+        return REFERENCE
+    each = activation_bytes(net, config.image_size_px)
+    free = torch.cuda.mem_get_info(team.device)[0] * MEMORY_SHARE * team.size
+    return fit_batch_size(len(train_set), each, free)
+
+
+def fit_batch_size(images: int, bytes_each: float, free_bytes: float) -> int:
+    """The largest of CHOICES with MIN_STEPS steps in an epoch of `images` that fits the memory; at least REFERENCE."""
+    fitting = takewhile(lambda size: size * MIN_STEPS <= images and size * bytes_each <= free_bytes, CHOICES)
+    return max(fitting, default=REFERENCE)
+
+
+def activation_bytes(net: nn.Module, size_px: int) -> float:
+    """What `net` keeps of one image between its forward and its backward pass, in float32. Computes nothing."""
+    twin = copy.deepcopy(net).to("meta").train()
+    parameters = {id(parameter) for parameter in twin.parameters()}
+    kept: dict[int, torch.Tensor] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in parameters:
+            kept[id(tensor)] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        twin(torch.empty(2, 3, size_px, size_px, device="meta"))
+    return sum(tensor.nbytes for tensor in kept.values()) / 2

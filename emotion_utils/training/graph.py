@@ -1,0 +1,63 @@
+"""A piece of work recorded once as a CUDA graph and then replayed: the GPU no longer waits for launch after launch.
+
+Everything that only a GPU can do is in `capture`; a test may put something else in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from emotion_utils.training.recovery import BufferSnapshot
+
+WARM_UP = 3  # runs before the recording, in which libraries choose their kernels and reserve their memory
+
+Work = Callable[..., tuple[torch.Tensor, ...]]  # tensors to tensors; adds gradients to the parameters
+
+
+class RecordedWork:
+    """`work` on inputs of the shapes of `inputs`, which also leaves the gradients of `net`: the same each time."""
+
+    def __init__(self, net: nn.Module, work: Work, inputs: Sequence[torch.Tensor]) -> None:
+        self._net = net
+        self._inputs = [tensor.clone() for tensor in inputs]
+        before = BufferSnapshot(net)
+
+        def forget() -> None:
+            net.zero_grad(set_to_none=True)
+            before.restore()
+
+        self._replay, self._results = capture(lambda: work(*self._inputs), forget)
+        self._gradients = [(parameter, parameter.grad) for parameter in net.parameters() if parameter.grad is not None]
+        forget()
+
+    def __call__(self, inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """The results, which stay until the next call. The gradients take the place of any that were there."""
+        for kept, tensor in zip(self._inputs, inputs, strict=True):
+            kept.copy_(tensor)
+        self._replay()
+        for parameter, gradient in self._gradients:
+            parameter.grad = gradient
+        return self._results
+
+
+def capture(work: Callable[[], Any], forget: Callable[[], None]) -> tuple[Callable[[], None], Any]:
+    """What runs `work` again, and the results that it then fills. Raises RuntimeError where it cannot be recorded.
+
+    `forget` undoes what the runs before the recording left behind. PyTorch's own way: see "Whole-network capture" in
+    its notes on CUDA graphs.
+    """
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP):
+            work()
+            forget()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        results = work()
+    return graph.replay, results
