@@ -63,6 +63,8 @@ class EpochMonitor:
 def event_lines(event: Mapping[str, Any]) -> list[str]:
     """An event of training for people who watch; nothing for what goes without saying."""
     kind = event["kind"]
+    if kind == "started" and event.get("batch_rate_factor", 1.0) != 1.0:
+        return [f"batches of {event['batch_size']}, rates times {event['batch_rate_factor']:.3g}"]
     if kind == "preflight":
         numbers = event["precision"] + ", compiled" * event["compiled"]
         foretold = f"about {duration(event['seconds'])} and {event['memory_mb'] / 1024:.1f} GB foreseen, in {numbers}"
@@ -75,6 +77,8 @@ def event_lines(event: Mapping[str, Any]) -> list[str]:
         "memory_backoff": "memory ran out with {micro_batch_before} images at a time; now {micro_batch}",
         "spike_skipped": "epoch {epoch}, step {step} skipped: {reason}",
         "scale_lowered": "epoch {epoch}, step {step}: float16 overflowed, gradients are now scaled by {scale:g}",
+        "numerics_refused": "training goes on without {tried}, which fails here: {reason}",
+        "graph_refused": "steps are not recorded as a CUDA graph: {reason}",
         "rollback": "epoch {epoch} begins again, at {rate_factor:g} times the rate",
         "early_stop": "stopped after epoch {epoch}: {reason}",
         "best_epoch": "epoch {epoch} is kept, with val accuracy {val_acc:.3f}",

@@ -73,7 +73,7 @@ def settings_table(results: Results) -> Shown:
     recipes = {model: _carried_out(results, model) for model in results.models}
     keys = [key for key in next(iter(recipes.values())) if key != "weights"]  # they have a table of their own
     rows = [[f"<code>{key}</code>", *(safe(_setting(recipes[model][key])) for model in recipes)] for key in keys]
-    shared = ("image_size_px", "batch_size", "epochs", "max_steps_per_epoch", "seed")
+    shared = ("image_size_px", "epochs", "max_steps_per_epoch", "seed")
     common = results.config.model_dump(mode="json")
     rest = [[f"<code>{key}</code>", *[safe(_setting(common[key]))] * len(recipes)] for key in shared]
     head = ("Setting", *(safe_model(results, model) for model in recipes))
@@ -83,10 +83,16 @@ def settings_table(results: Results) -> Shown:
 
 def _carried_out(results: Results, model: str) -> dict[str, Any]:
     """The recipe of `model`, with what became of its settings that are left to the machine."""
-    recipe = results.config.recipes[model].model_dump(mode="json")
+    recipe = results.config.recipes[model].model_dump(mode="json") | {"batch_size": results.config.batch_size}
     starts = [event for event in results.events[model] if event["kind"] == "started"]
     if starts:
-        became = {"precision": starts[-1]["precision"], "compile": "always" if starts[-1]["compiled"] else "never"}
+        start = starts[-1]
+        factor = start.get("batch_rate_factor", 1.0)
+        became = {
+            "precision": start["precision"],
+            "compile": "always" if start["compiled"] else "never",
+            "batch_size": f"{start['batch_size']}, rates times {factor:.3g}" if factor != 1 else start["batch_size"],
+        }
         recipe |= {key: f"auto: {value}" for key, value in became.items() if recipe[key] == "auto"}
     return recipe
 

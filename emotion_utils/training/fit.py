@@ -40,6 +40,7 @@ from emotion_utils.training.pretext import ensure_proxies
 from emotion_utils.training.recovery import Rollback, StepFigures
 from emotion_utils.training.repeatable import deterministic
 
+ALWAYS_TOLD = ("numerics_refused", "graph_refused")  # also of steps that do not count
 CHECKPOINT_FORMAT = "2"  # counts the changes of what a checkpoint holds
 Progress = Callable[[int, int], None]  # steps done, steps in all
 OnEpoch = Callable[[list[dict[str, Any]]], None]  # the rows of the history so far
@@ -279,7 +280,7 @@ class Trainer:
             self.tell(
                 "started", device=str(self.team.device), processes=self.team.size, threads=torch.get_num_threads(),
                 precision=self.learner.numerics.precision, compiled=self.learner.numerics.compiled,
-                batch_size=self.batch_size, epochs=self.epochs,
+                batch_size=self.batch_size, batch_rate_factor=self.batch_rate_factor, epochs=self.epochs,
             )  # fmt: skip
         if self.team.leads:
             (self.run.model_dir(self.model) / "history.csv").unlink(missing_ok=True)
@@ -313,7 +314,7 @@ class Trainer:
 
     def tell(self, kind: str, **details: Any) -> None:
         """One line of events.jsonl; in a team, the first process speaks for all."""
-        if self.team.leads and not self.silent:
+        if self.team.leads and (not self.silent or kind in ALWAYS_TOLD):
             self.run.append_event(self.model, kind, **details)
 
 

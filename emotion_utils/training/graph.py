@@ -22,16 +22,18 @@ class RecordedWork:
     """`work` on inputs of the shapes of `inputs`, which also leaves the gradients of `net`: the same each time."""
 
     def __init__(self, net: nn.Module, work: Work, inputs: Sequence[torch.Tensor]) -> None:
-        self._net = net
         self._inputs = [tensor.clone() for tensor in inputs]
+        self._learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
         before = BufferSnapshot(net)
+
+        def run() -> tuple[tuple[torch.Tensor, ...], list[torch.Tensor | None]]:
+            return work(*self._inputs), [parameter.grad for parameter in self._learning]
 
         def forget() -> None:
             net.zero_grad(set_to_none=True)
             before.restore()
 
-        self._replay, self._results = capture(lambda: work(*self._inputs), forget)
-        self._gradients = [(parameter, parameter.grad) for parameter in net.parameters() if parameter.grad is not None]
+        self._replay, (self._results, self._gradients) = capture(run, forget)
         forget()
 
     def __call__(self, inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
@@ -39,7 +41,7 @@ class RecordedWork:
         for kept, tensor in zip(self._inputs, inputs, strict=True):
             kept.copy_(tensor)
         self._replay()
-        for parameter, gradient in self._gradients:
+        for parameter, gradient in zip(self._learning, self._gradients, strict=True):
             parameter.grad = gradient
         return self._results
 

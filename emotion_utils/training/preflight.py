@@ -16,10 +16,12 @@ import numpy as np
 import psutil
 import torch
 
+from emotion_utils.devices import synchronise
 from emotion_utils.monitor import duration
 from emotion_utils.training import schedule
-from emotion_utils.training.learner import EVALUATION_BATCH_SIZE
+from emotion_utils.training.learner import evaluation_batch_size
 from emotion_utils.training.numerics import Numerics
+from emotion_utils.training.recovery import is_out_of_memory
 
 if TYPE_CHECKING:
     from emotion_utils.training.fit import Trainer
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 FEW = 2  # images, to learn how long a whole batch would take
 GROWTH = 4  # times as many, to see what each more image costs
 PATIENCE_S = 1.0  # what takes longer is not measured again, nor with more images
+GPU_STEPS = 10  # that are timed together on a GPU, after as many that find kernels and fill caches
 GAIN = 0.95  # of the time, at most, for another kind of numbers to be worth it
 COMPILE_S = 60.0  # what compiling a network of this size takes; it is measured, but has to be paid first
 WORTH_COMPILING = 10  # times as long a training is at least, for the attempt to cost a tenth of it at most
@@ -37,7 +40,7 @@ def look_ahead(trainer: Trainer) -> None:
     kept = trainer.learner.state()
     told, trainer.silent = trainer.silent, True
     try:
-        numerics = _choose(trainer) if trainer.team.device.type == "cuda" else trainer.learner.numerics
+        numerics = _choose(trainer) if _has_choice(trainer.team.device) else trainer.learner.numerics
         trainer.learner.use(numerics)
         steps = {epoch: _step_seconds(trainer, epoch) for epoch in _stages(trainer)}
         seconds = _all_seconds(trainer, steps)
@@ -50,7 +53,8 @@ def look_ahead(trainer: Trainer) -> None:
     trainer.tell(
         "preflight", seconds=round(seconds), step_seconds=[round(step, 4) for step in steps.values()],
         memory_mb=round(memory), memory_free_mb=round(free), precision=numerics.precision,
-        compiled=numerics.compiled, channels_last=numerics.channels_last or trainer.team.device.type == "cpu",
+        compiled=numerics.compiled, graphed=numerics.graphed,
+        channels_last=numerics.channels_last or trainer.team.device.type == "cpu",
         warnings=_warnings(trainer, seconds, memory, free),
     )  # fmt: skip
 
@@ -67,7 +71,11 @@ def _stages(trainer: Trainer) -> list[int]:
 def _step_seconds(trainer: Trainer, epoch: int) -> float:
     """Of a whole step of this process in `epoch`."""
     trainer.learner.enter(schedule.phase_at(trainer.recipe, epoch))
-    return _foretell(trainer, lambda images: _step(trainer, images, epoch), _share(trainer))
+    share = _share(trainer)
+    if _has_choice(trainer.team.device):  # with fewer images it would be no less busy
+        _step(trainer, share, epoch, GPU_STEPS)
+        return _timed(trainer, lambda: _step(trainer, share, epoch, GPU_STEPS)) / GPU_STEPS
+    return _foretell(trainer, lambda images: _step(trainer, images, epoch), share)
 
 
 def _all_seconds(trainer: Trainer, steps: dict[int, float]) -> float:
@@ -78,7 +86,7 @@ def _all_seconds(trainer: Trainer, steps: dict[int, float]) -> float:
         part = replace(val, rows=val.rows[:images], labels=val.labels[:images], ids=val.ids[:images])
         trainer.learner.evaluate(part)
 
-    batch = min(EVALUATION_BATCH_SIZE, len(val))
+    batch = min(evaluation_batch_size(trainer.team.device), len(val))
     validation = _foretell(trainer, validate, batch) * len(val) / batch
     ends = [*list(steps)[1:], trainer.epochs + 1]
     epochs = sum(seconds * (end - begin) for (begin, seconds), end in zip(steps.items(), ends, strict=True))
@@ -106,29 +114,26 @@ def _foretell(trainer: Trainer, work: Callable[[int], None], images: int) -> flo
 
 def _share(trainer: Trainer) -> int:
     """Images of a step in this process."""
-    return max(1, min(trainer.config.batch_size, len(trainer.train_set)) // trainer.team.size)
+    return max(1, min(trainer.batch_size, len(trainer.train_set)) // trainer.team.size)
 
 
-def _step(trainer: Trainer, images: int, epoch: int) -> None:
-    """A step at rate 0 on the first `images` of the training set, in every process."""
+def _step(trainer: Trainer, images: int, epoch: int, times: int = 1) -> None:
+    """Steps at rate 0 on the first `images` of the training set, in every process; read when all are begun."""
     learner = trainer.learner
     learner.guard.start_epoch(10**6)  # none of it may count
     batch = trainer.train_set.batch(np.arange(images))._replace(total=images * trainer.team.size)
-    learner.step(batch, epoch=epoch, number=1, rate_factor=0.0)
+    begun = [learner.begin(batch, epoch=epoch, number=1, rate_factor=0.0) for _ in range(times)]
+    for step in begun:
+        learner.settle(step)
 
 
 def _timed(trainer: Trainer, work: Callable[[], Any]) -> float:
     """Seconds, the same in all processes of a team."""
-    _finish(trainer.team.device)
+    synchronise(trainer.team.device)
     start = time.perf_counter()
     work()
-    _finish(trainer.team.device)
+    synchronise(trainer.team.device)
     return trainer.team.sum([time.perf_counter() - start])[0] / trainer.team.size
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 # -- memory ----------------------------------------------------------------------------------------
@@ -140,13 +145,11 @@ def _memory_mb(trainer: Trainer) -> float:
     trainer.learner.enter(schedule.phase_at(trainer.recipe, last))
     parameters = list(trainer.learner.net.parameters())
     learning = sum(p.nbytes for p in parameters if p.requires_grad)
-    growing = learning + _activation_bytes(trainer, last) * _share(
-        trainer
-    )  # gradients, and what the backward pass needs
-    if trainer.team.device.type == "cuda":
-        return (torch.cuda.memory_allocated(trainer.team.device) + growing) / 2**20
+    gradients, activations = learning, _activation_bytes(trainer, last) * _share(trainer)
     copies = 2 * sum(p.nbytes for p in parameters) + 2 * learning  # the best epoch, and the state to roll back to
-    return (psutil.Process().memory_info().rss + growing + copies) / 2**20
+    device = trainer.team.device
+    held = torch.cuda.memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss
+    return (held + gradients + activations + copies) / 2**20
 
 
 def _activation_bytes(trainer: Trainer, epoch: int) -> float:
@@ -193,6 +196,11 @@ def _warnings(trainer: Trainer, seconds: float, memory_mb: float, free_mb: float
 # -- numerics, on a GPU ----------------------------------------------------------------------------
 
 
+def _has_choice(device: torch.device) -> bool:
+    """Whether the clock decides what the recipe leaves open."""
+    return device.type == "cuda"
+
+
 def _choose(trainer: Trainer) -> Numerics:
     """The fastest of what the recipe allows, by the clock; the plain kind unless another one is clearly faster."""
 
@@ -207,7 +215,15 @@ def _choose(trainer: Trainer) -> Numerics:
         if "compiled" in change and is_short:
             continue
         other = replace(best, **change)
-        if (took := measure(other)) < GAIN * seconds:
+        try:
+            took = measure(other)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            trainer.learner.optimizer.zero_grad()
+            trainer.tell("numerics_refused", tried=", ".join(change), reason=str(error).strip().partition("\n")[0])
+            continue
+        if took < GAIN * seconds and trainer.learner.numerics == other:  # a graph that cannot be recorded is given up
             best, seconds = other, took
     return best
 
@@ -217,7 +233,8 @@ def _alternatives(trainer: Trainer) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"channels_last": True}]
     if trainer.recipe.precision == "auto":
         has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        found.append({"precision": "bfloat16" if has_bfloat16 else "float16"})
+        low = "bfloat16" if has_bfloat16 else "float16"
+        found += [{"precision": low, "channels_last": False}, {"precision": low, "channels_last": True}]
     if trainer.recipe.compile == "auto":
         found.append({"compiled": True})
-    return found
+    return [*found, {"graphed": True}]

@@ -4,13 +4,15 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from tiny_training import ALONE, MODEL, TinyNet, make_trainer, same_bits
+from tiny_training import ALONE, MODEL, WALL_TIMES, TinyNet, make_trainer, same_bits
 
+from emotion_utils.data.augment import augment
+from emotion_utils.training import graph, preflight, schedule
 from emotion_utils.training import learner as learner_module
 from emotion_utils.training import numerics as numerics_module
-from emotion_utils.training import preflight
 from emotion_utils.training.numerics import Numerics, asked_for
 
 
@@ -57,7 +59,7 @@ def test_time_is_added_up_over_phases_and_validations(tmp_path, monkeypatch):
     trainer = make_trainer(tmp_path, phases=PHASES, epochs=5, train=48, val=40, batch_size=8)
     seconds = {1: 0.5, 3: 2.0}  # of a step in each phase
     monkeypatch.setattr(preflight, "_step_seconds", lambda trainer, epoch: seconds[epoch])
-    monkeypatch.setattr(preflight, "EVALUATION_BATCH_SIZE", 10)
+    monkeypatch.setattr(preflight, "evaluation_batch_size", lambda device: 10)
     monkeypatch.setattr(preflight, "_timed", lambda trainer, work: work() or 1.5)
     preflight.look_ahead(trainer)
     event = preflight_event(trainer)
@@ -129,12 +131,13 @@ def test_on_the_cpu_the_clock_decides_nothing(tmp_path, monkeypatch):
 def clock(monkeypatch):
     """Seconds of a step for each kind of numbers, as a GPU might need; the list gets what was measured."""
     measured = []
+    tensor_cores = {(False, False): 1.5, (False, True): 1.6, (True, False): 1.0, (True, True): 0.8}
 
     def step_seconds(trainer, epoch):
         numerics = trainer.learner.numerics
         measured.append(numerics)
-        factor = (0.8 if numerics.channels_last else 1) * (1.5 if numerics.precision == "float32" else 1)
-        return 1.0 * factor * (0.7 if numerics.compiled else 1)
+        factor = tensor_cores[numerics.precision != "float32", numerics.channels_last]
+        return factor * (0.7 if numerics.compiled else 1) * (0.5 if numerics.graphed else 1)
 
     monkeypatch.setattr(preflight, "_step_seconds", step_seconds)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: True)
@@ -144,7 +147,7 @@ def clock(monkeypatch):
 
 def test_a_gpu_takes_what_is_clearly_faster(tmp_path, clock):
     trainer = make_trainer(tmp_path, epochs=1000, precision="auto", compile="auto")
-    assert preflight._choose(trainer) == Numerics("bfloat16", channels_last=True, compiled=True)
+    assert preflight._choose(trainer) == Numerics("bfloat16", channels_last=True, compiled=True, graphed=True)
 
 
 def test_what_is_hardly_faster_is_not_worth_it(tmp_path, clock, monkeypatch):
@@ -155,13 +158,117 @@ def test_what_is_hardly_faster_is_not_worth_it(tmp_path, clock, monkeypatch):
 
 def test_a_short_training_does_not_try_to_compile(tmp_path, clock):
     trainer = make_trainer(tmp_path, epochs=3, precision="auto", compile="auto")
-    assert preflight._choose(trainer) == Numerics("bfloat16", channels_last=True)
+    assert preflight._choose(trainer) == Numerics("bfloat16", channels_last=True, graphed=True)
     assert not any(numerics.compiled for numerics in clock)
 
 
 def test_what_the_recipe_names_is_not_changed(tmp_path, clock):
     trainer = make_trainer(tmp_path, epochs=1000, precision="float32", compile="never")
-    assert preflight._choose(trainer) == Numerics(channels_last=True)
+    assert preflight._choose(trainer) == Numerics(graphed=True)  # float32 is slower in channels last
+    assert {numerics.precision for numerics in clock} == {"float32"}
+
+
+# -- a choice that is made for real, on a CPU that stands in for a GPU -----------------------------
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A CPU whose clock says that the last of what is tried is the fastest, and whose graphs are plain runs."""
+    seconds = itertools.count(1000, -300)
+    monkeypatch.setattr(preflight, "_has_choice", lambda device: True)
+    monkeypatch.setattr(preflight, "_timed", lambda trainer, work: (work(), next(seconds))[1])
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: True)
+    monkeypatch.setattr(learner_module.torch, "compile", lambda net: net)
+    monkeypatch.setattr(graph, "capture", run_again)
+
+
+def run_again(work, forget):
+    """In place of a CUDA graph: what a first run returned is filled by the next ones."""
+    results, gradients = work()
+
+    def replay():
+        fresh, fresh_gradients = work()
+        for kept, value in zip([*results, *gradients], [*fresh, *fresh_gradients], strict=True):
+            kept.copy_(value)
+
+    return replay, (results, gradients)
+
+
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+@pytest.mark.parametrize("lag", [0, 1])
+def test_a_training_after_a_choice_gives_the_weights_of_one_that_began_that_way(tmp_path, gpu, precision, lag):
+    settings = {"epochs": 2, "precision": precision, "ema_decay": 0.9, "clip_norm": 0.05, "mixup": 0.2}
+    chosen = make_trainer(tmp_path / "chosen", net=TinyNet(), **settings)
+    chosen.learner.lag = lag
+    preflight.look_ahead(chosen)
+    numerics = chosen.learner.numerics
+    assert numerics.channels_last
+    assert numerics.graphed
+    assert numerics.precision == ("float32" if precision == "float32" else "bfloat16")
+    began = make_trainer(tmp_path / "began", net=TinyNet(), **settings)
+    began.learner.use(replace(numerics, graphed=False))
+    began.learner.lag = lag
+    histories = [trainer.fit().drop(columns=WALL_TIMES) for trainer in (chosen, began)]
+    pd.testing.assert_frame_equal(*histories)
+    assert same_bits(chosen.best, began.best)
+
+
+def test_the_weights_after_a_choice_are_those_of_an_unfused_optimizer(tmp_path, gpu):
+    trainer = make_trainer(
+        tmp_path, net=TinyNet(norm=False, dropout=0.0), precision="float32", schedule="constant", clip_norm=1e9
+    )
+    learner = trainer.learner
+    learner.guard.start_epoch(1000)
+    net = TinyNet(norm=False, dropout=0.0).train()  # behind a norm, biases have no gradient but rounding
+    adam = torch.optim.AdamW(schedule.parameter_groups(net.depth_groups, trainer.recipe), fused=False, foreach=False)
+    for group in adam.param_groups:
+        group["lr"] = group["rate"]
+    batches = list(trainer._batches())
+    for number, batch in enumerate(batches, start=1):
+        if number == 3:
+            preflight.look_ahead(trainer)  # with moments of two steps, which it has to leave as they were
+            assert learner.net.body[0].weight.is_contiguous(memory_format=torch.channels_last)
+        learner.enter(trainer.recipe.phases[0])
+        learner.step(batch, epoch=1, number=number, rate_factor=1.0)
+        images = augment(batch.images, batch.ids, config=trainer.config.augment, seed=0, epoch=1)
+        adam.zero_grad()
+        torch.nn.functional.cross_entropy(net(images), batch.labels).backward()
+        adam.step()
+    for ours, theirs in zip(learner.net.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-3)
+
+
+def test_what_fails_when_it_is_tried_is_left_and_told(tmp_path, gpu, monkeypatch):
+    def refuse(net):
+        raise RuntimeError("no compiler here\nand much more")
+
+    monkeypatch.setattr(learner_module.torch, "compile", refuse)
+    monkeypatch.setattr(preflight, "WORTH_COMPILING", 0)
+    plain = make_trainer(tmp_path / "plain", net=TinyNet(), precision="float32", compile="auto", epochs=2)
+    preflight.look_ahead(plain)
+    assert plain.learner.numerics == Numerics(channels_last=True, graphed=True)
+    told = [event for event in plain.run.read_events(MODEL) if event["kind"] == "numerics_refused"]
+    assert [(event["tried"], event["reason"]) for event in told] == [("compiled", "no compiler here")]
+    plain.fit()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("cannot be captured\nat all"), torch.OutOfMemoryError("out of memory")])
+def test_a_graph_that_cannot_be_recorded_is_given_up_and_told(tmp_path, gpu, monkeypatch, error):
+    def refuse(work, forget):
+        work()  # what was begun must leave no trace
+        raise error
+
+    monkeypatch.setattr(graph, "capture", refuse)
+    trainer = make_trainer(tmp_path / "one", net=TinyNet(), precision="float32", compile="never", epochs=2)
+    preflight.look_ahead(trainer)
+    assert trainer.learner.numerics == Numerics(channels_last=True)
+    told = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "graph_refused"]
+    assert [event["reason"] for event in told] == [str(error).partition("\n")[0]]
+    other = make_trainer(tmp_path / "other", net=TinyNet(), precision="float32", compile="never", epochs=2)
+    other.learner.use(Numerics(channels_last=True))
+    trainer.fit()
+    other.fit()
+    assert same_bits(trainer.best, other.best)
 
 
 # -- numerics --------------------------------------------------------------------------------------
