@@ -12,6 +12,7 @@ from typing import Any
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.progress import QUIET_VARIABLE
 from emotion_utils.provenance import PACKAGE_DIR
+from emotion_utils.waiting import share_cores
 
 START_TIMEOUT_S = 120
 MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")  # of Linux: counts what its memory killer did in this container
@@ -85,12 +86,13 @@ def _count_memory_kills() -> int:
 
 @contextmanager
 def _kernel_environment(private: str, more: Mapping[str, str]) -> Iterator[None]:
-    """The package's place, no bars of its own, a private folder for how to reach the kernel, and `more`."""
+    """The package's place, no bars, a private folder for how to reach the kernel, how threads wait, and `more`."""
     before = dict(os.environ)
     search_path = [str(PACKAGE_DIR.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
     os.environ["JUPYTER_RUNTIME_DIR"] = private
     os.environ[QUIET_VARIABLE] = "1"
+    share_cores(os.environ)
     os.environ.update(more)
     try:
         yield

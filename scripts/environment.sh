@@ -39,4 +39,6 @@ enter_environment() {
     export PYTHONPATH="$checkout${PYTHONPATH:+:$PYTHONPATH}"
     # A notebook's own plotting backend means nothing to the programs that are started from it.
     case ${MPLBACKEND:-} in module://*) unset MPLBACKEND ;; esac
+    # How torch's threads wait for one another; emotion_utils/waiting.py says why.
+    if [ -z "${OMP_WAIT_POLICY:-}" ]; then export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-1000}"; fi
 }

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from emotion_utils.waiting import SPINS
+
 PROJECT = Path(__file__).parents[1]
 MARKER = ".emotion_utils.json"
 TOOLS = ("bash", "dirname", "id", "mkdir")
@@ -203,6 +205,20 @@ def test_pytest_runs_in_the_checkout(checkout):
 def test_folder_of_the_caller_shadows_no_module(checkout):
     _write(checkout.caller / "emotion_utils" / "__main__.py", "raise SystemExit('shadowed')")
     assert checkout.facts()["arguments"] == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, str(SPINS)),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "active"}, None),
+        ({"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "7"}, "7"),
+    ],
+)
+def test_threads_leave_cores_to_others_unless_somebody_says_how_they_wait(checkout, own, expected):
+    for script in ("run_all.sh", "run_tests.sh"):
+        assert checkout.facts(script=script, **own)["variables"].get("GOMP_SPINCOUNT") == expected
 
 
 def test_relative_call_through_cdpath_finds_the_checkout(checkout):

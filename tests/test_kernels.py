@@ -1,11 +1,13 @@
 """What a kernel leaves beside its notebook, and who can reach it."""
 
 import json
+import os
 
 import nbformat
 import pytest
 
 from emotion_utils.kernels import execute_notebook
+from emotion_utils.waiting import POLICY_VARIABLE, SPINS, SPINS_VARIABLE
 
 TELL = """
 import json, os, ipykernel
@@ -13,15 +15,17 @@ with open(ipykernel.get_connection_file(), encoding="utf-8") as file:
     place = json.load(file)["ip"]
 folder = os.path.dirname(place)
 told = {"folder": folder, "mode": os.stat(folder).st_mode & 0o777, "sockets": sorted(os.listdir(folder)),
-        "beside": sorted(os.listdir("."))}
+        "beside": sorted(os.listdir(".")), "spins": os.environ.get("GOMP_SPINCOUNT")}
 with open(target, "w", encoding="utf-8") as file:
     json.dump(told, file)
 """
 
 
 @pytest.fixture
-def told(tmp_path):
-    """What a kernel saw of its own sockets."""
+def told(tmp_path, monkeypatch):
+    """What a kernel saw of its own sockets and variables."""
+    for name in (SPINS_VARIABLE, POLICY_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
     source, target = tmp_path / "source" / "tell.ipynb", tmp_path / "told.json"
     source.parent.mkdir()
     cells = [nbformat.v4.new_code_cell(f"target = {str(target)!r}"), nbformat.v4.new_code_cell(TELL)]
@@ -36,3 +40,8 @@ def test_its_sockets_lie_in_a_folder_of_its_user_alone_and_not_beside_the_notebo
     assert sum(name.startswith("kernel-") for name in told["sockets"]) >= 5  # one per channel
     assert told["beside"] == ["tell.ipynb"]
     assert [path.name for path in (tmp_path / "source").iterdir()] == ["tell.ipynb"]
+
+
+def test_its_threads_leave_cores_to_others_and_the_caller_keeps_its_own_variables(told):
+    assert told["spins"] == str(SPINS)
+    assert SPINS_VARIABLE not in os.environ

@@ -21,7 +21,7 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 
 # A module imports from its own entry and from those before it; cli and pipeline sit on top.
 STREAM = (
-    "errors", "devices", "config", "settings", "budget", "progress", "provenance", "files", "run", "monitor",
+    "errors", "waiting", "devices", "config", "settings", "budget", "progress", "provenance", "files", "run", "monitor",
     "tracking", "data", "models", "training", "evaluation", "report", "bench", "kernels", "stages", "pipeline", "cli",
     "__main__",
 )  # fmt: skip

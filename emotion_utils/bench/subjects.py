@@ -42,15 +42,22 @@ def measure_faces(spec: str, *, images: int = 200) -> Iterator[Measured]:
 
 
 def measure_train(
-    spec: str, steps: Mapping[str, Any], *, classes: tuple[str, ...] | None = None, curve: bool = False
-) -> Iterator[Measured]:
-    """Steps (as bench_steps takes them) beside a plain loop, and memory; `curve` adds accuracy over time: an hour."""
+    spec: str, steps: Mapping[str, Any], *, classes: tuple[str, ...] | None = None, curve: bool = False,
+    brief: bool = False,
+) -> Iterator[Measured]:  # fmt: skip
+    """Steps (as bench_steps takes them) beside a plain loop, memory, and beside other programs unless `brief`.
+
+    `curve` adds accuracy over time: an hour.
+    """
+    from emotion_utils.bench.company import bench_company
     from emotion_utils.bench.plain import MODEL
     from emotion_utils.bench.train import bench_memory, bench_steps
 
     with _files_of(spec) as files:
         yield Measured(f"{spec}: training ({MODEL})", bench_steps(files, **steps))
     yield Measured("memory of a training", bench_memory())
+    if not brief:
+        yield Measured(f"a training that is not alone ({MODEL}, on the CPU); ratio: to alone", bench_company())
     if curve:
         from emotion_utils.bench.accuracy import bench_accuracy, compare_curves
 
@@ -65,7 +72,7 @@ def measure_briefly(spec: str) -> Iterator[Measured]:
     """Every subject, in a few minutes."""
     yield from measure_data(spec, brief=True)
     yield from measure_faces(spec, images=50)
-    yield from measure_train(spec, {"sizes_px": BRIEF_SIZES_PX[:1], "steps": 4, "rounds": 1})
+    yield from measure_train(spec, {"sizes_px": BRIEF_SIZES_PX[:1], "steps": 4, "rounds": 1}, brief=True)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from emotion_utils.bench import accuracy, subjects, train
+from emotion_utils.bench import accuracy, company, subjects, train
 from emotion_utils.bench.tables import Measured, format_table, write_csv
 from emotion_utils.cli import main
 from emotion_utils.errors import InputError
@@ -37,6 +37,7 @@ def measured(monkeypatch):
         monkeypatch.setattr(subjects, name, stand_in(name, table))
     monkeypatch.setattr(train, "bench_steps", stand_in("bench_steps", STORE))
     monkeypatch.setattr(train, "bench_memory", stand_in("bench_memory", STORE))
+    monkeypatch.setattr(company, "bench_company", stand_in("bench_company", STORE))
     monkeypatch.setattr(accuracy, "bench_accuracy", stand_in("bench_accuracy", [CURVE, CURVE.assign(way="quick")]))
     return calls
 
@@ -83,11 +84,12 @@ def test_the_curve_of_a_training_is_drawn_only_when_asked_for(measured):
     assert measured == [
         ("bench_steps", ("faces.zip",), {"sizes_px": (48, 96), "batch_size": 64, "workers": 2}),
         ("bench_memory", (), {}),
+        ("bench_company", (), {}),
     ]
     measured.clear()
     result = CliRunner().invoke(main, ["bench", "train", "--data", "faces.zip", "--classes", "sad,happy", "--curve"])
     assert result.exit_code == 0, result.output
-    assert measured[2] == ("bench_accuracy", ("faces.zip",), {"classes": ("sad", "happy")})
+    assert measured[3] == ("bench_accuracy", ("faces.zip",), {"classes": ("sad", "happy")})
     assert "time to an accuracy" in result.output
     assert CliRunner().invoke(main, ["bench", "train", "--curve"]).exit_code == 2
 
