@@ -17,6 +17,7 @@ from torch import nn
 from emotion_utils.config import AugmentConfig
 from emotion_utils.data.augment import augment
 from emotion_utils.data.pretext_images import PRETEXTS, Pictures
+from emotion_utils.devices import pick_device, upload
 from emotion_utils.models.contract import IMAGENET
 from emotion_utils.models.network import EmotionNet, make_network
 from emotion_utils.models.registry import get_source
@@ -83,26 +84,32 @@ def train_proxy(name: str, recipe: dict[str, Any], progress: Progress | None = N
     total = recipe["pictures"] + steps * batch_size
     tell = (lambda done: progress(done, total)) if progress else lambda done: None
     pictures = draw_pictures(recipe, tell)
-    images, labels = torch.from_numpy(pictures.images).permute(0, 3, 1, 2), torch.from_numpy(pictures.labels)
+    device = pick_device()
+    images, labels = (upload(values, device) for values in (pictures.images, pictures.labels))
+    images = images.permute(0, 3, 1, 2)
     design = {"architecture": get_source(name).architecture, "num_classes": sum(pictures.classes), "dropout": 0.0}
     net = make_network(design, IMAGENET.at(size_px), {}, seed=recipe["seed"])
     changes = AugmentConfig(rotate_deg=recipe["rotate_deg"], flip=recipe["flip"])
     with batchnorm_inside(net):
-        quicken_convolutions(net)
+        net.to(device)
+        if device.type == "cpu":
+            quicken_convolutions(net)
         optimizer = torch.optim.AdamW(net.parameters(), lr=recipe["lr"], weight_decay=0.01, fused=True)
         rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe["lr"], total_steps=steps)
         for step, places in enumerate(_batches(len(labels), batch_size, steps, recipe["seed"])):
+            chosen = upload(places, device)
             inputs = augment(
-                images[places], places.astype(str).tolist(), config=changes, seed=recipe["seed"], epoch=step
+                images[chosen], places.astype(str).tolist(), config=changes, seed=recipe["seed"], epoch=step
             )
             answers = net.train()(inputs).split(pictures.classes, dim=1)
-            losses = [F.cross_entropy(logits, labels[places, question]) for question, logits in enumerate(answers)]
+            right = labels[chosen].unbind(1)
+            losses = [F.cross_entropy(logits, own) for logits, own in zip(answers, right, strict=True)]
             torch.stack(losses).sum().backward()
             optimizer.step()
             optimizer.zero_grad()
             rates.step()
             tell(recipe["pictures"] + (step + 1) * batch_size)
-    return net.eval()
+    return net.cpu().eval()
 
 
 def _batches(count: int, batch_size: int, steps: int, seed: int) -> Iterator[np.ndarray]:

@@ -13,6 +13,7 @@ import pytest
 import tiny_search
 from tiny_training import MODEL, TinyNet, make_dataset
 
+from emotion_utils.devices import CPU
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.training import search, study
 from emotion_utils.training.fit import Trainer
@@ -257,6 +258,6 @@ def test_the_best_is_told_with_the_settings_to_use_it(tmp_path, trained):
 def test_correctness_of_each_picture_is_that_of_the_validation(tmp_path, trained):
     data = make_dataset(67, 2)
     trainer_net = TinyNet()
-    right = search.right_ones(trainer_net, data, "cpu")
+    right = search.right_ones(trainer_net, data, CPU)
     logits = trainer_net.eval()(search.to_unit(data.batch(np.arange(67)).images))
     assert right.tolist() == (logits.argmax(1) == data.labels).tolist()
