@@ -44,15 +44,17 @@ class Team:
         if self.size == 1:
             return sums
         learning = [p for p in net.parameters() if p.requires_grad]
-        for parameter in learning:
-            if parameter.grad is None:  # a share can be empty
-                parameter.grad = torch.zeros_like(parameter)
         statistics = [b for b in learning_norm_buffers(net) if b.is_floating_point()]
-        parts = [p.grad for p in learning] + [b / self.size for b in statistics]
-        flat = torch.cat([part.flatten() for part in parts] + [sums.float()])
+        orders = [_order_in_memory(p) for p in learning]  # of the weights, which lie alike in all processes
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in learning]  # a share can be empty
+        parts = [g.permute(order) for g, order in zip(gradients, orders, strict=True)]
+        flat = torch.cat([part.flatten() for part in [*parts, *(b / self.size for b in statistics), sums.float()]])
         dist.all_reduce(flat)
-        for target, part in zip([p.grad for p in learning] + statistics, _unpack(flat, parts), strict=True):
-            target.copy_(part)
+        summed = _unpack(flat, [*parts, *statistics])
+        for parameter, order in zip(learning, orders, strict=True):
+            parameter.grad = next(summed).permute([order.index(dim) for dim in range(len(order))])
+        for buffer in statistics:
+            buffer.copy_(next(summed))
         return flat[-len(sums) :]
 
     def sum(self, values: Sequence[float]) -> list[float]:
@@ -111,6 +113,11 @@ def _own_page(store: dist.Store) -> dist.Store:
 def is_leader() -> bool:
     """Whether this process is the one that writes, also before or after it is in a team."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def _order_in_memory(tensor: torch.Tensor) -> list[int]:
+    """Dimensions from the outermost to the innermost: flattened in that order, a dense tensor is copied as it lies."""
+    return sorted(range(tensor.dim()), key=lambda dim: (-tensor.stride(dim), dim))
 
 
 def _unpack(flat: torch.Tensor, like: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import tiny_training
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny_training import MODEL, TinyNet, make_dataset, make_trainer
 
 from emotion_utils.training.distributed import join_team
@@ -90,6 +90,33 @@ def test_a_process_that_dies_in_a_checkpoint_is_started_again_by_torchrun_and_th
     assert "resumed" in kinds
     for file in ("best.safetensors", "rows.csv", "predictions.csv"):
         assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "undisturbed" / file).read_bytes()
+
+
+def sum_whatever_the_layout(folder):
+    with join_team() as team:
+        net = TinyNet().to(memory_format=torch.channels_last).train()
+        net.stem[1].requires_grad_(False)
+        for number, parameter in enumerate(p for p in net.parameters() if p.requires_grad):
+            values = torch.arange(parameter.numel()).float().reshape(parameter.shape) * (team.rank + 1)
+            laid_out = torch.empty_like(parameter).copy_(values)  # as the weight
+            parameter.grad = (laid_out, values, None if team.rank else values)[number % 3]
+        net.stem[1].running_mean.fill_(team.rank)
+        sums = team.sum_step(net, torch.tensor([1.0, float(team.rank)]))
+        gradients = {name: p.grad.contiguous() for name, p in net.named_parameters() if p.grad is not None}
+        save_file({**gradients, "mean": net.stem[1].running_mean, "sums": sums}, folder / f"{team.rank}.safetensors")
+
+
+def test_gradients_are_summed_whatever_their_layout_and_norm_statistics_averaged(tmp_path):
+    run_two(sum_whatever_the_layout, tmp_path)
+    one, two = load_file(tmp_path / "0.safetensors"), load_file(tmp_path / "1.safetensors")
+    assert tiny_training.same_bits(one, two)
+    assert one.pop("sums").tolist() == [2, 1]
+    assert one.pop("mean").tolist() == [0.5] * 4
+    learning = [name for name, _ in TinyNet().named_parameters() if not name.startswith("stem.1")]
+    for number, name in enumerate(learning):
+        expected = torch.arange(one[name].numel()).float() * (1 if number % 3 == 2 else 3)  # the third from one alone
+        assert torch.equal(one.pop(name).flatten(), expected), name
+    assert one == {}
 
 
 def count_together(folder):
