@@ -28,7 +28,7 @@ def choose_batch_size(config: RunConfig, net: nn.Module, train_set: Dataset, tea
     if team.device.type != "cuda":
         return REFERENCE
     each = activation_bytes(net, config.image_size_px)
-    free = torch.cuda.mem_get_info(team.device)[0] * MEMORY_SHARE * team.size
+    free = team.least(torch.cuda.mem_get_info(team.device)[0]) * MEMORY_SHARE * team.size  # one size for all
     return fit_batch_size(len(train_set), each, free)
 
 

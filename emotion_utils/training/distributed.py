@@ -65,6 +65,14 @@ class Team:
         dist.all_reduce(total)
         return total.tolist()
 
+    def least(self, value: float) -> float:
+        """The smallest of all processes' values: what each of them can bear."""
+        if self.size == 1:
+            return value
+        values = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(values, dist.ReduceOp.MIN)
+        return values.item()
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self.size > 1:

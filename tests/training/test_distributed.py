@@ -119,6 +119,16 @@ def test_gradients_are_summed_whatever_their_layout_and_norm_statistics_averaged
     assert one == {}
 
 
+def bear_the_least(folder):
+    with join_team() as team:
+        (folder / f"{team.rank}.txt").write_text(str(team.least(7.0 - team.rank)))
+
+
+def test_all_processes_agree_on_the_least_that_one_can_bear(tmp_path):
+    run_two(bear_the_least, tmp_path)
+    assert [(tmp_path / f"{rank}.txt").read_text() for rank in (0, 1)] == ["6.0", "6.0"]
+
+
 def count_together(folder):
     with join_team() as team:
         trainer = make_trainer(folder, net=TinyNet(), team=team)
