@@ -270,12 +270,12 @@ def bench_faces(data: str | None, csv: Path | None, images: int) -> None:
 @bench_options
 @click.option("--classes", help="The classes to tell apart, separated by commas; all of the data's if left out.")
 @click.option("--size", "sizes_px", multiple=True, type=click.IntRange(32, 512), default=(48, 96), show_default=True)
-@click.option("--batch-size", default=64, show_default=True, type=click.IntRange(2, 4096))
+@click.option("--batch-size", type=click.IntRange(2, 4096), help="[default: 64, on a GPU 256]")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(0), help="Of the plain loop's DataLoader.")
 @click.option("--curve", is_flag=True, help="Accuracy over time as well, on data with a split: an hour more.")
 def bench_train(
-    data: str | None, csv: Path | None, classes: str | None, sizes_px: tuple[int, ...], batch_size: int, workers: int,
-    curve: bool,
+    data: str | None, csv: Path | None, classes: str | None, sizes_px: tuple[int, ...], batch_size: int | None,
+    workers: int, curve: bool,
 ) -> None:  # fmt: skip
     """How quickly ResNet18 trains, beside ImageFolder, a DataLoader and Adam; and the memory that it takes."""
     from emotion_utils.bench.subjects import measure_train

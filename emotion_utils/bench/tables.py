@@ -12,7 +12,7 @@ from emotion_utils.errors import InputError
 
 SHARES = (  # columns of rates between 0 and 1
     "found", "recall", "chosen_wrong", "contained", "cropped",
-    "val_acc", "unseen", "unseen_flipped", "best", "accuracy",
+    "val_acc", "unseen", "unseen_flipped", "best", "accuracy", "of_bare",
 )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""How quickly a network trains: this engine, a plain loop, and the bare arithmetic of each; and the memory it takes."""
+"""How quickly a network trains: this engine, a plain loop, and the bare arithmetic of each; and the memory it takes.
+
+The engine computes in what a training would choose here: on a GPU that is measured once for each size.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,20 @@ from emotion_utils.data.augment import to_unit
 from emotion_utils.data.loader import Dataset
 from emotion_utils.data.sources import Source, open_source
 from emotion_utils.data.store import build_store
-from emotion_utils.devices import pick_device
+from emotion_utils.devices import pick_device, synchronise
 from emotion_utils.models.zoo import build_model
 from emotion_utils.run import Run
 from emotion_utils.training.allocation import keeping_freed_memory
 from emotion_utils.training.distributed import Team
 from emotion_utils.training.fit import Trainer
+from emotion_utils.training.graph import RecordedWork
+from emotion_utils.training.numerics import Numerics
+from emotion_utils.training.preflight import look_ahead
 from emotion_utils.training.repeatable import deterministic
 
 ROUNDS = 5
-STEPS = 12  # of each epoch that is timed; the first is not counted
+STEPS, GPU_STEPS = 12, 40  # of each epoch that is timed; the first is not counted
+BATCH_SIZE, GPU_BATCH_SIZE = 64, 256
 MEMORY_STEPS = 4
 
 
@@ -45,18 +52,28 @@ class Setting:
     batch_size: int
     workers: int
     device: torch.device
+    numerics: Numerics
+
+    @property
+    def steps(self) -> int:
+        return len(self.dataset) // self.batch_size
 
 
 def bench_steps(
-    spec: str, *, sizes_px: tuple[int, ...] = (48, 96), batch_size: int = 64, workers: int = plain.WORKERS,
-    steps: int = STEPS, rounds: int = ROUNDS,
+    spec: str, *, sizes_px: tuple[int, ...] = (48, 96), batch_size: int | None = None, workers: int = plain.WORKERS,
+    steps: int | None = None, rounds: int = ROUNDS,
 ) -> pd.DataFrame:  # fmt: skip
     """A row per size and way, over the same number of pictures, in turns; medians over `rounds`. On a GPU if one works.
 
-    Ways: plain; plain, bare (its forward, backward and optimizer steps on tensors in memory); engine; engine, bare.
-    Columns: size_px, way, images_per_second, ratio (to plain), overhead (time of an epoch over that of its bare steps).
+    Ways: plain; plain, bare (its forward, backward and optimizer steps on tensors in memory); engine; engine, bare; on
+    a GPU also bare: the step that one would write there by hand, with autocast, channels last and a fused AdamW.
+    Columns: size_px, way, numbers (in which the layers compute), images_per_second, ratio (to plain), overhead (time of
+    an epoch over that of its bare steps), of_bare (rate over that of bare; NaN on a CPU). `batch_size` and `steps` are
+    BATCH_SIZE and STEPS if None, more on a GPU.
     """
-    source = open_source(spec)
+    source, device = open_source(spec), pick_device()
+    batch_size = batch_size or (BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE)
+    steps = steps or (STEPS if device.type == "cpu" else GPU_STEPS)
     wanted = batch_size * steps
     manifest = manifest_of(source, max(1, len(source.table) // (2 * wanted)))
     manifest = pd.concat([manifest] * -(-wanted // len(manifest)), ignore_index=True)[:wanted]
@@ -65,7 +82,8 @@ def bench_steps(
         folder = plain.write_folder(source, manifest, Path(scratch, "plain"))
         for size_px in sizes_px:
             dataset = make_dataset(source, manifest, size_px, Path(scratch))
-            tables.append(_time_ways(Setting(folder, dataset, size_px, batch_size, workers, pick_device()), rounds))
+            numerics = choose_numerics(dataset, size_px, batch_size, device)
+            tables.append(_time_ways(Setting(folder, dataset, size_px, batch_size, workers, device, numerics), rounds))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -119,7 +137,17 @@ def make_net(model: str, num_classes: int, size_px: int) -> nn.Module:
     return build_model(model, num_classes=num_classes, image_size_px=size_px, weights="random")
 
 
-# -- four ways -------------------------------------------------------------------------------------
+def choose_numerics(dataset: Dataset, size_px: int, batch_size: int, device: torch.device) -> Numerics:
+    """What a training of this size would compute in."""
+    net, config = make_net(plain.MODEL, len(dataset.class_names), size_px), make_config(size_px, batch_size)
+    with tempfile.TemporaryDirectory() as folder, deterministic(), keeping_freed_memory():
+        trainer = make_trainer(net, dataset, dataset, config, device, folder)
+        if device.type != "cpu":  # there the clock decides nothing
+            look_ahead(trainer)
+        return trainer.learner.numerics
+
+
+# -- the ways --------------------------------------------------------------------------------------
 
 
 def _time_ways(setting: Setting, rounds: int) -> pd.DataFrame:
@@ -129,27 +157,45 @@ def _time_ways(setting: Setting, rounds: int) -> pd.DataFrame:
         "engine": _time_engine,
         "engine, bare": _time_engine_bare,
     }
+    if setting.device.type != "cpu":
+        ways["bare"] = _time_bare
     rates = pd.DataFrame([{way: measure(setting) for way, measure in ways.items()} for _ in range(rounds)])
     rows = []
     for way, rate in rates.items():  # ratios within a round: a machine's speed changes from minute to minute
         overhead = (rates[f"{way}, bare"] / rate).median() if f"{way}, bare" in rates else np.nan
-        rows.append((setting.size_px, way, rate.median(), (rate / rates["plain"]).median(), overhead))
-    return pd.DataFrame(rows, columns=["size_px", "way", "images_per_second", "ratio", "overhead"])
+        of_bare = (rate / rates["bare"]).median() if "bare" in rates else np.nan
+        row = (rate.median(), (rate / rates["plain"]).median(), overhead, of_bare)
+        rows.append((setting.size_px, way, _numbers_of(way, setting), *row))
+    return pd.DataFrame(
+        rows, columns=["size_px", "way", "numbers", "images_per_second", "ratio", "overhead", "of_bare"]
+    )
+
+
+def _numbers_of(way: str, setting: Setting) -> str:
+    if way.startswith("plain"):
+        return "float32"
+    if way == "bare":
+        return f"{_low_precision()}, channels_last"
+    flags = ("channels_last", "compiled", "graphed")
+    return ", ".join([setting.numerics.precision, *(flag for flag in flags if getattr(setting.numerics, flag))])
 
 
 class _Clock:
-    """Steps of one batch each; the first ends the warming up."""
+    """Steps of one batch each; the first ends the warming up.
 
-    def __init__(self, setting: Setting) -> None:
-        self._device, self._batch_size, self._times = setting.device, setting.batch_size, []
+    `waits`: on a GPU, the end of a step is not its end there; the first and the last one are waited for.
+    """
+
+    def __init__(self, setting: Setting, *, waits: bool = True) -> None:
+        self._setting, self._waits, self._times = setting, waits, []
 
     def tick(self, *_: object) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        if self._waits and len(self._times) in (0, self._setting.steps - 1):
+            synchronise(self._setting.device)
         self._times.append(time.perf_counter())
 
     def images_per_second(self) -> float:
-        return self._batch_size * (len(self._times) - 1) / (self._times[-1] - self._times[0])
+        return self._setting.batch_size * (len(self._times) - 1) / (self._times[-1] - self._times[0])
 
 
 def _time_plain(setting: Setting) -> float:
@@ -170,34 +216,69 @@ def _time_plain_bare(setting: Setting) -> float:
 
 
 def _time_engine(setting: Setting) -> float:
-    clock, config = _Clock(setting), make_config(setting.size_px, setting.batch_size)
+    clock = _Clock(setting, waits=False)  # it tells of a step when it has read what became of it
+    config = make_config(setting.size_px, setting.batch_size)
     net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px)
     few = replace(setting.dataset, rows=setting.dataset.rows[:2], labels=setting.dataset.labels[:2],
                   ids=setting.dataset.ids[:2])  # fmt: skip
-    _train_engine(net, setting.dataset, few, config, setting.device, clock.tick)
+    _train_engine(net, setting.dataset, few, config, setting.device, clock.tick, setting.numerics)
     return clock.images_per_second()
 
 
 def _time_engine_bare(setting: Setting) -> float:
-    """The network, layout, precision and optimizer of the engine, without all that the engine does around them."""
+    """The network, numerics and optimizer of the engine, without all that the engine does around them."""
     clock, config = _Clock(setting), make_config(setting.size_px, setting.batch_size)
     net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px)
     with tempfile.TemporaryDirectory() as folder, deterministic(), keeping_freed_memory():
         learner = make_trainer(net, setting.dataset, setting.dataset, config, setting.device, folder).learner
+        learner.use(replace(setting.numerics, graphed=False))
         learner.enter(learner.recipe.phases[0])
-        for images, labels in _tensors(setting):
-            torch.nn.functional.cross_entropy(learner.forward(images), labels).backward()
+
+        def work(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor]:
+            loss = torch.nn.functional.cross_entropy(learner.forward(images), labels)
+            loss.backward()
+            return (loss.detach(),)
+
+        batches = _tensors(setting)
+        if setting.numerics.graphed:
+            recorded = RecordedWork(learner.net, work, batches[0])
+            step = lambda *batch: recorded(batch)  # noqa: E731
+        else:
+            step = work
+        for batch in batches:
+            step(*batch)
             learner.optimizer.step()
-            learner.optimizer.zero_grad(set_to_none=True)
+            learner.optimizer.zero_grad()
             clock.tick()
     return clock.images_per_second()
+
+
+def _time_bare(setting: Setting) -> float:
+    """A step as one would write it for a GPU: autocast, channels last, a fused AdamW; nothing compiled or recorded."""
+    clock, low = _Clock(setting), getattr(torch, _low_precision())
+    net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px).to(setting.device)
+    net.to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(net.parameters(), fused=True)
+    for images, labels in _tensors(setting):
+        with torch.autocast(setting.device.type, low):
+            loss = torch.nn.functional.cross_entropy(net(images.to(memory_format=torch.channels_last)), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        clock.tick()
+    return clock.images_per_second()
+
+
+def _low_precision() -> str:
+    """What a GPU here computes fastest in."""
+    return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
 
 
 def _tensors(setting: Setting) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """All batches, on the device; one tensor of images serves for all."""
     batch = setting.dataset.batch(np.arange(setting.batch_size))
     ready = to_unit(batch.images).to(setting.device), batch.labels.to(setting.device)
-    return [ready] * (len(setting.dataset) // setting.batch_size)
+    return [ready] * setting.steps
 
 
 def make_trainer(
@@ -209,7 +290,10 @@ def make_trainer(
 
 def _train_engine(
     net: nn.Module, train_set: Dataset, val_set: Dataset, config: RunConfig, device: torch.device,
-    tick: Callable[..., None] | None = None,
+    tick: Callable[..., None] | None = None, numerics: Numerics | None = None,
 ) -> None:  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, deterministic(), keeping_freed_memory():
-        make_trainer(net, train_set, val_set, config, device, folder).fit(tick)
+        trainer = make_trainer(net, train_set, val_set, config, device, folder)
+        if numerics:
+            trainer.learner.use(numerics)
+        trainer.fit(tick)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from emotion_utils.bench import accuracy, plain, train
+from emotion_utils.devices import CPU
 from emotion_utils.errors import InputError
 
 
@@ -56,7 +57,7 @@ def test_all_ways_are_timed_over_equal_steps_at_each_size(tmp_path, small, monke
 
     def rate(clock):
         way = ways[sum(map(len, steps.values())) % 4]
-        steps[way].append((len(clock._times), clock._batch_size))
+        steps[way].append((len(clock._times), clock._setting.batch_size))
         rates[way].append(original(clock))
         return rates[way][-1]
 
@@ -67,7 +68,9 @@ def test_all_ways_are_timed_over_equal_steps_at_each_size(tmp_path, small, monke
     assert table["size_px"].tolist() == [32] * 4 + [48] * 4
     assert table["way"].tolist() == list(ways) * 2
     rounds = {32: slice(0, 2), 48: slice(2, 4)}
-    for size_px, way, images_per_second, ratio, overhead in table.itertuples(index=False):
+    assert table["numbers"].str.startswith("float32").all() or train.pick_device().type != "cpu"
+    assert table["of_bare"].isna().all()
+    for size_px, way, _, images_per_second, ratio, overhead, _ in table.itertuples(index=False):
         here = {name: np.array(values)[rounds[size_px]] for name, values in rates.items()}
         assert images_per_second == pytest.approx(np.mean(here[way]))  # of two, the median is the mean
         assert ratio == pytest.approx(np.mean(here[way] / here["plain"]))
@@ -77,13 +80,60 @@ def test_all_ways_are_timed_over_equal_steps_at_each_size(tmp_path, small, monke
             assert overhead == pytest.approx(np.mean(here[f"{way}, bare"] / here[way]))
 
 
-def test_a_clock_counts_from_the_end_of_the_first_step(monkeypatch):
-    setting = train.Setting(None, None, 32, 8, 0, torch.device("cpu"))
-    clock, times = train._Clock(setting), iter([100.0, 101.0, 103.0])
+def make_setting(steps=3, device=CPU):
+    data = train.Dataset(None, np.arange(8 * steps), torch.zeros(8 * steps), [""] * 8 * steps, ("a", "b"))
+    return train.Setting(None, data, 32, 8, 0, device, train.Numerics())
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_clock_counts_from_the_end_of_the_first_step(monkeypatch, waits):
+    clock, times, waited = train._Clock(make_setting(), waits=waits), iter([100.0, 101.0, 103.0]), []
     monkeypatch.setattr(train.time, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(train, "synchronise", lambda device: waited.append(len(clock._times)))
     for done in range(3):
         clock.tick(done, 3)  # as the engine calls it
     assert clock.images_per_second() == pytest.approx(2 * 8 / 3.0)
+    assert waited == ([0, 2] if waits else [])
+
+
+def test_on_a_gpu_everything_is_set_beside_a_step_written_for_one(monkeypatch):
+    rates = {"_time_plain": 10.0, "_time_plain_bare": 20.0, "_time_engine": 80.0, "_time_engine_bare": 88.0}
+    for name, rate in (rates | {"_time_bare": 100.0}).items():
+        monkeypatch.setattr(train, name, lambda setting, rate=rate: rate)
+    monkeypatch.setattr(train, "_low_precision", lambda: "bfloat16")
+    table = train._time_ways(make_setting(device=torch.device("cuda")), rounds=1).set_index("way")
+    assert table["of_bare"].tolist() == [0.1, 0.2, 0.8, 0.88, 1.0]
+    assert table.loc["engine", ["ratio", "overhead"]].tolist() == [8.0, pytest.approx(1.1)]
+    assert table.loc["bare", "numbers"] == "bfloat16, channels_last"
+
+
+def test_the_bare_step_of_the_engine_may_be_a_recorded_one(monkeypatch, small):
+    calls = []
+
+    class Recorded:
+        def __init__(self, net, work, inputs):
+            self.work = work
+
+        def __call__(self, inputs):
+            calls.append(len(inputs[0]))
+            return self.work(*inputs)
+
+    monkeypatch.setattr(train, "RecordedWork", Recorded)
+    images = np.zeros((24, 32, 32, 3), np.uint8)
+    data = train.Dataset(images, np.arange(24), torch.arange(24) % 2, [str(n) for n in range(24)], ("a", "b"))
+    setting = train.Setting(None, data, 32, 8, 0, CPU, train.Numerics(graphed=True))
+    assert train._time_engine_bare(setting) > 0
+    assert calls == [8, 8, 8]
+
+
+def test_the_step_written_for_a_gpu_learns(monkeypatch, small):
+    nets, original = [], train.make_net
+    monkeypatch.setattr(train, "make_net", lambda *how: nets.append(original(*how)) or nets[-1])
+    monkeypatch.setattr(train, "_low_precision", lambda: "bfloat16")
+    images = np.zeros((24, 32, 32, 3), np.uint8)
+    data = train.Dataset(images, np.arange(24), torch.arange(24) % 2, [str(n) for n in range(24)], ("a", "b"))
+    assert train._time_bare(train.Setting(None, data, 32, 8, 0, CPU, train.Numerics())) > 0
+    assert not torch.equal(nets[0].head.weight, SmallNet(2).head.weight)
 
 
 def test_memory_is_that_of_a_training_with_a_batch_of_its_size(monkeypatch):
