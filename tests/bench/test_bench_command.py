@@ -82,7 +82,7 @@ def test_the_curve_of_a_training_is_drawn_only_when_asked_for(measured):
     result = CliRunner().invoke(main, ["bench", "train", "--data", "faces.zip"])
     assert result.exit_code == 0, result.output
     assert measured == [
-        ("bench_steps", ("faces.zip",), {"sizes_px": (48, 96), "batch_size": 64, "workers": 2}),
+        ("bench_steps", ("faces.zip",), {"sizes_px": (48, 96), "batch_size": None, "workers": 2}),
         ("bench_memory", (), {}),
         ("bench_company", (), {}),
     ]
