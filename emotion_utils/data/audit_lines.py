@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from emotion_utils.data.label_suspects import SKIMAGE
 from emotion_utils.data.leaks import tell_leaks
 
 
@@ -80,10 +81,13 @@ def tell_suspects(suspects: Mapping[str, Any]) -> str:
     """How many labels are in doubt, and how far the model that doubts is to be trusted (an audit's `suspects`)."""
     if not suspects["judged"]:
         return "too few pictures to judge their labels"
-    return (
+    line = (
         f"{suspects['doubted']:,} of {suspects['judged']:,} labels are in doubt, by a model that agrees with "
         f"{suspects['accuracy']:.0%} of them"
     )
+    # An audit from before there was a choice names nobody: it was OpenCV.
+    other = suspects.get("features") == SKIMAGE
+    return line + (f" (on {SKIMAGE}'s histograms of gradients: this OpenCV makes none)" if other else "")
 
 
 def tell_split(audit: Mapping[str, Any]) -> str:

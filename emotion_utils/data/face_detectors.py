@@ -21,7 +21,9 @@ SCALE_STEP = 1.1  # from one size of window to the next
 MIN_NEIGHBOURS = 4  # windows that must agree on a face
 CONFIRM_NEIGHBOURS = 2  # likewise of the second cascade, which looks only where the first one found something
 CONFIRM_MARGIN = 0.3  # of the face's side, added on each side where the second cascade looks
-LBP_NEIGHBOURS = 8  # scikit-image's grouping counts more windows per face than OpenCV's
+# scikit-image's grouping counts more windows per face than OpenCV's. Of 200 faces 5 finds 71 % as they are and 73 % in
+# a scene, with a false alarm in 1 to 2 % of the pictures; 8 finds 46 and 48 % with hardly one; 4 raises some in 5 %.
+LBP_NEIGHBOURS = 5
 LBP_STEP = 1.2  # of window size and place: 1.1 takes four times as long for the same faces
 
 

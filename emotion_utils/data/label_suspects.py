@@ -7,6 +7,7 @@ may just be rare. No torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -27,6 +28,9 @@ LOSS_WEIGHT = 75.0  # of the mean loss against the penalty; a decade up or down 
 NUM_FOLDS = 5
 MAX_SHARE = 0.05  # of the images, or MIN_SUSPECTS: further down the list the model's own errors take over
 MIN_SUSPECTS = 20
+CELL_PX, BLOCK_CELLS, BINS = 8, 2, 9  # of the histograms: cells and blocks are square, blocks move by one cell
+NUM_FEATURES = (THUMB_PX // CELL_PX - BLOCK_CELLS + 1) ** 2 * BLOCK_CELLS**2 * BINS
+OPENCV, SKIMAGE = "OpenCV", "scikit-image"  # who makes the histograms
 SUSPECT_COLUMNS = ("id", "label", "suggested", "score")
 
 
@@ -37,8 +41,8 @@ def find_label_suspects(
 
     Logistic regression on histograms of oriented gradients (Dalal & Triggs, 2005), cross-validated so that copies and
     pictures of one person are never on both sides. `attrs` of the result hold `judged` (number of images), `doubted`
-    (how many labels the method doubts; the table stops at MAX_SHARE) and `accuracy` (0-1, out of fold): how far the
-    model that doubts is to be trusted.
+    (how many labels the method doubts; the table stops at MAX_SHARE), `accuracy` (0-1, out of fold): how far the
+    model that doubts is to be trusted, and `features` (who made the histograms: OPENCV or SKIMAGE).
     """
     kept = manifest[manifest["status"] == "kept"].reset_index(drop=True)
     if len(kept) > MAX_IMAGES:
@@ -48,12 +52,13 @@ def find_label_suspects(
     groups = join_ties(kept)
     if len(classes) < 2 or min(kept["label"].value_counts()) < NUM_FOLDS or len(set(groups)) < NUM_FOLDS:
         return _empty()
-    features = _extract_features(source, kept, progress)
+    maker, describe = choose_describer()
+    features = _extract_features(source, kept, describe, progress)
     probs = _predict_out_of_fold(features, labels, groups, seed)
     suspects = rank_suspects(kept["id"], kept["label"], probs, list(classes))
     accuracy = float((probs.argmax(axis=1) == labels).mean())
     shown = suspects.head(max(MIN_SUSPECTS, int(MAX_SHARE * len(kept))))
-    shown.attrs = {"judged": len(kept), "doubted": len(suspects), "accuracy": accuracy}
+    shown.attrs = {"judged": len(kept), "doubted": len(suspects), "accuracy": accuracy, "features": maker}
     return shown
 
 
@@ -83,21 +88,44 @@ def rank_suspects(
     return table.iloc[found].reset_index(drop=True)
 
 
-def _extract_features(source: Source, kept: pd.DataFrame, progress: Callable[[int, int], None] | None) -> np.ndarray:
-    """float32 (n, 900): histograms of oriented gradients of grey thumbnails."""
-    window, block, cell = (THUMB_PX, THUMB_PX), (16, 16), (8, 8)
-    hog = cv2.HOGDescriptor(window, block, cell, cell, 9)
+def choose_describer() -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
+    """Who makes the histograms here, and the function that does: uint8 (THUMB_PX, THUMB_PX) to (NUM_FEATURES,).
 
+    OpenCV 5 brings none any more. scikit-image's differ in two ways: a pixel counts for one cell and one direction
+    alone, not for all that are near, and those in the middle of a block for no more than the others.
+    """
+    if hasattr(cv2, "HOGDescriptor"):
+        window, block, cell = ((side, side) for side in (THUMB_PX, BLOCK_CELLS * CELL_PX, CELL_PX))
+        opencv = cv2.HOGDescriptor(window, block, cell, cell, BINS)
+        return OPENCV, lambda thumb: opencv.compute(thumb).ravel()
+    from skimage.feature import hog  # takes a second to import
+
+    return SKIMAGE, partial(
+        hog,
+        orientations=BINS,
+        pixels_per_cell=(CELL_PX, CELL_PX),
+        cells_per_block=(BLOCK_CELLS, BLOCK_CELLS),
+        block_norm="L2-Hys",
+        transform_sqrt=True,  # as OpenCV does by default
+    )
+
+
+def _extract_features(
+    source: Source,
+    kept: pd.DataFrame,
+    describe: Callable[[np.ndarray], np.ndarray],
+    progress: Callable[[int, int], None] | None,
+) -> np.ndarray:
+    """float32 (n, NUM_FEATURES): histograms of oriented gradients of grey thumbnails."""
     paths, frames = kept["path"].tolist(), frames_of(kept)
 
-    def describe(chunk: slice) -> np.ndarray:
-        thumbs = read_thumbs(source, paths[chunk], frames[chunk], THUMB_PX)
-        return np.stack([hog.compute(thumb).ravel() for thumb in thumbs])
+    def describe_chunk(chunk: slice) -> np.ndarray:
+        return np.stack([describe(thumb) for thumb in read_thumbs(source, paths[chunk], frames[chunk], THUMB_PX)])
 
     chunks = [slice(start, start + CHUNK_IMAGES) for start in range(0, len(paths), CHUNK_IMAGES)]
-    features = np.zeros((len(paths), hog.getDescriptorSize()), np.float32)
+    features = np.zeros((len(paths), NUM_FEATURES), np.float32)
     done = 0
-    for part in map_ahead(describe, chunks, count_workers()):
+    for part in map_ahead(describe_chunk, chunks, count_workers()):
         features[done : done + len(part)] = part
         done += len(part)
         if progress is not None:
@@ -123,5 +151,5 @@ def _predict_out_of_fold(features: np.ndarray, labels: np.ndarray, groups: np.nd
 
 def _empty() -> pd.DataFrame:
     table = pd.DataFrame(columns=list(SUSPECT_COLUMNS), dtype=object)
-    table.attrs = {"judged": 0, "doubted": 0, "accuracy": None}
+    table.attrs = {"judged": 0, "doubted": 0, "accuracy": None, "features": None}
     return table

@@ -60,8 +60,8 @@ def complete_audit(
 ) -> dict[str, Any]:
     """The audit of `audit_images` with what became known since: counts, the division, suspected labels.
 
-    suspects {judged, doubted, accuracy (0-1, None where nothing was judged), listed: records path, label, suggested,
-    score}: see label_suspects.find_label_suspects.
+    suspects {judged, doubted, accuracy (0-1, None where nothing was judged), features, listed: records path, label,
+    suggested, score}: see label_suspects.find_label_suspects.
     """
     paths = manifest.set_index("id")["path"]
     listed = suspects.assign(path=suspects["id"].map(paths))[["path", "label", "suggested", "score"]]

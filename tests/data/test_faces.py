@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
+import skimage
 
 from emotion_utils.bench import faces as bench
 from emotion_utils.data import face_detectors, faces
@@ -14,6 +15,9 @@ from emotion_utils.data.face_detectors import Box, DetectorMissing, OpenCvDetect
 from emotion_utils.data.faces import crop_faces, cut_square, find_faces, frame_face, rank_faces
 from emotion_utils.data.sources import open_source
 from emotion_utils.errors import EmotionError
+
+has_cascades = hasattr(cv2, "CascadeClassifier")
+needs_cascades = pytest.mark.skipif(not has_cascades, reason=f"OpenCV {cv2.__version__} has no cascades")
 
 
 class FakeDetector:
@@ -70,9 +74,16 @@ def test_reason_of_each_detector_is_named_where_none_works():
 
 def test_opencv_is_tried_before_scikit_image():
     assert list(face_detectors.PROBES) == [OpenCvDetector, SkimageDetector]
-    assert type(face_detectors.probe_detectors(face_detectors.PROBES)) is OpenCvDetector
+    expected = OpenCvDetector if has_cascades else SkimageDetector
+    assert type(face_detectors.probe_detectors(face_detectors.PROBES)) is expected
 
 
+def test_scikit_image_takes_over_from_an_opencv_without_cascades(monkeypatch):
+    monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
+    assert type(face_detectors.probe_detectors(face_detectors.PROBES)) is SkimageDetector
+
+
+@needs_cascades
 def test_opencv_without_cascade_files_is_passed_over(monkeypatch, tmp_path):
     monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
     with pytest.raises(DetectorMissing, match=r"no usable haarcascade_frontalface_default\.xml"):
@@ -80,11 +91,12 @@ def test_opencv_without_cascade_files_is_passed_over(monkeypatch, tmp_path):
 
 
 def test_opencv_without_the_classifier_is_passed_over(monkeypatch):
-    monkeypatch.delattr(cv2, "CascadeClassifier")
+    monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
     with pytest.raises(DetectorMissing, match="has no cascades"):
         OpenCvDetector()
 
 
+@needs_cascades
 def test_damaged_cascade_file_is_passed_over(monkeypatch, tmp_path):
     (tmp_path / "haarcascade_frontalface_default.xml").write_text("<opencv_storage></opencv_storage>", encoding="utf-8")
     monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
@@ -230,12 +242,21 @@ def scenes():
     return [bench.draw_scene(np.random.default_rng([9, number])) for number in range(2)]
 
 
-@pytest.mark.parametrize("kind", [OpenCvDetector, SkimageDetector])
+@pytest.mark.parametrize("kind", [pytest.param(OpenCvDetector, marks=needs_cascades), SkimageDetector])
 def test_detectors_give_the_same_boxes_every_time(kind, scenes):
     small = [cv2.resize(cv2.cvtColor(scene, cv2.COLOR_RGB2GRAY), (240, 180)) for scene in scenes]
     first, second = kind(), kind()
     for grey in small:
         assert first.find(grey, 24) == first.find(grey, 24) == second.find(grey, 24)
+
+
+@pytest.mark.parametrize("kind", [pytest.param(OpenCvDetector, marks=needs_cascades), SkimageDetector])
+def test_each_detector_finds_the_face_of_a_photograph(kind):
+    """The astronaut of scikit-image, whose nose is at row 130 and column 222."""
+    result = crop_faces(skimage.data.astronaut(), "auto", kind())
+    assert result.outcome == "cropped"
+    assert bench.overlap(result.box, Box(172, 78, 100, 100)) > 0.4
+    assert result.found == 1
 
 
 def test_scene_is_the_same_for_the_same_seed(scenes):
@@ -276,6 +297,7 @@ def named_pictures(shared_data):
     return bench.draw_pictures(str(shared_data / "named_faces.zip"), 24, seed=3)
 
 
+@needs_cascades
 @pytest.mark.realdata
 def test_real_pictures_of_faces_are_left_as_they_are(named_pictures):
     results = [crop_faces(image, "auto") for image in named_pictures]
@@ -284,6 +306,7 @@ def test_real_pictures_of_faces_are_left_as_they_are(named_pictures):
     assert sum(result.found > 0 for result in results) >= 0.75 * len(results)
 
 
+@needs_cascades
 @pytest.mark.realdata
 def test_real_faces_in_scenes_are_found_and_cut_out(named_pictures):
     samples = list(bench.make_samples("in a scene", named_pictures, seed=0))

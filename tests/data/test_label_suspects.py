@@ -4,7 +4,17 @@ import pandas as pd
 import pytest
 from face_files import encode
 
-from emotion_utils.data.label_suspects import _predict_out_of_fold, find_label_suspects, rank_suspects
+from emotion_utils.data.audit_lines import tell_suspects
+from emotion_utils.data.label_suspects import (
+    NUM_FEATURES,
+    OPENCV,
+    SKIMAGE,
+    THUMB_PX,
+    _predict_out_of_fold,
+    choose_describer,
+    find_label_suspects,
+    rank_suspects,
+)
 
 WRONG = (5, 16, 31, 40, 63, 82)
 
@@ -33,7 +43,17 @@ def stripes():
     return Stripes()
 
 
-def test_turned_labels_are_found_and_the_right_one_is_suggested(stripes):
+@pytest.fixture(params=[OPENCV, SKIMAGE])
+def maker(request, monkeypatch):
+    """Who makes the histograms: OpenCV, where it does, and scikit-image beside an OpenCV 5, which makes none."""
+    if request.param == SKIMAGE:
+        monkeypatch.delattr(cv2, "HOGDescriptor", raising=False)
+    elif not hasattr(cv2, "HOGDescriptor"):
+        pytest.skip(f"OpenCV {cv2.__version__} makes no histograms of gradients")
+    return request.param
+
+
+def test_turned_labels_are_found_and_the_right_one_is_suggested(stripes, maker):
     manifest = stripes.manifest()
     before = manifest.copy()
     suspects = find_label_suspects(stripes, manifest)
@@ -47,6 +67,25 @@ def test_turned_labels_are_found_and_the_right_one_is_suggested(stripes):
     assert suspects.attrs["judged"] == 96
     assert 0.85 < suspects.attrs["accuracy"] < 0.96  # the six wrong ones count as errors
     assert manifest.equals(before)
+    assert suspects.attrs["features"] == maker
+    assert ("this OpenCV makes none" in tell_suspects(suspects.attrs)) == (maker == SKIMAGE)
+
+
+def test_histograms_are_those_of_their_definition_whoever_makes_them(maker):
+    """Of a ramp that rises to the lower right: in each cell all of it lies in the direction of 45 degrees, between the
+    bins around 30 and 50 (scikit-image: in the bin from 40 to 60), each block has length 1, and brightness is nothing.
+    """
+    across, down = np.meshgrid(np.arange(THUMB_PX), np.arange(THUMB_PX))
+    _, describe = choose_describer()
+    found = []
+    for bright in (2, 1):
+        histograms = np.asarray(describe((bright * (across + down)).astype(np.uint8)))
+        assert histograms.shape == (NUM_FEATURES,) == (900,)
+        blocks = histograms.reshape(25, 36)
+        np.testing.assert_allclose(np.linalg.norm(blocks, axis=1), 1, atol=0.02)
+        found.append(blocks.reshape(100, 9).sum(axis=0) / blocks.sum())
+    assert found[0][1:3].sum() > 0.9
+    np.testing.assert_allclose(*found, atol=0.03)
 
 
 def test_result_is_the_same_every_time(stripes):
