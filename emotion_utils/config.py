@@ -19,6 +19,7 @@ PROFILES = ("smoke", "demo", "paper")
 MODEL_NAMES = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
 SPLITS = ("train", "val", "test")
 
+MOST_PROCESSES = 64  # of one training, on one machine
 MOST_CHANGE = 0.9  # of a zoom, shift or factor: at 1 nothing of the picture would be left
 
 Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
@@ -160,6 +161,8 @@ class RunConfig(Strict):
     batch_size: Annotated[int, Field(ge=2, le=4096)] | Literal["auto"]
     """Pictures of one step, of all processes together; auto: 32 on a CPU, on a GPU as many as it has use and memory
     for, with the rates times the square root of their number over 32."""
+    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = "auto"
+    """That train a model together, each on its share of batch_size; auto: one per GPU, without a GPU one."""
     max_steps_per_epoch: int | None = Field(None, ge=1)
     """null: every training picture once an epoch."""
     synthetic_images: int = Field(600, ge=30)
@@ -194,6 +197,14 @@ class RunConfig(Strict):
     """wandb: curves in Weights & Biases too, offline without an account."""
     augment: AugmentConfig = AugmentConfig()
     recipes: dict[str, Recipe]
+
+    @field_validator("processes", mode="before")
+    @classmethod
+    def _is_auto_or_a_count(cls, processes: Any) -> Any:
+        """One complaint, where pydantic would have one for each of the two kinds."""
+        if processes != "auto" and not (type(processes) is int and 1 <= processes <= MOST_PROCESSES):
+            raise ValueError(f"should be auto, or a whole number from 1 to {MOST_PROCESSES}")
+        return processes
 
     @model_validator(mode="after")
     def _is_consistent(self) -> RunConfig:

@@ -34,6 +34,7 @@ from emotion_utils.training.allocation import keeping_freed_memory
 from emotion_utils.training.batch_size import REFERENCE, choose_batch_size
 from emotion_utils.training.checkpoint import Checkpoint
 from emotion_utils.training.distributed import Team, join_team
+from emotion_utils.training.launch import processes_to_start, train_in_processes
 from emotion_utils.training.learner import Learner, StepUnderWay, copy_tensors
 from emotion_utils.training.preflight import look_ahead
 from emotion_utils.training.pretext import ensure_proxies
@@ -67,7 +68,12 @@ def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd
     """Trains `model` as the run's recipe says and returns its history; goes on from a checkpoint if there is one.
 
     Writes history.csv after each epoch, events.jsonl, and at the end the best epoch's weights with their model.json.
+    Where the setting `processes` asks for several, it starts them and waits.
     """
+    processes = processes_to_start(run.config)
+    if processes > 1:
+        train_in_processes(run, model, processes, progress)
+        return run.read_history(model)
     net = new_model(run, model)
     with join_team() as team, deterministic(), keeping_freed_memory():
         trainer = Trainer(net, open_split(run, "train"), open_split(run, "val"), run, model, team)
