@@ -25,9 +25,9 @@ def mix_keys(keys: np.ndarray, *numbers: int | np.ndarray) -> np.ndarray:
     return keys
 
 
-def draw_uniform(keys: np.ndarray, count: int) -> np.ndarray:
-    """float64 (N, count) in [0, 1): `count` independent numbers for each key."""
-    steps = np.arange(1, count + 1, dtype=np.uint64) * GOLDEN
+def draw_uniform(keys: np.ndarray, count: int, *, first: int = 0) -> np.ndarray:
+    """float64 (N, count) in [0, 1): `count` independent numbers for each key, from number `first` on."""
+    steps = np.arange(first + 1, first + count + 1, dtype=np.uint64) * GOLDEN
     return (scramble(keys[:, None] + steps) >> np.uint64(11)) * 2.0**-53
 
 

@@ -15,9 +15,16 @@ from scipy.stats import rankdata
 from torch import nn
 
 from emotion_utils.data.augment import to_unit
-from emotion_utils.data.loader import Dataset
-from emotion_utils.evaluation.predict import EVALUATION_BATCH_SIZE, PROBABILITY_DECIMALS, predict_probs
-from emotion_utils.evaluation.regions import Box, cover, region_shares
+from emotion_utils.data.loader import Batch, Dataset
+from emotion_utils.evaluation.degradation import cover
+from emotion_utils.evaluation.predict import (
+    EVALUATION_BATCH_SIZE,
+    PROBABILITY_DECIMALS,
+    device_of,
+    evaluation_batch_size,
+    predict_probs,
+)
+from emotion_utils.evaluation.regions import Box, region_shares
 from emotion_utils.models.vggface import VggFace
 from emotion_utils.models.zoo import EmotionNet
 
@@ -54,7 +61,7 @@ def gradcam(net: EmotionNet, images: torch.Tensor, targets: torch.Tensor) -> tor
 
     Float (B, h, w) in the cells of `choose_layer`; negative where a cell speaks against the class.
     """
-    layer, device = choose_layer(net), next(net.parameters()).device
+    layer, device = choose_layer(net), device_of(net)
     net.eval()
     maps = LayerGradCam(net, layer.module).attribute(
         to_unit(images.to(device)), target=targets.to(device), attribute_to_layer_input=layer.at_input
@@ -102,7 +109,8 @@ def look_at(
     """
     rows = []
     for model, net in nets.items():
-        for batch, predicted in _answers(net, dataset, positions):
+        for batch in _batches(dataset, positions, EVALUATION_BATCH_SIZE):  # maps keep what each layer said: no more
+            predicted = name_images(net, batch.images)
             shares = region_shares(saliency_maps(net, batch.images, predicted), regions)
             columns = {name: np.round(share, DECIMALS) for name, share in shares.items()}
             rows.append(_table(model, dataset, batch, predicted).assign(**columns))
@@ -115,9 +123,13 @@ def cover_regions(
     """What each model says of pictures of which one region is covered: rows `model, id, label, predicted, region`."""
     rows = []
     for model, net in nets.items():
-        for name, box in regions.items():
-            for batch, predicted in _answers(net, dataset, positions, box):
-                rows.append(_table(model, dataset, batch, predicted).assign(region=name))
+        answers: dict[str, list[pd.DataFrame]] = {name: [] for name in regions}
+        for batch in _batches(dataset, positions, evaluation_batch_size(net)):
+            images = batch.images.to(device_of(net))  # once, for all regions
+            for name, box in regions.items():
+                predicted = name_images(net, cover(images, *box.pixels(*images.shape[2:])))
+                answers[name].append(_table(model, dataset, batch, predicted).assign(region=name))
+        rows += [table for name in regions for table in answers[name]]
     return pd.concat(rows, ignore_index=True)
 
 
@@ -130,7 +142,8 @@ def compare_random(nets: Mapping[str, EmotionNet], dataset: Dataset, positions: 
     """
     rows = []
     for model, net in nets.items():
-        batch, predicted = next(_answers(net, dataset, positions, size=len(positions)))
+        batch = dataset.batch(positions)
+        predicted = name_images(net, batch.images)
         own = gradcam(net, batch.images, predicted)
         draws = [_cascade(net, seed + draw, batch.images, predicted, own) for draw in range(DRAWS)]
         for step, group in enumerate(reversed(net.depth_groups), start=1):
@@ -149,13 +162,18 @@ def rank_correlations(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def randomise(modules: list[nn.Module], seed: int) -> None:
-    """Draws the weights of `modules` anew, as torch draws them for a new layer; the caller's random state stays."""
+    """Draws the weights of `modules` anew, as torch draws them for a new layer; the caller's random state stays.
+
+    They are drawn on the CPU: another device would draw other ones from the same seed.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         for module in modules:
             for part in module.modules():
                 if hasattr(part, "reset_parameters"):
-                    part.reset_parameters()
+                    drawn = copy.deepcopy(part).cpu()
+                    drawn.reset_parameters()
+                    part.load_state_dict(drawn.state_dict())
 
 
 def _cascade(
@@ -170,19 +188,12 @@ def _cascade(
     return found
 
 
-def _answers(
-    net: EmotionNet, dataset: Dataset, positions: np.ndarray, box: Box | None = None, size: int = EVALUATION_BATCH_SIZE
-) -> Iterator[tuple]:
-    """Batches (those of a region covered, if `box`) with the class that the network gives each picture, int64 (B,)."""
-    for part in np.array_split(positions, math.ceil(len(positions) / size)):
-        batch = dataset.batch(part)
-        if box is not None:
-            covered = cover(batch.images.permute(0, 2, 3, 1).numpy(), box)
-            batch = batch._replace(images=torch.from_numpy(covered).permute(0, 3, 1, 2))
-        yield batch, name_images(net, batch.images)
+def _batches(dataset: Dataset, positions: np.ndarray, size: int) -> Iterator[Batch]:
+    """The images at `positions` in equal batches of at most `size`."""
+    return map(dataset.batch, np.array_split(positions, math.ceil(len(positions) / size)))
 
 
-def _table(model: str, dataset: Dataset, batch, predicted: torch.Tensor) -> pd.DataFrame:
+def _table(model: str, dataset: Dataset, batch: Batch, predicted: torch.Tensor) -> pd.DataFrame:
     names = np.asarray(dataset.class_names, dtype=object)
     said = {"label": names[batch.labels.numpy()], "predicted": names[predicted.numpy()]}
     return pd.DataFrame({"model": model, "id": batch.ids, **said})

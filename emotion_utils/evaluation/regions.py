@@ -64,14 +64,6 @@ def locate_regions(average: np.ndarray) -> dict[str, Box]:
     }
 
 
-def cover(images: np.ndarray, box: Box) -> np.ndarray:
-    """Copies of uint8 (B, H, W, 3) whose pixels in `box` have the mean colour of their picture."""
-    covered = images.copy()
-    rows, columns = box.pixels(*images.shape[1:3])
-    covered[:, rows, columns] = images.mean(axis=(1, 2), keepdims=True).round().astype(np.uint8)
-    return covered
-
-
 def region_shares(maps: np.ndarray, regions: dict[str, Box]) -> dict[str, np.ndarray]:
     """The share (0-1) of each map's total that lies in each region, float (B,) each, and `elsewhere`.
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 
 from emotion_utils.data.loader import open_split
 from emotion_utils.devices import pick_device
-from emotion_utils.evaluation.degradation import DEGRADATIONS, degrade
-from emotion_utils.evaluation.predict import EVALUATION_BATCH_SIZE, predict_probs
+from emotion_utils.evaluation.degradation import DEGRADATIONS, degrade_all
+from emotion_utils.evaluation.predict import device_of, evaluation_batch_size, predict_probs
 from emotion_utils.models.zoo import load_model
 from emotion_utils.run import Run
 
 PICTURES = 300  # of the test split at most, the first by id: an id is a checksum, so that is as good as drawn
 AS_THEY_ARE = "as they are"
 
-Progress = Callable[[int, int], None]  # ways of making worse that are done, and all of them
+Progress = Callable[[int, int], None]  # batches that have been judged, each way of making them worse anew, and all
 
 
 def measure_robustness(run: Run, model: str, *, progress: Progress | None = None) -> pd.DataFrame:
@@ -25,24 +26,25 @@ def measure_robustness(run: Run, model: str, *, progress: Progress | None = None
 
     Columns: `kind`, `amount`, `label`, `count` of pictures, `correct` ones of them.
     """
-    net = load_model(run.model_dir(model))[0].to(pick_device())
+    net, _ = load_model(run.model_dir(model), pick_device())
     dataset, classes = open_split(run, "test", reader=f"{model}, pictures made worse"), run.class_names()
     positions = np.arange(min(len(dataset), PICTURES))
-    parts = [dataset.batch(part) for part in np.array_split(positions, -(-len(positions) // EVALUATION_BATCH_SIZE))]
-    labels = np.concatenate([part.labels.numpy() for part in parts])
+    parts = np.array_split(positions, -(-len(positions) // evaluation_batch_size(net)))
     ways = [(AS_THEY_ARE, 0.0), *((kind, amount) for kind, amounts in DEGRADATIONS.items() for amount in amounts)]
-    rows = []
-    for done, (kind, amount) in enumerate(ways, start=1):
-        answers = []
-        for part in parts:
-            images = part.images if kind == AS_THEY_ARE else degrade(part.images, part.ids, kind, amount)
-            answers.append(predict_probs(net, images).argmax(axis=1))
-        right = np.concatenate(answers) == labels
+    right = np.zeros((len(ways), len(positions)), bool)
+    for number, part in enumerate(parts):
+        batch = dataset.batch(part)
+        images = batch.images.to(device_of(net))  # once, for all ways
+        shown = chain([images], (worse for _, _, worse in degrade_all(images, batch.ids)))
+        for way, worse in enumerate(shown):
+            right[way, part] = predict_probs(net, worse).argmax(axis=1) == batch.labels.numpy()
+            if progress:
+                progress(number * len(ways) + way + 1, len(parts) * len(ways))
+    labels, rows = dataset.labels[: len(positions)].numpy(), []
+    for way, (kind, amount) in enumerate(ways):
         for place, name in enumerate(classes):
             inside = labels == place
-            rows.append((kind, float(amount), name, int(inside.sum()), int(right[inside].sum())))
-        if progress:
-            progress(done, len(ways))
+            rows.append((kind, float(amount), name, int(inside.sum()), int(right[way, inside].sum())))
     table = pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
     run.write_robustness(model, table)
     return table

@@ -55,8 +55,8 @@ def save_model(net: EmotionNet, model_dir: str | Path, class_names: Sequence[str
     return card
 
 
-def load_model(model_dir: str | Path) -> tuple[EmotionNet, dict[str, Any]]:
-    """The network on the CPU, in evaluation mode, and its card.
+def load_model(model_dir: str | Path, device: torch.device | None = None) -> tuple[EmotionNet, dict[str, Any]]:
+    """The network on `device` (None: the CPU), in evaluation mode, and its card. It is checked on the CPU.
 
     Raises InputError where a file is missing or damaged, where the two do not belong together, and where the network
     does not answer the built-in images as it did when it was saved.
@@ -73,7 +73,7 @@ def load_model(model_dir: str | Path) -> tuple[EmotionNet, dict[str, Any]]:
         )
     net = _rebuild(weights_path, card["design"], _contract(model_dir, card), card["provenance"])
     check_answers(model_dir, card["answers"], answer_builtin_images(net))
-    return net, card
+    return net.to(device or "cpu"), card
 
 
 def read_card(model_dir: Path) -> dict[str, Any]:

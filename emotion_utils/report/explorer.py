@@ -18,6 +18,7 @@ from emotion_utils.data.decode import decode_rgb, refuse_unusable
 from emotion_utils.data.faces import crop_faces
 from emotion_utils.data.loader import Dataset, open_split
 from emotion_utils.data.store import resize_square
+from emotion_utils.devices import pick_device
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.explain import explain_faces
 from emotion_utils.evaluation.predict import predict_probs, tabulate
@@ -113,7 +114,7 @@ class Explorer:
 
     @cached_property
     def nets(self) -> dict[str, EmotionNet]:
-        return {model: load_model(self.run.model_dir(model))[0] for model in self.results.models}
+        return {model: load_model(self.run.model_dir(model), pick_device())[0] for model in self.results.models}
 
     @cached_property
     def titles(self) -> dict[str, str]:

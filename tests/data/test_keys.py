@@ -17,6 +17,12 @@ def test_draws_are_those_published_for_splitmix64():
     assert draws.tolist() == [(number >> 11) / 2**53 for number in published[1:]]
 
 
+def test_draws_in_parts_are_those_in_one():
+    keys = id_keys(IDS[:3])
+    parts = [draw_uniform(keys, count, first=first) for first, count in ((0, 5), (5, 1), (6, 14))]
+    np.testing.assert_array_equal(np.hstack(parts), draw_uniform(keys, 20))
+
+
 def test_seed_and_epoch_are_told_apart():
     keys = id_keys(IDS[:100])
     assert not np.array_equal(mix_keys(keys, 1, 2), mix_keys(keys, 2, 1))

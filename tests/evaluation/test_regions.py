@@ -10,7 +10,6 @@ from emotion_utils.errors import InputError
 from emotion_utils.evaluation.regions import (
     CONTROL,
     Box,
-    cover,
     locate_regions,
     read_regions,
     region_shares,
@@ -48,16 +47,6 @@ def test_regions_of_drawn_faces_hold_their_eyes_and_mouths():
     regions = locate_regions(average)
     assert 0.38 <= (regions["eyes"].top + regions["eyes"].bottom) / 2 <= 0.48
     assert 0.72 <= (regions["mouth"].top + regions["mouth"].bottom) / 2 <= 0.85
-
-
-def test_covering_changes_the_pixels_of_the_box_and_no_others():
-    images = np.random.default_rng(0).integers(0, 256, (2, 20, 20, 3), dtype=np.uint8)
-    covered = cover(images, Box(0.25, 0.5, 0.75, 1.0))
-    inside = np.zeros((20, 20), dtype=bool)
-    inside[10:, 5:15] = True
-    assert (covered[:, ~inside] == images[:, ~inside]).all()
-    for image, result in zip(images, covered, strict=True):
-        assert (result[inside] == image.reshape(-1, 3).mean(axis=0).round()).all()
 
 
 def test_shares_are_those_counted_by_hand():

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from emotion_utils.data.store import KERNEL
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import file_sha256
+from emotion_utils.models import card
 from emotion_utils.models.card import ANSWER_TOLERANCE, load_model, save_model
 from emotion_utils.models.contract import IMAGENET, VGGFACE
 from emotion_utils.models.network import make_network
@@ -63,6 +64,18 @@ def test_model_comes_back_with_its_answers_and_its_card(model_dir):
     }  # fmt: skip
     assert net.provenance == card["provenance"] == PROVENANCE
     assert net.network.bn1.num_batches_tracked == 7
+
+
+def test_model_is_checked_on_the_cpu_and_moved_then(model_dir, monkeypatch):
+    places, answer = [], card.answer_builtin_images
+    monkeypatch.setattr(
+        card, "answer_builtin_images", lambda net: places.append(next(net.parameters()).device.type) or answer(net)
+    )
+    net, _ = load_model(model_dir, torch.device("meta"))
+    assert places == ["cpu"]
+    assert {tensor.device.type for tensor in [*net.parameters(), *net.buffers()]} == {"meta"}
+    assert not net.training
+    assert load_model(model_dir)[0].mean.device.type == "cpu"
 
 
 def test_loaded_model_can_be_trained_on(model_dir):
