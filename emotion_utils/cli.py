@@ -287,6 +287,15 @@ def bench_train(
     _show(measure_train(data or "synthetic", steps, classes=chosen, curve=curve), csv)
 
 
+@bench.command("processes")
+@click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too.")
+def bench_processes(csv: Path | None) -> None:
+    """Two processes that train together, beside DistributedDataParallel: speed, and memory that runs out in one."""
+    from emotion_utils.bench.subjects import measure_processes
+
+    _show(measure_processes(), csv)
+
+
 @bench.command("proxies")
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(2), help="So many pairs of each network.")
 @click.option("--folder", default="reports/bench-proxies", show_default=True, type=click.Path(path_type=Path),

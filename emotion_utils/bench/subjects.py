@@ -68,6 +68,15 @@ def measure_train(
         yield Measured(f"{spec}: time to an accuracy", compare_curves(curves))
 
 
+def measure_processes() -> Iterator[Measured]:
+    """Two processes on one network, beside DistributedDataParallel: speed, and what a lack of memory does to them."""
+    from emotion_utils.bench.plain import MODEL
+    from emotion_utils.bench.processes import WAYS, bench_backoff, bench_processes
+
+    yield Measured(f"two processes ({MODEL}); ratio: to {WAYS[1]}", bench_processes())
+    yield Measured("the second of two processes runs out of memory once; how each of them ends", bench_backoff())
+
+
 def measure_briefly(spec: str) -> Iterator[Measured]:
     """Every subject, in a few minutes."""
     yield from measure_data(spec, brief=True)

@@ -1,8 +1,8 @@
 """Several processes that train one network together, started by torchrun; alone, a team of one that costs nothing.
 
 Each process takes its share of every global batch, and the gradients are summed once per step, after the backward pass.
-The DistributedDataParallel wrapper would sum them during it, which gains little for networks of this size, and would
-leave the others waiting for ever when one process runs out of memory half-way and has to begin its share again.
+The DistributedDataParallel wrapper sums them during it: as fast, but a process that runs out of memory half-way, and
+has to begin its share again, is its end (`emotion bench processes`, docs/gpus.md).
 """
 
 from __future__ import annotations
