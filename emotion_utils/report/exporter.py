@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import nbconvert
 from nbconvert import HTMLExporter
 from nbconvert.exporters import TemplateExporter
 from nbconvert.filters import Highlight2HTML
@@ -34,7 +35,11 @@ class PageExporter(HTMLExporter):
         return TemplateExporter.from_notebook_node(self, nb, resources, **kwargs)
 
     def get_prefix_root_dirs(self) -> list[str]:
-        """Where templates are: also where nbconvert was installed, which may be below another Python than this one."""
+        """Where templates are: also where nbconvert was installed, which may be below another Python than this one.
+
+        A folder that pip filled with --target has them beside the package, and tells another place.
+        """
         files = metadata.files("nbconvert") or []  # nothing where its package does not tell
         installed = {str(file.locate().resolve().parents[3]) for file in files if file.match("templates/base/*.j2")}
-        return [*super().get_prefix_root_dirs(), *sorted(installed)]
+        beside = Path(nbconvert.__file__).parents[1] / "share" / "jupyter"
+        return [*super().get_prefix_root_dirs(), *sorted(installed), str(beside)]

@@ -60,6 +60,6 @@ def capture(work: Callable[[], Any], forget: Callable[[], None]) -> tuple[Callab
             forget()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads read ahead, and NCCL watches
         results = work()
     return graph.replay, results
