@@ -19,7 +19,7 @@ from emotion_utils.config import Phase, Recipe, RunConfig
 from emotion_utils.data.augment import apply_changes, draw_changes, resize_images, to_unit
 from emotion_utils.data.keys import id_keys, mix_keys
 from emotion_utils.data.loader import Batch, Dataset, iterate_batches
-from emotion_utils.devices import Download, upload, wide_float
+from emotion_utils.devices import CPU, Download, upload, wide_float
 from emotion_utils.training import schedule
 from emotion_utils.training.convolution import quicken_convolutions
 from emotion_utils.training.distributed import Team
@@ -54,7 +54,9 @@ class Learner:
         self.net = net.to(self.device)
         if self.device.type == "cpu":
             quicken_convolutions(self.net)
-        self.lag = 1 if self.device.type == "cuda" else 0  # steps that are begun before one is read
+        has_cuda = self.device.type == "cuda"
+        self.lag = 1 if has_cuda else 0  # steps that are begun before one is read
+        self.prepares_on = self.device if has_cuda else CPU  # Apple's GPU lacks some of what augmentation needs
         self.class_weights = class_weights.to(self.device)
         self.config, self.recipe, self.team, self.tell, self.batch_size = config, recipe, team, tell, batch_size
         self.augment = config.augment.scaled(recipe.augment_strength)
@@ -154,14 +156,15 @@ class Learner:
         so that training and validation can be laid side by side.
         """
         seed, recipe, keys = self.config.seed, self.recipe, id_keys(batch.ids)
-        images = resize_images(upload(batch.images, self.device), schedule.size_at(recipe, epoch))
-        inputs = apply_changes(images, draw_changes(keys, config=self.augment, seed=seed, epoch=epoch))
+        images = resize_images(upload(batch.images, self.prepares_on), schedule.size_at(recipe, epoch))
+        changed = apply_changes(images, draw_changes(keys, config=self.augment, seed=seed, epoch=epoch))
+        inputs = upload(changed, self.device)
         labels = upload(batch.labels, self.device)
         targets = labels
         if recipe.mixup:
             targets = torch.eye(len(self.class_weights), device=self.device)[labels]
             inputs, targets = mix_pairs(inputs, targets, mix_keys(keys, MIXUP, seed, epoch), recipe.mixup)
-        dropout_keys = upload(mix_keys(keys, DROPOUT, seed, epoch).view("int64"), self.device)
+        dropout_keys = upload(mix_keys(keys, DROPOUT, seed, epoch).view("int64"), self.prepares_on)
 
         def run(part: slice) -> tuple[torch.Tensor, torch.Tensor]:
             given = [tensor[part] for tensor in (inputs, targets, labels, dropout_keys)]

@@ -37,7 +37,7 @@ class KeyedDropout(nn.Module):
     """Dropout with masks that follow from each sample's key; `set_keys` must be called before each training pass.
 
     An ordinary mask is drawn for the batch as a whole: it would change when memory forces smaller portions. The numbers
-    are those of data.keys, drawn where the features are.
+    are those of data.keys.
     """
 
     def __init__(self, rate: float, layer: int) -> None:
@@ -47,17 +47,17 @@ class KeyedDropout(nn.Module):
         self._least = math.ceil(rate * 2**53)  # of the 53 random bits of a feature that is kept
 
     def set_keys(self, keys: torch.Tensor) -> None:
-        """keys: int64 (B,), the bits of uint64 ones, on the device of the features."""
+        """keys: int64 (B,), the bits of uint64 ones; the mask is drawn on their device."""
         self._keys = _mix(keys, self._layer)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(B, F) to the same shape; what is kept is scaled by 1 / (1 - rate)."""
         if not self.training or self.rate == 0:
             return features
-        steps = torch.arange(1, features.shape[1] + 1, device=features.device) * _signed(GOLDEN)
+        steps = torch.arange(1, features.shape[1] + 1, device=self._keys.device) * _signed(GOLDEN)
         kept = _shift(_scramble(self._keys[:, None] + steps), 11) >= self._least
         self._keys = _mix(self._keys, 0)  # a network may pass here twice
-        return features * kept.to(features.dtype) / (1 - self.rate)
+        return features * kept.to(features) / (1 - self.rate)
 
 
 def _mix(keys: torch.Tensor, number: int) -> torch.Tensor:
