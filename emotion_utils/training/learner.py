@@ -96,9 +96,15 @@ class Learner:
 
     def enter(self, phase: Phase) -> int:
         """Freezes what the phase does not train; returns the number of trainable parameters."""
-        self._recorded.clear()  # what they leave behind would be the gradients of another phase
+        before = self._learning()
         schedule.apply_phase(self.net, self.groups, phase)
+        if before != self._learning():
+            self._recorded.clear()  # they would leave the gradients of another phase
         return sum(parameter.numel() for parameter in self.net.parameters() if parameter.requires_grad)
+
+    def _learning(self) -> list[bool]:
+        """Of each parameter, whether it learns."""
+        return [parameter.requires_grad for parameter in self.net.parameters()]
 
     # -- one step ----------------------------------------------------------------------------------
 

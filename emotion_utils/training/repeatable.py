@@ -14,7 +14,7 @@ from scipy.special import betaincinv
 from torch import nn
 
 from emotion_utils.data.keys import FIRST, GOLDEN, SECOND, draw_uniform, scramble
-from emotion_utils.devices import upload
+from emotion_utils.devices import REPEATABLE_CUBLAS, upload
 
 MIXUP, DROPOUT = 1, 2  # uses: each draws its own numbers
 
@@ -22,7 +22,7 @@ MIXUP, DROPOUT = 1, 2  # uses: each draws its own numbers
 @contextmanager
 def deterministic() -> Iterator[None]:
     """Only algorithms that give the same bits each time; without the costly filling of fresh memory."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    os.environ.setdefault(*REPEATABLE_CUBLAS)
     mode, fills = torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory
     torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False

@@ -194,6 +194,19 @@ def run_again(work, forget):
     return replay, (results, gradients)
 
 
+def test_a_graph_is_recorded_once_for_each_phase_and_size(tmp_path, gpu, monkeypatch):
+    recorded = []
+    monkeypatch.setattr(graph, "capture", lambda work, forget: recorded.append(1) or run_again(work, forget))
+    growth = [{"epoch": 1, "size_px": 16}, {"epoch": 4, "size_px": 32}]
+    phases = [{"epoch": 1, "train_from": "body"}, {"epoch": 3, "train_from": "stem"}]
+    trainer = make_trainer(tmp_path, net=TinyNet(), size_px=32, grow=growth, phases=phases, epochs=5)
+    trainer.learner.use(Numerics(graphed=True))
+    counts = []
+    trainer.on_epoch.append(lambda rows: counts.append(len(recorded)))
+    trainer.fit()
+    assert counts == [1, 1, 2, 3, 3]
+
+
 @pytest.mark.parametrize("precision", ["float32", "auto"])
 @pytest.mark.parametrize("lag", [0, 1])
 def test_a_training_after_a_choice_gives_the_weights_of_one_that_began_that_way(tmp_path, gpu, precision, lag):
