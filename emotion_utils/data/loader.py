@@ -69,6 +69,11 @@ class Dataset:
         names = [f"{name}#{turn + 1}" if turn else name for name, turn in zip(batch.ids, share.turns, strict=True)]
         return batch._replace(ids=names, total=share.total)
 
+    @property
+    def size_px(self) -> int:
+        """The side of the images."""
+        return self.images.shape[2]
+
     @cached_property
     def keys(self) -> np.ndarray:
         """uint64 (N,): a number for each id, from which its randomness is drawn."""

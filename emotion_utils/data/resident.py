@@ -20,6 +20,10 @@ class ResidentImages:
     def __init__(self, pixels: torch.Tensor) -> None:
         self.pixels = pixels
 
+    @property
+    def shape(self) -> torch.Size:
+        return self.pixels.shape
+
     def __getitem__(self, rows: np.ndarray) -> torch.Tensor:
         return self.pixels[upload(rows, self.pixels.device)]
 

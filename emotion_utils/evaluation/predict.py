@@ -8,12 +8,10 @@ import torch
 
 from emotion_utils.data.augment import to_unit
 from emotion_utils.data.loader import iterate_batches, open_split
-from emotion_utils.devices import pick_device
+from emotion_utils.devices import evaluation_batch_size, pick_device
 from emotion_utils.models.zoo import EmotionNet, load_model
 from emotion_utils.run import Run
 
-EVALUATION_BATCH_SIZE = 64  # on a CPU; products of another size are summed in another order
-GPU_BATCH_PIXELS = 1 << 22  # keep a GPU busy, and VGG16's largest layer in 1 GB: 83 images of 224 px, 1,820 of 48 px
 PROBABILITY_DECIMALS = 6
 
 
@@ -32,9 +30,7 @@ def predict_split(run: Run, net: EmotionNet, split: str, *, reader: str = "a not
     classes = run.class_names()
     dataset = open_split(run, split, reader=reader)
     ids, labels, probs = [], [], []
-    for batch in iterate_batches(
-        dataset, batch_size=evaluation_batch_size(net), seed=run.config.seed, epoch=0, shuffle=False
-    ):
+    for batch in iterate_batches(dataset, batch_size=batch_size_of(net), seed=run.config.seed, epoch=0, shuffle=False):
         ids += batch.ids
         labels.append(batch.labels.numpy())
         probs.append(predict_probs(net, batch.images))
@@ -46,11 +42,9 @@ def device_of(net: EmotionNet) -> torch.device:
     return next(net.parameters()).device
 
 
-def evaluation_batch_size(net: EmotionNet) -> int:
-    """How many images the network is shown at once, where only speed counts."""
-    if device_of(net).type == "cpu":
-        return EVALUATION_BATCH_SIZE
-    return max(EVALUATION_BATCH_SIZE, GPU_BATCH_PIXELS // net.contract.size_px**2)
+def batch_size_of(net: EmotionNet) -> int:
+    """How many images the network is shown at once."""
+    return evaluation_batch_size(device_of(net), net.contract.size_px)
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ from emotion_utils.config import Phase, Recipe, RunConfig
 from emotion_utils.data.augment import apply_changes, draw_changes, resize_images, to_unit
 from emotion_utils.data.keys import id_keys, mix_keys
 from emotion_utils.data.loader import Batch, Dataset, iterate_batches
-from emotion_utils.devices import CPU, Download, upload, wide_float
+from emotion_utils.devices import CPU, Download, evaluation_batch_size, upload, wide_float
 from emotion_utils.training import schedule
 from emotion_utils.training.convolution import quicken_convolutions
 from emotion_utils.training.distributed import Team
@@ -28,8 +28,6 @@ from emotion_utils.training.numerics import Numerics, asked_for
 from emotion_utils.training.optimizer import FlatAdamW
 from emotion_utils.training.recovery import BufferSnapshot, MicroBatches, SpikeGuard, StepFigures, is_out_of_memory
 from emotion_utils.training.repeatable import DROPOUT, MIXUP, key_dropouts, mix_pairs
-
-EVALUATION_BATCH_SIZE = 64
 
 Tell = Callable[..., None]  # tell(kind, **details): one event
 
@@ -61,6 +59,7 @@ class Learner:
         self.config, self.recipe, self.team, self.tell, self.batch_size = config, recipe, team, tell, batch_size
         self.augment = config.augment.scaled(recipe.augment_strength)
         self.dropouts = key_dropouts(self.net)
+        self.evaluation_batch_size = evaluation_batch_size(self.device, config.image_size_px)
         self.groups = self.net.depth_groups
         self.optimizer = FlatAdamW(schedule.parameter_groups(self.groups, recipe), recipe.lr)
         self.micro, self.guard = MicroBatches(self.net, tell), SpikeGuard(self.device)
@@ -242,7 +241,7 @@ class Learner:
         """Summed cross entropy and number of correct images, in eval mode; each image counts once, in any team."""
         self.net.eval()
         batches = iterate_batches(
-            dataset, batch_size=evaluation_batch_size(self.device) * self.team.size, seed=0, epoch=0, shuffle=False,
+            dataset, batch_size=self.evaluation_batch_size * self.team.size, seed=0, epoch=0, shuffle=False,
             rank=self.team.rank, world_size=self.team.size, device=self.device,
         )  # fmt: skip
         portions = [part for b in batches if b.ids for part in self.micro.run(len(b.ids), self._judgement(b))]
@@ -296,11 +295,6 @@ class Learner:
         """Copies of averaged weights that lie as the weights do."""
         like = dict(self.net.named_parameters())
         return {name: torch.empty_like(like[name], requires_grad=False).copy_(mean) for name, mean in means.items()}
-
-
-def evaluation_batch_size(device: torch.device) -> int:
-    """Images that are judged at a time: a GPU needs many to be busy."""
-    return EVALUATION_BATCH_SIZE if device.type == "cpu" else 512
 
 
 def copy_tensors(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -19,7 +19,6 @@ import torch
 from emotion_utils.devices import synchronise
 from emotion_utils.monitor import duration
 from emotion_utils.training import schedule
-from emotion_utils.training.learner import evaluation_batch_size
 from emotion_utils.training.numerics import Numerics
 from emotion_utils.training.recovery import is_out_of_memory
 
@@ -86,7 +85,7 @@ def _all_seconds(trainer: Trainer, steps: dict[int, float]) -> float:
         part = replace(val, rows=val.rows[:images], labels=val.labels[:images], ids=val.ids[:images])
         trainer.learner.evaluate(part)
 
-    batch = min(evaluation_batch_size(trainer.team.device), len(val))
+    batch = min(trainer.learner.evaluation_batch_size, len(val))
     validation = _foretell(trainer, validate, batch) * len(val) / batch
     ends = [*list(steps)[1:], trainer.epochs + 1]
     epochs = sum(seconds * (end - begin) for (begin, seconds), end in zip(steps.items(), ends, strict=True))

@@ -22,12 +22,12 @@ from optuna.trial import FrozenTrial, TrialState
 from emotion_utils.data.augment import to_unit
 from emotion_utils.data.loader import Dataset, iterate_batches, open_split
 from emotion_utils.data.resident import keep_resident
+from emotion_utils.devices import evaluation_batch_size
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.run import Run
 from emotion_utils.training.allocation import keeping_freed_memory
 from emotion_utils.training.distributed import Team, join_team
 from emotion_utils.training.fit import Trainer, new_model
-from emotion_utils.training.learner import evaluation_batch_size
 from emotion_utils.training.optimism import METHOD, corrected_best, pack_bits, unpack_bits
 from emotion_utils.training.repeatable import deterministic
 from emotion_utils.training.study import open_study
@@ -208,7 +208,8 @@ def right_ones(net: torch.nn.Module, dataset: Dataset, device: torch.device) -> 
     """bool (N,): whether `net` names each picture correctly, in the order of the dataset's ids."""
     net.eval()
     right = {}
-    for batch in iterate_batches(dataset, batch_size=evaluation_batch_size(device), seed=0, epoch=0, shuffle=False):
+    batch_size = evaluation_batch_size(device, dataset.size_px)
+    for batch in iterate_batches(dataset, batch_size=batch_size, seed=0, epoch=0, shuffle=False):
         predicted = net(to_unit(batch.images.to(device))).argmax(1).cpu()
         right |= zip(batch.ids, (predicted == batch.labels).tolist(), strict=True)
     return np.array([right[name] for name in dataset.ids])

@@ -59,7 +59,7 @@ def test_time_is_added_up_over_phases_and_validations(tmp_path, monkeypatch):
     trainer = make_trainer(tmp_path, phases=PHASES, epochs=5, train=48, val=40, batch_size=8)
     seconds = {1: 0.5, 3: 2.0}  # of a step in each phase
     monkeypatch.setattr(preflight, "_step_seconds", lambda trainer, epoch: seconds[epoch])
-    monkeypatch.setattr(preflight, "evaluation_batch_size", lambda device: 10)
+    trainer.learner.evaluation_batch_size = 10
     monkeypatch.setattr(preflight, "_timed", lambda trainer, work: work() or 1.5)
     preflight.look_ahead(trainer)
     event = preflight_event(trainer)
