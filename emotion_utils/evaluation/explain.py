@@ -16,9 +16,9 @@ from torch import nn
 
 from emotion_utils.data.augment import to_unit
 from emotion_utils.data.loader import Batch, Dataset
-from emotion_utils.devices import EVALUATION_BATCH_SIZE
+from emotion_utils.devices import EVALUATION_BATCH_SIZE, evaluation_batch_size
 from emotion_utils.evaluation.degradation import cover
-from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS, batch_size_of, device_of, predict_probs
+from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS, device_of, predict_probs
 from emotion_utils.evaluation.regions import Box, region_shares
 from emotion_utils.models.vggface import VggFace
 from emotion_utils.models.zoo import EmotionNet
@@ -119,7 +119,7 @@ def cover_regions(
     rows = []
     for model, net in nets.items():
         answers: dict[str, list[pd.DataFrame]] = {name: [] for name in regions}
-        for batch in _batches(dataset, positions, batch_size_of(net)):
+        for batch in _batches(dataset, positions, evaluation_batch_size(device_of(net), dataset.size_px)):
             images = batch.images.to(device_of(net))  # once, for all regions
             for name, box in regions.items():
                 predicted = name_images(net, cover(images, *box.pixels(*images.shape[2:])))

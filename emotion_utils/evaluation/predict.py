@@ -29,8 +29,9 @@ def predict_split(run: Run, net: EmotionNet, split: str, *, reader: str = "a not
     """Rows `id, split, label, predicted` and one probability column (0-1) per class, in class order."""
     classes = run.class_names()
     dataset = open_split(run, split, reader=reader)
+    batch_size = evaluation_batch_size(device_of(net), dataset.size_px)
     ids, labels, probs = [], [], []
-    for batch in iterate_batches(dataset, batch_size=batch_size_of(net), seed=run.config.seed, epoch=0, shuffle=False):
+    for batch in iterate_batches(dataset, batch_size=batch_size, seed=run.config.seed, epoch=0, shuffle=False):
         ids += batch.ids
         labels.append(batch.labels.numpy())
         probs.append(predict_probs(net, batch.images))
@@ -40,11 +41,6 @@ def predict_split(run: Run, net: EmotionNet, split: str, *, reader: str = "a not
 def device_of(net: EmotionNet) -> torch.device:
     """The device on which the network computes."""
     return next(net.parameters()).device
-
-
-def batch_size_of(net: EmotionNet) -> int:
-    """How many images the network is shown at once."""
-    return evaluation_batch_size(device_of(net), net.contract.size_px)
 
 
 @torch.inference_mode()

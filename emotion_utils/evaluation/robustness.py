@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.data.loader import open_split
-from emotion_utils.devices import pick_device
+from emotion_utils.devices import evaluation_batch_size, pick_device
 from emotion_utils.evaluation.degradation import DEGRADATIONS, degrade_all
-from emotion_utils.evaluation.predict import batch_size_of, device_of, predict_probs
+from emotion_utils.evaluation.predict import device_of, predict_probs
 from emotion_utils.models.zoo import load_model
 from emotion_utils.run import Run
 
@@ -29,7 +29,7 @@ def measure_robustness(run: Run, model: str, *, progress: Progress | None = None
     net, _ = load_model(run.model_dir(model), pick_device())
     dataset, classes = open_split(run, "test", reader=f"{model}, pictures made worse"), run.class_names()
     positions = np.arange(min(len(dataset), PICTURES))
-    parts = np.array_split(positions, -(-len(positions) // batch_size_of(net)))
+    parts = np.array_split(positions, -(-len(positions) // evaluation_batch_size(device_of(net), dataset.size_px)))
     ways = [(AS_THEY_ARE, 0.0), *((kind, amount) for kind, amounts in DEGRADATIONS.items() for amount in amounts)]
     right = np.zeros((len(ways), len(positions)), bool)
     for number, part in enumerate(parts):

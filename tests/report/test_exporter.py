@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nbconvert
 import pytest
-from jupyter_core.paths import jupyter_path
+from nbconvert.exporters.templateexporter import jupyter_path
 
 from emotion_utils.report import exporter
 from emotion_utils.report.exporter import PageExporter
