@@ -19,7 +19,7 @@ def script():
     return module
 
 
-def test_every_check_becomes_a_row_and_a_failed_one_is_named(script, tmp_path, capsys):
+def test_every_check_becomes_a_row_and_a_failed_one_is_named(script, tmp_path, capsys, monkeypatch):
     def fail(folder, data):
         raise script.Failure("the fan is off")
 
@@ -27,6 +27,7 @@ def test_every_check_becomes_a_row_and_a_failed_one_is_named(script, tmp_path, c
         raise script.Skip("1 GPU")
 
     script.CHECKS.clear()
+    monkeypatch.setattr(script, "USUAL", script.CHECKS)
     script.CHECKS.update({"one": lambda folder, data: f"of {data}", "second-check": fail, "third": skip})
     assert script.main(["--output", str(tmp_path), "--data", "faces"]) == 1
     lines = capsys.readouterr().out.splitlines()
