@@ -84,6 +84,9 @@ def lock(environment: Environment) -> Iterator[int]:
 
 def install(environment: Environment, checkout: Path, extras: set[str], lock_file: int) -> None:
     """Makes the virtual environment if it is not there or not usable, and installs what is missing."""
+    if environment.kind != "active" and environment.root.is_symlink():  # somebody else's would be emptied
+        place = environment.root.resolve()
+        raise EnvironmentFault(f"{environment.root} is a link to {place}; set EMOTION_VENV to that, or remove the link")
     environment.marker.unlink(missing_ok=True)
     if environment.kind != "active" and not is_usable(environment):
         make(environment, lock_file)

@@ -371,6 +371,19 @@ def test_folder_that_is_no_environment_is_not_cleared(checkout):
     assert (precious / "thesis.txt").read_text() == "years of work"
 
 
+def test_environment_of_another_checkout_behind_a_link_is_not_emptied(checkout):
+    elsewhere = checkout.folder / "elsewhere"
+    checkout.facts(EMOTION_VENV=elsewhere)
+    checkout.venv.symlink_to(elsewhere)
+    before = sorted(path.relative_to(elsewhere) for path in elsewhere.rglob("*"))
+    done = checkout.start()
+    assert done.returncode == 1
+    assert "set EMOTION_VENV to that, or remove the link" in done.stderr
+    assert str(elsewhere) in done.stderr
+    assert sorted(path.relative_to(elsewhere) for path in elsewhere.rglob("*")) == before
+    assert checkout.facts(EMOTION_VENV=elsewhere)["prefix"] == str(elsewhere)
+
+
 def test_two_starts_at_once_install_once(checkout):
     gate = checkout.folder / "gate"
     first = checkout.start_behind(gate)
