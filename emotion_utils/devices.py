@@ -28,7 +28,10 @@ def pick_device(local_rank: int = 0) -> torch.device:
     answers otherwise, is left, and the log gets one line that says why.
     Raises InputError where EMOTION_DEVICE names a device that cannot be used.
     """
-    return _pick(os.environ.get(VARIABLE, ""), local_rank)
+    device = _pick(os.environ.get(VARIABLE, ""), local_rank)
+    if device.type == "cuda":  # graphs, streams and collectives go to the current one, wherever tensors are
+        torch.cuda.set_device(device)
+    return device
 
 
 def count_gpus() -> int:

@@ -89,7 +89,10 @@ def test_each_process_gets_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(devices, "find_fault", lambda device: "")
+    current = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
     assert [pick_device(rank) for rank in (0, 1, 2)] == [torch.device("cuda", place) for place in (0, 1, 0)]
+    assert current == [torch.device("cuda", place) for place in (0, 1, 0)]
     assert devices.count_gpus() == 2
     monkeypatch.setenv(devices.VARIABLE, "cuda:1")
     assert (pick_device(), devices.count_gpus()) == (torch.device("cuda", 1), 1)

@@ -75,9 +75,6 @@ def test_a_killed_training_is_compared_with_a_whole_one(script, tmp_path, monkey
     assert script.check_resume(tmp_path, None).endswith("both times")
     events = (tmp_path / "killed/models/r18_scratch_emotion/events.jsonl").read_text()
     assert '"kind": "resumed"' in events
-    monkeypatch.setattr(script, "KILL_AT", 10**6)
-    with pytest.raises(script.Failure, match="ended with status 0 by itself"):
-        script.check_resume(tmp_path, None)
 
 
 def test_a_folder_without_wheels_is_refused(tmp_path):

@@ -235,7 +235,7 @@ def _time_engine_bare(setting: Setting) -> float:
         learner.enter(learner.recipe.phases[0])
 
         def work(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor]:
-            loss = torch.nn.functional.cross_entropy(learner.forward(images), labels)
+            loss = torch.nn.functional.cross_entropy(learner.forward(images, learner.compiled), labels)
             loss.backward()
             return (loss.detach(),)
 

@@ -69,11 +69,15 @@ def batch_bounds(size: int, batch_size: int) -> list[tuple[int, int]]:
 
 
 def _deal_batches(bounds: list[tuple[int, int]], rank: int, world_size: int) -> tuple[list[np.ndarray], list[int]]:
-    """Of each batch the places of one process: neighbours 2j and 2j + 1 stay together, because mixup pairs them."""
+    """Of each batch the places of one process: neighbours 2j and 2j + 1 stay together, because mixup pairs them.
+
+    A last one without a neighbour goes with the pair before it: BatchNorm cannot learn from a lone image.
+    """
     parts = []
     for start, end in bounds:
         places = np.arange(end - start)
-        parts.append(start + places[places // 2 % world_size == rank])
+        pairs = np.minimum(places // 2, max(0, len(places) // 2 - 1))
+        parts.append(start + places[pairs % world_size == rank])
     return parts, [end - start for start, end in bounds]
 
 

@@ -15,6 +15,7 @@ from emotion_utils.training.distributed import Team
 REFERENCE = 32  # images, to which the recipes' rates belong; what a CPU takes
 CHOICES = (32, 64, 128, 256)  # larger ones no longer train faster on the GPUs of today, and learn less in few epochs
 MIN_STEPS = 40  # in an epoch: with fewer, a few epochs do not suffice to learn from
+COPIES = 9  # of the weights: they, gradients, two moments, averages, the best epoch, and the state to roll back to
 MEMORY_SHARE = 0.6  # of what is free: libraries want room to work in, too
 
 
@@ -28,8 +29,9 @@ def choose_batch_size(config: RunConfig, net: nn.Module, train_set: Dataset, tea
     if team.device.type != "cuda":
         return REFERENCE
     each = activation_bytes(net, config.image_size_px)
-    free = team.least(torch.cuda.mem_get_info(team.device)[0]) * MEMORY_SHARE * team.size  # one size for all
-    return fit_batch_size(len(train_set), each, free)
+    weights = COPIES * sum(parameter.nbytes for parameter in net.parameters())
+    free = team.least(torch.cuda.mem_get_info(team.device)[0]) * MEMORY_SHARE - weights  # one size for all
+    return fit_batch_size(len(train_set), each, free * team.size)
 
 
 def fit_batch_size(images: int, bytes_each: float, free_bytes: float) -> int:

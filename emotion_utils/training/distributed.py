@@ -100,7 +100,7 @@ def join_team(patience: timedelta = PATIENCE) -> Iterator[Team]:
         store, rank, size = next(dist.rendezvous("env://", timeout=patience))
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo", store=_own_page(store), rank=rank, world_size=size,
-            timeout=patience,
+            timeout=patience, device_id=device if device.type == "cuda" else None,
         )  # fmt: skip
     try:
         yield Team(dist.get_rank(), size, device)

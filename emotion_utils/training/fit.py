@@ -102,7 +102,7 @@ class Trainer:
         self.draw_weights = sampler_weights(labels, k) if self.config.balance == "sampler" else None
         self.batch_size = choose_batch_size(self.config, net, train_set, team)
         self.learner = Learner(
-            net, torch.from_numpy(even), self.config, self.recipe, team, self.tell, batch_size=self.batch_size
+            net, torch.from_numpy(even), self.config, self.recipe, team, self.tell, batch_size=self.usual_batch
         )
         self.epochs = self.recipe.epochs or self.config.epochs
         self.budget_s = training_seconds(self.recipe.budget_minutes)
@@ -113,6 +113,11 @@ class Trainer:
         self.best: dict[str, torch.Tensor] = {}
         self.epoch_start: dict[str, Any] = {}  # the state to roll back to
         self.checkpoint = Checkpoint(run.model_dir(model) / "checkpoint.pt", self._key())
+
+    @property
+    def usual_batch(self) -> int:
+        """Images of all batches but the last one of an epoch."""
+        return min(self.batch_size, len(self.train_set))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -150,7 +155,10 @@ class Trainer:
                 self.tell("grow", epoch=self.epoch, size_px=schedule.size_at(self.recipe, self.epoch))
         start = time.perf_counter() - self.sums["seconds"]
         self._take_steps(start, progress)
-        self._close_epoch(phase, start)
+        if self.sums["count"]:
+            self._close_epoch(phase, start)
+        else:  # float16 overflowed in each of a few steps: once more, as the gradients are scaled less by now
+            self.steps_done, self.sums = 0, dict.fromkeys(self.sums, 0)
 
     def _take_steps(self, start: float, progress: Progress | None) -> None:
         """The epoch's steps that are still to come. On a GPU, the next one begins before the last one is read."""
@@ -306,7 +314,8 @@ class Trainer:
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.epoch, self.steps_done, self.best = state["epoch"], state["steps_done"], state["best"]
-        self.batch_size = self.learner.batch_size = state["batch_size"]  # another machine would have chosen another
+        self.batch_size = state["batch_size"]  # another machine would have chosen another
+        self.learner.batch_size = self.usual_batch
         self.rows, self.sums = list(state["rows"]), dict(state["sums"])
         self.learner.restore(state["learner"])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -62,7 +63,7 @@ class Learner:
         self.evaluation_batch_size = evaluation_batch_size(self.device, config.image_size_px)
         self.groups = self.net.depth_groups
         self.optimizer = FlatAdamW(schedule.parameter_groups(self.groups, recipe), recipe.lr)
-        self.micro, self.guard = MicroBatches(self.net, tell), SpikeGuard(self.device)
+        self.micro, self.guard = MicroBatches(self.net, tell, self._release), SpikeGuard(self.device)
         parameters = self.net.named_parameters() if recipe.ema_decay else ()
         self.averaged = {name: parameter.detach().clone() for name, parameter in parameters}
         self.one = torch.ones((), dtype=wide_float(self.device), device=self.device)
@@ -82,11 +83,11 @@ class Learner:
         if numerics.channels_last != (before is not None and before.channels_last):
             self.net.to(memory_format=numerics.layout)
             self.averaged = self._laid_out(self.averaged)
-        self._call = self.net
+        self.compiled = self.net
         if numerics.compiled:
             for dropout in self.dropouts:  # nothing that a compiler has to know
                 dropout.forward = torch.compiler.disable(dropout.forward)
-            self._call = torch.compile(self.net)
+            self.compiled = torch.compile(self.net, dynamic=False)
 
     @property
     def lr(self) -> float:
@@ -99,6 +100,8 @@ class Learner:
         schedule.apply_phase(self.net, self.groups, phase)
         if before != self._learning():
             self._recorded.clear()  # they would leave the gradients of another phase
+            if self.numerics.compiled:
+                torch._dynamo.reset()  # which compiles a network anew only so many times
         return sum(parameter.numel() for parameter in self.net.parameters() if parameter.requires_grad)
 
     def _learning(self) -> list[bool]:
@@ -160,6 +163,20 @@ class Learner:
         Both are of the images as the network saw them, against their own labels, without smoothing or class weights,
         so that training and validation can be laid side by side.
         """
+        prepared: list[torch.Tensor] = []
+
+        def run(part: slice) -> tuple[torch.Tensor, torch.Tensor]:
+            if not prepared:  # here, where a lack of memory is dealt with
+                prepared.extend(self._prepare(batch, epoch))
+            given = [tensor[part] for tensor in prepared]
+            is_usual = len(given[0]) == len(batch.ids) and batch.total == self.batch_size
+            work = self._record(batch.total, given) if self.numerics.graphed and is_usual else None
+            return work(given) if work else self._learn_from(batch.total, *given, is_usual=is_usual)
+
+        return run
+
+    def _prepare(self, batch: Batch, epoch: int) -> list[torch.Tensor]:
+        """Inputs float (B, 3, H, W), targets, labels int64 (B,) and dropouts' keys int64 (B,), for `_learn_from`."""
         seed, recipe, keys = self.config.seed, self.recipe, id_keys(batch.ids)
         images = resize_images(upload(batch.images, self.prepares_on), schedule.size_at(recipe, epoch))
         changed = apply_changes(images, draw_changes(keys, config=self.augment, seed=seed, epoch=epoch))
@@ -170,22 +187,20 @@ class Learner:
             targets = torch.eye(len(self.class_weights), device=self.device)[labels]
             inputs, targets = mix_pairs(inputs, targets, mix_keys(keys, MIXUP, seed, epoch), recipe.mixup)
         dropout_keys = upload(mix_keys(keys, DROPOUT, seed, epoch).view("int64"), self.prepares_on)
-
-        def run(part: slice) -> tuple[torch.Tensor, torch.Tensor]:
-            given = [tensor[part] for tensor in (inputs, targets, labels, dropout_keys)]
-            is_usual = len(given[0]) == len(batch.ids) and batch.total == self.batch_size
-            work = self._record(batch.total, given) if self.numerics.graphed and is_usual else None
-            return work(given) if work else self._learn_from(batch.total, *given)
-
-        return run
+        return [inputs, targets, labels, dropout_keys]
 
     def _learn_from(
-        self, total: int, inputs: torch.Tensor, targets: torch.Tensor, labels: torch.Tensor, keys: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Adds the gradient of some of the `total` images of a batch; see `_portion`."""
+        self, total: int, inputs: torch.Tensor, targets: torch.Tensor, labels: torch.Tensor, keys: torch.Tensor,
+        *, is_usual: bool,
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+        """Adds the gradient of some of the `total` images of a batch; see `_portion`.
+
+        Only the usual batch is compiled: another size would have the compiler make a kernel for all sizes, which then
+        also serves the usual one, with other bits than in a training that is resumed behind it.
+        """
         for dropout in self.dropouts:
             dropout.set_keys(keys)
-        logits = self.forward(inputs)
+        logits = self._forward_compiled(inputs) if self.numerics.compiled and is_usual else self.forward(inputs)
         smoothing = self.recipe.label_smoothing
         loss = F.cross_entropy(logits, targets, self.class_weights, label_smoothing=smoothing, reduction="sum")
         self.scaler.scale(loss / total).backward()
@@ -199,7 +214,8 @@ class Learner:
             self._recorded.clear()  # each holds the memory of a step: one size at a time
             before = BufferSnapshot(self.net)
             try:
-                self._recorded[kind] = RecordedWork(self.net, lambda *tensors: self._learn_from(total, *tensors), given)
+                work = partial(self._learn_from, total, is_usual=True)
+                self._recorded[kind] = RecordedWork(self.net, work, given)
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     torch.cuda.empty_cache()
@@ -210,13 +226,32 @@ class Learner:
                 return None
         return self._recorded[kind]
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Logits float32, whatever the layers compute in."""
+    def forward(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor] | None = None) -> torch.Tensor:
+        """Logits float32, whatever the layers compute in; of `network` in place of the plain one."""
         low = self.numerics.autocast
         if self.numerics.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, low, enabled=low is not None):
-            return self._call(inputs).float()
+            return (self.net if network is None else network)(inputs).float()
+
+    def _forward_compiled(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Likewise, compiled; where that fails, plain from now on, and an event."""
+        try:
+            return self.forward(inputs, self.compiled)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            self.use(replace(self.numerics, compiled=False))
+            self.tell("numerics_refused", tried="compiled", reason=str(error).strip().partition("\n")[0])
+            return self.forward(inputs)
+
+    def _release(self) -> bool:
+        """Gives up the recorded steps, whose memory nothing else can use; whether there was one."""
+        if not self._recorded:
+            return False
+        self.use(replace(self.numerics, graphed=False))
+        self.tell("graph_refused", reason="memory ran out beside the recorded step")
+        return True
 
     @torch.no_grad()
     def _average(self, taken: torch.Tensor) -> None:
@@ -251,13 +286,15 @@ class Learner:
 
     def _judgement(self, batch: Batch) -> Callable[[slice], tuple[torch.Tensor, torch.Tensor]]:
         """A function that returns (summed loss, correct images) of a slice of `batch`."""
-        inputs, labels = to_unit(upload(batch.images, self.device)), upload(batch.labels, self.device)
-        weights = self.weights()
+        weights, prepared = self.weights(), []
 
         def run(part: slice) -> tuple[torch.Tensor, torch.Tensor]:
-            logits = torch.func.functional_call(self.net, weights, (inputs[part],))
-            loss = F.cross_entropy(logits, labels[part], reduction="sum")
-            return loss.to(self.one.dtype), (logits.argmax(1) == labels[part]).sum().to(self.one.dtype)
+            if not prepared:
+                prepared.extend((to_unit(upload(batch.images, self.device)), upload(batch.labels, self.device)))
+            inputs, labels = (tensor[part] for tensor in prepared)
+            logits = torch.func.functional_call(self.net, weights, (inputs,), tie_weights=False)
+            loss = F.cross_entropy(logits, labels, reduction="sum")
+            return loss.to(self.one.dtype), (logits.argmax(1) == labels).sum().to(self.one.dtype)
 
         return run
 

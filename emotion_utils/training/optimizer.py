@@ -21,6 +21,8 @@ class FlatAdamW(torch.optim.AdamW):
 
     def __init__(self, groups: list[dict[str, Any]], lr: float) -> None:
         self._weights = [weight for group in groups for weight in group["params"]]
+        if len({id(weight) for weight in self._weights}) < len(self._weights):
+            raise ValueError("a weight stands in the groups twice: it would be moved twice in each step")
         self._views = [_as_it_lies(weight.detach()) for weight in self._weights]
         self._strides = [weight.stride() for weight in self._weights]
         self._is_collected = False
@@ -112,5 +114,8 @@ def _laid_out_like(tensor: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _as_it_lies(tensor: torch.Tensor) -> torch.Tensor:
-    """All numbers of a dense tensor in the order of memory, (N,), sharing it."""
+    """All numbers of a dense tensor in the order of memory, (N,), sharing it. Raises ValueError for another one."""
+    reach = 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    if tensor.numel() and reach != tensor.numel():
+        raise ValueError(f"a weight of shape {tuple(tensor.shape)} does not lie densely in memory: use a copy of it")
     return tensor.as_strided((tensor.numel(),), (1,))

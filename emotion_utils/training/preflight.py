@@ -16,11 +16,11 @@ import numpy as np
 import psutil
 import torch
 
+from emotion_utils.data.loader import Batch
 from emotion_utils.devices import synchronise
 from emotion_utils.monitor import duration
 from emotion_utils.training import schedule
 from emotion_utils.training.numerics import Numerics
-from emotion_utils.training.recovery import is_out_of_memory
 
 if TYPE_CHECKING:
     from emotion_utils.training.fit import Trainer
@@ -113,17 +113,23 @@ def _foretell(trainer: Trainer, work: Callable[[int], None], images: int) -> flo
 
 def _share(trainer: Trainer) -> int:
     """Images of a step in this process."""
-    return max(1, min(trainer.batch_size, len(trainer.train_set)) // trainer.team.size)
+    return max(1, trainer.usual_batch // trainer.team.size)
 
 
 def _step(trainer: Trainer, images: int, epoch: int, times: int = 1) -> None:
     """Steps at rate 0 on the first `images` of the training set, in every process; read when all are begun."""
     learner = trainer.learner
     learner.guard.start_epoch(10**6)  # none of it may count
-    batch = trainer.train_set.batch(np.arange(images))._replace(total=images * trainer.team.size)
+    batch = _first_images(trainer, images)
     begun = [learner.begin(batch, epoch=epoch, number=1, rate_factor=0.0) for _ in range(times)]
     for step in begun:
         learner.settle(step)
+
+
+def _first_images(trainer: Trainer, images: int) -> Batch:
+    """This process's share of a batch; of the usual one if `images` is its share of that."""
+    total = trainer.usual_batch if images == _share(trainer) else images * trainer.team.size
+    return trainer.train_set.batch(np.arange(images))._replace(total=total)
 
 
 def _timed(trainer: Trainer, work: Callable[[], Any]) -> float:
@@ -203,28 +209,40 @@ def _has_choice(device: torch.device) -> bool:
 def _choose(trainer: Trainer) -> Numerics:
     """The fastest of what the recipe allows, by the clock; the plain kind unless another one is clearly faster."""
 
-    def measure(numerics: Numerics) -> float:
-        trainer.learner.use(numerics)
-        return _step_seconds(trainer, _stages(trainer)[-1])
-
-    best = trainer.learner.numerics
-    seconds = measure(best)
+    epoch, best = _stages(trainer)[-1], trainer.learner.numerics
+    portions = trainer.learner.micro.size
+    seconds = _step_seconds(trainer, epoch)
     for change in _alternatives(trainer):
-        is_short = seconds * trainer.steps_per_epoch * trainer.epochs < WORTH_COMPILING * COMPILE_S
-        if "compiled" in change and is_short:
-            continue
         other = replace(best, **change)
-        try:
-            took = measure(other)
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            trainer.learner.optimizer.zero_grad()
-            trainer.tell("numerics_refused", tried=", ".join(change), reason=str(error).strip().partition("\n")[0])
+        is_short = seconds * trainer.steps_per_epoch * trainer.epochs < WORTH_COMPILING * COMPILE_S
+        if other == best or ("compiled" in change and is_short):
             continue
-        if took < GAIN * seconds and trainer.learner.numerics == other:  # a graph that cannot be recorded is given up
+        trainer.learner.micro.size = portions  # what one kind has no memory for, another may have
+        fault = _find_fault(trainer, other, epoch)
+        if fault:
+            trainer.tell("numerics_refused", tried=", ".join(change), reason=fault)
+        if (
+            trainer.team.least(not fault and trainer.learner.numerics == other)
+            and (took := _step_seconds(trainer, epoch)) < GAIN * seconds
+        ):
             best, seconds = other, took
+    trainer.learner.micro.size = portions
     return best
+
+
+def _find_fault(trainer: Trainer, numerics: Numerics, epoch: int) -> str:
+    """Why this process cannot compute in `numerics`, which it does from now on; found without the others, who may."""
+    learner = trainer.learner
+    learner.enter(schedule.phase_at(trainer.recipe, epoch))
+    images = _share(trainer)
+    try:
+        learner.use(numerics)
+        learner._portion(_first_images(trainer, images), epoch)(slice(0, images))
+    except RuntimeError as error:
+        return str(error).strip().partition("\n")[0]
+    finally:
+        learner.optimizer.zero_grad()
+    return ""
 
 
 def _alternatives(trainer: Trainer) -> list[dict[str, Any]]:

@@ -110,8 +110,9 @@ class MicroBatches:
     as it does in each process of a team, so such a network learns a little otherwise. The event says so.
     """
 
-    def __init__(self, net: nn.Module, tell: Callable[..., None]) -> None:
+    def __init__(self, net: nn.Module, tell: Callable[..., None], release: Callable[[], bool] = bool) -> None:
         self._net, self._tell = net, tell
+        self._release = release  # gives back memory that can be done without, and says whether there was any
         self.size: int | None = None  # images; None: whole batches
 
     def run(self, num_images: int, portion: Callable[[slice], Any], kept: BufferSnapshot | None = None) -> list[Any]:
@@ -130,9 +131,11 @@ class MicroBatches:
             self._net.zero_grad(set_to_none=True)
             if kept:
                 kept.restore()
+            released = self._release()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            self._halve(num_images, reason)
+            if not released:
+                self._halve(num_images, reason)
 
     def _halve(self, num_images: int, reason: str) -> None:
         before = min(self.size or num_images, num_images)
@@ -158,7 +161,9 @@ def even_slices(num_images: int, size: int) -> Iterator[slice]:
 def is_out_of_memory(error: BaseException) -> bool:
     """CUDA, the CPU allocator and numpy each have their own way to say it."""
     said = any(words in str(error).lower() for words in ("out of memory", "can't allocate memory"))
-    return said or isinstance(error, torch.OutOfMemoryError | MemoryError)
+    if said or isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return error.__context__ is not None and is_out_of_memory(error.__context__)  # as when a recording is ended by it
 
 
 def learning_norm_buffers(net: nn.Module) -> list[torch.Tensor]:

@@ -51,13 +51,13 @@ class KeyedDropout(nn.Module):
         self._keys = _mix(keys, self._layer)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(B, F) to the same shape; what is kept is scaled by 1 / (1 - rate)."""
+        """(B, ...) to the same shape; what is kept is scaled by 1 / (1 - rate)."""
         if not self.training or self.rate == 0:
             return features
-        steps = torch.arange(1, features.shape[1] + 1, device=self._keys.device) * _signed(GOLDEN)
+        steps = torch.arange(1, features[0].numel() + 1, device=self._keys.device) * _signed(GOLDEN)
         kept = _shift(_scramble(self._keys[:, None] + steps), 11) >= self._least
         self._keys = _mix(self._keys, 0)  # a network may pass here twice
-        return features * kept.to(features) / (1 - self.rate)
+        return features * kept.view_as(features).to(features) / (1 - self.rate)
 
 
 def _mix(keys: torch.Tensor, number: int) -> torch.Tensor:
@@ -88,7 +88,7 @@ def key_dropouts(net: nn.Module) -> list[KeyedDropout]:
     places = [
         (parent, name)
         for parent in net.modules()
-        for name, child in parent.named_children()
+        for name, child in parent._modules.items()  # named_children leaves out a second name of one layer
         if isinstance(child, nn.Dropout)
     ]
     for layer, (parent, name) in enumerate(places):

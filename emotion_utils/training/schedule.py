@@ -122,20 +122,23 @@ def parameter_groups(groups: DepthGroups, recipe: Recipe) -> list[dict]:
 
     Biases and norms are not decayed. They cover every phase: what is frozen has no gradient and is left alone.
     """
-    result = []
+    result, seen = [], set()
     for name, modules in groups.items():
-        decayed, plain = _split_decay(modules)
+        decayed, plain = _split_decay(modules, seen)
         rate = group_rate(recipe, name, groups)
         result += [{"params": decayed, "weight_decay": recipe.weight_decay, "rate": rate, "name": name}]
         result += [{"params": plain, "weight_decay": 0.0, "rate": rate, "name": name}]
     return [group for group in result if group["params"]]
 
 
-def _split_decay(modules: Sequence[nn.Module]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def _split_decay(modules: Sequence[nn.Module], seen: set[int]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """A parameter that several layers share stands once, where it comes first; `seen` holds those before."""
     decayed, plain = [], []
     for module in (inner for outer in modules for inner in outer.modules()):
         for name, parameter in module.named_parameters(recurse=False):
-            (plain if name == "bias" or isinstance(module, NORMS) else decayed).append(parameter)
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                (plain if name == "bias" or isinstance(module, NORMS) else decayed).append(parameter)
     return decayed, plain
 
 

@@ -41,6 +41,16 @@ def test_neighbours_stay_together():
     np.testing.assert_array_equal(plan(1, 2)[0].positions.reshape(-1, 2), alone[1::2])
 
 
+@pytest.mark.parametrize("size", [2, 3, 5, 7, 9, 11])
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_no_process_learns_from_a_lone_image(size, world_size):
+    keys = np.arange(size, dtype=np.uint64)
+    how = {"batch_size": 100, "seed": 0, "epoch": 1, "shuffle": True}
+    shares = [plan_epoch(keys, rank=rank, world_size=world_size, **how)[0].positions for rank in range(world_size)]
+    assert all(len(share) != 1 for share in shares)
+    assert sorted(np.concatenate(shares)) == list(range(size))
+
+
 def test_a_process_reads_the_same_shards_every_epoch_one_after_the_other_in_another_order():
     orders = []
     for epoch in (1, 2, 3):

@@ -304,6 +304,18 @@ def test_dropout_keeps_what_the_numbers_of_its_keys_say():
             assert torch.equal(dropout(torch.ones(7, 300)) > 0, torch.from_numpy(drawn >= rate))
 
 
+def test_a_dropout_of_maps_or_under_two_names_is_keyed_too():
+    shared = torch.nn.Dropout(0.5)
+    net = torch.nn.Module()
+    net.one, net.two = shared, shared
+    dropouts = key_dropouts(net)
+    assert isinstance(net.one, KeyedDropout)
+    assert isinstance(net.two, KeyedDropout)
+    for dropout in dropouts:
+        dropout.set_keys(keys(0, 4))
+    assert net.one(torch.ones(4, 3, 5, 5)).shape == (4, 3, 5, 5)
+
+
 def test_every_use_of_dropout_draws_its_own_mask():
     one, two = KeyedDropout(0.5, 0), KeyedDropout(0.5, 1)
     for dropout in (one, two):

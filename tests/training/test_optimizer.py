@@ -151,6 +151,17 @@ def test_a_gradient_that_lies_otherwise_than_its_weight_goes_to_the_right_places
     torch.testing.assert_close(weight.detach(), -signs)  # the first step of Adam goes as far as the rate, for each
 
 
+def test_a_weight_that_would_be_moved_twice_or_beyond_its_memory_is_refused():
+    weight, base = nn.Parameter(torch.zeros(4)), torch.zeros(4, 6)
+    with pytest.raises(ValueError, match="twice"):
+        FlatAdamW([{"params": [weight]}, {"params": [weight]}], lr=0.1)
+    for loose in (base[:, ::2], base[:1].expand(3, 6)):
+        with pytest.raises(ValueError, match="densely"):
+            FlatAdamW([{"params": [nn.Parameter(loose)]}], lr=0.1)
+    for dense in (base.t(), torch.zeros(2, 3, 4).permute(2, 0, 1), torch.zeros(1, 1, 1, 1), torch.zeros(0, 3)):
+        FlatAdamW([{"params": [nn.Parameter(dense)]}], lr=0.1)
+
+
 class _Otherwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, weight, gradient):

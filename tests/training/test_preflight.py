@@ -140,8 +140,9 @@ def clock(monkeypatch):
         return factor * (0.7 if numerics.compiled else 1) * (0.5 if numerics.graphed else 1)
 
     monkeypatch.setattr(preflight, "_step_seconds", step_seconds)
+    monkeypatch.setattr(graph, "capture", run_again)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: True)
-    monkeypatch.setattr(learner_module.torch, "compile", lambda net: net)
+    monkeypatch.setattr(learner_module.torch, "compile", lambda net, **how: net)
     return measured
 
 
@@ -178,7 +179,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr(preflight, "_has_choice", lambda device: True)
     monkeypatch.setattr(preflight, "_timed", lambda trainer, work: (work(), next(seconds))[1])
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: True)
-    monkeypatch.setattr(learner_module.torch, "compile", lambda net: net)
+    monkeypatch.setattr(learner_module.torch, "compile", lambda net, **how: net)
     monkeypatch.setattr(graph, "capture", run_again)
 
 
@@ -252,7 +253,7 @@ def test_the_weights_after_a_choice_are_those_of_an_unfused_optimizer(tmp_path, 
 
 
 def test_what_fails_when_it_is_tried_is_left_and_told(tmp_path, gpu, monkeypatch):
-    def refuse(net):
+    def refuse(net, **how):
         raise RuntimeError("no compiler here\nand much more")
 
     monkeypatch.setattr(learner_module.torch, "compile", refuse)
@@ -282,6 +283,76 @@ def test_a_graph_that_cannot_be_recorded_is_given_up_and_told(tmp_path, gpu, mon
     trainer.fit()
     other.fit()
     assert same_bits(trainer.best, other.best)
+
+
+def test_a_graph_that_replays_something_else_is_given_up(tmp_path, gpu, monkeypatch):
+    def record_nothing(work, forget):
+        return lambda: None, work()  # as on another device than the current one: torch only warns
+
+    def fill(work, forget):
+        replay, (results, gradients) = record_nothing(work, forget)
+        for tensor in (*results, *gradients):
+            tensor.zero_()
+        return replay, (results, gradients)
+
+    monkeypatch.setattr(graph, "capture", fill)
+    trainer = make_trainer(tmp_path, net=TinyNet(), precision="float32", compile="never", epochs=1)
+    preflight.look_ahead(trainer)
+    assert not trainer.learner.numerics.graphed
+    told = [event["reason"] for event in trainer.run.read_events(MODEL) if event["kind"] == "graph_refused"]
+    assert told == ["a replay does not give what the step itself gives"]
+
+
+def test_what_one_process_cannot_do_is_tried_by_none(tmp_path, gpu, monkeypatch):
+    trainer = make_trainer(tmp_path, net=TinyNet(), precision="float32", compile="never", epochs=1)
+    team = replace(ALONE)
+    object.__setattr__(team, "least", lambda value: 0)  # another process has a fault each time
+    trainer.team, measured = team, []
+    monkeypatch.setattr(preflight, "_step_seconds", lambda trainer, epoch: measured.append(1) or 1.0)
+    assert preflight._choose(trainer) == Numerics()
+    assert len(measured) == 1
+
+
+def test_each_kind_of_numbers_is_tried_with_whole_batches(tmp_path, gpu, monkeypatch):
+    trainer = make_trainer(tmp_path, net=TinyNet(), precision="float32", compile="never", epochs=1)
+    sizes = []
+
+    def step_seconds(trainer, epoch):
+        sizes.append(trainer.learner.micro.size)
+        trainer.learner.micro.size = 4  # memory ran out
+        return 1.0
+
+    monkeypatch.setattr(preflight, "_step_seconds", step_seconds)
+    preflight._choose(trainer)
+    assert set(sizes) == {None}
+    assert trainer.learner.micro.size is None
+
+
+def test_a_resumed_training_goes_on_where_nothing_can_be_compiled(tmp_path, monkeypatch):
+    def fail(images):
+        raise RuntimeError("InvalidCxxCompiler: no working compiler\nand more")
+
+    monkeypatch.setattr(learner_module.torch, "compile", lambda net, **how: fail)
+    plain = make_trainer(tmp_path / "plain", net=TinyNet())
+    trainer = make_trainer(tmp_path / "compiled", net=TinyNet(), compile="always")
+    plain.fit()
+    trainer.fit()
+    assert same_bits(trainer.best, plain.best)
+    (told,) = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "numerics_refused"]
+    assert (told["tried"], told["reason"]) == ("compiled", "InvalidCxxCompiler: no working compiler")
+
+
+def test_only_the_usual_batch_is_compiled(tmp_path, monkeypatch):
+    seen = []
+
+    def compile_(net, **how):
+        assert how == {"dynamic": False}
+        return lambda images: seen.append(len(images)) or net(images)
+
+    monkeypatch.setattr(learner_module.torch, "compile", compile_)
+    trainer = make_trainer(tmp_path, net=TinyNet(), compile="always", train=45, epochs=2)
+    trainer.fit(preflight=True)
+    assert set(seen) == {8}  # neither the last batch of 5 nor a look ahead at fewer images
 
 
 # -- numerics --------------------------------------------------------------------------------------
@@ -363,7 +434,7 @@ def test_channels_last_changes_the_layout_and_not_the_results(tmp_path):
 
 def test_a_compiled_network_learns_the_same_and_is_saved_under_the_same_names(tmp_path, monkeypatch):
     compiled = torch.compile
-    monkeypatch.setattr(learner_module.torch, "compile", lambda net: compiled(net, backend="eager"))
+    monkeypatch.setattr(learner_module.torch, "compile", lambda net, **how: compiled(net, backend="eager", **how))
     plain = make_trainer(tmp_path / "plain", net=TinyNet(), phases=PHASES)
     trainer = make_trainer(tmp_path / "compiled", net=TinyNet(), phases=PHASES, compile="always")
     one, two = plain.fit(), trainer.fit()

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tiny_training import TinyNet
 
 from emotion_utils.config import Recipe
@@ -81,6 +82,14 @@ def test_weights_decay_and_biases_and_norms_do_not():
     )
     for name, parameter in net.named_parameters():
         assert decay[id(parameter)] == (0.0 if name in plain else 0.3), name
+
+
+def test_a_weight_that_layers_share_is_moved_once():
+    one, two, head = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3), torch.nn.Linear(3, 2)
+    two.weight = one.weight
+    groups = schedule.parameter_groups({"body": [one], "more": [two], "head": [head]}, make_recipe())
+    weights = [id(weight) for group in groups for weight in group["params"]]
+    assert len(weights) == len(set(weights)) == 5
 
 
 def test_phase_table_counts_parameters_and_names_rates():
