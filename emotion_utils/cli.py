@@ -27,7 +27,7 @@ class OneLineErrors(click.Group):
         try:
             return super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.exceptions.Abort:
-            _fail("interrupted; the same command goes on where it stopped", 1)
+            _fail("interrupted; the same command goes on from the last checkpoint, which is at most a minute old", 1)
         except click.ClickException as error:
             _fail(error.format_message(), 2)
         except InputError as error:
@@ -312,6 +312,7 @@ def _show(tables: Iterable[Measured], csv: Path | None) -> None:
     """Prints each table as soon as it is measured."""
     from emotion_utils.bench.tables import format_table, write_csv
 
+    click.echo("measuring; each table is printed as soon as it is there, which can take minutes", err=True)
     shown = []
     for measured in tables:
         click.echo(format_table(measured) + "\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from emotion_utils.errors import InputError
 
@@ -19,6 +19,7 @@ PROFILES = ("smoke", "demo", "paper")
 MODEL_NAMES = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
 SPLITS = ("train", "val", "test")
 
+MOST_IMAGES = 4096  # of one step
 MOST_PROCESSES = 64  # of one training, on one machine
 MOST_CHANGE = 0.9  # of a zoom, shift or factor: at 1 nothing of the picture would be left
 
@@ -158,11 +159,11 @@ class RunConfig(Strict):
     """Side of the square pictures that the networks see."""
     epochs: int = Field(ge=1, le=1000)
     """Times that each training picture is learned from."""
-    batch_size: Annotated[int, Field(ge=2, le=4096)] | Literal["auto"]
-    """Pictures of one step, of all processes together; auto: 32 on a CPU, on a GPU as many as it has use and memory
-    for, with the rates times the square root of their number over 32."""
+    batch_size: Literal["auto"] | Annotated[int, Field(ge=2, le=MOST_IMAGES)]
+    """Images of one step, of all processes together; auto: 32 on a CPU, on a GPU up to 256, as its memory and the data
+    allow, and the learning rates are then multiplied by the square root of batch_size / 32."""
     processes: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = "auto"
-    """That train a model together, each on its share of batch_size; auto: one per GPU, without a GPU one."""
+    """So many train a model together, each on its share of batch_size; auto: one per GPU, or one on the CPU."""
     max_steps_per_epoch: int | None = Field(None, ge=1)
     """null: every training picture once an epoch."""
     synthetic_images: int = Field(600, ge=30)
@@ -198,13 +199,14 @@ class RunConfig(Strict):
     augment: AugmentConfig = AugmentConfig()
     recipes: dict[str, Recipe]
 
-    @field_validator("processes", mode="before")
+    @field_validator("batch_size", "processes", mode="before")
     @classmethod
-    def _is_auto_or_a_count(cls, processes: Any) -> Any:
+    def _is_auto_or_a_count(cls, value: Any, info: ValidationInfo) -> Any:
         """One complaint, where pydantic would have one for each of the two kinds."""
-        if processes != "auto" and not (type(processes) is int and 1 <= processes <= MOST_PROCESSES):
-            raise ValueError(f"should be auto, or a whole number from 1 to {MOST_PROCESSES}")
-        return processes
+        least, most = (2, MOST_IMAGES) if info.field_name == "batch_size" else (1, MOST_PROCESSES)
+        if value != "auto" and not (type(value) is int and least <= value <= most):
+            raise ValueError(f"should be auto, or a whole number from {least} to {most}")
+        return value
 
     @model_validator(mode="after")
     def _is_consistent(self) -> RunConfig:

@@ -28,7 +28,7 @@ def pick_device(local_rank: int = 0) -> torch.device:
     answers otherwise, is left, and the log gets one line that says why.
     Raises InputError where EMOTION_DEVICE names a device that cannot be used.
     """
-    device = _pick(os.environ.get(VARIABLE, ""), local_rank)
+    device = _pick(os.environ.get(VARIABLE, "").lower(), local_rank)
     if device.type == "cuda":  # graphs, streams and collectives go to the current one, wherever tensors are
         torch.cuda.set_device(device)
     return device
@@ -87,9 +87,11 @@ def _check_named(named: str, local_rank: int) -> torch.device:
         device = torch.device(named)
     except RuntimeError:
         raise InputError(f"{VARIABLE}={named}: no such device; name cpu, cuda, cuda:N or mps") from None
+    if device.type == "cpu":
+        return CPU
     if device.type == "cuda" and device.index is None and torch.cuda.is_available():
         device = torch.device("cuda", local_rank % torch.cuda.device_count())
-    fault = find_fault(device) if device.type != "cpu" else ""
+    fault = find_fault(device)
     if fault:
         raise InputError(f"{VARIABLE}={named}: it cannot be used ({fault}); unset it, or name cpu")
     return device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -42,6 +43,7 @@ Say = Callable[[str], None]
 
 def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say = print) -> Run:
     """Runs what is not up to date and renders the report. Raises InputError or EmotionError with one line."""
+    check_device()
     origins = {"data": check_data(config), **check_weights(config)}
     made_here = not root.exists()
     try:
@@ -56,6 +58,14 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
             shutil.rmtree(root, ignore_errors=True)
         raise
     return run
+
+
+def check_device() -> None:
+    """Refuses an EMOTION_DEVICE that cannot be used before anything is written; without one, torch is not loaded."""
+    if os.environ.get("EMOTION_DEVICE"):
+        from emotion_utils.devices import pick_device
+
+        pick_device()
 
 
 def check_data(config: RunConfig) -> str:

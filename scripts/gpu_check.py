@@ -46,7 +46,9 @@ class Skip(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "gpu_check.sh [--wheels DIR]", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", help="faces for a run at 224 px and for the bench; synthetic ones if left out")
     parser.add_argument("--output", type=Path, help="keeps the run and the logs there")
     parser.add_argument("--only", nargs="*", choices=list(CHECKS), help="these checks alone")
@@ -58,11 +60,17 @@ def main(arguments: list[str]) -> int:
         return 0
     folder = given.output or Path(tempfile.mkdtemp(prefix="emotion-gpu-check-"))
     folder.mkdir(parents=True, exist_ok=True)
-    outcomes = [carry_out(name, folder, given.data) for name in given.only or USUAL]
+    outcomes: list[Outcome] = []
+    for name in given.only or USUAL:
+        outcomes.append(carry_out(name, folder, given.data))
+        if name == "device" and outcomes[-1].verdict == "FAILED":
+            break  # the others would be those of a CPU
     print(format_table(outcomes))
     print(f"logs and reports: {folder}")
     failed = [outcome.name for outcome in outcomes if outcome.verdict == "FAILED"]
-    print(f"failed: {', '.join(failed)}" if failed else "everything that this machine can check holds")
+    held = sum(outcome.verdict == "ok" for outcome in outcomes)
+    skipped = sum(outcome.verdict == "skipped" for outcome in outcomes)
+    print(f"failed: {', '.join(failed)}" if failed else f"nothing failed: {held} held, {skipped} skipped")
     return int(bool(failed))
 
 
@@ -97,7 +105,8 @@ def call(log: Path, command: list[str | Path], *, environment: dict[str, str] | 
     printed = log.read_text(encoding="utf-8", errors="replace")
     if status.returncode:
         last = ([line.strip() for line in printed.splitlines() if line.strip()] or ["it printed nothing"])[-1]
-        raise Failure(f"status {status.returncode}: {last[:200]}; see {log}")
+        last = last.removeprefix("emotion_utils.errors.InputError: ")
+        raise Failure(f"status {status.returncode}: {last[:400]}; see {log}")
     return printed
 
 
@@ -109,11 +118,11 @@ def check_device(folder: Path, data: str | None) -> str:
     code = (
         "import torch; from emotion_utils.devices import count_gpus, pick_device; device = pick_device()\n"
         "name = torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type\n"
-        "print(f'{name}, {count_gpus()} of them, torch {torch.__version__}')"
+        "print(f'{name}, GPUs: {count_gpus()}, torch {torch.__version__}')"
     )
     line = call(folder / "device.log", [sys.executable, "-P", "-c", code]).strip().splitlines()[-1]
     if line.startswith("cpu") and os.environ.get("EMOTION_DEVICE") != "cpu":
-        raise Failure(f"no GPU is used here: {line}; see {folder / 'device.log'}")
+        raise Failure(f"{line}: no GPU is used here; EMOTION_DEVICE=cpu checks the CPU; see {folder / 'device.log'}")
     return line
 
 
@@ -149,7 +158,7 @@ def check_run(folder: Path, data: str | None) -> str:
     took = time.monotonic() - start
     agreed = call(folder / "verify.log", [*EMOTION, "verify", run]).strip().splitlines()[-1]
     stages = json.loads((run / "run.json").read_text(encoding="utf-8"))["stages"]
-    times = ", ".join(f"{name[:2]} {facts['seconds']:.0f} s" for name, facts in stages.items())
+    times = ", ".join(f"{name[:2]}: {facts['seconds']:.0f} s" for name, facts in stages.items())
     events = [read_started(folder) for folder in sorted((run / "models").iterdir())]
     return f"{took:.0f} s ({times}); {', '.join(sorted(set(events)))}; {agreed}"
 

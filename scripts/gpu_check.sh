@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Does everything work on this machine's GPU, and how fast? One table at the end; README.md and docs/gpu.md say more.
-#     scripts/gpu_check.sh [--wheels DIR] [--data SPEC] [--output DIR]
+# Does everything work on this machine's GPU, and how fast? One table at the end; README.md and docs/gpus.md say more.
+#     scripts/gpu_check.sh [--wheels DIR] [--data SPEC] [--output DIR] [--only CHECK...]
 # With --wheels nothing is installed but what lies in DIR, beside a Python that has torch, pandas and scikit-learn.
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
@@ -9,8 +9,14 @@ arguments=()
 wheels=
 while [ $# -gt 0 ]; do
     case $1 in
-        --wheels) wheels=${2:?--wheels needs a folder}; shift 2 ;;
-        --wheels=*) wheels=${1#*=}; shift ;;
+        --wheels | --wheels=*)
+            if [ "$1" = --wheels ]; then shift; wheels=${1:-}; else wheels=${1#*=}; fi
+            if [ -z "$wheels" ]; then
+                echo "error: --wheels needs a folder" >&2
+                exit 2
+            fi
+            shift
+            ;;
         *) arguments+=("$1"); shift ;;
     esac
 done

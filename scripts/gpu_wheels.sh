@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Collects the wheels that scripts/gpu_check.sh needs beside torch, pandas, scikit-learn and friends, about 30 MB:
+# Collects the wheels that scripts/gpu_check.sh needs beside torch, pandas, scikit-learn and friends, about 20 MB:
 #     scripts/gpu_wheels.sh DIR [PYTHON_VERSION]     (for Linux on x86-64; 3.12 if left out)
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"

@@ -37,7 +37,17 @@ def test_every_check_becomes_a_row_and_a_failed_one_is_named(script, tmp_path, c
     assert [row[3] for row in table[1:]] == ["of faces", "the fan is off", "1 GPU"]
     assert lines[-1] == "failed: second-check"
     assert script.main(["--output", str(tmp_path), "--only", "one", "third"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "everything that this machine can check holds"
+    assert capsys.readouterr().out.splitlines()[-1] == "nothing failed: 1 held, 1 skipped"
+
+
+def test_without_a_device_nothing_else_is_checked(script, tmp_path, capsys, monkeypatch):
+    def fail(folder, data):
+        raise script.Failure("no GPU")
+
+    monkeypatch.setattr(script, "USUAL", ["device", "bench"])
+    script.CHECKS.update({"device": fail, "bench": lambda folder, data: pytest.fail("went on")})
+    assert script.main(["--output", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "failed: device"
 
 
 def test_a_command_that_fails_says_its_last_line_and_where_the_rest_is(script, tmp_path):
@@ -61,10 +71,10 @@ def test_without_a_gpu_the_first_line_says_so(script, tmp_path, monkeypatch):
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         pytest.skip("a GPU is here")
     monkeypatch.delenv("EMOTION_DEVICE", raising=False)
-    with pytest.raises(script.Failure, match="no GPU is used here: cpu"):
+    with pytest.raises(script.Failure, match=r"cpu, GPUs: 0, torch .*: no GPU is used here"):
         script.check_device(tmp_path, None)
     monkeypatch.setenv("EMOTION_DEVICE", "cpu")
-    assert script.check_device(tmp_path, None).startswith("cpu, 0 of them, torch ")
+    assert script.check_device(tmp_path, None).startswith("cpu, GPUs: 0, torch ")
     with pytest.raises(script.Skip, match="no GPU"):
         script.check_processes(tmp_path, None)
 
@@ -75,6 +85,12 @@ def test_a_killed_training_is_compared_with_a_whole_one(script, tmp_path, monkey
     assert script.check_resume(tmp_path, None).endswith("both times")
     events = (tmp_path / "killed/models/r18_scratch_emotion/events.jsonl").read_text()
     assert '"kind": "resumed"' in events
+
+
+@pytest.mark.parametrize("arguments", [["--wheels"], ["--wheels="], ["--wheels", ""]])
+def test_wheels_without_a_folder_are_refused(arguments):
+    done = subprocess.run([SHELL, *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "error: --wheels needs a folder\n")
 
 
 def test_a_folder_without_wheels_is_refused(tmp_path):

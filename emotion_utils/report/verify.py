@@ -37,7 +37,9 @@ def verify_run(root: Path) -> str:
     """
     run = Run.open(root)
     changed = changed_files(root)
-    since = f" (changed since the report was made: {', '.join(changed)})" if changed else ""
+    since = (
+        f" (changed since the report was made: {', '.join(changed)}; `emotion run` makes it again)" if changed else ""
+    )
     try:
         counts = _recompute(run)
     except (EmotionError, InputError) as error:

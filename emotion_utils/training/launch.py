@@ -199,9 +199,8 @@ def _explain(error: ChildFailedError, folder: Path) -> str:
         reason = _reason_path(folder).read_text(encoding="utf-8").partition("\n")[0]
     else:
         reason = f"status {error.get_first_failure()[1].exitcode}"
-    return (
-        f"a process of the training failed {1 + RESTARTS} times ({reason}); trained again, it goes on where it stopped"
-    )
+    mend = "trained again, it goes on from its last checkpoint"
+    return f"a process of the training failed {1 + RESTARTS} times ({reason}); {mend}"
 
 
 if __name__ == "__main__":
