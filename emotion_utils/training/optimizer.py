@@ -49,8 +49,8 @@ class FlatAdamW(torch.optim.AdamW):
     def step_clipped(self, norm: torch.Tensor, limit: float, skip: bool | torch.Tensor) -> None:
         """One step with the gradient, `norm` long, shortened to `limit` if it is longer; none if `skip`.
 
-        `skip` may be a bool that is still being computed on the device: nothing waits for it. The gradients stay as
-        they are: the fused step divides by `grad_scale` as it goes, which costs no pass of its own.
+        `skip` may be a bool that is still being computed on the device: nothing waits for it. The fused step divides
+        by `grad_scale` as it goes, which costs no pass of its own.
         """
         if isinstance(skip, torch.Tensor):
             self.found_inf, self.grad_scale = skip.float(), (norm / limit).clamp(min=1).float()
