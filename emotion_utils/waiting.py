@@ -7,8 +7,8 @@ from collections.abc import MutableMapping
 SPINS_VARIABLE, POLICY_VARIABLE = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
 # So often a thread without work looks for some before it goes to sleep; libgomp's own count is 300,000, which is whole
 # milliseconds. Alone either is as quick. Beside another program, whoever waits awake keeps the one thread off its core
-# that all wait for: on two cores with a busy program each, a step of ResNet18 (48 px, batches of 64) took 2.0 times its
-# time alone, and 4 to 6 times with libgomp's count (`emotion bench train`).
+# that all wait for: on two cores with a busy program each, a step of ResNet18 (48 px, batches of 64) took 1.7 to 2.1
+# times its time alone, and 1.9 to 5.9 times with libgomp's count (four runs of `emotion bench train`).
 SPINS = 1000
 
 
