@@ -3,7 +3,6 @@ half-way, keep the pictures in the device's memory. None of it changes what is l
 
 import copy
 import json
-import math
 import os
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import pandas as pd
 import pytest
 import tiny_training
 import torch
-from tiny_training import ALONE, MODEL, WALL_TIMES, TinyNet, make_dataset, make_trainer, same_bits
+from tiny_training import ALONE, MODEL, WALL_TIMES, TinyNet, make_dataset, make_trainer, same_bits, spoil
 
 from emotion_utils.data.loader import iterate_batches
 from emotion_utils.data.resident import ResidentImages, keep_resident, make_resident
@@ -24,20 +23,6 @@ from emotion_utils.training.batch_size import activation_bytes, choose_batch_siz
 from emotion_utils.training.numerics import Numerics
 
 PHASES = [{"epoch": 1, "train_from": "body"}, {"epoch": 2, "train_from": "stem"}]
-
-
-def spoil(trainer, steps, value=math.nan):
-    """The pictures of these training passes (1-based, counting repeated ones) come out as `value`."""
-    net, calls = trainer.learner.net, []
-
-    def forward(images):
-        if net.training:
-            calls.append(1)
-            if len(calls) in steps:
-                images = images * value
-        return TinyNet.forward(net, images)
-
-    net.forward = forward
 
 
 def outcome(trainer):

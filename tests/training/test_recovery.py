@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_training import ALONE, MODEL, TinyNet, make_trainer, same_bits
+from tiny_training import ALONE, MODEL, TinyNet, make_trainer, same_bits, spoil
 
 from emotion_utils.errors import EmotionError
 from emotion_utils.training import learner as learner_module
@@ -131,20 +131,6 @@ def test_portions_cover_the_batch_evenly(images, size):
 
 
 # -- spikes ----------------------------------------------------------------------------------------
-
-
-def spoil(trainer, steps, value=math.nan):
-    """The pictures of these steps of the training (1-based, counting repeated ones) come out as `value`."""
-    net, calls = trainer.learner.net, []
-
-    def forward(images):
-        if net.training:
-            calls.append(1)
-            if len(calls) in steps:
-                images = images * value
-        return TinyNet.forward(net, images)
-
-    net.forward = forward
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -4,6 +4,7 @@ As a script it is one process of such a training: tiny_training.py FOLDER [--kil
 """
 
 import argparse
+import math
 import os
 import signal
 from datetime import timedelta
@@ -81,6 +82,20 @@ def make_trainer(
 def same_bits(one, other):
     """Whether two dicts of tensors agree in every bit."""
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def spoil(trainer, steps, value=math.nan):
+    """The pictures of these training passes (1-based, counting repeated ones) come out as `value`."""
+    net, calls = trainer.learner.net, []
+
+    def forward(images):
+        if net.training:
+            calls.append(1)
+            if len(calls) in steps:
+                images = images * value
+        return TinyNet.forward(net, images)
+
+    net.forward = forward
 
 
 def _kill_at(trainer, step):
