@@ -89,13 +89,13 @@ def train(model: str, run_dir: Path) -> None:
     from emotion_utils.evaluation.predict import predict_splits
     from emotion_utils.progress import progress_bar
     from emotion_utils.run import Run
-    from emotion_utils.training.distributed import is_leader
+    from emotion_utils.training.distributed import is_main_process
     from emotion_utils.training.fit import train_model
 
     opened = Run.open(run_dir)
     for each in [opened, *opened.replicas()]:
         train_model(each, model, progress=progress_bar(f"{model}, seed {each.config.seed}", unit="step"))
-        if is_leader():
+        if is_main_process():
             predict_splits(each, model)
 
 
@@ -103,8 +103,8 @@ def train(model: str, run_dir: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def audit_table(file: Path) -> None:
     """Is a published table of results (FILE: JSON or CSV) consistent with itself? Status 1 where it is not."""
-    from emotion_utils.evaluation.finding import tell_findings
-    from emotion_utils.evaluation.published_audit import audit_file
+    from emotion_utils.published.audit import audit_file
+    from emotion_utils.published.finding import tell_findings
 
     findings = audit_file(file)
     for line in tell_findings(findings):
@@ -119,7 +119,7 @@ def audit_table(file: Path) -> None:
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), help="Write the table there.  [default: standard output]")
 def predict(model_dir: Path, paths: tuple[Path, ...], output: Path | None) -> None:
-    """What the model in MODEL_DIR says of the faces in pictures, folders and archives, as CSV.
+    """What the model in MODEL_DIR says of the faces in images, folders and archives, as CSV.
 
     One row per face, and one per file that cannot be used, with the reason.
     """
@@ -128,7 +128,7 @@ def predict(model_dir: Path, paths: tuple[Path, ...], output: Path | None) -> No
 
     to_screen = nullcontext(lambda table: click.echo(to_csv(table), nl=False))
     with writing_table(output) if output else to_screen as write:
-        table = predict_files(model_dir, paths, progress=progress_bar("predict", unit="picture"))
+        table = predict_files(model_dir, paths, progress=progress_bar("predict", unit="image"))
         write(table)
     refused = table["reason"] != ""
     if refused.all():
@@ -154,8 +154,8 @@ def search(
     from emotion_utils.run import Run
 
     try:
-        from emotion_utils.training.search import search_model
-        from emotion_utils.training.trials import settings_of_best
+        from emotion_utils.search.search import search_model
+        from emotion_utils.search.trials import settings_of_best
     except ModuleNotFoundError as error:
         raise InputError(f"a search needs {error.name}: pip install 'emotion-utils[search]'") from None
     opened = Run.open(run_dir)
@@ -183,8 +183,8 @@ def weights() -> None:
 @weights.command("list")
 def list_sources() -> None:
     """Every source of weights, what else lies in the folders of weights, and the models of earlier runs."""
-    from emotion_utils.models.listing import list_earlier_runs, list_local_files, list_weights, tell_weights
-    from emotion_utils.models.registry import OTHER_SOURCES
+    from emotion_utils.models.weights.listing import list_earlier_runs, list_local_files, list_weights, tell_weights
+    from emotion_utils.models.weights.registry import OTHER_SOURCES
     from emotion_utils.provenance import PROJECT_DIR
 
     for row in [*list_weights(), *list_local_files(), *list_earlier_runs(PROJECT_DIR / "reports")]:
@@ -198,8 +198,8 @@ def list_sources() -> None:
 @click.argument("name")
 def fetch(name: str) -> None:
     """Download the weights NAME, checked, into the cache; a proxy is made instead."""
-    from emotion_utils.models.fetch import fetch_weights
-    from emotion_utils.models.registry import PROXIES
+    from emotion_utils.models.weights.fetch import fetch_weights
+    from emotion_utils.models.weights.registry import PROXIES
     from emotion_utils.progress import progress_bar
 
     if name in PROXIES:
@@ -215,7 +215,7 @@ def fetch(name: str) -> None:
 @click.argument("target", metavar="DST", type=click.Path(path_type=Path))
 def convert(source: Path, target: Path) -> None:
     """VGGFace weights SRC (Keras HDF5, DeepFace or Oxford .pth) to DST (.safetensors), compared layer by layer."""
-    from emotion_utils.models.weights import convert_weights
+    from emotion_utils.models.weights.load import convert_weights
 
     report = convert_weights(source, target)
     for layer, difference in report["largest_relative_difference"].items():
@@ -258,7 +258,7 @@ def bench_data(data: str | None, csv: Path | None, scale: bool) -> None:
 
 @bench.command("faces")
 @bench_options
-@click.option("--images", default=200, show_default=True, type=click.IntRange(1), help="So many of the pictures.")
+@click.option("--images", default=200, show_default=True, type=click.IntRange(1), help="So many of the images.")
 def bench_faces(data: str | None, csv: Path | None, images: int) -> None:
     """How well and how quickly faces are found: as given, pasted into scenes, and in scenes without one."""
     from emotion_utils.bench.subjects import measure_faces

@@ -21,34 +21,34 @@ SPLITS = ("train", "val", "test")
 
 MOST_IMAGES = 4096  # of one step
 MOST_PROCESSES = 64  # of one training, on one machine
-MOST_CHANGE = 0.9  # of a zoom, shift or factor: at 1 nothing of the picture would be left
+MOST_CHANGE = 0.9  # of a zoom, shift or factor: at 1 nothing of the image would be left
 
 Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
-class Strict(BaseModel):
+class FrozenModel(BaseModel):
     """Immutable settings that refuse a key they do not know; the line below each is what `emotion settings` says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class Phase(Strict):
+class Phase(FrozenModel):
     """From `epoch` (1-based) on, the depth group `train_from` and everything after it is trainable."""
 
     epoch: int = Field(ge=1)
     train_from: str
 
 
-class Growth(Strict):
-    """From `epoch` (1-based) on, the network learns from pictures of `size_px` a side; it is judged at full size."""
+class Growth(FrozenModel):
+    """From `epoch` (1-based) on, the network learns from images of `size_px` a side; it is judged at full size."""
 
     epoch: int = Field(ge=1)
     size_px: int = Field(ge=16, le=512)
 
 
-class Recipe(Strict):
+class Recipe(FrozenModel):
     """How one model is trained; `lr` is that of the head, each group below it is slower by `layer_decay`."""
 
     lr: Rate
@@ -62,7 +62,7 @@ class Recipe(Strict):
     label_smoothing: Fraction = 0.0
     """Share of each label that is spread over all classes."""
     mixup: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
-    """Alpha of Beta(alpha, alpha), from which the share of a mixed picture is drawn; 0 is off."""
+    """Alpha of Beta(alpha, alpha), from which the share of a mixed image is drawn; 0 is off."""
     ema_decay: Fraction = 0.0
     """Of the averaged weights that are validated and kept; 0 keeps the weights themselves."""
     clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
@@ -80,7 +80,7 @@ class Recipe(Strict):
     augment_strength: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0
     """Times the ranges of augment."""
     grow: tuple[Growth, ...] = ()
-    """Small pictures first, for speed: [{epoch: 1, size_px: 32}, ...]; the last size is image_size_px."""
+    """Small images first, for speed: [{epoch: 1, size_px: 32}, ...]; the last size is image_size_px."""
     weights: str | None = None
     """proxy, official, random, a name of `emotion weights list`, a file, a model's folder; null: as the run."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -105,14 +105,14 @@ class Recipe(Strict):
         return self
 
     @model_validator(mode="after")
-    def _pictures_grow_from_epoch_one(self) -> Recipe:
+    def _images_grow_from_epoch_one(self) -> Recipe:
         epochs, sizes = [step.epoch for step in self.grow], [step.size_px for step in self.grow]
         if self.grow and (epochs[0] != 1 or epochs != sorted(set(epochs)) or sizes != sorted(set(sizes))):
             raise ValueError(f"grow must start at epoch 1, epochs and sizes must ascend, found {epochs} and {sizes}")
         return self
 
 
-class AugmentConfig(Strict):
+class AugmentConfig(FrozenModel):
     """Ranges of the study's random flips, rotations and colour jitter; 0 turns one off."""
 
     flip: Fraction = 0.5
@@ -122,11 +122,11 @@ class AugmentConfig(Strict):
     scale: Fraction = 0.1
     """Zoomed by a factor of [1 - x, 1 + x]."""
     shift: Fraction = 0.05
-    """Shifted by [-x, x] of the picture's side."""
+    """Shifted by [-x, x] of the image's side."""
     brightness: Fraction = 0.2
     """Times a factor of [1 - x, 1 + x]."""
     contrast: Fraction = 0.2
-    """Likewise, about the picture's mean."""
+    """Likewise, about the image's mean."""
     saturation: Fraction = 0.2
     """Likewise, about each pixel's grey."""
 
@@ -137,7 +137,7 @@ class AugmentConfig(Strict):
         return self.model_copy(update={name: min(value * strength, most[name]) for name, value in ranges.items()})
 
 
-class RunConfig(Strict):
+class RunConfig(FrozenModel):
     """Everything that decides the result of a run; where it is written is not part of it."""
 
     profile: Literal["smoke", "demo", "paper"]
@@ -154,32 +154,32 @@ class RunConfig(Strict):
     )
     """Which are trained and compared."""
     weights: Literal["proxy", "official"]
-    """What pretrained models start from: weights made here from drawn pictures, or published ones."""
+    """What pretrained models start from: weights made here from drawn images, or published ones."""
     image_size_px: int = Field(ge=32, le=512)
-    """Side of the square pictures that the networks see."""
+    """Side of the square images that the networks see."""
     epochs: int = Field(ge=1, le=1000)
-    """Times that each training picture is learned from."""
+    """Times that each training image is learned from."""
     batch_size: Literal["auto"] | Annotated[int, Field(ge=2, le=MOST_IMAGES)]
     """Images of one step, of all processes together; auto: 32 on a CPU, on a GPU up to 256, as its memory and the data
     allow, and the learning rates are then multiplied by the square root of batch_size / 32."""
     processes: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = "auto"
     """So many train a model together, each on its share of batch_size; auto: one per GPU, or one on the CPU."""
     max_steps_per_epoch: int | None = Field(None, ge=1)
-    """null: every training picture once an epoch."""
+    """null: every training image once an epoch."""
     synthetic_images: int = Field(600, ge=30)
     """How many faces are drawn where no data are given."""
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
-    """Share of the pictures by which the best epoch is chosen; with test_fraction the study's 20 %."""
+    """Share of the images by which the best epoch is chosen; with test_fraction the study's 20 %."""
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
-    """Share of the pictures that is judged at the end."""
+    """Share of the images that is judged at the end."""
     min_images_per_class: int = Field(10, ge=3)
     """Fewer cannot fill three splits."""
     group: str = "auto"
     """Who is shown, so that nobody is on two sides: auto, none, or an expression whose first group names them."""
     crop: Literal["auto", "always", "never"] = "auto"
-    """To the face; auto: where it fills too little of the picture."""
+    """To the face; auto: where it fills too little of the image."""
     missed: Literal["keep", "quarantine"] = "keep"
-    """Pictures in which a face was looked for and none was found."""
+    """Images in which a face was looked for and none was found."""
     leaks: Literal["set_aside", "redraw", "allow"] = "set_aside"
     """A split of the data that leaks: train gives way, up to 5 %; a new split; or it is allowed, and said."""
     licence: str = "not stated"
@@ -187,13 +187,13 @@ class RunConfig(Strict):
     balance: Literal["none", "class_weights", "sampler"] = "none"
     """What is done about classes of different sizes."""
     store: Literal["local", "shards"] = "local"
-    """Decoded pictures: one memory-mapped file, or tar shards read in parts."""
+    """Decoded images: one memory-mapped file, or tar shards read in parts."""
     budget_minutes: Minutes | None = None
     """Of the whole run, where a session is cut off: trainings stop in time, the report is made."""
     cell_minutes: Minutes = 720
     """A cell that takes longer hangs: it is stopped, and the run with it."""
     show_faces: bool = True
-    """false: no picture of a person leaves the run."""
+    """false: no image of a person leaves the run."""
     tracking: Literal["none", "wandb"] = "none"
     """wandb: curves in Weights & Biases too, offline without an account."""
     augment: AugmentConfig = AugmentConfig()

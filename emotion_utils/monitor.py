@@ -71,7 +71,7 @@ def event_lines(event: Mapping[str, Any]) -> list[str]:
         return [foretold, *(f"warning: {warning}" for warning in event["warnings"])]
     templates = {
         "phase": "epoch {epoch}: {phase} learns, {trainable_parameters:,} parameters",
-        "grow": "epoch {epoch}: pictures of {size_px} px",
+        "grow": "epoch {epoch}: images of {size_px} px",
         "resumed": "goes on from its checkpoint, epoch {epoch}, step {step}",
         "checkpoint_refused": "begins anew: its checkpoint does not fit ({reason})",
         "memory_backoff": "memory ran out with {micro_batch_before} images at a time; now {micro_batch}",

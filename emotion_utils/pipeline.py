@@ -12,10 +12,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from emotion_utils.audit.lines import tell_all
+from emotion_utils.audit.prepare import source_of
 from emotion_utils.budget import VARIABLE, Budget
 from emotion_utils.config import RunConfig
-from emotion_utils.data.audit_lines import tell_all
-from emotion_utils.data.prepare import source_of
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.kernels import KernelDeath, execute_notebook
 from emotion_utils.monitor import EpochMonitor, duration
@@ -88,7 +88,7 @@ def check_weights(config: RunConfig) -> dict[str, str]:
     Refuses before anything is written what is not on this machine, is damaged or belongs to another network. Proxies
     are made when they are needed.
     """
-    from emotion_utils.models.starts import RANDOM, choose_source, needed_proxies
+    from emotion_utils.models.model_specs import RANDOM, choose_source, needed_proxies
 
     def identify(model: str) -> str:
         weights, size_px = config.weights_of(model), config.image_size_px
@@ -106,7 +106,7 @@ def check_weights(config: RunConfig) -> dict[str, str]:
 
 def check_space(root: Path, origins: dict[str, str]) -> None:
     """Refuses a disk that the trainings would fill; `origins` says what each model starts from."""
-    from emotion_utils.models.registry import SOURCES
+    from emotion_utils.models.weights.registry import SOURCES
 
     known = {name: source.size_mb or WEIGHTS_MB for name, source in SOURCES.items()}
     sizes = [known.get(origin, WEIGHTS_MB) for origin in origins.values()]

@@ -25,7 +25,7 @@ from emotion_utils.files import (
 )
 
 MANIFEST_COLUMNS = ("id", "path", "label", "group", "split", "status", "reason", "width", "height")
-# What a manifest may hold besides: near duplicates share a cluster; of a picture only this square is used (pixels,
+# What a manifest may hold besides: near duplicates share a cluster; of an image only this square is used (pixels,
 # side 0: all of it).
 FRAME_COLUMNS = ("face_left", "face_top", "face_side")
 MORE_COLUMNS = ("cluster", *FRAME_COLUMNS)
@@ -128,7 +128,7 @@ class Run:
 
     @property
     def figures_dir(self) -> Path:
-        """Pictures that notebook 05 makes and the report shows."""
+        """Images that notebook 05 makes and the report shows."""
         return self.root / "figures"
 
     def creative_path(self, name: str) -> Path:
@@ -191,12 +191,12 @@ class Run:
         return tuple(self.read_audit()["classes"])
 
     def note_test_opening(self, reader: str) -> None:
-        """One line for each time that the pictures of the test split are opened."""
+        """One line for each time that the images of the test split are opened."""
         with self.openings_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"reader": reader}) + "\n")
 
     def read_test_openings(self) -> list[str]:
-        """Who opened the test pictures, in order; whoever did it twice stands there twice."""
+        """Who opened the test images, in order; whoever did it twice stands there twice."""
         path = self.openings_path
         return [line["reader"] for line in read_json_lines(path)] if path.exists() else []
 
@@ -238,13 +238,13 @@ class Run:
         write_csv(path, table)
 
     def read_robustness(self, model: str) -> pd.DataFrame:
-        """Per kind and amount of making test pictures worse, and label: `count` of pictures, `correct` ones of them."""
+        """Per kind and amount of making test images worse, and label: `count` of images, `correct` ones of them."""
         path = self.model_dir(model) / "robustness.csv"
         table = read_csv(path, f"the notebook of {model}")
         check_columns(path, table, ROBUSTNESS_COLUMNS)
         check_values(path, table["label"], set(self.class_names()))
         table = as_whole_numbers(path, as_numbers(path, table, ["amount"]), ["count", "correct"])
-        refuse_rows(path, ~table["correct"].between(0, table["count"]), "more pictures are right than there are")
+        refuse_rows(path, ~table["correct"].between(0, table["count"]), "more images are right than there are")
         return table
 
     def read_model_card(self, model: str) -> dict[str, Any]:

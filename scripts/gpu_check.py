@@ -175,7 +175,7 @@ def check_devices_agree(folder: Path, data: str | None) -> str:
     model_dir = needs_run(folder) / "models" / "r18_pre_emotion"
     faces = folder / "faces"
     code = (
-        "import sys, cv2; from pathlib import Path; from emotion_utils.data.synthetic import render_path\n"
+        "import sys, cv2; from pathlib import Path; from emotion_utils.synthetic.faces import render_path\n"
         "faces = Path(sys.argv[1]); faces.mkdir(exist_ok=True)\n"
         "for n in range(12): cv2.imwrite(str(faces / f'{n}.png'), render_path(f'happy/person_{n:03d}_000.png', 0, 96))"
     )
@@ -270,9 +270,9 @@ def train_small(folder: Path, kill_at: int) -> None:
     import torch
 
     from emotion_utils.config import resolve_config, validate_config
-    from emotion_utils.data.loader import Dataset
     from emotion_utils.models.zoo import build_model
     from emotion_utils.run import Run
+    from emotion_utils.store.batches import Dataset
     from emotion_utils.training import checkpoint
     from emotion_utils.training.distributed import join_team
     from emotion_utils.training.fit import Trainer

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from emotion_utils.cli import main
 from emotion_utils.config import resolve_config
-from emotion_utils.evaluation.published import read_published
+from emotion_utils.published.study import read_published
 from emotion_utils.run import Run
 
 
@@ -41,7 +41,7 @@ def test_audit_of_the_published_tables_is_told_in_lines_with_status_zero(emotion
     assert (status, complaint) == (0, "")
     assert said.splitlines()[0].startswith("64 of 64 checks agree")
     assert "Exactly one confusion matrix" in said
-    assert "432 pictures is the smallest of 57 sizes" in said
+    assert "432 images is the smallest of 57 sizes" in said
 
 
 def test_audit_of_a_table_with_a_wrong_figure_names_it_with_status_one(emotion, table):
@@ -49,7 +49,7 @@ def test_audit_of_a_table_with_a_wrong_figure_names_it_with_status_one(emotion, 
         "audit-table", table(lambda t: t["table_2_VGG16_emotion"]["sad"].__setitem__(1, 0.9))
     )
     assert status == 1
-    assert "VGG16_emotion, sad: Recall 0.9000 of 134 pictures would be 120.60 of them" in said
+    assert "VGG16_emotion, sad: Recall 0.9000 of 134 images would be 120.60 of them" in said
     assert complaint.startswith("emotion: ")
     assert complaint.count("\n") == 1
 

@@ -21,9 +21,9 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 
 # A module imports from its own entry and from those before it; cli and pipeline sit on top.
 STREAM = (
-    "errors", "waiting", "devices", "config", "settings", "budget", "progress", "provenance", "files", "run", "monitor",
-    "tracking", "data", "models", "training", "evaluation", "report", "bench", "kernels", "stages", "pipeline", "cli",
-    "__main__",
+    "errors", "waiting", "parallel", "counter_rng", "devices", "config", "settings", "budget", "progress", "provenance",
+    "files", "run", "monitor", "tracking", "synthetic", "sources", "audit", "store", "models", "training", "search",
+    "evaluation", "published", "figures", "report", "bench", "kernels", "stages", "pipeline", "cli", "__main__",
 )  # fmt: skip
 REPORT_TOOLS = (
     "papermill",
@@ -37,7 +37,7 @@ REPORT_TOOLS = (
 )
 RENDERS = "emotion_utils.report.exporter"  # extends a class of nbconvert, and is imported when a report is rendered
 NEED_NO_TORCH = (
-    "config", "run", "data.sources", "data.audit", "data.splits", "data.synthetic", "data.store",
+    "config", "run", "sources.source", "audit.audit", "audit.splits", "synthetic.faces", "store.store",
     "evaluation.metrics", "report.tables", "report.narrative",
 )  # fmt: skip
 

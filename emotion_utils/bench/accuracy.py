@@ -14,17 +14,17 @@ import pandas as pd
 import torch
 from torch import nn
 
+from emotion_utils.audit.audit import audit_images
 from emotion_utils.bench import plain
 from emotion_utils.bench.train import make_config, make_dataset, make_net, make_trainer
 from emotion_utils.config import AugmentConfig
-from emotion_utils.data.audit import audit_images
-from emotion_utils.data.keys import id_keys
-from emotion_utils.data.loader import Dataset
-from emotion_utils.data.sources import open_source
+from emotion_utils.counter_rng import id_keys
 from emotion_utils.devices import pick_device
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import predict_probs
-from emotion_utils.training.allocation import keeping_freed_memory
+from emotion_utils.sources.source import open_source
+from emotion_utils.store.batches import Dataset
+from emotion_utils.training.cpu.allocation import keeping_freed_memory
 from emotion_utils.training.repeatable import deterministic
 
 PLAIN = {"size_px": 48, "batch_size": 64, "epochs": 8}  # of 80% of the training part
@@ -55,7 +55,7 @@ def bench_accuracy(
     The data must bring a split: all ways learn from its training part (the engine sets a tenth of it aside to choose
     by, the plain loop takes 80%), and are judged on the other, which chooses nothing. Columns: way; epoch; size_px;
     seconds of training so far (the engine's own validation included, the judging not); val_acc (of the tenth); unseen,
-    unseen_flipped (accuracy on the other part; the latter averaged over picture and mirror image).
+    unseen_flipped (accuracy on the other part; the latter averaged over image and mirror image).
     """
     with tempfile.TemporaryDirectory() as scratch:
         parts = _open_parts(spec, classes, Path(scratch))

@@ -18,9 +18,9 @@ import torch
 
 from emotion_utils.bench import train
 from emotion_utils.bench.plain import MODEL
-from emotion_utils.data.building import count_workers
-from emotion_utils.data.loader import Dataset
 from emotion_utils.devices import CPU
+from emotion_utils.parallel import count_workers
+from emotion_utils.store.batches import Dataset
 from emotion_utils.waiting import POLICY_VARIABLE, SPINS_VARIABLE, share_cores
 
 ROUNDS = 3

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from emotion_utils.audit.audit import audit_images
+from emotion_utils.audit.cache import audit_once
+from emotion_utils.audit.groups import find_groups
+from emotion_utils.audit.splits import assign_splits
 from emotion_utils.config import AugmentConfig, resolve_config
-from emotion_utils.data.archives import is_archive
-from emotion_utils.data.audit import audit_images
-from emotion_utils.data.audit_cache import audit_once
-from emotion_utils.data.groups import find_groups
-from emotion_utils.data.sources import Source, open_source
-from emotion_utils.data.splits import assign_splits
-from emotion_utils.data.store import Store, build_store, open_store, store_path
 from emotion_utils.run import Run
+from emotion_utils.sources.archives import is_archive
+from emotion_utils.sources.source import Source, open_source
+from emotion_utils.store.store import Store, build_store, open_store, store_path
 
 ROUNDS = 3
 BATCH_SIZE = 64
@@ -158,8 +158,8 @@ def _reopen(run: Run, size_px: int, cache: Path) -> None:
 def _store_batches(store: Store, manifest: pd.DataFrame, seed: int) -> Iterator[int]:
     import torch
 
-    from emotion_utils.data.augment import augment
-    from emotion_utils.data.loader import Dataset, iterate_batches
+    from emotion_utils.store.augment import augment
+    from emotion_utils.store.batches import Dataset, iterate_batches
 
     ids = sorted(manifest["id"])
     dataset = Dataset(store.images, store.rows(ids), torch.zeros(len(ids), dtype=torch.int64), ids, ("any",))

@@ -1,4 +1,4 @@
-"""How well and how quickly faces are found: in pictures as they are, and pasted into cluttered scenes."""
+"""How well and how quickly faces are found: in images as they are, and pasted into cluttered scenes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from emotion_utils.data.decode import decode_rgb
-from emotion_utils.data.face_detectors import PROBES, Box, DetectorMissing, FaceDetector
-from emotion_utils.data.faces import crop_faces, find_faces, frame_face, rank_faces
-from emotion_utils.data.sources import open_source
+from emotion_utils.audit.face_detectors import PROBES, Box, DetectorMissing, FaceDetector
+from emotion_utils.audit.faces import crop_faces, find_faces, frame_face, rank_faces
+from emotion_utils.sources.decode import decode_rgb
+from emotion_utils.sources.source import open_source
 
 SCENE_PX = (480, 640)  # height, width
-PASTED_PX = (60, 220)  # longer side of a pasted picture, drawn evenly
-FACE_SIDE = 0.84  # of a picture's side: the face at the centre of a picture that was cut for it
+PASTED_PX = (60, 220)  # longer side of a pasted image, drawn evenly
+FACE_SIDE = 0.84  # of an image's side: the face at the centre of an image that was cut for it
 MIN_OVERLAP = 0.5  # intersection over union from which on a box is the face
 MIN_CONTAINED = 0.8  # of the true box within the crop, for a crop that shows the face
 MATERIALS = ("as given", "in a scene", "scene alone")
@@ -25,9 +25,9 @@ MATERIALS = ("as given", "in a scene", "scene alone")
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture, uint8 (H, W, 3), and its only face; None for a scene without one."""
+    """An image, uint8 (H, W, 3), and its only face; None for a scene without one."""
 
-    picture: np.ndarray
+    image: np.ndarray
     face: Box | None
 
 
@@ -40,13 +40,11 @@ def bench_faces(
     false_boxes (per image); chosen_wrong (share whose first face is not the true one); contained (share of cut ones
     whose crop shows the face); cropped (share that crop=auto cuts); cpu_ms (median processor time of crop=auto).
     """
-    pictures = draw_pictures(spec, images, seed)
+    sample = draw_images(spec, images, seed)
     rows = []
     for detector in working_detectors() if detectors is None else detectors:
         for material in MATERIALS:
-            rows.append(
-                {"detector": detector.name, "material": material, **_measure(detector, material, pictures, seed)}
-            )
+            rows.append({"detector": detector.name, "material": material, **_measure(detector, material, sample, seed)})
     return pd.DataFrame(rows)
 
 
@@ -61,21 +59,21 @@ def working_detectors() -> list[FaceDetector]:
     return found
 
 
-def draw_pictures(spec: str, images: int, seed: int) -> list[np.ndarray]:
-    """At most `images` pictures of a source, drawn by `seed`, as uint8 (H, W, 3)."""
+def draw_images(spec: str, images: int, seed: int) -> list[np.ndarray]:
+    """At most `images` images of a source, drawn by `seed`, as uint8 (H, W, 3)."""
     source = open_source(spec, synthetic_images=max(30, images))
     rows = np.random.default_rng(seed).permutation(len(source.table))[:images]
     return [decode_rgb(source.read(path)) for path in source.table["path"].iloc[rows]]
 
 
-def make_samples(material: str, pictures: Sequence[np.ndarray], seed: int) -> Iterator[Sample]:
-    """One sample per picture; the same scenes and places for the same seed."""
-    for number, picture in enumerate(pictures):
+def make_samples(material: str, images: Sequence[np.ndarray], seed: int) -> Iterator[Sample]:
+    """One sample per image; the same scenes and places for the same seed."""
+    for number, image in enumerate(images):
         rng = np.random.default_rng([seed, number])
         if material == "as given":
-            yield Sample(picture, central_face(Box(0, 0, picture.shape[1], picture.shape[0])))
+            yield Sample(image, central_face(Box(0, 0, image.shape[1], image.shape[0])))
         elif material == "in a scene":
-            yield paste_face(draw_scene(rng), picture, rng)
+            yield paste_face(draw_scene(rng), image, rng)
         else:
             yield Sample(draw_scene(rng), None)
 
@@ -105,20 +103,20 @@ def draw_scene(rng: np.random.Generator) -> np.ndarray:
     return np.clip(scene + rng.normal(0, rng.uniform(1, 8), scene.shape), 0, 255).astype(np.uint8)
 
 
-def paste_face(scene: np.ndarray, picture: np.ndarray, rng: np.random.Generator) -> Sample:
-    """`scene` with `picture` at a place and in a size of PASTED_PX drawn by `rng`."""
-    scale = rng.integers(PASTED_PX[0], PASTED_PX[1] + 1) / max(picture.shape[:2])
-    width, height = (max(1, round(scale * side)) for side in picture.shape[1::-1])
+def paste_face(scene: np.ndarray, image: np.ndarray, rng: np.random.Generator) -> Sample:
+    """`scene` with `image` at a place and in a size of PASTED_PX drawn by `rng`."""
+    scale = rng.integers(PASTED_PX[0], PASTED_PX[1] + 1) / max(image.shape[:2])
+    width, height = (max(1, round(scale * side)) for side in image.shape[1::-1])
     left, top = (int(rng.integers(0, room + 1)) for room in (scene.shape[1] - width, scene.shape[0] - height))
     scene = scene.copy()
-    scene[top : top + height, left : left + width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    scene[top : top + height, left : left + width] = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     return Sample(scene, central_face(Box(left, top, width, height)))
 
 
-def central_face(picture: Box) -> Box:
-    """Where the face is within a picture that was cut for it; that of a narrow one reaches beyond its sides."""
-    side = round(FACE_SIDE * (picture.width * picture.height) ** 0.5)
-    left, top = picture.left + (picture.width - side) // 2, picture.top + (picture.height - side) // 2
+def central_face(image: Box) -> Box:
+    """Where the face is within an image that was cut for it; that of a narrow one reaches beyond its sides."""
+    side = round(FACE_SIDE * (image.width * image.height) ** 0.5)
+    left, top = image.left + (image.width - side) // 2, image.top + (image.height - side) // 2
     return Box(left, top, side, side)
 
 
@@ -135,8 +133,8 @@ def overlap(one: Box, other: Box) -> float:
     return shared / (one.width * one.height + other.width * other.height - shared)
 
 
-def _measure(detector: FaceDetector, material: str, pictures: Sequence[np.ndarray], seed: int) -> dict[str, float]:
-    facts = [_look(detector, sample) for sample in make_samples(material, pictures, seed)]
+def _measure(detector: FaceDetector, material: str, images: Sequence[np.ndarray], seed: int) -> dict[str, float]:
+    facts = [_look(detector, sample) for sample in make_samples(material, images, seed)]
     table = pd.DataFrame(facts).astype("float64")
     means = table.drop(columns="cpu_ms").mean()  # NaN where there is nothing to be right about
     return {"images": len(table), **means, "cpu_ms": table["cpu_ms"].median()}
@@ -144,9 +142,9 @@ def _measure(detector: FaceDetector, material: str, pictures: Sequence[np.ndarra
 
 def _look(detector: FaceDetector, sample: Sample) -> dict[str, float]:
     start = time.process_time()
-    result = crop_faces(sample.picture, "auto", detector)
+    result = crop_faces(sample.image, "auto", detector)
     cpu_ms = 1000 * (time.process_time() - start)
-    faces = rank_faces(find_faces(sample.picture, detector), *sample.picture.shape[:2])
+    faces = rank_faces(find_faces(sample.image, detector), *sample.image.shape[:2])
     right = [sample.face is not None and overlap(face, sample.face) >= MIN_OVERLAP for face in faces]
     return {
         "found": bool(faces),
@@ -162,5 +160,5 @@ def _look(detector: FaceDetector, sample: Sample) -> dict[str, float]:
 def _is_contained(chosen: Box, sample: Sample) -> float:
     if sample.face is None:
         return np.nan
-    crop = frame_face(chosen, *sample.picture.shape[:2])
+    crop = frame_face(chosen, *sample.image.shape[:2])
     return shared_area(crop, sample.face) >= MIN_CONTAINED * sample.face.width * sample.face.height

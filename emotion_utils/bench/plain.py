@@ -17,7 +17,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from emotion_utils.config import AugmentConfig
-from emotion_utils.data.sources import Source
+from emotion_utils.sources.source import Source
 
 MODEL = "r18_scratch_emotion"  # that is trained, here and by the engine
 WORKERS = 2  # processes that decode

@@ -26,8 +26,8 @@ from torch.nn.parallel import DistributedDataParallel
 from emotion_utils.bench import plain
 from emotion_utils.bench.train import make_net
 from emotion_utils.devices import VARIABLE, count_gpus, synchronise
-from emotion_utils.training.allocation import keeping_freed_memory
-from emotion_utils.training.convolution import quicken_convolutions
+from emotion_utils.training.cpu.allocation import keeping_freed_memory
+from emotion_utils.training.cpu.convolution import replace_small_convs
 from emotion_utils.training.distributed import Team, join_team
 
 PROCESSES = 2
@@ -97,7 +97,7 @@ def _be_member(task: Callable[..., Any], rank: int, port: int, on_cpu: bool, arg
 def _new_net(size_px: int, team: Team) -> nn.Module:
     net = make_net(plain.MODEL, CLASSES, size_px).to(team.device)
     if team.device.type == "cpu":
-        quicken_convolutions(net)
+        replace_small_convs(net)
     return net
 
 

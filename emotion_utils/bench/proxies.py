@@ -1,6 +1,6 @@
 """What the proxies are worth: each pretrained network beside the same network from scratch, over several seeds.
 
-A seed decides the faces, the split, the head and the order of the pictures. Both networks of a pair see the same
+A seed decides the faces, the split, the head and the order of the images. Both networks of a pair see the same
 batches for as many epochs, and are judged on their run's test split and on faces of people whom no seed has drawn.
 """
 
@@ -17,25 +17,25 @@ import pandas as pd
 import torch
 from scipy import stats
 
+from emotion_utils.audit.audit import audit_images
+from emotion_utils.audit.groups import find_groups
+from emotion_utils.audit.prepare import source_of
+from emotion_utils.audit.splits import assign_splits
 from emotion_utils.bench.tables import Measured
 from emotion_utils.config import Phase, Recipe, RunConfig, resolve_config
-from emotion_utils.data.audit import audit_images
-from emotion_utils.data.groups import find_groups
-from emotion_utils.data.loader import open_split, prepare_images
-from emotion_utils.data.prepare import source_of
-from emotion_utils.data.sources import SYNTHETIC_CLASSES, SYNTHETIC_SIZE_PX
-from emotion_utils.data.splits import assign_splits
-from emotion_utils.data.store import resize_square
-from emotion_utils.data.synthetic import render_path, synthetic_table
 from emotion_utils.evaluation.predict import predict_probs
 from emotion_utils.files import file_sha256, write_json
-from emotion_utils.models.cache import proxy_path
+from emotion_utils.models.model_specs import RANDOM
 from emotion_utils.models.network import EmotionNet
-from emotion_utils.models.registry import PROXIES
-from emotion_utils.models.starts import RANDOM
-from emotion_utils.models.weights import read_proxy_recipe
+from emotion_utils.models.weights.cache import proxy_path
+from emotion_utils.models.weights.load import read_proxy_recipe
+from emotion_utils.models.weights.registry import PROXIES
 from emotion_utils.models.zoo import load_model
 from emotion_utils.run import Run
+from emotion_utils.sources.source import SYNTHETIC_CLASSES, SYNTHETIC_SIZE_PX
+from emotion_utils.store.batches import open_split, prepare_images
+from emotion_utils.store.store import resize_square
+from emotion_utils.synthetic.faces import render_path, synthetic_table
 from emotion_utils.training.fit import new_model, train_model
 from emotion_utils.training.pretext import find_recipe, make_proxy
 
@@ -48,7 +48,7 @@ STARTS = ("scratch", "proxy")
 VGG16_SCRATCH = {"weights": RANDOM, "lr": 2.0e-4, "layer_decay": 1.0, "phases": (Phase(epoch=1, train_from="conv1"),)}
 
 
-class Pictures(NamedTuple):
+class JudgedImages(NamedTuple):
     """images uint8 (N, 3, S, S), labels int64 (N,)."""
 
     images: torch.Tensor
@@ -61,21 +61,21 @@ def bench_proxies(folder: Path, seeds: Iterable[int], *, held_out: int = 600) ->
     Trained networks are kept in `folder`: the same command goes on where it was stopped.
     """
     yield Measured("seconds to make the proxies", pd.DataFrame([time_proxy(name, folder) for name in PROXIES]))
-    pictures = draw_held_out(held_out, resolve_config("demo").image_size_px)
-    pairs = [compare_pair(network, folder, seed, pictures) for seed in seeds for network in NETWORKS]
+    images = draw_held_out(held_out, resolve_config("demo").image_size_px)
+    pairs = [compare_pair(network, folder, seed, images) for seed in seeds for network in NETWORKS]
     table = pd.DataFrame(pairs).sort_values(["network", "seed"], ignore_index=True)
     yield Measured(f"accuracy on {held_out} faces of new people, and on the test split", table)
     yield Measured(f"proxy - scratch, mean over seeds, {LEVEL:.0%} t interval", summarise(table))
 
 
-def compare_pair(network: str, folder: Path, seed: int, pictures: Pictures) -> dict[str, object]:
-    """A row: network, seed, `scratch` and `proxy` (accuracies on `pictures`), `difference`, and the same for the
+def compare_pair(network: str, folder: Path, seed: int, images: JudgedImages) -> dict[str, object]:
+    """A row: network, seed, `scratch` and `proxy` (accuracies on `images`), `difference`, and the same for the
     test split, with `test_` before the name."""
     nets = {start: train(open_run(folder, network, start, seed), network, start) for start in STARTS}
     test = open_split(open_run(folder, network, "proxy", seed), "test")
     batch = test.batch(np.arange(len(test)))
     row: dict[str, object] = {"network": network, "seed": seed}
-    for prefix, judged_on in (("", pictures), ("test_", Pictures(batch.images, batch.labels.numpy()))):
+    for prefix, judged_on in (("", images), ("test_", JudgedImages(batch.images, batch.labels.numpy()))):
         rates = {start: share_correct(net, judged_on) for start, net in nets.items()}
         row |= {f"{prefix}{start}": rate for start, rate in rates.items()}
         row[f"{prefix}difference"] = rates["proxy"] - rates["scratch"]
@@ -83,7 +83,7 @@ def compare_pair(network: str, folder: Path, seed: int, pictures: Pictures) -> d
 
 
 def summarise(pairs: pd.DataFrame) -> pd.DataFrame:
-    """A row per network and set of pictures: the mean of the paired differences and its t interval over the seeds."""
+    """A row per network and set of images: the mean of the paired differences and its t interval over the seeds."""
     rows = []
     for network, table in pairs.groupby("network"):
         for judged_on, column in (("new people", "difference"), ("test split", "test_difference")):
@@ -105,7 +105,7 @@ def make_config(network: str, start: str, seed: int) -> RunConfig:
 
 
 def open_run(folder: Path, network: str, start: str, seed: int) -> Run:
-    """The run of one network, on the pictures and the split that all networks of its seed share."""
+    """The run of one network, on the images and the split that all networks of its seed share."""
     config = make_config(network, start, seed)
     prepared = prepare_run(folder / f"seed-{seed}", config.model_copy(update={"recipes": resolve_config().recipes}))
     run = Run.create(prepared.root / f"{network}-{start}", config)
@@ -115,7 +115,7 @@ def open_run(folder: Path, network: str, start: str, seed: int) -> Run:
 
 
 def prepare_run(root: Path, config: RunConfig) -> Run:
-    """A run with its pictures audited, split and decoded, as notebook 01 does it."""
+    """A run with its images audited, split and decoded, as notebook 01 does it."""
     run = Run.create(root, config)
     if run.manifest_path.exists():
         return run
@@ -141,19 +141,19 @@ def train(run: Run, network: str, start: str) -> EmotionNet:
     return load_model(folder)[0]
 
 
-def draw_held_out(count: int, size_px: int) -> Pictures:
+def draw_held_out(count: int, size_px: int) -> JudgedImages:
     """`count` faces of people who are in no run, drawn as those of a run are."""
     table = synthetic_table(count, SYNTHETIC_CLASSES, HELD_OUT_SEED)
     faces = (render_path(path, HELD_OUT_SEED, SYNTHETIC_SIZE_PX) for path in table["path"])
     images = np.stack([resize_square(face, size_px) for face in faces])
     labels = table["label"].map(SYNTHETIC_CLASSES.index).to_numpy()
-    return Pictures(torch.from_numpy(images).permute(0, 3, 1, 2), labels)
+    return JudgedImages(torch.from_numpy(images).permute(0, 3, 1, 2), labels)
 
 
-def share_correct(net: EmotionNet, pictures: Pictures) -> float:
+def share_correct(net: EmotionNet, images: JudgedImages) -> float:
     """Accuracy, 0-1."""
-    parts = [predict_probs(net, part).argmax(1) for part in pictures.images.split(BATCH_SIZE)]
-    return float((np.concatenate(parts) == pictures.labels).mean())
+    parts = [predict_probs(net, part).argmax(1) for part in images.images.split(BATCH_SIZE)]
+    return float((np.concatenate(parts) == images.labels).mean())
 
 
 def time_proxy(name: str, folder: Path) -> dict[str, object]:

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from emotion_utils.audit.groups import find_groups
+from emotion_utils.audit.leaks import find_leaks
+from emotion_utils.audit.splits import assign_splits
 from emotion_utils.config import resolve_config
-from emotion_utils.data.groups import find_groups
-from emotion_utils.data.leaks import find_leaks
-from emotion_utils.data.splits import assign_splits
-from emotion_utils.data.store import build_store, open_store, store_path
 from emotion_utils.run import Run
+from emotion_utils.store.store import build_store, open_store, store_path
 
 COUNTS = (100_000, 300_000, 1_000_000)
 SIZE_PX = 8
@@ -27,7 +27,7 @@ IMAGES_PER_PERSON = 5
 
 
 class GeneratedSource:
-    """Small pictures made from their path whenever they are read; none is kept."""
+    """Small images made from their path whenever they are read; none is kept."""
 
     def read(self, path: str) -> bytes:
         noise = hashlib.shake_128(path.encode()).digest(SIZE_PX * SIZE_PX)

@@ -38,7 +38,7 @@ def measure_data(spec: str, *, scale: bool = False, brief: bool = False) -> Iter
 
 def measure_faces(spec: str, *, images: int = 200) -> Iterator[Measured]:
     """How well and how quickly each face detector that works here finds faces."""
-    yield Measured(f"{spec}: faces found; cpu_ms: median for one picture", bench_faces(spec, images=images))
+    yield Measured(f"{spec}: faces found; cpu_ms: median for one image", bench_faces(spec, images=images))
 
 
 def measure_train(
@@ -90,8 +90,8 @@ def _files_of(spec: str) -> Iterator[str]:
     if spec != "synthetic":
         yield spec
         return
-    from emotion_utils.data.sources import SYNTHETIC_CLASSES
-    from emotion_utils.data.synthetic import render_path, synthetic_table
+    from emotion_utils.sources.source import SYNTHETIC_CLASSES
+    from emotion_utils.synthetic.faces import render_path, synthetic_table
 
     with tempfile.TemporaryDirectory() as folder:
         for path in synthetic_table(DRAWN_IMAGES, SYNTHETIC_CLASSES, 0)["path"]:

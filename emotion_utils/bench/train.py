@@ -21,14 +21,14 @@ from torch import nn
 from emotion_utils.bench import plain
 from emotion_utils.bench.data import manifest_of
 from emotion_utils.config import RunConfig, resolve_config, validate_config
-from emotion_utils.data.augment import to_unit
-from emotion_utils.data.loader import Dataset
-from emotion_utils.data.sources import Source, open_source
-from emotion_utils.data.store import build_store
 from emotion_utils.devices import pick_device, synchronise
 from emotion_utils.models.zoo import build_model
 from emotion_utils.run import Run
-from emotion_utils.training.allocation import keeping_freed_memory
+from emotion_utils.sources.source import Source, open_source
+from emotion_utils.store.augment import to_unit
+from emotion_utils.store.batches import Dataset
+from emotion_utils.store.store import build_store
+from emotion_utils.training.cpu.allocation import keeping_freed_memory
 from emotion_utils.training.distributed import Team
 from emotion_utils.training.fit import Trainer
 from emotion_utils.training.graph import RecordedWork
@@ -44,7 +44,7 @@ MEMORY_STEPS = 4
 
 @dataclass(frozen=True)
 class Setting:
-    """What all ways have in common: pictures of one size, in one folder and one store, in equal batches."""
+    """What all ways have in common: images of one size, in one folder and one store, in equal batches."""
 
     folder: Path
     dataset: Dataset
@@ -63,7 +63,7 @@ def bench_steps(
     spec: str, *, sizes_px: tuple[int, ...] = (48, 96), batch_size: int | None = None, workers: int = plain.WORKERS,
     steps: int | None = None, rounds: int = ROUNDS,
 ) -> pd.DataFrame:  # fmt: skip
-    """A row per size and way, over the same number of pictures, in turns; medians over `rounds`. On a GPU if one works.
+    """A row per size and way, over the same number of images, in turns; medians over `rounds`. On a GPU if one works.
 
     Ways: plain; plain, bare (its forward, backward and optimizer steps on tensors in memory); engine; engine, bare; on
     a GPU also bare: the step that one would write there by hand, with autocast, channels last and a fused AdamW.
@@ -114,7 +114,7 @@ def measure_memory(model: str, size_px: int, batch_size: int) -> dict[str, str |
 def make_dataset(
     source: Source, manifest: pd.DataFrame, size_px: int, cache: Path, class_names: tuple[str, ...] = ()
 ) -> Dataset:
-    """The pictures of `manifest`, decoded into a store below `cache`; a picture that stands twice comes twice.
+    """The images of `manifest`, decoded into a store below `cache`; an image that stands twice comes twice.
 
     `class_names` are those of the labels, in order of the alphabet, if none are given.
     """

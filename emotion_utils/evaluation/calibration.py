@@ -18,16 +18,16 @@ from emotion_utils.evaluation.metrics import wilson_interval
 BINS = 10  # of equal width
 SMALLEST = 5e-7  # probabilities are stored with six decimals: what reads 0 may be up to this
 TEMPERATURES = (0.05, 20.0)
-COVERAGE = 0.8  # of the validation pictures, the surest, are answered; the rest are "unsure"
+COVERAGE = 0.8  # of the validation images, the surest, are answered; the rest are "unsure"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """One model on the test split, before and after the temperature that its validation pictures ask for."""
+    """One model on the test split, before and after the temperature that its validation images ask for."""
 
     temperature: float
     confidence: float  # mean probability of the answers, before
-    right: int  # of the test pictures
+    right: int  # of the test images
     ece: float
     ece_low: float
     ece_high: float
@@ -44,10 +44,10 @@ class Calibration:
 class Caution:
     """What a model does that says "unsure" where its largest probability is below `threshold`."""
 
-    threshold: float  # chosen on validation pictures
+    threshold: float  # chosen on validation images
     answered: int
     right: int
-    count: int  # test pictures
+    count: int  # test images
     area: float  # under the risk-coverage curve: the mean risk over all coverages
     coverage: np.ndarray  # (n,) shares answered, 1/n to 1
     risk: np.ndarray  # (n,) share of wrong ones among the answered
@@ -111,14 +111,14 @@ def brier_score(probs: np.ndarray, labels: np.ndarray) -> float:
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """How far confidence and accuracy are apart in BINS bins, weighted by their pictures (0-1; Naeini et al. 2015)."""
+    """How far confidence and accuracy are apart in BINS bins, weighted by their images (0-1; Naeini et al. 2015)."""
     return float(np.abs(_gaps(confidence, right)).sum() / len(right))
 
 
 def error_interval(confidence: np.ndarray, right: np.ndarray, seed: int) -> tuple[float, float]:
-    """Bootstrap interval of `calibration_error`, pictures drawn again with replacement.
+    """Bootstrap interval of `calibration_error`, images drawn again with replacement.
 
-    The error of drawn pictures is larger than that of a large set would be, so the interval leans upwards.
+    The error of drawn images is larger than that of a large set would be, so the interval leans upwards.
     """
     gaps = np.zeros((len(right), BINS))
     gaps[np.arange(len(right)), _bin_of(confidence)] = confidence - right
@@ -128,7 +128,7 @@ def error_interval(confidence: np.ndarray, right: np.ndarray, seed: int) -> tupl
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
-    """One row per bin that holds pictures: `count`, mean `confidence`, `accuracy` and its Wilson `low` and `high`."""
+    """One row per bin that holds images: `count`, mean `confidence`, `accuracy` and its Wilson `low` and `high`."""
     place = _bin_of(confidence)
     rows = []
     for number in np.unique(place):
@@ -139,7 +139,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
 
 
 def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coverage and risk float64 (n,): the surest pictures first; equally sure ones share their mean risk."""
+    """Coverage and risk float64 (n,): the surest images first; equally sure ones share their mean risk."""
     order = np.argsort(-confidence, kind="stable")
     sure, wrong = confidence[order], ~right[order]
     _, group = np.unique(-sure, return_inverse=True)

@@ -1,4 +1,4 @@
-"""Which test pictures are worth a look: certain, mistaken, borderline. Reads predictions only; no torch."""
+"""Which test images are worth a look: certain, mistaken, borderline. Reads predictions only; no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emotion_utils.errors import InputError
 
 
 def confidence_table(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """From the test rows of each model, sorted by id, one row per picture (index `id`).
+    """From the test rows of each model, sorted by id, one row per image (index `id`).
 
     Columns: `label`, `models_right`, and over the models the mean probability of the label (`label_prob`), the
     largest probability given to a wrong class (`wrong_prob`) and the mean gap between the two most probable
@@ -34,7 +34,7 @@ def confidence_table(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def choose_cases(predictions: Mapping[str, pd.DataFrame], kind: str, count: int) -> list[str]:
-    """Ids of the `count` most `certain`, `mistaken` or `borderline` pictures; ties are broken by id."""
+    """Ids of the `count` most `certain`, `mistaken` or `borderline` images; ties are broken by id."""
     table = confidence_table(predictions)
     if kind == "certain":
         right = table[table["models_right"] == len(predictions)]
@@ -49,7 +49,7 @@ def choose_cases(predictions: Mapping[str, pd.DataFrame], kind: str, count: int)
 
 
 def agreement_table(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Counts of test pictures per class (columns) and number of models that were right (rows, all to none)."""
+    """Counts of test images per class (columns) and number of models that were right (rows, all to none)."""
     table = confidence_table(predictions)
     counts = pd.crosstab(table["models_right"], table["label"])
     counts = counts.reindex(range(len(predictions), -1, -1), fill_value=0)

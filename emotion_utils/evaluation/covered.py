@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.evaluation.metrics import LEVEL
-from emotion_utils.evaluation.regions import CONTROL, ELSEWHERE, FEATURES, Box
+from emotion_utils.evaluation.regions import CONTROL, ELSEWHERE, FEATURES, RegionBox
 from emotion_utils.evaluation.uncertainty import ALPHA, RESAMPLES, adjust_holm
 
 QUESTION = ("sad", "mouth")  # asked before anything was measured: is sadness read from the mouth?
@@ -21,8 +21,8 @@ def compare_covered(
 ) -> pd.DataFrame:
     """What each model finds of each class, before and after a region is covered.
 
-    From the test rows of each model and the stored answers to covered pictures (a subset of them). One row per
-    `model`, `label` and `region` with pictures: their `count`, how many were right `before` and `after`, how many
+    From the test rows of each model and the stored answers to covered images (a subset of them). One row per
+    `model`, `label` and `region` with images: their `count`, how many were right `before` and `after`, how many
     were `lost` (right before, wrong when covered) or `gained`, the `p_value` of the exact McNemar test, and `p_holm`,
     adjusted for all rows together.
     """
@@ -92,11 +92,11 @@ def choose_question(class_names: Sequence[str]) -> tuple[str, str]:
     return (label if label in class_names else class_names[-1]), region
 
 
-def saliency_table(saliency: pd.DataFrame, regions: Mapping[str, Box], seed: int) -> pd.DataFrame:
-    """How much of each model's saliency lies in each region, on average over pictures.
+def saliency_table(saliency: pd.DataFrame, regions: Mapping[str, RegionBox], seed: int) -> pd.DataFrame:
+    """How much of each model's saliency lies in each region, on average over images.
 
-    Rows `model`, `region` with the mean `share` (0-1), its bootstrap interval `low` to `high` (pictures drawn again,
-    from `seed`), the `area` (0-1) that the region covers, and the `pictures` that had any saliency.
+    Rows `model`, `region` with the mean `share` (0-1), its bootstrap interval `low` to `high` (images drawn again,
+    from `seed`), the `area` (0-1) that the region covers, and the `images` that had any saliency.
     """
     names = [*regions, ELSEWHERE]
     areas = {name: box.area for name, box in regions.items()}
@@ -110,7 +110,7 @@ def saliency_table(saliency: pd.DataFrame, regions: Mapping[str, Box], seed: int
             low, high = np.quantile(means[:, place], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(shares) else (0.0, 0.0)
             share = float(shares[:, place].mean()) if len(shares) else 0.0
             rows.append((model, name, share, float(low), float(high), areas[name], len(shares)))
-    return pd.DataFrame(rows, columns=["model", "region", "share", "low", "high", "area", "pictures"])
+    return pd.DataFrame(rows, columns=["model", "region", "share", "low", "high", "area", "images"])
 
 
 def random_table(randomised: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -20,9 +20,9 @@ F1 = 2  # its place in `metrics.class_rates`
 def resample_rates(
     predictions: Mapping[str, pd.DataFrame], class_names: Sequence[str], seed: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """For each model accuracy float64 (RESAMPLES,) and F1 of each class (RESAMPLES, k), of pictures drawn again.
+    """For each model accuracy float64 (RESAMPLES,) and F1 of each class (RESAMPLES, k), of images drawn again.
 
-    All models see the same pictures in each draw (Efron 1979), so that their rates may be subtracted.
+    All models see the same images in each draw (Efron 1979), so that their rates may be subtracted.
     """
     place = {name: number for number, name in enumerate(class_names)}
     first = next(iter(predictions.values()))
@@ -42,7 +42,7 @@ def resample_rates(
 
 
 def draw_again(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """As many pictures drawn again with replacement as `counts` (n,) has in all, how many of each: int64 (m, n), in
+    """As many images drawn again with replacement as `counts` (n,) has in all, how many of each: int64 (m, n), in
     parts that fit into memory, RESAMPLES rows in all."""
     rng = np.random.default_rng(seed)
     step = max(1, CHUNK // len(counts))
@@ -71,7 +71,7 @@ def difference_intervals(rates: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> 
 
 
 def most_losses(disagreements: np.ndarray, alpha: float = ALPHA) -> np.ndarray:
-    """int64, like `disagreements` (pictures on which one of two models is right and the other is not): on how many of
+    """int64, like `disagreements` (images on which one of two models is right and the other is not): on how many of
     them the better one may lose so that the exact McNemar test still shows it ahead; -1 where not even none will do.
     """
     from scipy.stats import binom
@@ -81,14 +81,14 @@ def most_losses(disagreements: np.ndarray, alpha: float = ALPHA) -> np.ndarray:
     return np.where(disagreements > 0, np.where(fits, near, near - 1), -1).astype(np.int64)
 
 
-def fewest_pictures(alpha: float = ALPHA) -> int:
-    """On how many pictures one model must be right and the other not, never the reverse, for the test to show it."""
+def fewest_images(alpha: float = ALPHA) -> int:
+    """On how many images one model must be right and the other not, never the reverse, for the test to show it."""
     return int(np.argmax(most_losses(np.arange(2 * math.ceil(-math.log2(alpha)) + 2), alpha) >= 0))
 
 
 def detectable_difference(count: int, share: float, alpha: float = ALPHA) -> float | None:
-    """The smallest true difference (0-1) of accuracies that `count` pictures show with the chance POWER, for models of
-    which only one is right on a `share` (0-1) of all pictures; None where not even a difference of that share is shown.
+    """The smallest true difference (0-1) of accuracies that `count` images show with the chance POWER, for models of
+    which only one is right on a `share` (0-1) of all images; None where not even a difference of that share is shown.
     """
     from scipy.stats import binom
 

@@ -14,19 +14,19 @@ from captum.attr import LayerAttribution, LayerGradCam
 from scipy.stats import rankdata
 from torch import nn
 
-from emotion_utils.data.augment import to_unit
-from emotion_utils.data.loader import Batch, Dataset
 from emotion_utils.devices import EVALUATION_BATCH_SIZE, evaluation_batch_size
-from emotion_utils.evaluation.degradation import cover
+from emotion_utils.evaluation.corruptions import cover
 from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS, device_of, predict_probs
-from emotion_utils.evaluation.regions import Box, region_shares
+from emotion_utils.evaluation.regions import RegionBox, region_shares
 from emotion_utils.models.vggface import VggFace
 from emotion_utils.models.zoo import EmotionNet
+from emotion_utils.store.augment import to_unit
+from emotion_utils.store.batches import Batch, Dataset
 
 MIN_CELLS = 6  # a side of the map: a coarser one cannot tell eyes from brows
 DRAWS = 3  # random networks that each map is compared with
 DECIMALS = 6
-# Grad-CAM's layers from the deepest on, and by how much each has shrunk the picture.
+# Grad-CAM's layers from the deepest on, and by how much each has shrunk the image.
 VGG_LAYERS = (("pool5", 16), ("pool4", 8), ("pool3", 4))  # what goes into the pooling
 RESNET_LAYERS = (("layer4", 32), ("layer3", 16), ("layer2", 8), ("layer1", 4))  # what comes out of the block
 
@@ -42,11 +42,11 @@ class Layer(NamedTuple):
 def choose_layer(net: EmotionNet) -> Layer:
     """The deepest layer whose map has MIN_CELLS a side; the shallowest one where none has.
 
-    At 224 px that is the last convolution, as usual; of smaller pictures the last ones leave only a few cells.
+    At 224 px that is the last convolution, as usual; of smaller images the last ones leave only a few cells.
     """
     is_vgg = isinstance(net.network, VggFace)
     layers = VGG_LAYERS if is_vgg else RESNET_LAYERS
-    deep_enough = [name for name, shrinkage in layers if net.contract.size_px // shrinkage >= MIN_CELLS]
+    deep_enough = [name for name, shrinkage in layers if net.input_spec.size_px // shrinkage >= MIN_CELLS]
     name = deep_enough[0] if deep_enough else layers[-1][0]
     return Layer(name, getattr(net.network, name), at_input=is_vgg)
 
@@ -86,8 +86,8 @@ def name_images(net: EmotionNet, images: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(predict_probs(net, images).round(PROBABILITY_DECIMALS).argmax(axis=1))
 
 
-def choose_pictures(dataset: Dataset, most: int) -> np.ndarray:
-    """Positions, int (n,), of at most `most` pictures, of each class alike: the first by id, which is as good as drawn
+def choose_images(dataset: Dataset, most: int) -> np.ndarray:
+    """Positions, int (n,), of at most `most` images, of each class alike: the first by id, which is as good as drawn
     by lot, as an id is a checksum."""
     labels = dataset.labels.numpy()
     share = max(1, most // len(dataset.class_names))
@@ -95,12 +95,12 @@ def choose_pictures(dataset: Dataset, most: int) -> np.ndarray:
 
 
 def look_at(
-    nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, regions: dict[str, Box]
+    nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, regions: dict[str, RegionBox]
 ) -> pd.DataFrame:
-    """How the saliency for what each model says of a picture is shared out among `regions`.
+    """How the saliency for what each model says of an image is shared out among `regions`.
 
     Rows `model, id, label, predicted`, then a share (0-1) per region and `elsewhere`; 0 in all of them where nothing in
-    the picture speaks for the answer.
+    the image speaks for the answer.
     """
     rows = []
     for model, net in nets.items():
@@ -113,9 +113,9 @@ def look_at(
 
 
 def cover_regions(
-    nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, regions: dict[str, Box]
+    nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, regions: dict[str, RegionBox]
 ) -> pd.DataFrame:
-    """What each model says of pictures of which one region is covered: rows `model, id, label, predicted, region`."""
+    """What each model says of images of which one region is covered: rows `model, id, label, predicted, region`."""
     rows = []
     for model, net in nets.items():
         answers: dict[str, list[pd.DataFrame]] = {name: [] for name in regions}

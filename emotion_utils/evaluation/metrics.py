@@ -1,7 +1,7 @@
 """Counts and rates from stored predictions: what a classifier got right, class by class. No torch.
 
-`predictions` is a table with the columns `label` and `predicted`, one row per picture, of one split. Rates are 0-1.
-A rate whose denominator is zero is 0: a class that was never predicted has precision 0, one without pictures recall 0.
+`predictions` is a table with the columns `label` and `predicted`, one row per image, of one split. Rates are 0-1.
+A rate whose denominator is zero is 0: a class that was never predicted has precision 0, one without images recall 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Z = 1.959963984540054  # the normal quantile that belongs to it
 
 
 def confusion(predictions: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
-    """int64 (k, k): pictures of each label (rows) by the class predicted for them (columns), in class order.
+    """int64 (k, k): images of each label (rows) by the class predicted for them (columns), in class order.
 
     Raises InputError for a label or a prediction that is not among `class_names`.
     """
@@ -63,12 +63,12 @@ def class_rates(counts: np.ndarray) -> np.ndarray:
 
 
 def count_correct(predictions: pd.DataFrame) -> int:
-    """Pictures whose predicted class is their label."""
+    """Images whose predicted class is their label."""
     return int((predictions["label"] == predictions["predicted"]).sum())
 
 
 def accuracy(predictions: pd.DataFrame) -> float:
-    """The share (0-1) of pictures whose predicted class is their label."""
+    """The share (0-1) of images whose predicted class is their label."""
     return float(_divide(count_correct(predictions), len(predictions)))
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from emotion_utils.data.augment import to_unit
-from emotion_utils.data.loader import iterate_batches, open_split
 from emotion_utils.devices import evaluation_batch_size, pick_device
 from emotion_utils.models.zoo import EmotionNet, load_model
 from emotion_utils.run import Run
+from emotion_utils.store.augment import to_unit
+from emotion_utils.store.batches import iterate_batches, open_split
 
 PROBABILITY_DECIMALS = 6
 

@@ -14,7 +14,7 @@ import torch
 
 from emotion_utils.devices import pick_device
 from emotion_utils.errors import InputError
-from emotion_utils.evaluation.pictures import Faces, list_pictures, read_faces
+from emotion_utils.evaluation.input_images import Faces, list_images, read_faces
 from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS, device_of, predict_probs
 from emotion_utils.files import replacing
 from emotion_utils.models.card import load_model
@@ -22,13 +22,13 @@ from emotion_utils.models.network import EmotionNet
 from emotion_utils.training.repeatable import deterministic
 
 # Batches are always full, the last one is filled up: a product of another size is summed in another order, and so what
-# a face gets would hang on how many stand beside it. Small, because one picture pays for a whole batch.
+# a face gets would hang on how many stand beside it. Small, because one image pays for a whole batch.
 BATCH_FACES = 8
-GPU_BATCH_FACES = 64  # there a full batch takes hardly longer than one picture
+GPU_BATCH_FACES = 64  # there a full batch takes hardly longer than one image
 BOX_COLUMNS = ("left", "top", "width", "height")
 FACE_COLUMNS = ("path", "face", *BOX_COLUMNS, "predicted", "confidence")  # then the classes, then reason
 
-PICTURES_AT_ONCE = 64  # are held in memory
+IMAGES_AT_ONCE = 64  # are held in memory
 
 Progress = Callable[[int, int], None]
 
@@ -38,19 +38,19 @@ def predict_files(
 ) -> pd.DataFrame:
     """The answers of the model in `model_dir` to every face in the files, folders and archives `paths`.
 
-    Columns: path; face (1-based within a picture); left, top, width, height (its box in pixels of the upright picture,
-    empty where the picture was taken whole); predicted; confidence (0-1, the probability of `predicted`); a probability
+    Columns: path; face (1-based within an image); left, top, width, height (its box in pixels of the upright image,
+    empty where the image was taken whole); predicted; confidence (0-1, the probability of `predicted`); a probability
     (0-1) for each class in the model's order; reason (why a file was refused; then all others are empty). `progress`
-    counts pictures. Raises InputError for a model that fails its own checks and for a path that holds no pictures.
+    counts images. Raises InputError for a model that fails its own checks and for a path that holds no images.
     """
     net, card = load_model(model_dir, pick_device())
-    pictures, classes = list_pictures(paths), card["class_names"]
-    found = read_faces(pictures, card.get("crop", "auto"), net.contract.size_px)
+    images, classes = list_images(paths), card["class_names"]
+    found = read_faces(images, card.get("crop", "auto"), net.input_spec.size_px)
     rows: list[dict[str, Any]] = []
     for done, (faces, probs) in enumerate(_answer(net, found), start=1):
         rows += _rows(faces, probs.round(PROBABILITY_DECIMALS), classes)
         if progress:
-            progress(done, len(pictures))
+            progress(done, len(images))
     table = pd.DataFrame(rows, columns=[*FACE_COLUMNS, *classes, "reason"])
     return table.astype(dict.fromkeys(("face", *BOX_COLUMNS), "Int64"))
 
@@ -72,10 +72,10 @@ def to_csv(table: pd.DataFrame) -> str:
     return table.to_csv(index=False, lineterminator="\n")
 
 
-def _answer(net: EmotionNet, pictures: Iterator[Faces]) -> Iterator[tuple[Faces, np.ndarray]]:
-    """Each picture with the probabilities (n, k) of its faces."""
+def _answer(net: EmotionNet, images: Iterator[Faces]) -> Iterator[tuple[Faces, np.ndarray]]:
+    """Each image with the probabilities (n, k) of its faces."""
     with deterministic():
-        while group := list(islice(pictures, PICTURES_AT_ONCE)):
+        while group := list(islice(images, IMAGES_AT_ONCE)):
             probs = _predict_full_batches(net, np.concatenate([faces.images for faces in group]))
             ends = np.cumsum([len(faces.images) for faces in group])
             yield from zip(group, np.split(probs, ends[:-1]), strict=True)

@@ -1,6 +1,6 @@
-"""Where brows, eyes and mouth lie in the pictures of a run, found on the average face. No torch.
+"""Where brows, eyes and mouth lie in the images of a run, found on the average face. No torch.
 
-The pictures are cut to the face but not aligned, so a region is a band that holds the feature in most of them; the
+The images are cut to the face but not aligned, so a region is a band that holds the feature in most of them; the
 report draws the regions on the average face, so that a reader sees whether they fit.
 """
 
@@ -18,7 +18,7 @@ FEATURES = ("brows", "eyes", "mouth")
 CONTROL = "forehead"  # as large as the mouth, and where no feature lies: what covering any part does by itself
 ELSEWHERE = "elsewhere"
 REGION_COLUMNS = ("region", "left", "top", "right", "bottom")
-# Parts of the picture's side. Where to look for the dark rows of the eyes (beside the nose) and of the mouth:
+# Parts of the image's side. Where to look for the dark rows of the eyes (beside the nose) and of the mouth:
 EYE_COLUMNS, EYE_ROWS = ((0.20, 0.42), (0.58, 0.80)), (0.25, 0.60)
 MOUTH_COLUMNS, MOUTH_ROWS = ((0.35, 0.65),), (0.68, 0.95)  # below the nostrils
 # How far a region reaches from there: the brows lie on the eyes.
@@ -26,8 +26,8 @@ EYES_HALF, BROWS_HEIGHT, MOUTH_HALF = 0.065, 0.12, 0.10
 WIDE, NARROW = (0.15, 0.85), (0.25, 0.75)  # brows and eyes; mouth and control
 
 
-class Box(NamedTuple):
-    """A rectangle in parts (0-1) of the picture's sides."""
+class RegionBox(NamedTuple):
+    """A rectangle in parts (0-1) of the image's sides."""
 
     left: float
     top: float
@@ -36,7 +36,7 @@ class Box(NamedTuple):
 
     @property
     def area(self) -> float:
-        """The share (0-1) of the picture that it covers."""
+        """The share (0-1) of the image that it covers."""
         return (self.right - self.left) * (self.bottom - self.top)
 
     def pixels(self, height: int, width: int) -> tuple[slice, slice]:
@@ -44,8 +44,8 @@ class Box(NamedTuple):
         return _covered(self.top, self.bottom, height), _covered(self.left, self.right, width)
 
 
-def locate_regions(average: np.ndarray) -> dict[str, Box]:
-    """Boxes of FEATURES and CONTROL from the average picture, float (H, W) grey or (H, W, 3).
+def locate_regions(average: np.ndarray) -> dict[str, RegionBox]:
+    """Boxes of FEATURES and CONTROL from the average image, float (H, W) grey or (H, W, 3).
 
     On average, eyes and mouth are darker than the skin above and below them: each lies at the row that is darkest
     beside the straight line through the ends of its search range.
@@ -64,7 +64,7 @@ def locate_regions(average: np.ndarray) -> dict[str, Box]:
     }
 
 
-def region_shares(maps: np.ndarray, regions: dict[str, Box]) -> dict[str, np.ndarray]:
+def region_shares(maps: np.ndarray, regions: dict[str, RegionBox]) -> dict[str, np.ndarray]:
     """The share (0-1) of each map's total that lies in each region, float (B,) each, and `elsewhere`.
 
     `maps` are float (B, H, W), nowhere negative. A map that is zero all over has no shares: 0 everywhere.
@@ -76,22 +76,22 @@ def region_shares(maps: np.ndarray, regions: dict[str, Box]) -> dict[str, np.nda
     return {**shares, ELSEWHERE: (total > 0) - sum(shares.values())}
 
 
-def regions_table(regions: dict[str, Box]) -> pd.DataFrame:
+def regions_table(regions: dict[str, RegionBox]) -> pd.DataFrame:
     """One row per region, as it is stored."""
     return pd.DataFrame([(name, *box) for name, box in regions.items()], columns=list(REGION_COLUMNS))
 
 
-def read_regions(table: pd.DataFrame) -> dict[str, Box]:
+def read_regions(table: pd.DataFrame) -> dict[str, RegionBox]:
     """The regions of a stored table."""
     return dict(_rows(table))
 
 
-def _rows(table: pd.DataFrame) -> Iterator[tuple[str, Box]]:
+def _rows(table: pd.DataFrame) -> Iterator[tuple[str, RegionBox]]:
     for row in table.itertuples():
-        yield row.region, Box(row.left, row.top, row.right, row.bottom)
+        yield row.region, RegionBox(row.left, row.top, row.right, row.bottom)
 
 
-def _share(maps: np.ndarray, box: Box, total: np.ndarray) -> np.ndarray:
+def _share(maps: np.ndarray, box: RegionBox, total: np.ndarray) -> np.ndarray:
     rows, columns = box.pixels(*maps.shape[1:])
     inside = maps[:, rows, columns].sum(axis=(1, 2))
     return np.divide(inside, total, out=np.zeros(len(maps)), where=total > 0)
@@ -110,5 +110,5 @@ def _covered(start: float, stop: float, size: int) -> slice:
     return slice(max(0, round(start * size)), min(size, round(stop * size)))
 
 
-def _box(across: tuple[float, float], top: float, bottom: float) -> Box:
-    return Box(*(round(value, 6) for value in (across[0], top, across[1], bottom)))
+def _box(across: tuple[float, float], top: float, bottom: float) -> RegionBox:
+    return RegionBox(*(round(value, 6) for value in (across[0], top, across[1], bottom)))

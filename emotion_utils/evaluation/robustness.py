@@ -1,4 +1,4 @@
-"""How much of its accuracy a model keeps on pictures that were made worse: measured once, kept as a table."""
+"""How much of its accuracy a model keeps on images that were made worse: measured once, kept as a table."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from emotion_utils.data.loader import open_split
 from emotion_utils.devices import evaluation_batch_size, pick_device
-from emotion_utils.evaluation.degradation import DEGRADATIONS, degrade_all
+from emotion_utils.evaluation.corruptions import DEGRADATIONS, degrade_all
 from emotion_utils.evaluation.predict import device_of, predict_probs
 from emotion_utils.models.zoo import load_model
 from emotion_utils.run import Run
+from emotion_utils.store.batches import open_split
 
-PICTURES = 300  # of the test split at most, the first by id: an id is a checksum, so that is as good as drawn
+IMAGES = 300  # of the test split at most, the first by id: an id is a checksum, so that is as good as drawn
 AS_THEY_ARE = "as they are"
 
 Progress = Callable[[int, int], None]  # batches that have been judged, each way of making them worse anew, and all
 
 
 def measure_robustness(run: Run, model: str, *, progress: Progress | None = None) -> pd.DataFrame:
-    """Counts of right answers on test pictures as they are and made worse; also written as robustness.csv.
+    """Counts of right answers on test images as they are and made worse; also written as robustness.csv.
 
-    Columns: `kind`, `amount`, `label`, `count` of pictures, `correct` ones of them.
+    Columns: `kind`, `amount`, `label`, `count` of images, `correct` ones of them.
     """
     net, _ = load_model(run.model_dir(model), pick_device())
-    dataset, classes = open_split(run, "test", reader=f"{model}, pictures made worse"), run.class_names()
-    positions = np.arange(min(len(dataset), PICTURES))
+    dataset, classes = open_split(run, "test", reader=f"{model}, images made worse"), run.class_names()
+    positions = np.arange(min(len(dataset), IMAGES))
     parts = np.array_split(positions, -(-len(positions) // evaluation_batch_size(device_of(net), dataset.size_px)))
     ways = [(AS_THEY_ARE, 0.0), *((kind, amount) for kind, amounts in DEGRADATIONS.items() for amount in amounts)]
     right = np.zeros((len(ways), len(positions)), bool)

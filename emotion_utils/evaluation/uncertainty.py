@@ -1,4 +1,4 @@
-"""What a difference between two models on the same pictures is worth: paired tests, bootstrap intervals. No torch."""
+"""What a difference between two models on the same images is worth: paired tests, bootstrap intervals. No torch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PAIR_COLUMNS = ("model_a", "model_b", "only_a", "only_b", "difference", "p_value
 
 
 def compare_pairs(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Each pair of models on the same pictures: how many only `model_a` or only `model_b` got right, the `difference`
+    """Each pair of models on the same images: how many only `model_a` or only `model_b` got right, the `difference`
     of their accuracies (a - b), the `p_value` of the exact McNemar test, and `p_holm`, adjusted for all pairs.
 
-    The tables of `predictions` hold the same pictures in the same order. McNemar 1947.
+    The tables of `predictions` hold the same images in the same order. McNemar 1947.
     """
     from statsmodels.stats.contingency_tables import mcnemar
 
@@ -45,7 +45,7 @@ def adjust_holm(p_values: np.ndarray) -> np.ndarray:
 def macro_intervals(predictions: pd.DataFrame, class_names: Sequence[str], seed: int) -> pd.DataFrame:
     """Bootstrap intervals (percentiles at LEVEL) of the macro averages: rows precision, recall, f1-score; low, high.
 
-    Pictures are drawn again with replacement, RESAMPLES times (Efron 1979); the same `seed` gives the same interval.
+    Images are drawn again with replacement, RESAMPLES times (Efron 1979); the same `seed` gives the same interval.
     """
     counts = confusion(predictions, class_names).to_numpy()
     total, k = int(counts.sum()), len(class_names)

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from emotion_utils.data.store import KERNEL
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import file_sha256, replacing, write_json
-from emotion_utils.models.contract import InputContract
-from emotion_utils.models.file_kind import file_kind
+from emotion_utils.models.input_spec import InputSpec
 from emotion_utils.models.network import EmotionNet, assemble_network
-from emotion_utils.models.probe import builtin_images
-from emotion_utils.models.weights import read_safetensors
+from emotion_utils.models.reference import builtin_images
+from emotion_utils.models.weights.file_kind import file_kind
+from emotion_utils.models.weights.load import read_safetensors
+from emotion_utils.store.store import KERNEL
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
@@ -39,13 +39,13 @@ def save_model(net: EmotionNet, model_dir: str | Path, class_names: Sequence[str
     state = {key: value.detach().cpu().contiguous() for key, value in net.network.state_dict().items()}
     with replacing(weights_path) as temporary:
         save_file(state, temporary)
-    answers = answer_builtin_images(_rebuild(weights_path, net.design, net.contract, net.provenance))
+    answers = answer_builtin_images(_rebuild(weights_path, net.design, net.input_spec, net.provenance))
     if not torch.tensor(answers).isfinite().all():
         raise EmotionError(f"{weights_path}: the network answers with values that are not finite: its training failed")
     card = {
         "design": net.design,
         "class_names": list(class_names),
-        "input": {**net.input_contract, "resize_kernel": KERNEL},
+        "input": {**net.input_spec.as_dict(), "resize_kernel": KERNEL},
         "provenance": net.provenance,
         "sha256": file_sha256(weights_path),
         "answers": answers,
@@ -111,31 +111,31 @@ def check_answers(model_dir: Path, expected: list[list[float]], found: list[list
 @torch.inference_mode()
 def answer_builtin_images(net: EmotionNet) -> list[list[float]]:
     """Logits (2, k) of a network on the CPU to the two built-in images, in evaluation mode."""
-    return net.eval()(builtin_images(net.contract.size_px)).tolist()
+    return net.eval()(builtin_images(net.input_spec.size_px)).tolist()
 
 
-def _contract(model_dir: Path, card: dict[str, Any]) -> InputContract:
+def _contract(model_dir: Path, card: dict[str, Any]) -> InputSpec:
     fed = {key: tuple(value) if isinstance(value, list) else value for key, value in card["input"].items()}
     kernel = fed.pop("resize_kernel", None)
     try:
-        contract = InputContract(**fed)
+        input_spec = InputSpec(**fed)
     except TypeError as error:
         raise InputError(f"{model_dir / CARD_FILE}: input: {error}; train the model again") from None
-    expected = InputContract(contract.size_px, contract.mean, contract.std)
-    if contract != expected or kernel != KERNEL:
+    expected = InputSpec(input_spec.size_px, input_spec.mean, input_spec.std)
+    if input_spec != expected or kernel != KERNEL:
         raise InputError(
-            f"{model_dir / CARD_FILE}: the model wants {contract.channel_order} in {contract.range} resized by "
+            f"{model_dir / CARD_FILE}: the model wants {input_spec.channel_order} in {input_spec.range} resized by "
             f"{kernel!r}; this version feeds {expected.channel_order} in {expected.range} resized by {KERNEL!r}"
         )
-    return contract
+    return input_spec
 
 
 def _rebuild(
-    weights_path: Path, design: dict[str, Any], contract: InputContract, provenance: dict[str, Any]
+    weights_path: Path, design: dict[str, Any], input_spec: InputSpec, provenance: dict[str, Any]
 ) -> EmotionNet:
     _, state = read_safetensors(weights_path)
     try:
-        return assemble_network(design, contract, provenance, state).eval()
+        return assemble_network(design, input_spec, provenance, state).eval()
     except (RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{weights_path}: the weights do not fit their network ({reason}); train it again") from None

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from emotion_utils.errors import InputError
-from emotion_utils.models.contract import InputContract
+from emotion_utils.models.input_spec import InputSpec
 from emotion_utils.models.resnet import build_resnet18, resnet_depth_groups
 from emotion_utils.models.vggface import VggFace
 
@@ -26,14 +26,14 @@ class EmotionNet(nn.Module):
     `input_contract`: size_px, channel_order, range, mean, std.
     """
 
-    def __init__(self, design: Mapping[str, Any], contract: InputContract, provenance: Mapping[str, Any]) -> None:
+    def __init__(self, design: Mapping[str, Any], input_spec: InputSpec, provenance: Mapping[str, Any]) -> None:
         super().__init__()
         self.design = dict(design)
-        self.contract = contract
+        self.input_spec = input_spec
         self.provenance = dict(provenance)
         self.network = _build(**design)
-        self.register_buffer("mean", _per_channel(contract.mean), persistent=False)
-        self.register_buffer("std", _per_channel(contract.std), persistent=False)
+        self.register_buffer("mean", _per_channel(input_spec.mean), persistent=False)
+        self.register_buffer("std", _per_channel(input_spec.std), persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.network((images - self.mean) / self.std)
@@ -54,11 +54,11 @@ class EmotionNet(nn.Module):
 
     @property
     def input_contract(self) -> dict[str, Any]:
-        return self.contract.as_dict()
+        return self.input_spec.as_dict()
 
 
 def make_network(
-    design: Mapping[str, Any], contract: InputContract, provenance: Mapping[str, Any], *, seed: int
+    design: Mapping[str, Any], input_spec: InputSpec, provenance: Mapping[str, Any], *, seed: int
 ) -> EmotionNet:
     """An EmotionNet with random weights from `seed`; the caller's random state stays as it was.
 
@@ -66,18 +66,18 @@ def make_network(
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return EmotionNet(design, contract, provenance)
+        return EmotionNet(design, input_spec, provenance)
 
 
 def assemble_network(
     design: Mapping[str, Any],
-    contract: InputContract,
+    input_spec: InputSpec,
     provenance: Mapping[str, Any],
     state: Mapping[str, torch.Tensor],
 ) -> EmotionNet:
     """An EmotionNet whose `network` has just these weights. Raises RuntimeError where a key or a shape does not fit."""
     with torch.device("meta"):  # nothing is drawn that would be overwritten
-        net = EmotionNet(design, contract, provenance)
+        net = EmotionNet(design, input_spec, provenance)
     net.network.load_state_dict(dict(state), strict=True, assign=True)
     return net
 

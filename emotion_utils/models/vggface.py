@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from emotion_utils.models.contract import FULL_SIDE
+from emotion_utils.models.input_spec import FULL_SIDE
 
 # Simonyan and Zisserman 2015, configuration D; Parkhi, Vedaldi and Zisserman 2015 trained the same one on faces.
 CONV_BLOCKS = {

@@ -8,11 +8,11 @@ from typing import Any
 
 from emotion_utils.errors import InputError
 from emotion_utils.models.card import load_model, save_model
-from emotion_utils.models.contract import IMAGENET, Normalisation, takes_full_head
+from emotion_utils.models.input_spec import IMAGENET, Normalisation, takes_full_head
+from emotion_utils.models.model_specs import MODELS, RANDOM, ModelSpec, choose_source, get_spec, needed_weights
 from emotion_utils.models.network import ARCHITECTURE_TITLES, EmotionNet, make_network
-from emotion_utils.models.registry import SOURCES
-from emotion_utils.models.starts import MODELS, RANDOM, ModelSpec, choose_source, get_spec, needed_weights
-from emotion_utils.models.weights import LoadedWeights, load_registered, load_weights
+from emotion_utils.models.weights.load import LoadedWeights, load_registered, load_weights
+from emotion_utils.models.weights.registry import SOURCES
 
 __all__ = ["MODELS", "EmotionNet", "ModelSpec", "build_model", "load_model", "needed_weights", "save_model"]
 
@@ -78,13 +78,13 @@ def _from_earlier_run(path: Path) -> tuple[LoadedWeights, dict[str, Any]]:
     loaded = LoadedWeights(
         architecture=net.design["architecture"],
         state=net.body_state(),
-        normalisation=Normalisation(net.contract.mean, net.contract.std),
+        normalisation=Normalisation(net.input_spec.mean, net.input_spec.std),
         title=f"{ARCHITECTURE_TITLES[net.design['architecture']]}, trained before in {name} on {classes} "
         f"from: {before.get('sentence', 'unknown weights')}",
         sha256=card["sha256"],
         licence=before.get("licence"),
     )
-    trained_on = f"the pictures of {name} ({classes}); before that: {before.get('trained_on') or 'nothing'}"
+    trained_on = f"the images of {name} ({classes}); before that: {before.get('trained_on') or 'nothing'}"
     return loaded, _provenance(name, "file", str(path), trained_on, loaded)
 
 

@@ -43,7 +43,7 @@ def tell_curves(results: Results) -> Prose:
             )  # fmt: skip
     prose.paragraph()
     prose.say(
-        "One of the {count:count} validation pictures is worth {step:points}; smaller steps in {table} and {figure} "
+        "One of the {count:count} validation images is worth {step:points}; smaller steps in {table} and {figure} "
         "do not exist, and steps of that size mean little.",
         count=len(held_out), step=1 / len(held_out), table=Ref("tbl-epochs"), figure=Ref("fig-curves"),
     )  # fmt: skip
@@ -90,7 +90,7 @@ def _say_gap(prose: Prose, curve: Curve) -> None:
     else:
         prose.say(
             "Its accuracy in training then is {train:pct}, no higher than in validation, as may be where only the "
-            "pictures for training are distorted.", train=curve.train_last,
+            "images for training are distorted.", train=curve.train_last,
         )  # fmt: skip
     if curve.overfits:
         prose.say(
@@ -113,17 +113,17 @@ def tell_classes(results: Results) -> Prose:
     found = {model: read_mistakes(counts) for model, counts in results.confusions.items()}
     absent = next(iter(found.values())).absent
     if absent:
-        prose.say("The test has no picture of {absent}.", absent=[Label(name) for name in absent])
+        prose.say("The test has no image of {absent}.", absent=[Label(name) for name in absent])
     for model, mistakes in found.items():
         prose.item()
         if mistakes.correct == mistakes.count:
             prose.say(
-                "{model} names all of the {count:count} test pictures correctly; with that many, its true accuracy may "
+                "{model} names all of the {count:count} test images correctly; with that many, its true accuracy may "
                 "still be as low as {low:pct}.", model=Model(model), count=mistakes.count,
                 low=wilson_interval(mistakes.count, mistakes.count)[0], metric="accuracy",
             )  # fmt: skip
         elif mistakes.only is not None:
-            prose.say("{model} calls every test picture {label}.", model=Model(model), label=Label(mistakes.only))
+            prose.say("{model} calls every test image {label}.", model=Model(model), label=Label(mistakes.only))
         else:
             _say_recall(prose, model, mistakes)
             _say_precision(prose, mistakes)
@@ -136,18 +136,16 @@ def _say_recall(prose: Prose, model: str, mistakes: Mistakes) -> None:
     hits, support = int(counts.at[weakest, weakest]), int(counts.loc[weakest].sum())
     values = {"model": Model(model), "weakest": [Label(name) for name in mistakes.weakest], "recall": hits / support}
     if mistakes.all_alike:
-        prose.say(
-            "{model} finds every class equally often, in {recall:pct} of its pictures.", metric="recall", **values
-        )
+        prose.say("{model} finds every class equally often, in {recall:pct} of its images.", metric="recall", **values)
         return
     if len(mistakes.weakest) > 1:
         prose.say(
-            "{model} finds {weakest} least often, in {recall:pct} of the pictures of each.", metric="recall", **values
+            "{model} finds {weakest} least often, in {recall:pct} of the images of each.", metric="recall", **values
         )
     else:
         low, high = wilson_interval(hits, support)
         prose.say(
-            "{model} finds {weakest} least often, in {hits:count} of {support:count} pictures or {recall:pct} "
+            "{model} finds {weakest} least often, in {hits:count} of {support:count} images or {recall:pct} "
             "({level:pct0} interval {low:pct} to {high:pct}).",
             hits=hits, support=support, low=low, high=high, level=LEVEL, metric="recall", **values,
         )  # fmt: skip
@@ -229,7 +227,7 @@ def _event_sentences(events: list[dict[str, Any]]) -> Iterator[tuple[str, dict[s
         values = {"times": len(backoffs), "size": backoffs[-1]["micro_batch"]}
         yield "ran out of memory {times:times}; its batches were then taken in portions of {size:count}.", values
         if any(backoff.get("batchnorm_by_portion") for backoff in backoffs):
-            reason = "each portion is normalised by its own pictures, which are fewer"
+            reason = "each portion is normalised by its own images, which are fewer"
             yield f"therefore learned a little otherwise than with whole batches: {reason}.", {}
     if spikes := kinds.get("spike_skipped"):
         steps = "a step" if len(spikes) == 1 else "{steps:words} steps"

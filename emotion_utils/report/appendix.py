@@ -11,28 +11,28 @@ from emotion_utils.config import RunConfig, resolve_config
 from emotion_utils.report.data_tables import split_table
 from emotion_utils.report.exhibits import Shown, html_table, safe, safe_model, show_table
 from emotion_utils.report.results import Results
-from emotion_utils.training.optimism import METHOD
+from emotion_utils.search.selection_bias import METHOD
 
 QUARANTINED_SHOWN = 20
 
 
 def data_tables(results: Results) -> Shown:
-    """Pictures per class and split, and the pictures that were set aside with the reason of each."""
+    """Images per class and split, and the images that were set aside with the reason of each."""
     counts = split_table(results.manifest, results.class_names)
     rows = [[safe(name), *(f"{int(count):,}" for count in row)] for name, row in counts.iterrows()]
     classes = len(results.class_names)
     table = html_table(("Class", *counts.columns), [rows[:classes], rows[classes:]])
-    shown = show_table(results, "tbl-splits", table, "Pictures per class and split.")
+    shown = show_table(results, "tbl-splits", table, "Images per class and split.")
     return shown + _quarantine_table(results) if len(results.quarantined) else shown
 
 
 def _quarantine_table(results: Results) -> Shown:
     listed = results.quarantined.sort_values("path").head(QUARANTINED_SHOWN)
     rows = [[safe(row.path), safe(row.label), safe(row.reason)] for row in listed.itertuples()]
-    table = html_table(("Picture", "Class", "Reason"), [rows], words=(0, 1, 2), css="long")
+    table = html_table(("Image", "Class", "Reason"), [rows], words=(0, 1, 2), css="long")
     left = len(results.quarantined) - len(listed)
     note = f"And {left:,} more, all of them in data/manifest.csv." if left else ""
-    return show_table(results, "tbl-quarantine", table, "Pictures that were set aside, and why.", note, may_break=True)
+    return show_table(results, "tbl-quarantine", table, "Images that were set aside, and why.", note, may_break=True)
 
 
 def weights_table(results: Results) -> Shown:
@@ -60,7 +60,7 @@ def weights_table(results: Results) -> Shown:
     ]
     head = ("What", *(safe_model(results, model) for model in results.models))
     table = html_table(head, [origin_rows, input_rows], words=range(len(head)), css="long")
-    caption = "The weights that training started from, and the pictures that the networks take."
+    caption = "The weights that training started from, and the images that the networks take."
     return show_table(results, "tbl-weights", table, caption, may_break=True)
 
 
@@ -114,7 +114,7 @@ def search_table(results: Results) -> Shown:
         rows.append([safe_model(results, model), *counts, *settings, *accuracies])
     head = ("Model", "Trials", "given up", "Seconds", "lr", "weight decay", "augment strength", "Best val", "corrected")
     note = (
-        "The best of many trials looks better than it is, as it is chosen and judged on the same pictures. Corrected: "
+        "The best of many trials looks better than it is, as it is chosen and judged on the same images. Corrected: "
         f"{safe(METHOD)}. The choice of the epoch within a trial is not part of it."
     )
     caption = "The search for settings, by validation accuracy alone; whether they are used, the table above says."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emotion_utils.evaluation.metrics import LEVEL, count_correct, wilson_interval
-from emotion_utils.evaluation.published import published_models, published_table, read_published
+from emotion_utils.published.study import published_models, published_table, read_published
 from emotion_utils.report.claims import AHEAD, Label, Model, Ref
 from emotion_utils.report.findings import Lead, Ranking, learned_nothing, majority, rank_models
 from emotion_utils.report.prose import Prose
@@ -21,7 +21,7 @@ def say_accuracies(prose: Prose) -> None:
     if len(figures) > LISTED:
         low, high = min(figures, key=lambda m: figures[m][0]), max(figures, key=lambda m: figures[m][0])
         prose.say(
-            "Their accuracies on the test pictures lie between {low:pct} ({worst}) and {high:pct} ({best}); {table} "
+            "Their accuracies on the test images lie between {low:pct} ({worst}) and {high:pct} ({best}); {table} "
             "has them all.", low=figures[low][0], worst=Model(low), high=figures[high][0], best=Model(high),
             table=Ref("tbl-metrics"), metric="test accuracy",
         )  # fmt: skip
@@ -35,7 +35,7 @@ def say_accuracies(prose: Prose) -> None:
         interval = f"({level}{{low{number}:pct}} to {{high{number}:pct}})"
         parts.append(f"{{model{number}}} {verb} {{rate{number}:pct}}{of_what} {interval}")
     listed = ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
-    prose.say(f"On the test pictures, {listed}.", level=LEVEL, metric="test accuracy", **values)
+    prose.say(f"On the test images, {listed}.", level=LEVEL, metric="test accuracy", **values)
 
 
 def tell_verdict(results: Results) -> Prose:
@@ -128,7 +128,7 @@ def tell_published(results: Results) -> Prose:
     figures = [float(table.at["accuracy", "f1-score"]) for table in theirs.values()]
     tested = int(next(iter(theirs.values())).at["accuracy", "support"])
     prose.say(
-        "The study reports test accuracies of {accuracies:pct} for {models}, on {tested:count} pictures.",
+        "The study reports test accuracies of {accuracies:pct} for {models}, on {tested:count} images.",
         accuracies=figures, models=list(theirs),  # plain names: no proxy stands behind them there
         tested=tested, metric="published accuracy",
     )  # fmt: skip
@@ -139,8 +139,8 @@ def tell_published(results: Results) -> Prose:
         )  # fmt: skip
     weights = ", nor are its pretrained weights" if results.proxies else ""
     prose.say(
-        f"Its pictures are not those of this run{weights}; {{table}} therefore sets the figures side by side without a "
-        "verdict, as a difference between its columns may come from the pictures as well as from the models.",
+        f"Its images are not those of this run{weights}; {{table}} therefore sets the figures side by side without a "
+        "verdict, as a difference between its columns may come from the images as well as from the models.",
         table=Ref("tbl-published"),
     )
     return prose

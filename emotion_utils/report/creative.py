@@ -8,20 +8,20 @@ from emotion_utils.evaluation.covered import DEPENDS, Answer
 from emotion_utils.evaluation.metrics import LEVEL
 from emotion_utils.evaluation.regions import CONTROL, FEATURES
 from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.figures.saliency import plot_covered, plot_resemblance, plot_shares
+from emotion_utils.figures.style import figure_svg
 from emotion_utils.report.claims import Label, Model, Ref
 from emotion_utils.report.exhibits import (
     Shown,
     html_table,
-    picture_key,
+    image_key,
     safe,
     safe_model,
     show_figure,
     show_table,
 )  # fmt: skip
-from emotion_utils.report.look_figures import plot_covered, plot_resemblance, plot_shares
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
-from emotion_utils.report.style import figure_svg
 from emotion_utils.report.tables import p_value
 
 PLURAL = ("brows", "eyes")
@@ -30,15 +30,15 @@ PLURAL = ("brows", "eyes")
 # -- sentences -------------------------------------------------------------------------------------
 
 
-def tell_pictures(results: Results) -> Prose:
-    """What the pictures show, or that there are none."""
+def tell_images(results: Results) -> Prose:
+    """What the images show, or that there are none."""
     prose = Prose(results, "creative element")
-    figures = [Ref(picture_key(name)) for name in results.pictures]
+    figures = [Ref(image_key(name)) for name in results.images]
     if figures:
         verb = "put" if len(figures) > 1 else "puts"
-        prose.say(f"{{figures}} {verb} pictures beside what the models say of them.", figures=figures)
+        prose.say(f"{{figures}} {verb} images beside what the models say of them.", figures=figures)
     else:
-        prose.say("This run shows no pictures of faces.")
+        prose.say("This run shows no images of faces.")
     return prose
 
 
@@ -62,7 +62,7 @@ def tell_looks(results: Results) -> Prose:
 
 def _say_focus(prose: Prose, model: str, rows: pd.DataFrame) -> None:
     """The feature that holds most beside its size, where that is more than its size."""
-    if not rows["pictures"].iloc[0]:
+    if not rows["images"].iloc[0]:
         prose.say("Grad-CAM finds nothing that speaks for the answers of {model}.", model=Model(model))
         return
     features = rows.loc[list(FEATURES)]
@@ -73,7 +73,7 @@ def _say_focus(prose: Prose, model: str, rows: pd.DataFrame) -> None:
     more = "more than an evenly spread map would have" if row["low"] > row["area"] else "not clearly more than its size"
     prose.say(
         "Of what speaks for the answers of {model}, {share:pct0} ({level:pct0} interval {low:pct0} to {high:pct0}) "
-        f"lies on the {{region}}, which {covers} {{area:pct0}} of the picture: {more} ({{figure}}).",
+        f"lies on the {{region}}, which {covers} {{area:pct0}} of the image: {more} ({{figure}}).",
         model=Model(model), figure=Ref("fig-looks"), metric="saliency", **values,
     )  # fmt: skip
 
@@ -105,8 +105,8 @@ def tell_question(results: Results) -> Prose:
         alpha=ALPHA, comparison="rule", **asked,
     )  # fmt: skip
     prose.say(
-        "{pictures:count} test pictures were shown again with one region filled in their mean colour ({figure}, "
-        "{table}).", pictures=looks.pictures, figure=Ref("fig-covered"), table=Ref("tbl-covered"),
+        "{images:count} test images were shown again with one region filled in their mean colour ({figure}, "
+        "{table}).", images=looks.images, figure=Ref("fig-covered"), table=Ref("tbl-covered"),
     )  # fmt: skip
     for answer in looks.answers:
         prose.item()
@@ -146,7 +146,7 @@ def look_figures(results: Results) -> Shown:
     )
     caption = (
         f"Where Grad-CAM finds what speaks for each model's answers: mean share per region with its {LEVEL:.0%} "
-        "interval. Grey bars are the share of the picture that a region covers, which is what an evenly spread map has."
+        "interval. Grey bars are the share of the image that a region covers, which is what an evenly spread map has."
     )
     check = (
         "The check of Adebayo and others (2018): rank correlation of each model's maps with those of the same network "
@@ -170,7 +170,7 @@ def covered_exhibits(results: Results) -> Shown:
             for row in rows.itertuples()
         )
         drawing = plot_covered(looks.compared, label, labels)
-        panels.append(figure_svg(drawing, f"covered-{number}", f"Pictures of {label} that are found: {told}."))
+        panels.append(figure_svg(drawing, f"covered-{number}", f"Images of {label} that are found: {told}."))
     caption = (
         f"How much of each class is found when a region is covered, with {LEVEL:.0%} intervals. A filled mark differs "
         f"from the uncovered face beyond chance (exact McNemar test, adjusted by Holm: {ALPHA:g} or less)."
@@ -196,6 +196,6 @@ def covered_table(results: Results) -> Shown:
         groups.append([[name, *rest[0]], *rest[1:]])
     head = ("Model, class", "Covered", "Found before", "after", "lost", "gained", "p", "p, Holm")
     table = html_table(head, groups, words=(0, 1))
-    caption = "What covering a region costs: pictures of each class that are found, before and after."
+    caption = "What covering a region costs: images of each class that are found, before and after."
     note = "Lost: right before, wrong when covered; gained: the reverse. Exact McNemar test, adjusted for all rows."
     return show_table(results, "tbl-covered", table, caption, note, may_break=True)

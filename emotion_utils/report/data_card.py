@@ -1,10 +1,10 @@
-"""The data card: where the pictures came from, what was found in them and what was done about it. No torch."""
+"""The data card: where the images came from, what was found in them and what was done about it. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from emotion_utils.data import audit_lines
+from emotion_utils.audit import lines as audit_lines
 from emotion_utils.report.appendix import data_name
 from emotion_utils.report.exhibits import Shown, html_table, safe, show_table
 from emotion_utils.report.results import Results
@@ -12,7 +12,7 @@ from emotion_utils.report.results import Results
 
 def data_card(results: Results) -> Shown:
     """The card as a table of the appendix, filled in from the run's configuration, manifest and audit."""
-    groups = [list(_origin(results)), list(_pictures(results)), list(_split(results))]
+    groups = [list(_origin(results)), list(_images(results)), list(_split(results))]
     rows = [[[f"<b>{name}</b>", safe(text)] for name, text in group if text] for group in groups]
     table = html_table(("What", "Finding"), rows, words=(0, 1), css="long")
     return show_table(results, "tbl-data", table, "Data card.", may_break=True)
@@ -27,9 +27,9 @@ def _origin(results: Results) -> Iterator[tuple[str, str]]:
     yield "Content (SHA-256)", results.audit["fingerprint"][:16]
 
 
-def _pictures(results: Results) -> Iterator[tuple[str, str]]:
+def _images(results: Results) -> Iterator[tuple[str, str]]:
     audit = results.audit
-    yield "Pictures", f"{audit['images']:,} found, {audit['kept']:,} used"
+    yield "Images", f"{audit['images']:,} found, {audit['kept']:,} used"
     aside = [f"{count:,} {kind}" for kind, count in audit["reasons"].items()]
     yield "Set aside", ", ".join(aside) if aside else "none"
     yield "Copies", audit_lines.tell_copies(audit)

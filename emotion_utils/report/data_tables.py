@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from emotion_utils.audit.audit import kind_of
+from emotion_utils.audit.leaks import TIES
 from emotion_utils.config import SPLITS
-from emotion_utils.data.audit import kind_of
-from emotion_utils.data.leaks import TIES
 
 
 def quarantine_table(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Counts of pictures per class (rows): kept, quarantined by kind of reason, and in all."""
+    """Counts of images per class (rows): kept, quarantined by kind of reason, and in all."""
     kinds = manifest["reason"].map(kind_of).where(manifest["status"] == "quarantined", "kept")
     counts = pd.crosstab(manifest["label"], kinds)
     first = ["kept"] if "kept" in counts else []
@@ -22,7 +22,7 @@ def quarantine_table(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def split_table(manifest: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
-    """Counts of kept pictures per class (rows) and split (columns), with totals and the persons of each split."""
+    """Counts of kept images per class (rows) and split (columns), with totals and the persons of each split."""
     kept = manifest[manifest["status"] == "kept"]
     counts = pd.crosstab(kept["label"], kept["split"]).reindex(list(class_names)).reindex(columns=list(SPLITS))
     table = _with_totals(counts.fillna(0).astype(int))
@@ -34,9 +34,9 @@ def split_table(manifest: pd.DataFrame, class_names: tuple[str, ...]) -> pd.Data
 
 
 def leak_table(leaks: Mapping[str, Any]) -> pd.DataFrame:
-    """The leak ladder of an audit's `leaks`: pictures of one split that are in another as well, by their closest tie.
+    """The leak ladder of an audit's `leaks`: images of one split that are in another as well, by their closest tie.
 
-    For data that bring a split as they came; for others, as a split drawn at random by single pictures would be.
+    For data that bring a split as they came; for others, as a split drawn at random by single images would be.
     """
     title = "as the data came" if leaks["as_given"] else "in a random split"
     ladder = pd.DataFrame(leaks["as_given"] or leaks["at_random"])
@@ -45,7 +45,7 @@ def leak_table(leaks: Mapping[str, Any]) -> pd.DataFrame:
     table = ladder.assign(pair=pairs).pivot(index="pair", columns="tie", values="images")
     table = table.reindex(index=pairs.unique(), columns=list(TIES))
     sizes = ladder.groupby(pairs)["of"].first()
-    table = table.assign(**{"none of these": sizes - table.sum(axis=1), "pictures": sizes})
+    table = table.assign(**{"none of these": sizes - table.sum(axis=1), "images": sizes})
     return table.rename_axis(index=None, columns=title)
 
 

@@ -43,7 +43,7 @@ def number_exhibits(results: Results) -> dict[str, str]:
     tables += ["tbl-calibration", *robustness, "tbl-published"] + ["tbl-covered"] * measured
     figures = ["fig-balance", "fig-curves", "fig-confusion", "fig-metrics", "fig-reliability", "fig-risk"]
     figures += ["fig-robustness"] if results.robustness else []
-    figures += [*map(picture_key, results.pictures), *(LOOK_FIGURES if measured else ())]
+    figures += [*map(image_key, results.images), *(LOOK_FIGURES if measured else ())]
     is_there = {"tbl-quarantine": len(results.quarantined), "tbl-search": len(results.searches)}
     appendix = [key for key in APPENDIX_TABLES if is_there.get(key, True)]
     names = {key: f"Table {number}" for number, key in enumerate(tables, start=1)}
@@ -55,7 +55,7 @@ def report_key(model: str) -> str:
     return f"tbl-report-{model}"
 
 
-def picture_key(name: str) -> str:
+def image_key(name: str) -> str:
     return "fig-" + name.replace("_", "-")
 
 

@@ -1,4 +1,4 @@
-"""For JupyterLab: test pictures to leaf through, and a photograph of one's own to show to the models."""
+"""For JupyterLab: test images to leaf through, and a photograph of one's own to show to the models."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from emotion_utils.data.decode import decode_rgb, refuse_unusable
-from emotion_utils.data.faces import crop_faces
-from emotion_utils.data.loader import Dataset, open_split
-from emotion_utils.data.store import resize_square
+from emotion_utils.audit.faces import crop_faces
 from emotion_utils.devices import pick_device
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.explain import explain_faces
 from emotion_utils.evaluation.predict import predict_probs, tabulate
+from emotion_utils.figures.cards import pick_faces, plot_cards
 from emotion_utils.models.zoo import EmotionNet, load_model
 from emotion_utils.progress import QUIET_VARIABLE
-from emotion_utils.report.cards import pick_faces, plot_cards
 from emotion_utils.report.results import read_results
 from emotion_utils.run import Run
+from emotion_utils.sources.decode import decode_rgb, refuse_unusable
+from emotion_utils.store.batches import Dataset, open_split
+from emotion_utils.store.store import resize_square
 
 PAGE = 4  # cards at a time
 EVERY = "all"
@@ -36,7 +36,7 @@ CROPPING = {"cropped": "cut to the face", "whole": "taken whole", "missed": "no 
 def explore(run: Run) -> Any:
     """The explorer as a widget, or a line where nobody can use it: run by a pipeline, or with show_faces off."""
     if not run.config.show_faces:
-        return "show_faces is off: no picture of a person is shown"
+        return "show_faces is off: no image of a person is shown"
     if os.environ.get(QUIET_VARIABLE):
         return "The explorer appears here when the notebook is open in JupyterLab."
     return Explorer(run).widget
@@ -62,11 +62,11 @@ def select(
 def show_photograph(
     data: bytes, nets: Mapping[str, EmotionNet], class_names: tuple[str, ...], titles: Mapping[str, str]
 ) -> tuple[Figure, str]:
-    """The card of one picture file, and a line on what was done to it. Raises InputError where it cannot be used."""
+    """The card of one image file, and a line on what was done to it. Raises InputError where it cannot be used."""
     rgb = decode_rgb(data)
     refuse_unusable(rgb)
     crop = crop_faces(rgb, "auto")
-    size_px = next(iter(nets.values())).contract.size_px
+    size_px = next(iter(nets.values())).input_spec.size_px
     face = resize_square(crop.image, size_px)[None]
     images = torch.from_numpy(face).permute(0, 3, 1, 2)
     said = {}
@@ -133,7 +133,7 @@ class Explorer:
     def _show(self, change: Any = None) -> None:
         ids = self.chosen[PAGE * (self.page.value - 1) :][:PAGE]
         self.count.value = (
-            f"{len(self.chosen)} of {self.results.test_size} test pictures, page {self.page.value} of {self.page.max}"
+            f"{len(self.chosen)} of {self.results.test_size} test images, page {self.page.value} of {self.page.max}"
         )
         faces, said = pick_faces(self.test, self.results.tests, ids)
         saliency = explain_faces(self.nets, faces)
@@ -147,7 +147,7 @@ class Explorer:
             data = bytes(self.upload.value[0]["content"])
             figure, self.note.value = show_photograph(data, self.nets, self.results.class_names, self.titles)
         except InputError as error:
-            figure, self.note.value = None, f"This picture cannot be used: {escape(str(error))}"
+            figure, self.note.value = None, f"This image cannot be used: {escape(str(error))}"
         self.photograph.value = _png(figure)
         self.photograph.layout.display = "none" if figure is None else None
 

@@ -68,16 +68,16 @@ def read_curve(history: pd.DataFrame) -> Curve | None:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """What a confusion matrix shows about one model. Classes without test pictures take no part in `weakest`."""
+    """What a confusion matrix shows about one model. Classes without test images take no part in `weakest`."""
 
     count: int
     correct: int
     only: str | None  # the one class that is ever predicted, if so
-    absent: list[str]  # classes without test pictures
+    absent: list[str]  # classes without test images
     weakest: list[str]  # classes of the lowest recall, several where it is shared
     all_alike: bool  # every class has the same recall
     overlap: bool  # the interval of the weakest class reaches that of the strongest
-    taken_for: list[str]  # what the missed pictures of the weakest class were called most often
+    taken_for: list[str]  # what the missed images of the weakest class were called most often
     taken: int  # how often each of them
     missed: int
     doubtful: str | None  # the class of the lowest precision, where one alone has it
@@ -104,7 +104,7 @@ def read_mistakes(counts: pd.DataFrame) -> Mistakes:
         count=int(support.sum()),
         correct=int(hits.sum()),
         only=names[used[0]] if len(used) == 1 else None,
-        absent=[name for name, pictures in zip(names, support, strict=True) if not pictures],
+        absent=[name for name, images in zip(names, support, strict=True) if not images],
         weakest=[names[place] for place in weak],
         all_alike=len(weak) == len(present),
         overlap=reach >= wilson_interval(int(hits[strong]), int(support[strong]))[0],

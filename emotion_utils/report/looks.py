@@ -18,14 +18,14 @@ from emotion_utils.evaluation.covered import (
     random_table,
     saliency_table,
 )  # fmt: skip
-from emotion_utils.evaluation.regions import Box, read_regions
+from emotion_utils.evaluation.regions import RegionBox, read_regions
 from emotion_utils.run import CREATIVE_COLUMNS, Run
 
 AGAIN = "run 05_creative_element again"
 
 
 @dataclass(frozen=True)
-class Looks:
+class SaliencyResults:
     """The measured tables of a run (`run.CREATIVE_COLUMNS`), of the models in `tests`."""
 
     tests: Mapping[str, pd.DataFrame]
@@ -34,7 +34,7 @@ class Looks:
     tables: Mapping[str, pd.DataFrame]
 
     @cached_property
-    def regions(self) -> dict[str, Box]:
+    def regions(self) -> dict[str, RegionBox]:
         return read_regions(self.tables["regions"])
 
     @cached_property
@@ -51,8 +51,8 @@ class Looks:
         return random_table(self.tables["randomised"], self.seed)
 
     @property
-    def pictures(self) -> int:
-        """How many pictures were covered."""
+    def images(self) -> int:
+        """How many images were covered."""
         return self.tables["covered"]["id"].nunique()
 
     @property
@@ -65,7 +65,7 @@ class Looks:
         return answer_question(self.compared, *self.question)
 
 
-def read_looks(run: Run, tests: Mapping[str, pd.DataFrame]) -> Looks | None:
+def read_looks(run: Run, tests: Mapping[str, pd.DataFrame]) -> SaliencyResults | None:
     """None where notebook 05 has not measured anything; EmotionError where its tables are of other predictions."""
     if not any(run.creative_path(name).exists() for name in CREATIVE_COLUMNS):
         return None
@@ -82,13 +82,13 @@ def read_looks(run: Run, tests: Mapping[str, pd.DataFrame]) -> Looks | None:
     unknown = set(tables["covered"]["region"]) ^ regions | (regions - set(tables["saliency"].columns))
     if unknown:
         raise EmotionError(f"{run.creative_path('covered')}: region {min(unknown)} is not in all tables: {AGAIN}")
-    return Looks(tests, run.class_names(), run.config.seed, tables)
+    return SaliencyResults(tests, run.class_names(), run.config.seed, tables)
 
 
 def _check_rows(path: Path, rows: pd.DataFrame, labels: pd.Series, class_names: tuple[str, ...]) -> None:
-    """Raises EmotionError naming the row whose picture is not in the test split, or has another label there."""
+    """Raises EmotionError naming the row whose image is not in the test split, or has another label there."""
     wrong = ~rows["id"].isin(labels.index)
     if not wrong.any() and "label" in rows:
         wrong = (rows["label"] != rows["id"].map(labels)) | ~rows["predicted"].isin(class_names)
     if wrong.any():
-        raise EmotionError(f"{path}, row {rows.index[wrong][0] + 2}: no picture of the test split is so: {AGAIN}")
+        raise EmotionError(f"{path}, row {rows.index[wrong][0] + 2}: no image of the test split is so: {AGAIN}")

@@ -9,7 +9,7 @@ from emotion_utils.evaluation.uncertainty import ALPHA
 from emotion_utils.report.analysis import tell_challenges, tell_classes, tell_curves
 from emotion_utils.report.claims import Claim, Label, Model
 from emotion_utils.report.comparison import say_accuracies, tell_metrics, tell_published, tell_verdict
-from emotion_utils.report.creative import tell_looks, tell_pictures, tell_question
+from emotion_utils.report.creative import tell_images, tell_looks, tell_question
 from emotion_utils.report.exhibits import Shown
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.published_appendix import tell_audit
@@ -33,7 +33,7 @@ def tell_abstract(results: Results) -> Prose:
         prose.say("This report trains a network, {models}, to name the emotion on a face, and tests it.", models=models)
     counts = count_splits(results)
     prose.say(
-        f"{they} {{k:words}} classes apart ({{classes}}), {have} learned from {{train:count}} pictures and {are} "
+        f"{they} {{k:words}} classes apart ({{classes}}), {have} learned from {{train:count}} images and {are} "
         "tested on {test:count} others.",
         k=len(results.class_names), classes=[Label(name) for name in results.class_names],
         train=counts["train"], test=counts["test"],
@@ -49,26 +49,26 @@ def tell_abstract(results: Results) -> Prose:
 def tell_rule(results: Results) -> Prose:
     """How the report decides; it stands before every result."""
     prose = Prose(results, "introduction")
-    prose.say("The rates of counted pictures come with their {level:pct0} interval.", level=LEVEL)
+    prose.say("The rates of counted images come with their {level:pct0} interval.", level=LEVEL)
     if len(results.models) > 1:
         prose.say(
-            "Two models differ only if the exact McNemar test on the same test pictures, adjusted by Holm for all "
+            "Two models differ only if the exact McNemar test on the same test images, adjusted by Holm for all "
             "pairs, gives a p-value of {alpha:plain} or less; otherwise they cannot be told apart.",
             alpha=ALPHA, comparison="rule",
         )  # fmt: skip
-    prose.say("Validation pictures choose the epoch of each model; having chosen, they no longer judge.")
+    prose.say("Validation images choose the epoch of each model; having chosen, they no longer judge.")
     return prose
 
 
 def _say_openings(prose: Prose) -> None:
-    """How often the test pictures were opened: each time is a chance to choose by them."""
+    """How often the test images were opened: each time is a chance to choose by them."""
     openings = prose.results.openings
     if not openings:
-        prose.say("No record tells how often the test pictures were opened.")
+        prose.say("No record tells how often the test images were opened.")
         return
     readers = list(dict.fromkeys(openings))
     prose.say(
-        "The test pictures were opened {times:times} in this run ({readers}); nothing was chosen by them.",
+        "The test images were opened {times:times} in this run ({readers}); nothing was chosen by them.",
         times=len(openings), readers=readers, comparison="ledger",
     )  # fmt: skip
 
@@ -81,7 +81,7 @@ def tell_conclusion(results: Results) -> Prose:
     say_weights(prose)
     say_seeds(prose)
     prose.say(
-        "With {test:count} test pictures, a single one moves an accuracy by {step:points}.",
+        "With {test:count} test images, a single one moves an accuracy by {step:points}.",
         test=results.test_size, step=1 / results.test_size,
     )  # fmt: skip
     _say_openings(prose)
@@ -102,7 +102,7 @@ SECTIONS: dict[str, Callable[[Results], Prose]] = {
     "trust": tell_trust,
     "worse": tell_worse,
     "published": tell_published,
-    "creative": tell_pictures,
+    "creative": tell_images,
     "looks": tell_looks,
     "question": tell_question,
     "conclusion": tell_conclusion,

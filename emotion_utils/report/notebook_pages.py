@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import EmotionError
+from emotion_utils.figures.style import theme_svgs
 from emotion_utils.files import replacing
 from emotion_utils.report.page import LOADING, fill_template, number_headings
-from emotion_utils.report.style import theme_svgs
 from emotion_utils.run import Run
 
 OLD_LOOK = re.compile(r'<style scoped>.*?</style>| border="1"', re.DOTALL)  # of pandas, with every table
@@ -51,7 +51,7 @@ def notebook_page(source: Path) -> str:
 
 
 def _name_outputs(notebook: Any) -> None:
-    """Pictures get a text alternative and tables a frame that scrolls, both named after the heading above them."""
+    """Images get a text alternative and tables a frame that scrolls, both named after the heading above them."""
     heading = "this notebook"
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

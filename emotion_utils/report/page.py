@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from emotion_utils.report.style import theme_css
+from emotion_utils.figures.style import theme_css
 
 TEMPLATE_DIR = Path(__file__).parent / "template"
 STYLES = ("page.css", "screen.css", "print.css")
@@ -49,7 +49,7 @@ def fill_template(notebook: Any, title: str, description: str, front: str, headi
 
 
 def allow_only(script: str) -> str:
-    """A content-security policy: the page's own script and styles, pictures inside it, and nothing from elsewhere."""
+    """A content-security policy: the page's own script and styles, images inside it, and nothing from elsewhere."""
     digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()  # as the template sets it
     return (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "

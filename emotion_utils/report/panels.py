@@ -9,51 +9,51 @@ from html import escape
 from PIL import Image
 
 from emotion_utils.evaluation.metrics import LEVEL, count_correct, wilson_interval
-from emotion_utils.report.data_figures import plot_class_balance
-from emotion_utils.report.exhibits import Shown, number_exhibits, picture_key, show_figure
-from emotion_utils.report.figures import CURVES, matrix_side_in, plot_curve, plot_matrix, plot_metric, read_places
+from emotion_utils.figures.data import plot_class_balance
+from emotion_utils.figures.results import CURVES, matrix_side_in, plot_curve, plot_matrix, plot_metric, read_places
+from emotion_utils.figures.style import figure_svg
+from emotion_utils.report.exhibits import Shown, image_key, number_exhibits, show_figure
 from emotion_utils.report.results import Results
-from emotion_utils.report.style import figure_svg
 
 CSS_PX_PER_IN = 96
-PICTURE_DPI = 200  # of what notebook 05 saves
+IMAGE_DPI = 200  # of what notebook 05 saves
 METRICS = {"accuracy": "Accuracy", "precision": "Macro precision", "recall": "Macro recall", "f1-score": "Macro F1"}
 BALANCE_WIDTH_IN = 5.2  # still readable on a phone
-PICTURE_CAPTIONS = {
+IMAGE_CAPTIONS = {
     "average_faces": (
-        "The average test picture of each class, and where it is brighter or darker than that of all. Outlined: the "
+        "The average test image of each class, and where it is brighter or darker than that of all. Outlined: the "
         "regions that are measured below."
     ),
     "cards_certain": (
-        "Test pictures that every model names correctly and with the most confidence. Warm: where Grad-CAM finds what "
+        "Test images that every model names correctly and with the most confidence. Warm: where Grad-CAM finds what "
         "speaks for the answer; where nothing glows, nothing in the layer looked at does."
     ),
     "cards_mistaken": "The mistakes made with the most confidence, and where each model looked.",
-    "cards_borderline": "Test pictures whose two most probable classes are closest together, and where models looked.",
+    "cards_borderline": "Test images whose two most probable classes are closest together, and where models looked.",
 }
 
 
 def balance_figure(results: Results) -> Shown:
-    """Pictures per class and split."""
+    """Images per class and split."""
     figure = plot_class_balance(results.manifest, results.class_names)
     figure.set_size_inches(BALANCE_WIDTH_IN, figure.get_figheight())
     counts = "; ".join(f"{name} {int((results.kept['label'] == name).sum())}" for name in results.class_names)
-    svg = figure_svg(figure, "balance", f"Bars of pictures per class: {counts}.")
+    svg = figure_svg(figure, "balance", f"Bars of images per class: {counts}.")
     table = number_exhibits(results)["tbl-splits"]
-    caption = f'Pictures per class and split (<a href="#tbl-splits">{table}</a>).'
+    caption = f'Images per class and split (<a href="#tbl-splits">{table}</a>).'
     return show_figure(results, "fig-balance", [svg], caption, columns=1, width_px=560)
 
 
-def picture_figures(results: Results) -> Shown:
-    """The pictures of notebook 05, as far as there are any."""
+def creative_figures(results: Results) -> Shown:
+    """The images of notebook 05, as far as there are any."""
     shown = Shown("")
-    for name, path in results.pictures.items():
+    for name, path in results.images.items():
         data = base64.b64encode(path.read_bytes()).decode()
-        with Image.open(path) as picture:
-            width = round(picture.width * CSS_PX_PER_IN / PICTURE_DPI)
-        caption = PICTURE_CAPTIONS[name]
+        with Image.open(path) as opened:
+            width = round(opened.width * CSS_PX_PER_IN / IMAGE_DPI)
+        caption = IMAGE_CAPTIONS[name]
         image = f'<img class="faces" alt="{caption}" src="data:image/png;base64,{data}">'
-        shown += show_figure(results, picture_key(name), [image], caption, columns=1, width_px=width)
+        shown += show_figure(results, image_key(name), [image], caption, columns=1, width_px=width)
     return shown
 
 
@@ -90,7 +90,7 @@ def confusion_figure(results: Results) -> Shown:
         panels.append(figure_svg(plot_matrix(counts, results.label(model)), f"confusion-{number}", alt))
     width = round(CSS_PX_PER_IN * matrix_side_in(len(results.class_names)) * 1.1)
     caption = (
-        "Confusion matrices on the test split: pictures of each label (rows) by predicted class (columns). The "
+        "Confusion matrices on the test split: images of each label (rows) by predicted class (columns). The "
         "colour of a cell deepens with its share of the row; what lies off the diagonal is a mistake."
     )
     return show_figure(

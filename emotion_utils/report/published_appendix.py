@@ -7,10 +7,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from emotion_utils.evaluation.finding import Finding, say_range
-from emotion_utils.evaluation.published import published_models, published_results, published_table, read_published
-from emotion_utils.evaluation.published_audit import audit_results
-from emotion_utils.evaluation.whole_numbers import compatible_matrices
+from emotion_utils.published.audit import audit_results
+from emotion_utils.published.finding import Finding, say_range
+from emotion_utils.published.integer_counts import compatible_matrices
+from emotion_utils.published.study import published_models, published_results, published_table, read_published
 from emotion_utils.report.claims import Ref
 from emotion_utils.report.exhibits import Shown, html_table, safe, safe_model, show_table
 from emotion_utils.report.prose import Prose
@@ -19,9 +19,9 @@ from emotion_utils.report.tables import MISSING, rate
 
 CHECKS = {
     "f1": "F1 follows from precision and recall",
-    "recall": "Recall is a whole number of the pictures of its class",
+    "recall": "Recall is a whole number of the images of its class",
     "precision": "Precision is a whole number of right ones out of whole predictions",
-    "support": "The numbers of pictures agree",
+    "support": "The numbers of images agree",
     "accuracy": "Accuracy follows from the recalls",
     "average": "Macro and weighted averages follow from the classes",
     "matrix": "A confusion matrix of whole numbers gives all figures at once",
@@ -37,7 +37,7 @@ def study_findings() -> tuple[Finding, ...]:
 
 
 def tell_audit(results: Results) -> Prose:
-    """Do the published tables agree with themselves, and what do they say of the pictures behind them?"""
+    """Do the published tables agree with themselves, and what do they say of the images behind them?"""
     prose = Prose(results, "audit of the published tables")
     checked = [finding for finding in study_findings() if finding.ok is not None]
     agree = sum(bool(finding.ok) for finding in checked)
@@ -47,7 +47,7 @@ def tell_audit(results: Results) -> Prose:
     else:
         prose.say("Of {count:count} checks of the published figures, {agree:count} agree ({table}):", **values)
     prose.say(
-        "{table} shows how many pictures each model can have taken for what: the figures leave few confusion matrices "
+        "{table} shows how many images each model can have taken for what: the figures leave few confusion matrices "
         "possible, and what these share is known although the study prints none.", table=Ref("tbl-matrices"),
     )  # fmt: skip
     for finding in study_findings():
@@ -85,7 +85,7 @@ def _matrices_table(results: Results) -> Shown:
             for row, name in enumerate(names)
         ])  # fmt: skip
     head = ("Model", "Label", *(f"as {safe(name)}" for name in names))
-    caption = "Confusion matrices that the published figures allow: pictures of each label by predicted class."
+    caption = "Confusion matrices that the published figures allow: images of each label by predicted class."
     note = "Where several matrices are possible, a cell gives its smallest and largest value among them."
     return show_table(results, "tbl-matrices", html_table(head, groups, words=(0, 1)), caption, note)
 
@@ -106,7 +106,7 @@ def published_cells(results: Results) -> Shown:
     head = ["Class"]
     for column in ("Precision", "Recall", "F1"):
         head += [f"{column}, study", "this run"]
-    caption = "The study's classification reports beside those of this run, cell by cell, on different pictures."
+    caption = "The study's classification reports beside those of this run, cell by cell, on different images."
     table = html_table((*head, "Support, study", "this run"), groups)
     return show_table(results, "tbl-published-cells", table, caption, may_break=True)
 

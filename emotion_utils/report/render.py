@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.figures.style import theme_svgs
 from emotion_utils.files import replacing
 from emotion_utils.report.appendix import data_name
 from emotion_utils.report.claims import join_words
@@ -18,7 +19,6 @@ from emotion_utils.report.page import LOADING, fill_template, number_headings
 from emotion_utils.report.pdf import print_pdf
 from emotion_utils.report.reread import check_files
 from emotion_utils.report.results import Results, read_results
-from emotion_utils.report.style import theme_svgs
 from emotion_utils.run import Run
 
 TITLE = "Multiclass Emotion Recognition"

@@ -17,13 +17,13 @@ from emotion_utils.evaluation.calibration import Calibration, Caution, judge_cal
 from emotion_utils.evaluation.differences import resample_rates
 from emotion_utils.evaluation.metrics import classification_table, confusion, count_correct
 from emotion_utils.evaluation.uncertainty import compare_pairs, macro_intervals
-from emotion_utils.report.looks import Looks, read_looks
+from emotion_utils.report.looks import SaliencyResults, read_looks
 from emotion_utils.run import Run
 
 SAME_RATE = 1e-9
 # How far the validation of the best epoch may be from the stored predictions: another device rounds differently.
-VAL_SLACK, VAL_SLACK_PICTURES = 0.02, 2
-PICTURES = ("average_faces", "cards_certain", "cards_mistaken", "cards_borderline")  # what notebook 05 may have made
+VAL_SLACK, VAL_SLACK_IMAGES = 0.02, 2
+IMAGES = ("average_faces", "cards_certain", "cards_mistaken", "cards_borderline")  # what notebook 05 may have made
 
 
 # What the report reads of audit.json.
@@ -49,10 +49,10 @@ class Results:
     cards: Mapping[str, Mapping[str, Any]]
     events: Mapping[str, list[dict[str, Any]]]
     searches: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]]
-    pictures: Mapping[str, Path]
-    looks: Looks | None  # None where notebook 05 has measured nothing
+    images: Mapping[str, Path]
+    looks: SaliencyResults | None  # None where notebook 05 has measured nothing
     robustness: Mapping[str, pd.DataFrame]  # empty where no model was measured
-    openings: list[str]  # who opened the test pictures, in order
+    openings: list[str]  # who opened the test images, in order
     seeds: Mapping[str, pd.DataFrame] | None = None  # a row per training; None where each model has one
 
     @property
@@ -152,7 +152,7 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
         robustness=_read_robustness(run, models),
         openings=run.read_test_openings(),
         seeds=_read_seeds(run, models, manifest, classes) if run.config.seeds > 1 else None,
-        pictures={name: path for name in PICTURES if (path := run.figures_dir / f"{name}.png").exists()},
+        images={name: path for name in IMAGES if (path := run.figures_dir / f"{name}.png").exists()},
         looks=read_looks(run, tests) if measured else None,
     )
 
@@ -215,17 +215,17 @@ def _check_model(
     found = predictions[columns].sort_values("id", ignore_index=True)
     if len(found) != len(expected):
         raise EmotionError(
-            f"{path}: {len(found)} pictures, but the manifest has {len(expected)} in val and test: train {model} again"
+            f"{path}: {len(found)} images, but the manifest has {len(expected)} in val and test: train {model} again"
         )
     if not found.equals(expected.astype(found.dtypes)):
         row = int((found.to_numpy() != expected.to_numpy()).any(axis=1).argmax())
         raise EmotionError(
-            f"{path}: picture {found['id'][row]} is not in val or test with that label in the manifest: "
+            f"{path}: image {found['id'][row]} is not in val or test with that label in the manifest: "
             f"train {model} again"
         )
     for split in ("val", "test"):
         if not (found["split"] == split).any():
-            raise EmotionError(f"{path}: no {split} picture, so nothing can be reported: prepare the data again")
+            raise EmotionError(f"{path}: no {split} image, so nothing can be reported: prepare the data again")
 
 
 def _check_history(run: Run, model: str, history: pd.DataFrame, predictions: pd.DataFrame) -> None:
@@ -244,7 +244,7 @@ def _check_history(run: Run, model: str, history: pd.DataFrame, predictions: pd.
                 )
     val = predictions[predictions["split"] == "val"]
     best, found = history["val_acc"].max(), count_correct(val) / len(val)
-    if abs(best - found) > max(VAL_SLACK, VAL_SLACK_PICTURES / len(val)):
+    if abs(best - found) > max(VAL_SLACK, VAL_SLACK_IMAGES / len(val)):
         raise EmotionError(
             f"{path}: the best val_acc is {best:.4f}, but predictions.csv beside it has {found:.4f} right in val; they "
             f"are not of one training: train {model} again"

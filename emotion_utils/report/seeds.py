@@ -40,13 +40,13 @@ def tell_seeds(results: Results) -> Prose:
         rates = table["accuracy"]
         prose.item()
         prose.say(
-            "{model} is right in {mean:pct} of the test pictures on average over {times:words} trainings, with a "
+            "{model} is right in {mean:pct} of the test images on average over {times:words} trainings, with a "
             "standard deviation of {spread:points} and from {low:pct} to {high:pct}.",
             model=Model(model), mean=float(rates.mean()), times=len(rates), spread=float(rates.std()),
             low=float(rates.min()), high=float(rates.max()), metric="test accuracy", comparison="seeds",
         )  # fmt: skip
     prose.paragraph()
-    prose.say("The highest of several trainings is chosen by the test pictures and says nothing about new ones.")
+    prose.say("The highest of several trainings is chosen by the test images and says nothing about new ones.")
     return prose
 
 
@@ -62,7 +62,7 @@ def seeds_table(results: Results) -> Shown:
         groups.append([*rows, [name, "<strong>mean ± sd</strong>", *(f"<strong>{cell}</strong>" for cell in spread)]])
     head = ("Model", "Seed", *COLUMNS.values())
     caption = "Every training of every model; the other tables show the first of each."
-    note = "best of: the highest accuracy on the test pictures, which chose it."
+    note = "best of: the highest accuracy on the test images, which chose it."
     table = html_table(head, groups, words=(0, 1))
     return show_table(results, "tbl-seeds", table, caption, note, may_break=True)
 

@@ -1,4 +1,4 @@
-"""Sentences about what the models were given: pictures, weights, a seed. No torch."""
+"""Sentences about what the models were given: images, weights, a seed. No torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emotion_utils.report.results import Results
 
 UNEVEN = 1.2  # times the smallest class: from here on the largest is worth a remark
 TITLES = {"vgg16": "VGG16", "resnet18": "ResNet18"}
-FIRST_LAYERS = ("conv1", "stem")  # the depth groups next to the picture
+FIRST_LAYERS = ("conv1", "stem")  # the depth groups next to the image
 STARTS = {
     "proxy": "starts from proxy weights",
     "official": "starts from published weights",
@@ -20,7 +20,7 @@ STARTS = {
 
 
 def count_splits(results: Results) -> dict[str, int]:
-    """Kept pictures of each split."""
+    """Kept images of each split."""
     return {split: int((results.kept["split"] == split).sum()) for split in SPLITS}
 
 
@@ -32,9 +32,7 @@ def tell_data(results: Results) -> Prose:
     else:
         prose.say("The faces come from {name}.", name=data_name(results.config))
     total = len(results.manifest)
-    start = (
-        "All {total:count} pictures are used" if used == total else "Of {total:count} pictures {used:count} are used"
-    )
+    start = "All {total:count} images are used" if used == total else "Of {total:count} images {used:count} are used"
     prose.say(
         f"{start}: {{train:count}} for training, {{val:count}} for validation and {{test:count}} for the test, or "
         "{train_share:pct0}, {val_share:pct0} and {test_share:pct0} ({figure}).",
@@ -46,12 +44,12 @@ def tell_data(results: Results) -> Prose:
     prose.paragraph()
     aside = len(results.quarantined)
     if aside:
-        verb, what = ("picture was", "reason") if aside == 1 else ("pictures were", "reasons")
+        verb, what = ("image was", "reason") if aside == 1 else ("images were", "reasons")
         prose.say(
             f"{{count:Words}} {verb} set aside; {{table}} gives the {what}.", count=aside, table=Ref("tbl-quarantine")
         )
     else:
-        prose.say("No picture had to be set aside.")
+        prose.say("No image had to be set aside.")
     _say_augmentation(prose)
     return prose
 
@@ -76,7 +74,7 @@ def _say_balance(prose: Prose) -> None:
     sizes = prose.results.kept["label"].value_counts().reindex(prose.results.class_names, fill_value=0)
     if sizes.max() > UNEVEN * sizes.min():
         prose.say(
-            "The classes are of unequal size, from {small:count} pictures of {rare} to {large:count} of {common}.",
+            "The classes are of unequal size, from {small:count} images of {rare} to {large:count} of {common}.",
             small=int(sizes.min()), rare=Label(sizes.idxmin()), large=int(sizes.max()), common=Label(sizes.idxmax()),
         )  # fmt: skip
 
@@ -92,11 +90,11 @@ def _say_augmentation(prose: Prose) -> None:
     ]
     used = [words for amount, words in steps if amount]
     if not used:
-        prose.say("Training shows every picture as it is.")
+        prose.say("Training shows every image as it is.")
         return
     listed = ", ".join(used[:-1]) + " and " + used[-1] if len(used) > 1 else used[0]
     values = augment.model_dump() | {"colour": steps[-1][0]}
-    prose.say(f"In training, and only there, each picture is at random {listed}.", **values)
+    prose.say(f"In training, and only there, each image is at random {listed}.", **values)
     for model in prose.results.models:
         strength = prose.results.config.recipes[model].augment_strength
         if strength != 1:
@@ -152,7 +150,7 @@ def say_weights(prose: Prose) -> None:
     if proxies:
         verb = "start" if len(proxies) > 1 else "starts"
         prose.say(
-            f"{{models}} {verb} from proxy weights, which this project trained on rendered pictures; what they reach "
+            f"{{models}} {verb} from proxy weights, which this project trained on rendered images; what they reach "
             "is no statement about the published weights of VGGFace or ImageNet.",
             models=[Model(model) for model in proxies],
         )

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from emotion_utils.evaluation.metrics import LEVEL, SUMMARY_ROWS, count_correct, wilson_interval
-from emotion_utils.evaluation.published import published_models, published_table, read_published
 from emotion_utils.evaluation.uncertainty import ALPHA
 from emotion_utils.monitor import duration, event_lines
+from emotion_utils.published.study import published_models, published_table, read_published
 from emotion_utils.report.exhibits import Shown, html_table, report_key, safe, safe_model, show_table
 from emotion_utils.report.results import Results
 
@@ -72,7 +72,7 @@ def show_search(found: tuple[pd.DataFrame, dict[str, Any]] | None, shown: int = 
     head = ("Learning rate", "Weight decay", "Augmentation, times", "Best val acc", "Seconds")
     cost = (
         f"<p>{summary['trials']} trials took {duration(summary['seconds'])}. The best of them looks better than it is: "
-        f"{rate(summary['val_acc'])} on the pictures that chose it, about {rate(summary['corrected_val_acc'])} on "
+        f"{rate(summary['val_acc'])} on the images that chose it, about {rate(summary['corrected_val_acc'])} on "
         "people who had no part in the choice.</p>"
     )
     return Shown(html_table(head, [rows], words=()) + cost)
@@ -160,7 +160,7 @@ def metrics_table(results: Results) -> Shown:
         rows.append([safe_model(results, model), *cells])
     head = ("Model", "Right", "Accuracy", "Macro precision", "Macro recall", "Macro F1")
     note = (
-        f"In brackets: {LEVEL:.0%} intervals, Wilson's for the accuracy, bootstrap over test pictures for the averages."
+        f"In brackets: {LEVEL:.0%} intervals, Wilson's for the accuracy, bootstrap over test images for the averages."
     )
     caption = "Metrics of each model on the test split."
     return show_table(results, "tbl-metrics", html_table(head, [rows]), caption, note)
@@ -178,7 +178,7 @@ def pairs_table(results: Results) -> Shown:
         rows.append([*names, *figures, p_value(pair.p_value), p_value(pair.p_holm), finding])
     head = ("A", "B", "only A right", "only B right", f"A {MINUS} B, points", "p", "p, Holm", "Finding")
     table = html_table(head, [rows], words=(0, 1, len(head) - 1))
-    caption = "Pairs of models on the same test pictures."
+    caption = "Pairs of models on the same test images."
     note = f"Exact McNemar test, adjusted by Holm for all pairs; they differ where the adjusted p is {ALPHA:g} or less."
     return show_table(results, "tbl-pairs", table, caption, note)
 
@@ -199,7 +199,7 @@ def published_comparison(results: Results) -> Shown:
             name = safe_model(results, model)
         rows.append([name, *(cell for pair in zip(theirs, ours, strict=True) for cell in pair)])
     head = ("Model", "Best val, study", "this run", "Accuracy, study", "this run", "Macro F1, study", "this run")
-    caption = "The published figures beside those of this run, on different pictures."
+    caption = "The published figures beside those of this run, on different images."
     return show_table(results, "tbl-published", html_table(head, [rows]), caption)
 
 
@@ -218,7 +218,7 @@ def events_table(results: Results) -> Shown:
         speed = history["images_per_second"].mean()
         row = [safe_model(results, model), str(len(history)), f"{history['seconds'].sum():,.0f}", f"{speed:,.0f}"]
         rows.append([*row, *(str(found.count(kind)) for kind in kinds)])
-    head = ("Model", "Epochs", "Seconds", "Pictures per second", *kinds.values())
+    head = ("Model", "Epochs", "Seconds", "Images per second", *kinds.values())
     return show_table(results, "tbl-events", html_table(head, [rows]), "Training, in time and in trouble.")
 
 

@@ -7,7 +7,7 @@ from emotion_utils.evaluation.differences import (
     POWER,
     detectable_difference,
     difference_intervals,
-    fewest_pictures,
+    fewest_images,
     percentiles,
 )
 from emotion_utils.evaluation.metrics import LEVEL, wilson_interval
@@ -28,15 +28,15 @@ def tell_power(results: Results) -> Prose:
     prose = Prose(results, "metrics")
     if results.pairs.empty:
         return prose
-    fewest, count = fewest_pictures(), results.test_size
+    fewest, count = fewest_images(), results.test_size
     if fewest > count:
         prose.say(
-            "{count:count} test pictures are too few to show any difference: {fewest:count} on which only one of two "
+            "{count:count} test images are too few to show any difference: {fewest:count} on which only one of two "
             "models is right would be needed.", count=count, fewest=fewest, comparison="power",
         )  # fmt: skip
         return prose
     prose.say(
-        "A difference of less than {floor:points} cannot be shown on {count:count} test pictures at all: a model must "
+        "A difference of less than {floor:points} cannot be shown on {count:count} test images at all: a model must "
         "be right on at least {fewest:count} of them where the other is not.",
         floor=fewest / count, count=count, fewest=fewest, comparison="power",
     )  # fmt: skip
@@ -82,7 +82,7 @@ def _say_calibration(prose: Prose, model: str) -> None:
         + ".", metric="calibration", **values,
     )  # fmt: skip
     prose.say(
-        "The temperature {temperature:rate}, fitted on validation pictures, takes its calibration error from "
+        "The temperature {temperature:rate}, fitted on validation images, takes its calibration error from "
         "{ece:rate} to {after:rate}.",
         temperature=found.temperature, ece=found.ece, after=found.ece_after, metric="ece",
     )  # fmt: skip
@@ -92,13 +92,13 @@ def _say_caution(prose: Prose, model: str) -> None:
     found = prose.results.cautions[model]
     if not found.answered:
         prose.say(
-            "Below {threshold:rate} it would say unsure, and on the test pictures never be sure.",
+            "Below {threshold:rate} it would say unsure, and on the test images never be sure.",
             threshold=found.threshold,
         )
         return
     low, high = wilson_interval(found.right, found.answered)
     prose.say(
-        "If it says unsure below {threshold:rate}, it answers {answered:count} of {count:count} test pictures and is "
+        "If it says unsure below {threshold:rate}, it answers {answered:count} of {count:count} test images and is "
         "right in {share:pct} of these ({low:pct} to {high:pct}).",
         threshold=found.threshold, answered=found.answered, count=found.count, share=found.right / found.answered,
         low=low, high=high, metric="selective accuracy",
@@ -120,7 +120,7 @@ def intervals_table(results: Results) -> Shown:
             f1.append(with_interval(value, percentiles(results.resampled[model][1][:, place])))
         rows += [recall, f1]
     head = ("Class", "Rate", *(safe_model(results, model) for model in results.models))
-    note = f"In brackets: {LEVEL:.0%} intervals, Wilson's for the recall, bootstrap over test pictures for F1."
+    note = f"In brackets: {LEVEL:.0%} intervals, Wilson's for the recall, bootstrap over test images for F1."
     caption = "Recall and F1 of each class on the test split."
     table = html_table(head, [rows], words=(0, 1))
     return show_table(results, "tbl-intervals", table, caption, note, may_break=len(rows) > ROWS_TOGETHER)
@@ -146,7 +146,7 @@ def differences_table(results: Results) -> Shown:
     head = ("A", "B", f"Accuracy, A {MINUS} B", f"Macro F1, A {MINUS} B", "Only one right", "Could be shown")
     caption = "Differences between models on the test split, in points (hundredths)."
     note = (
-        f"In brackets: {LEVEL:.0%} intervals, bootstrap over the same test pictures for both. The last column is the "
+        f"In brackets: {LEVEL:.0%} intervals, bootstrap over the same test images for both. The last column is the "
         f"smallest true difference that the exact test, adjusted for all pairs, shows in {POWER:.0%} of such test sets "
         f"where only one model is right as often as here; {MISSING}: none."
     )
@@ -172,11 +172,11 @@ def calibration_table(results: Results) -> Shown:
     head = ("Model", "T", "ECE", "ECE at T", "Brier", "Brier at T", "Risk", "Sure", "Right where sure")
     caption = "Probabilities and caution on the test split."
     note = (
-        f"T: temperature within {low:g} to {high:g}, fitted on validation pictures. ECE: expected calibration error in "
+        f"T: temperature within {low:g} to {high:g}, fitted on validation images. ECE: expected calibration error in "
         "ten bins, in brackets its "
         f"{LEVEL:.0%} bootstrap interval, which leans upwards. Risk: the mean share of wrong answers over all shares "
-        f"of answers, the surest first. Sure: test pictures with a probability that {COVERAGE:.0%} of the validation "
-        "pictures reach."
+        f"of answers, the surest first. Sure: test images with a probability that {COVERAGE:.0%} of the validation "
+        "images reach."
     )
     return show_table(results, "tbl-calibration", html_table(head, [rows]), caption, note)
 

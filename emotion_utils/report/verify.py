@@ -1,4 +1,4 @@
-"""Every table and sentence of a finished report, worked out again from the run's artefacts. No torch, no pictures."""
+"""Every table and sentence of a finished report, worked out again from the run's artefacts. No torch, no images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the models fare on pictures that were made worse: sentences, figure and tables from robustness.csv. No torch."""
+"""How the models fare on images that were made worse: sentences, figure and tables from robustness.csv. No torch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from emotion_utils.evaluation.metrics import LEVEL, wilson_interval
+from emotion_utils.figures.style import MUTED, figure_style, figure_svg, model_colors
 from emotion_utils.report.claims import Model, Ref
 from emotion_utils.report.exhibits import Shown, html_table, safe, safe_model, show_figure, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
-from emotion_utils.report.style import MUTED, figure_style, figure_svg, model_colors
 from emotion_utils.report.tables import MISSING, rate, with_interval
 
-AS_THEY_ARE = "as they are"  # of the pictures: nothing was done to them
+AS_THEY_ARE = "as they are"  # of the images: nothing was done to them
 PANEL_IN = (2.5, 2.3)
 WIDTH_PX = 270
 
@@ -23,14 +23,14 @@ def tell_worse(results: Results) -> Prose:
     """What each model can do without least, and most."""
     prose = Prose(results, "robustness")
     if not results.robustness:
-        prose.say("How the models fare on blurred, dark or partly covered pictures was not measured in this run.")
+        prose.say("How the models fare on blurred, dark or partly covered images was not measured in this run.")
         return prose
     first = next(iter(results.robustness.values()))
-    pictures = int(first.loc[first["kind"] == AS_THEY_ARE, "count"].sum())
+    images = int(first.loc[first["kind"] == AS_THEY_ARE, "count"].sum())
     prose.say(
-        "{figure} and {table} have the accuracies on {pictures:count} test pictures, as they are and made worse step "
+        "{figure} and {table} have the accuracies on {images:count} test images, as they are and made worse step "
         "by step.",
-        figure=Ref("fig-robustness"), table=Ref("tbl-robustness"), pictures=pictures,
+        figure=Ref("fig-robustness"), table=Ref("tbl-robustness"), images=images,
     )  # fmt: skip
     for model, table in results.robustness.items():
         counts = _at_worst(table)
@@ -45,13 +45,13 @@ def tell_worse(results: Results) -> Prose:
         if _interval(counts, worst)[1] >= _interval(counts, AS_THEY_ARE)[0]:
             prose.say(
                 "{model} is not shown to suffer from any of these changes: it is right least often with {worst} at its "
-                "most severe, in {low:pct}, beside {clean:pct} of the same pictures as they are, and the intervals "
+                "most severe, in {low:pct}, beside {clean:pct} of the same images as they are, and the intervals "
                 "overlap.", **figures,
             )  # fmt: skip
             continue
         prose.say(
             "{model} suffers most from {worst} at its most severe: {low:pct} right, beside {clean:pct} of the same "
-            "pictures as they are; least from {best}, with {high:pct}.",
+            "images as they are; least from {best}, with {high:pct}.",
             best=best, high=float(rates[best]), **figures,
         )  # fmt: skip
     return prose
@@ -69,8 +69,8 @@ def robustness_figure(results: Results) -> Shown:
         alt = f"Accuracy of {label}, each change at its most severe: {read}."
         panels.append(figure_svg(plot_robustness(table, label, colors[model]), f"robustness-{number}", alt))
     caption = (
-        "Accuracy on test pictures made worse: a row for each change, a dot for each of its steps, from slight (pale) "
-        f"to severe (full, with its {LEVEL:.0%} interval). The line stands where the pictures are as they are."
+        "Accuracy on test images made worse: a row for each change, a dot for each of its steps, from slight (pale) "
+        f"to severe (full, with its {LEVEL:.0%} interval). The line stands where the images are as they are."
     )
     return show_figure(results, "fig-robustness", panels, caption, columns=3, width_px=WIDTH_PX)
 
@@ -111,12 +111,12 @@ def robustness_table(results: Results) -> Shown:
             cells.append(with_interval(correct / count, wilson_interval(correct, count)))
         shown = MISSING if kind == AS_THEY_ARE else f"{amount:g}"
         groups.setdefault(kind, []).append([safe(kind), shown, *cells])
-    head = ("Pictures", "Amount", *(safe_model(results, model) for model in sums))
+    head = ("Images", "Amount", *(safe_model(results, model) for model in sums))
     note = (
-        f"In brackets: Wilson's {LEVEL:.0%} intervals. Amount: standard deviation of the blur in sides of the picture "
+        f"In brackets: Wilson's {LEVEL:.0%} intervals. Amount: standard deviation of the blur in sides of the image "
         "and of the noise in the range of values; quality of the JPEG; times fewer pixels a side; times the light."
     )
-    caption = "Accuracy on test pictures that were made worse."
+    caption = "Accuracy on test images that were made worse."
     table = html_table(head, groups.values())
     return show_table(results, "tbl-robustness", table, caption, note, may_break=True)
 
@@ -134,8 +134,8 @@ def robustness_classes_table(results: Results) -> Shown:
             shown = [rate(row["correct"] / row["count"], 4) if row["count"] else MISSING for row in found]
             rows.append([safe(kind), safe(name), *shown])
         groups.append(rows)
-    head = ("Pictures", "Class", *(safe_model(results, model) for model in results.robustness))
-    caption = "Recall of each class on test pictures made worse, each change at its most severe."
+    head = ("Images", "Class", *(safe_model(results, model) for model in results.robustness))
+    caption = "Recall of each class on test images made worse, each change at its most severe."
     table = html_table(head, groups, words=(0, 1))
     return show_table(results, "tbl-robustness-classes", table, caption, may_break=True)
 

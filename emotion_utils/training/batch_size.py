@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from emotion_utils.config import RunConfig
-from emotion_utils.data.loader import Dataset
+from emotion_utils.store.batches import Dataset
 from emotion_utils.training.distributed import Team
 
 REFERENCE = 32  # images, to which the recipes' rates belong; what a CPU takes

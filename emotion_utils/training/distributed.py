@@ -32,7 +32,7 @@ class Team:
     device: torch.device
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this process is the one that writes."""
         return self.rank == 0
 
@@ -118,7 +118,7 @@ def _own_page(store: dist.Store) -> dist.Store:
     return dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
-def is_leader() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that writes, also before or after it is in a team."""
     return os.environ.get("RANK", "0") == "0"
 

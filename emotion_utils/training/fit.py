@@ -18,21 +18,21 @@ import torch
 from torch import nn
 
 from emotion_utils.budget import training_seconds
-from emotion_utils.data.balance import class_weights, sampler_weights
-from emotion_utils.data.loader import Dataset, iterate_batches, open_split
-from emotion_utils.data.order import batch_bounds
-from emotion_utils.data.resident import keep_resident
 from emotion_utils.errors import InputError
 from emotion_utils.files import replacing
-from emotion_utils.models.starts import needed_proxies
+from emotion_utils.models.model_specs import needed_proxies
 from emotion_utils.models.zoo import EmotionNet, build_model, save_model
 from emotion_utils.monitor import duration
 from emotion_utils.run import Run
+from emotion_utils.store.balance import class_weights, sampler_weights
+from emotion_utils.store.batches import Dataset, iterate_batches, open_split
+from emotion_utils.store.order import batch_bounds
+from emotion_utils.store.resident import keep_resident
 from emotion_utils.tracking import track
 from emotion_utils.training import schedule
-from emotion_utils.training.allocation import keeping_freed_memory
 from emotion_utils.training.batch_size import REFERENCE, choose_batch_size
 from emotion_utils.training.checkpoint import Checkpoint
+from emotion_utils.training.cpu.allocation import keeping_freed_memory
 from emotion_utils.training.distributed import Team, join_team
 from emotion_utils.training.launch import processes_to_start, train_in_processes
 from emotion_utils.training.learner import Learner, StepUnderWay, copy_tensors
@@ -60,7 +60,7 @@ def new_model(run: Run, model: str, *, progress: Progress | None = None) -> Emot
         dropout=config.recipes[model].dropout, weights=weights, seed=config.seed,
     )  # fmt: skip
     if net.design.get("full_head") and config.recipes[model].grow:
-        raise InputError(f"recipes.{model}.grow: VGGFace's own head takes pictures of one size; leave grow out")
+        raise InputError(f"recipes.{model}.grow: VGGFace's own head takes images of one size; leave grow out")
     return net
 
 
@@ -77,10 +77,10 @@ def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd
     net = new_model(run, model)
     with join_team() as team, deterministic(), keeping_freed_memory():
         trainer = Trainer(net, open_split(run, "train"), open_split(run, "val"), run, model, team)
-        with track(run, model) if team.leads else nullcontext() as log_epoch:
+        with track(run, model) if team.is_main_process else nullcontext() as log_epoch:
             trainer.on_epoch.append(log_epoch)  # called in the process that leads
             history = trainer.fit(progress, preflight=True)
-        if team.leads:
+        if team.is_main_process:
             net.load_state_dict(trainer.best)
             save_model(net.cpu(), run.model_dir(model), run.class_names(), crop=run.config.crop)
             run.record(weights={model: net.provenance})
@@ -168,12 +168,12 @@ class Trainer:
             step, images = under_way.popleft()
             figures = self.learner.settle(step)
             self._count(figures, images, time.perf_counter() - start)
-            if progress and self.team.leads:
+            if progress and self.team.is_main_process:
                 progress(self._all_steps_done(), self.epochs * self.steps_per_epoch)
             return figures
 
         for number, batch in enumerate(islice(self._batches(), self.steps_done, None), start=self.steps_done + 1):
-            wants_to_write = self.team.leads and self.checkpoint.is_due()
+            wants_to_write = self.team.is_main_process and self.checkpoint.is_due()
             step = self.learner.begin(
                 batch, epoch=self.epoch, number=number, rate_factor=self._rate_factor(number - 1), pause=wants_to_write
             )
@@ -226,7 +226,7 @@ class Trainer:
             self.best = copy_tensors(self.learner.weights())
         self.epoch, self.steps_done, self.sums = self.epoch + 1, 0, dict.fromkeys(self.sums, 0)
         self.epoch_start = {}
-        if self.team.leads:
+        if self.team.is_main_process:
             self.run.write_history(self.model, pd.DataFrame(self.rows))
             for call in self.on_epoch:
                 call(self.rows)
@@ -279,7 +279,7 @@ class Trainer:
     def _begin(self, preflight: bool = False) -> None:
         """From the checkpoint if it fits, else from the start; what a killed run wrote beyond it is taken back."""
         state, refusal = self.checkpoint.read()
-        if self.team.leads:
+        if self.team.is_main_process:
             self.checkpoint.clear()
             _cut_lines(self.run.model_dir(self.model) / "events.jsonl", state["events"] if state else 0)
         if refusal:
@@ -296,13 +296,13 @@ class Trainer:
                 precision=self.learner.numerics.precision, compiled=self.learner.numerics.compiled,
                 batch_size=self.batch_size, batch_rate_factor=self.batch_rate_factor, epochs=self.epochs,
             )  # fmt: skip
-        if self.team.leads:
+        if self.team.is_main_process:
             (self.run.model_dir(self.model) / "history.csv").unlink(missing_ok=True)
             if self.rows:
                 self.run.write_history(self.model, pd.DataFrame(self.rows))
 
     def _write_checkpoint_if_due(self) -> None:
-        if self.team.leads and self.checkpoint.is_due():
+        if self.team.is_main_process and self.checkpoint.is_due():
             events = len(self.run.read_events(self.model))
             self.checkpoint.write(self._state() | {"epoch_start": self.epoch_start, "events": events})
 
@@ -329,7 +329,7 @@ class Trainer:
 
     def tell(self, kind: str, **details: Any) -> None:
         """One line of events.jsonl; in a team, the first process speaks for all."""
-        if self.team.leads and (not self.silent or kind in ALWAYS_TOLD):
+        if self.team.is_main_process and (not self.silent or kind in ALWAYS_TOLD):
             self.run.append_event(self.model, kind, **details)
 
 

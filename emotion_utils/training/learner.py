@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from emotion_utils.config import Phase, Recipe, RunConfig
-from emotion_utils.data.augment import apply_changes, draw_changes, resize_images, to_unit
-from emotion_utils.data.keys import id_keys, mix_keys
-from emotion_utils.data.loader import Batch, Dataset, iterate_batches
+from emotion_utils.counter_rng import id_keys, mix_keys
 from emotion_utils.devices import CPU, Download, evaluation_batch_size, upload, wide_float
+from emotion_utils.store.augment import apply_changes, draw_changes, resize_images, to_unit
+from emotion_utils.store.batches import Batch, Dataset, iterate_batches
 from emotion_utils.training import schedule
-from emotion_utils.training.convolution import quicken_convolutions
+from emotion_utils.training.cpu.convolution import replace_small_convs
 from emotion_utils.training.distributed import Team
 from emotion_utils.training.graph import RecordedWork
 from emotion_utils.training.numerics import Numerics, asked_for
@@ -52,7 +52,7 @@ class Learner:
         self.device = team.device
         self.net = net.to(self.device)
         if self.device.type == "cpu":
-            quicken_convolutions(self.net)
+            replace_small_convs(self.net)
         has_cuda = self.device.type == "cuda"
         self.lag = 1 if has_cuda else 0  # steps that are begun before one is read
         self.prepares_on = self.device if has_cuda else CPU  # Apple's GPU lacks some of what augmentation needs

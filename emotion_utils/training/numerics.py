@@ -38,10 +38,10 @@ def asked_for(recipe: Recipe, device: torch.device) -> Numerics:
     """
     precision = recipe.precision
     if precision == "auto":
-        precision = "bfloat16" if device.type == "cpu" and multiplies_in_tiles() else "float32"
+        precision = "bfloat16" if device.type == "cpu" and has_amx() else "float32"
     return Numerics(precision, compiled=recipe.compile == "always")
 
 
-def multiplies_in_tiles() -> bool:
+def has_amx() -> bool:
     """Whether this processor has AMX, which multiplies bfloat16 about six times as fast as float32."""
     return torch.cpu._is_amx_tile_supported()  # its public name, get_capabilities, is younger than what we support

@@ -16,9 +16,9 @@ import numpy as np
 import psutil
 import torch
 
-from emotion_utils.data.loader import Batch
 from emotion_utils.devices import synchronise
 from emotion_utils.monitor import duration
+from emotion_utils.store.batches import Batch
 from emotion_utils.training import schedule
 from emotion_utils.training.numerics import Numerics
 

@@ -15,20 +15,20 @@ from filelock import FileLock
 from torch import nn
 
 from emotion_utils.config import AugmentConfig
-from emotion_utils.data.augment import augment
-from emotion_utils.data.pretext_images import PRETEXTS, Pictures
 from emotion_utils.devices import pick_device, upload
-from emotion_utils.models.contract import IMAGENET
+from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.models.network import EmotionNet, make_network
-from emotion_utils.models.registry import get_source
-from emotion_utils.models.weights import proxy_path, read_proxy_recipe, save_proxy
-from emotion_utils.training.allocation import keeping_freed_memory
-from emotion_utils.training.convolution import quicken_convolutions
+from emotion_utils.models.weights.load import proxy_path, read_proxy_recipe, save_proxy
+from emotion_utils.models.weights.registry import get_source
+from emotion_utils.store.augment import augment
+from emotion_utils.synthetic.pretext_images import PRETEXTS, PretextImages
+from emotion_utils.training.cpu.allocation import keeping_freed_memory
+from emotion_utils.training.cpu.convolution import replace_small_convs
 from emotion_utils.training.repeatable import deterministic
 
 Progress = Callable[[int, int], None]
 
-# `version` counts the changes of the code below; what the pictures look like is found out by drawing some.
+# `version` counts the changes of the code below; what the images look like is found out by drawing some.
 RECIPES: dict[str, dict[str, Any]] = {
     "proxy_vgg16": {
         "version": 6, "task": "people", "classes": 60, "pictures": 3200, "size_px": 32,
@@ -39,7 +39,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "steps": 760, "batch_size": 32, "lr": 1e-3, "rotate_deg": 8.0, "flip": 0.5, "seed": 0,
     },
 }  # fmt: skip
-SAMPLES = 6  # pictures that stand for all of a recipe's
+SAMPLES = 6  # images that stand for all of a recipe's
 QUICK = {"pictures": 160, "steps": 8}  # for tests, which need weights of the right kind and no more
 
 
@@ -47,7 +47,7 @@ def ensure_proxies(names: Iterable[str], progress: Progress | None = None, *, qu
     """The files of the proxies `names` ("proxy_vgg16", "proxy_resnet18"); makes those that are missing or outdated.
 
     `quick` is content with hardly trained ones, and makes these; without it they are replaced by real ones.
-    `progress(done, total)` counts pictures drawn and looked at. Two processes that ask at once make each of them once.
+    `progress(done, total)` counts images drawn and looked at. Two processes that ask at once make each of them once.
     """
     paths = {}
     for name in names:
@@ -61,9 +61,9 @@ def ensure_proxies(names: Iterable[str], progress: Progress | None = None, *, qu
 
 
 def find_recipe(name: str, *, quick: bool = False) -> dict[str, Any]:
-    """Everything that decides the weights of a proxy, the pictures' own look included: SHA-256 of the first few."""
+    """Everything that decides the weights of a proxy, the images' own look included: SHA-256 of the first few."""
     recipe = RECIPES[name] | (QUICK if quick else {})
-    return recipe | {"drawn": draw_pictures(recipe | {"pictures": SAMPLES}).digest()}
+    return recipe | {"drawn": draw_images(recipe | {"pictures": SAMPLES}).digest()}
 
 
 def make_proxy(name: str, recipe: dict[str, Any] | None = None, progress: Progress | None = None) -> Path:
@@ -73,27 +73,27 @@ def make_proxy(name: str, recipe: dict[str, Any] | None = None, progress: Progre
         return save_proxy(train_proxy(name, recipe, progress), name, recipe=recipe)
 
 
-def draw_pictures(recipe: dict[str, Any], tell: Callable[[int], None] = lambda done: None) -> Pictures:
-    """The pictures that a recipe asks for, with the answers to its questions."""
+def draw_images(recipe: dict[str, Any], tell: Callable[[int], None] = lambda done: None) -> PretextImages:
+    """The images that a recipe asks for, with the answers to its questions."""
     return PRETEXTS[recipe["task"]](recipe["pictures"], recipe["classes"], recipe["size_px"], recipe["seed"], tell)
 
 
 def train_proxy(name: str, recipe: dict[str, Any], progress: Progress | None = None) -> EmotionNet:
-    """Draws the pictures and trains the network on them, with AdamW and one cycle of the rate."""
+    """Draws the images and trains the network on them, with AdamW and one cycle of the rate."""
     size_px, steps, batch_size = recipe["size_px"], recipe["steps"], recipe["batch_size"]
     total = recipe["pictures"] + steps * batch_size
     tell = (lambda done: progress(done, total)) if progress else lambda done: None
-    pictures = draw_pictures(recipe, tell)
+    material = draw_images(recipe, tell)
     device = pick_device()
-    images, labels = (upload(values, device) for values in (pictures.images, pictures.labels))
+    images, labels = (upload(values, device) for values in (material.images, material.labels))
     images = images.permute(0, 3, 1, 2)
-    design = {"architecture": get_source(name).architecture, "num_classes": sum(pictures.classes), "dropout": 0.0}
+    design = {"architecture": get_source(name).architecture, "num_classes": sum(material.classes), "dropout": 0.0}
     net = make_network(design, IMAGENET.at(size_px), {}, seed=recipe["seed"])
     changes = AugmentConfig(rotate_deg=recipe["rotate_deg"], flip=recipe["flip"])
     with batchnorm_inside(net):
         net.to(device)
         if device.type == "cpu":
-            quicken_convolutions(net)
+            replace_small_convs(net)
         optimizer = torch.optim.AdamW(net.parameters(), lr=recipe["lr"], weight_decay=0.01, fused=True)
         rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe["lr"], total_steps=steps)
         for step, places in enumerate(_batches(len(labels), batch_size, steps, recipe["seed"])):
@@ -101,7 +101,7 @@ def train_proxy(name: str, recipe: dict[str, Any], progress: Progress | None = N
             inputs = augment(
                 images[chosen], places.astype(str).tolist(), config=changes, seed=recipe["seed"], epoch=step
             )
-            answers = net.train()(inputs).split(pictures.classes, dim=1)
+            answers = net.train()(inputs).split(material.classes, dim=1)
             right = labels[chosen].unbind(1)
             losses = [F.cross_entropy(logits, own) for logits, own in zip(answers, right, strict=True)]
             torch.stack(losses).sum().backward()
@@ -113,7 +113,7 @@ def train_proxy(name: str, recipe: dict[str, Any], progress: Progress | None = N
 
 
 def _batches(count: int, batch_size: int, steps: int, seed: int) -> Iterator[np.ndarray]:
-    """Positions int64 (B,): pass after pass over all pictures, each in its own order."""
+    """Positions int64 (B,): pass after pass over all images, each in its own order."""
     rng = np.random.default_rng(seed)
     passes = -(-steps * batch_size // count)
     order = np.concatenate([rng.permutation(count) for _ in range(passes)])

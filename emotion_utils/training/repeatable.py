@@ -13,7 +13,7 @@ import torch
 from scipy.special import betaincinv
 from torch import nn
 
-from emotion_utils.data.keys import FIRST, GOLDEN, SECOND, draw_uniform, scramble
+from emotion_utils.counter_rng import FIRST, GOLDEN, SECOND, draw_uniform, scramble
 from emotion_utils.devices import REPEATABLE_CUBLAS, upload
 
 MIXUP, DROPOUT = 1, 2  # uses: each draws its own numbers
@@ -37,7 +37,7 @@ class KeyedDropout(nn.Module):
     """Dropout with masks that follow from each sample's key; `set_keys` must be called before each training pass.
 
     An ordinary mask is drawn for the batch as a whole: it would change when memory forces smaller portions. The numbers
-    are those of data.keys.
+    are those of counter_rng.
     """
 
     def __init__(self, rate: float, layer: int) -> None:
@@ -61,12 +61,12 @@ class KeyedDropout(nn.Module):
 
 
 def _mix(keys: torch.Tensor, number: int) -> torch.Tensor:
-    """What data.keys.mix_keys makes of them; int64 in place of uint64, of which torch can do little."""
+    """What counter_rng.mix_keys makes of them; int64 in place of uint64, of which torch can do little."""
     return _scramble(keys ^ _signed(scramble(np.atleast_1d(np.uint64(number)))[0]))
 
 
 def _scramble(x: torch.Tensor) -> torch.Tensor:
-    """data.keys.scramble, bit by bit."""
+    """counter_rng.scramble, bit by bit."""
     x = x + _signed(GOLDEN)
     x = (x ^ _shift(x, 30)) * _signed(FIRST)
     x = (x ^ _shift(x, 27)) * _signed(SECOND)

@@ -43,9 +43,9 @@ def measured(monkeypatch):
 
 
 def test_a_table_is_aligned_and_its_numbers_are_readable():
-    lines = format_table(Measured("pictures: store", STORE)).splitlines()
+    lines = format_table(Measured("images: store", STORE)).splitlines()
     assert lines == [
-        "pictures: store",
+        "images: store",
         "  way    images_per_second  ratio",
         "  plain              2,000  1.00x",
         "  store             12,346  6.17x",
@@ -118,7 +118,7 @@ def test_drawn_faces_are_measured_as_files(measured, monkeypatch):
     names = []
 
     def bench_store(spec, **settings):
-        from emotion_utils.data.sources import open_source
+        from emotion_utils.sources.source import open_source
 
         names.extend(open_source(spec).table["path"])
         return STORE

@@ -11,13 +11,13 @@ from emotion_utils.bench.scale import measure_scale
 
 @pytest.fixture
 def folder(tmp_path):
-    """40 pictures of two classes, one of them twice."""
+    """40 images of two classes, one of them twice."""
     rng = np.random.default_rng(0)
     for number in range(40):
-        picture = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+        image = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
         target = tmp_path / "data" / ("happy", "sad")[number % 2] / f"{number}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(target), picture)
+        cv2.imwrite(str(target), image)
     (tmp_path / "data" / "sad" / "copy.png").write_bytes((tmp_path / "data" / "sad" / "1.png").read_bytes())
     return tmp_path / "data"
 

@@ -6,15 +6,15 @@ import pytest
 
 from emotion_utils.bench import proxies
 from emotion_utils.config import resolve_config
-from emotion_utils.data.sources import SYNTHETIC_CLASSES, SYNTHETIC_SIZE_PX
-from emotion_utils.data.store import resize_square
-from emotion_utils.data.synthetic import render_path, synthetic_table
-from emotion_utils.models.starts import needed_proxies
+from emotion_utils.models.model_specs import needed_proxies
+from emotion_utils.sources.source import SYNTHETIC_CLASSES, SYNTHETIC_SIZE_PX
+from emotion_utils.store.store import resize_square
+from emotion_utils.synthetic.faces import render_path, synthetic_table
 from emotion_utils.training import pretext
 
 
 @pytest.mark.parametrize(("network", "models"), proxies.NETWORKS.items())
-def test_both_of_a_pair_see_the_same_pictures_for_as_many_epochs(network, models):
+def test_both_of_a_pair_see_the_same_images_for_as_many_epochs(network, models):
     scratch, proxy = (proxies.make_config(network, start, 3) for start in proxies.STARTS)
     assert scratch.model_dump(exclude={"recipes"}) == proxy.model_dump(exclude={"recipes"})
     assert proxy == resolve_config("demo", seed=3)
@@ -25,13 +25,13 @@ def test_both_of_a_pair_see_the_same_pictures_for_as_many_epochs(network, models
 
 
 def test_new_people_are_drawn_like_those_of_a_run_and_are_none_of_them():
-    pictures = proxies.draw_held_out(30, 48)
+    images = proxies.draw_held_out(30, 48)
     paths = synthetic_table(30, SYNTHETIC_CLASSES, proxies.HELD_OUT_SEED)
-    assert [SYNTHETIC_CLASSES[label] for label in pictures.labels] == paths["label"].tolist()
+    assert [SYNTHETIC_CLASSES[label] for label in images.labels] == paths["label"].tolist()
     same, other = (
         resize_square(render_path(paths["path"][4], seed, SYNTHETIC_SIZE_PX), 48) for seed in (proxies.HELD_OUT_SEED, 0)
     )
-    assert np.array_equal(pictures.images[4].permute(1, 2, 0).numpy(), same)
+    assert np.array_equal(images.images[4].permute(1, 2, 0).numpy(), same)
     assert not np.array_equal(same, other)
 
 
@@ -56,12 +56,12 @@ def test_a_pair_is_trained_once_and_again_when_the_proxy_is_another(tmp_path, mo
     monkeypatch.setattr(proxies, "make_config", lambda network, start, seed: tiny)
     monkeypatch.setattr(pretext, "QUICK", {"pictures": 8, "steps": 1, "batch_size": 4})
     monkeypatch.setattr(proxies, "train_model", tell_and_train)
-    pictures = proxies.draw_held_out(30, 32)
-    row = proxies.compare_pair("resnet18", tmp_path, 1, pictures)
+    images = proxies.draw_held_out(30, 32)
+    row = proxies.compare_pair("resnet18", tmp_path, 1, images)
     assert trained == ["resnet18-scratch", "resnet18-proxy"]
     assert row["difference"] == row["proxy"] - row["scratch"]
-    assert proxies.compare_pair("resnet18", tmp_path, 1, pictures) == row
+    assert proxies.compare_pair("resnet18", tmp_path, 1, images) == row
     assert len(trained) == 2
     monkeypatch.setitem(pretext.RECIPES["proxy_resnet18"], "seed", 1)
-    proxies.compare_pair("resnet18", tmp_path, 1, pictures)
+    proxies.compare_pair("resnet18", tmp_path, 1, images)
     assert trained[2:] == ["resnet18-proxy"]

@@ -1,4 +1,4 @@
-"""The training benchmarks on a few pictures: what is compared with what, and how the figures are made."""
+"""The training benchmarks on a few images: what is compared with what, and how the figures are made."""
 
 import cv2
 import numpy as np
@@ -39,15 +39,15 @@ def small(monkeypatch):
 
 
 def write_faces(folder, parts, count=24):
-    """Happy pictures are bright, sad ones dark."""
+    """Happy images are bright, sad ones dark."""
     rng = np.random.default_rng(0)
     for part in parts:
         for number in range(count):
             label = ("happy", "sad")[number % 2]
-            picture = rng.integers(0, 120, (20, 20, 3), dtype=np.uint8) + np.uint8(120 * (label == "happy"))
-            target = folder / part / label / f"picture{number}.png"
+            image = rng.integers(0, 120, (20, 20, 3), dtype=np.uint8) + np.uint8(120 * (label == "happy"))
+            target = folder / part / label / f"image{number}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(target), picture)
+            cv2.imwrite(str(target), image)
     return str(folder)
 
 

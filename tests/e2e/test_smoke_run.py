@@ -27,7 +27,7 @@ def environment(tmp_path_factory):
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
     """Four classes of real files: rendered faces in folders with other names, and one broken image among them."""
-    from emotion_utils.data.synthetic import render_path, synthetic_table
+    from emotion_utils.synthetic.faces import render_path, synthetic_table
 
     root = tmp_path_factory.mktemp("faces")
     table = synthetic_table(80, ("angry", "fear", "happy", "sad"), 3)

@@ -1,4 +1,4 @@
-"""Which pictures are shown: worked out by hand on four pictures and two models."""
+"""Which images are shown: worked out by hand on four images and two models."""
 
 import pandas as pd
 import pytest
@@ -39,7 +39,7 @@ def test_galleries_rank_by_what_they_promise(predictions):
         choose_cases(predictions, "pretty", 1)
 
 
-def test_agreement_counts_every_picture_once(predictions):
+def test_agreement_counts_every_image_once(predictions):
     found = agreement_table(predictions)
     assert list(found.index) == ["2 of 2 right", "1 of 2 right", "0 of 2 right"]
     assert list(found["all"]) == [2, 1, 1]

@@ -13,14 +13,14 @@ from emotion_utils.evaluation.covered import (
     random_table,
     saliency_table,
 )
-from emotion_utils.evaluation.regions import Box
+from emotion_utils.evaluation.regions import RegionBox
 
 IDS = [f"p{number:02d}" for number in range(24)]
 LABELS = ["sad"] * 14 + ["happy"] * 10
 
 
 def answers(wrong):
-    """All right but the pictures `wrong`."""
+    """All right but the images `wrong`."""
     other = {"sad": "happy", "happy": "sad"}
     said = [other[label] if name in wrong else label for name, label in zip(IDS, LABELS, strict=True)]
     return pd.DataFrame({"id": IDS, "label": LABELS, "predicted": said})
@@ -80,8 +80,8 @@ def test_mean_shares_lie_in_their_intervals_and_blank_maps_do_not_count():
     rng = np.random.default_rng(0)
     shares = np.vstack([rng.dirichlet([3, 2], 50), np.zeros((5, 2))])
     saliency = pd.DataFrame(shares, columns=["mouth", "elsewhere"]).assign(model="a")
-    table = saliency_table(saliency, {"mouth": Box(0, 0, 0.5, 0.5)}, seed=0).set_index("region")
-    assert (table["pictures"] == 50).all()
+    table = saliency_table(saliency, {"mouth": RegionBox(0, 0, 0.5, 0.5)}, seed=0).set_index("region")
+    assert (table["images"] == 50).all()
     assert table.at["mouth", "share"] == pytest.approx(shares[:50, 0].mean())
     assert table["area"].to_dict() == {"mouth": 0.25, "elsewhere": 0.75}
     half = 1.96 * shares[:50, 0].std() / np.sqrt(50)

@@ -11,7 +11,7 @@ from emotion_utils.evaluation.differences import (
     POWER,
     detectable_difference,
     difference_intervals,
-    fewest_pictures,
+    fewest_images,
     most_losses,
     percentiles,
     resample_rates,
@@ -69,9 +69,9 @@ def test_most_losses_are_those_that_the_exact_test_allows(disagreements, alpha):
         assert binomtest(losses + 1, disagreements).pvalue > alpha
 
 
-def test_six_pictures_are_the_fewest_at_five_percent():
-    assert fewest_pictures(0.05) == 6  # 2 * 0.5 ** 6 = 0.031, 2 * 0.5 ** 5 = 0.063
-    assert fewest_pictures(0.01) == 8
+def test_six_images_are_the_fewest_at_five_percent():
+    assert fewest_images(0.05) == 6  # 2 * 0.5 ** 6 = 0.031, 2 * 0.5 ** 5 = 0.063
+    assert fewest_images(0.01) == 8
 
 
 def share_shown(count, share, difference):
@@ -83,7 +83,7 @@ def share_shown(count, share, difference):
 
 
 @pytest.mark.parametrize(("count", "share"), [(60, 0.3), (432, 0.12)])
-def test_detectable_difference_is_shown_as_often_as_it_promises_and_one_picture_less_is_not(count, share):
+def test_detectable_difference_is_shown_as_often_as_it_promises_and_one_image_less_is_not(count, share):
     difference = detectable_difference(count, share)
     assert share_shown(count, share, difference) >= POWER - 0.02
     assert share_shown(count, share, difference - 1 / count) < POWER + 0.02

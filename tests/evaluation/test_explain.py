@@ -5,11 +5,9 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from emotion_utils.data.augment import to_unit
-from emotion_utils.data.loader import Dataset
 from emotion_utils.evaluation.explain import (
+    choose_images,
     choose_layer,
-    choose_pictures,
     compare_random,
     cover_regions,
     explain_faces,
@@ -19,11 +17,13 @@ from emotion_utils.evaluation.explain import (
     saliency_maps,
 )  # fmt: skip
 from emotion_utils.evaluation.predict import predict_probs
-from emotion_utils.evaluation.regions import Box
+from emotion_utils.evaluation.regions import RegionBox
 from emotion_utils.models.zoo import build_model
+from emotion_utils.store.augment import to_unit
+from emotion_utils.store.batches import Dataset
 
 MODELS = ("VGG16_emotion", "r18_scratch_emotion")
-REGIONS = {"left": Box(0, 0, 0.5, 1), "right": Box(0.5, 0, 1, 1)}
+REGIONS = {"left": RegionBox(0, 0, 0.5, 1), "right": RegionBox(0.5, 0, 1, 1)}
 
 
 def network(model, size_px=48, seed=0):
@@ -67,7 +67,7 @@ def test_gradcam_is_what_its_definition_says(model, dataset):
     assert torch.allclose(gradcam(net, images, targets), expected, rtol=1e-4, atol=1e-7)
 
 
-def test_maps_are_between_zero_and_one_and_of_the_size_of_the_picture(dataset):
+def test_maps_are_between_zero_and_one_and_of_the_size_of_the_image(dataset):
     maps = saliency_maps(network("r18_scratch_emotion"), dataset.batch(np.arange(3)).images, torch.tensor([0, 1, 2]))
     assert maps.shape == (3, 48, 48)
     assert maps.min() >= 0
@@ -95,9 +95,9 @@ def test_weights_that_are_drawn_anew_change_the_map_and_the_network_keeps_its_ow
     assert table.equals(compare_random({"a": net}, dataset, np.arange(6), seed=0))
 
 
-def test_tables_hold_every_picture_model_and_region_with_the_networks_own_answers(dataset):
+def test_tables_hold_every_image_model_and_region_with_the_networks_own_answers(dataset):
     nets = {model: network(model) for model in MODELS}
-    chosen = choose_pictures(dataset, 6)
+    chosen = choose_images(dataset, 6)
     assert list(dataset.labels[chosen].bincount()) == [2, 2, 2]
     looked, covered = look_at(nets, dataset, chosen, REGIONS), cover_regions(nets, dataset, chosen, REGIONS)
     assert len(looked) == 2 * 6
@@ -111,7 +111,7 @@ def test_tables_hold_every_picture_model_and_region_with_the_networks_own_answer
 
 def test_covering_changes_the_answer_of_a_network_that_looks_there_only(dataset):
     class Left(torch.nn.Module):
-        """Says `happy` of pictures whose left half varies, else `angry`."""
+        """Says `happy` of images whose left half varies, else `angry`."""
 
         def __init__(self):
             super().__init__()

@@ -14,7 +14,7 @@ from emotion_utils.evaluation.metrics import accuracy, classification_table, con
 
 @st.composite
 def predictions(draw):
-    """Between 2 and 10 classes, some of them without pictures or never predicted."""
+    """Between 2 and 10 classes, some of them without images or never predicted."""
     names = [f"class {number}" for number in range(draw(st.integers(2, 10)))]
     answers = draw(st.lists(st.tuples(st.sampled_from(names), st.sampled_from(names)), min_size=1, max_size=60))
     return pd.DataFrame(answers, columns=["label", "predicted"]), names
@@ -53,7 +53,7 @@ def test_wilson_interval_is_that_of_statsmodels(correct, count):
     assert 0 <= low <= correct / count <= high <= 1
 
 
-def test_no_pictures_leave_the_rate_unknown():
+def test_no_images_leave_the_rate_unknown():
     assert wilson_interval(0, 0) == (0.0, 1.0)
     assert accuracy(pd.DataFrame({"label": [], "predicted": []})) == 0.0
 

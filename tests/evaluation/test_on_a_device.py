@@ -11,27 +11,27 @@ import torch
 from PIL import Image
 from pretend_device import DEVICE, pretended_device
 
+from emotion_utils.audit.audit import audit_images
+from emotion_utils.audit.prepare import source_of
+from emotion_utils.audit.splits import assign_splits
 from emotion_utils.config import resolve_config
-from emotion_utils.data.audit import audit_images
-from emotion_utils.data.loader import open_split
-from emotion_utils.data.prepare import source_of
-from emotion_utils.data.splits import assign_splits
-from emotion_utils.data.synthetic import render_face
 from emotion_utils.evaluation import explain, predict, predict_files, robustness
-from emotion_utils.evaluation.degradation import degrade_all
-from emotion_utils.evaluation.regions import Box
+from emotion_utils.evaluation.corruptions import degrade_all
+from emotion_utils.evaluation.regions import RegionBox
 from emotion_utils.models import card
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.zoo import build_model, load_model, save_model
 from emotion_utils.report import explorer
 from emotion_utils.run import Run
+from emotion_utils.store.batches import open_split
+from emotion_utils.synthetic.faces import render_face
 
 # The pretended device bears the name of one that cannot hold values; torch warns of that.
 pytestmark = pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
 
 PROJECT = Path(__file__).parents[2]
 MODEL = "r18_scratch_emotion"
-REGIONS = {"left": Box(0, 0, 0.5, 1), "mouth": Box(0.25, 0.6, 0.75, 0.9)}
+REGIONS = {"left": RegionBox(0, 0, 0.5, 1), "mouth": RegionBox(0.25, 0.6, 0.75, 0.9)}
 LOADERS = [
     *sorted((PROJECT / "emotion_utils" / "evaluation").glob("*.py")),
     *sorted((PROJECT / "emotion_utils" / "report").glob("*.py")),

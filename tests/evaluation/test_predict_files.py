@@ -11,16 +11,16 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from emotion_utils.audit.face_detectors import Box
 from emotion_utils.cli import main
-from emotion_utils.data.decode import decode_rgb
-from emotion_utils.data.face_detectors import Box
-from emotion_utils.data.store import resize_square
-from emotion_utils.data.synthetic import render_face
 from emotion_utils.errors import InputError
-from emotion_utils.evaluation import pictures
+from emotion_utils.evaluation import input_images as images
 from emotion_utils.evaluation.predict_files import BATCH_FACES, predict_files
 from emotion_utils.models.card import load_model, save_model
 from emotion_utils.models.zoo import build_model
+from emotion_utils.sources.decode import decode_rgb
+from emotion_utils.store.store import resize_square
+from emotion_utils.synthetic.faces import render_face
 
 CLASSES = ("angry", "happy", "sad")
 
@@ -53,11 +53,11 @@ def folder(tmp_path):
 
 @pytest.fixture
 def three_faces(monkeypatch):
-    """A detector that sees three faces in every picture of 200 x 100 pixels, the largest in the middle."""
+    """A detector that sees three faces in every image of 200 x 100 pixels, the largest in the middle."""
     boxes = [Box(10, 30, 24, 24), Box(80, 30, 40, 40), Box(160, 30, 30, 30)]
-    crop = pictures.crop_faces
+    crop = images.crop_faces
     detector = type("Detector", (), {"find": lambda self, grey, least: boxes if grey.shape == (100, 200) else []})()
-    monkeypatch.setattr(pictures, "crop_faces", lambda image, mode: crop(image, mode, detector))
+    monkeypatch.setattr(images, "crop_faces", lambda image, mode: crop(image, mode, detector))
     return boxes
 
 
@@ -117,7 +117,7 @@ def test_archive_answers_as_the_folder_that_is_in_it(model_dir, folder, tmp_path
     pd.testing.assert_frame_equal(inside[columns], predict_files(model_dir, [folder])[columns], check_exact=True)
 
 
-def test_picture_turned_by_exif_answers_as_the_upright_one(model_dir, tmp_path):
+def test_image_turned_by_exif_answers_as_the_upright_one(model_dir, tmp_path):
     face = Image.fromarray(render_face("happy", 5, 5, 48))
     face.save(tmp_path / "upright.png")
     exif = Image.Exif()
@@ -137,7 +137,7 @@ def test_other_colour_spaces_are_decoded_as_in_training(model_dir, tmp_path, mod
     assert (answers[0] == answers[1]).all()
 
 
-def test_every_face_of_a_picture_gets_a_row_the_largest_first(model_dir, tmp_path, three_faces):
+def test_every_face_of_an_image_gets_a_row_the_largest_first(model_dir, tmp_path, three_faces):
     scene = np.random.default_rng(0).integers(0, 256, (100, 200, 3), dtype=np.uint8)
     Image.fromarray(scene).save(tmp_path / "scene.png")
     table = predict_files(model_dir, [tmp_path / "scene.png"])
@@ -151,7 +151,7 @@ def test_every_face_of_a_picture_gets_a_row_the_largest_first(model_dir, tmp_pat
     assert cut["left"].isna().all()
 
 
-def test_model_trained_on_uncropped_pictures_is_shown_them_whole(model_dir, tmp_path, three_faces):
+def test_model_trained_on_uncropped_images_is_shown_them_whole(model_dir, tmp_path, three_faces):
     scene = np.random.default_rng(0).integers(0, 256, (100, 200, 3), dtype=np.uint8)
     Image.fromarray(scene).save(tmp_path / "scene.png")
     net, _ = load_model(model_dir)
@@ -163,7 +163,7 @@ def test_refused_files_stand_in_their_place_with_the_reason(model_dir, folder):
     (folder / "a" / "01.jpg").write_bytes(b"<!DOCTYPE html><html>")
     (folder / "b" / "zz.png").write_bytes((folder / "b" / "01.png").read_bytes()[:900])
     Image.new("RGB", (40, 40), "red").save(folder / "a" / "99.png")
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     code, printed, _ = run_command(model_dir, folder)
     table = read_table(printed)
     assert code == 0
@@ -188,11 +188,11 @@ def test_nothing_usable_is_bad_input_and_the_table_is_written_all_the_same(model
 
 
 @pytest.mark.parametrize(
-    ("name", "complaint"), [("no.jpg", "there is no such file or folder"), ("empty", "no pictures among 1 files")]
+    ("name", "complaint"), [("no.jpg", "there is no such file or folder"), ("empty", "no images among 1 files")]
 )
-def test_path_without_pictures_is_one_line_and_nothing_is_written(model_dir, tmp_path, name, complaint):
+def test_path_without_images_is_one_line_and_nothing_is_written(model_dir, tmp_path, name, complaint):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "notes.txt").write_text("no picture")
+    (tmp_path / "empty" / "notes.txt").write_text("no image")
     write_face(tmp_path / "face.png", 0)
     code, printed, said = run_command(
         model_dir, tmp_path / "face.png", tmp_path / name, "--output", tmp_path / "out.csv"

@@ -5,7 +5,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from emotion_utils.data.synthetic import render_path, synthetic_table
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.regions import (
     CONTROL,
@@ -15,6 +14,7 @@ from emotion_utils.evaluation.regions import (
     region_shares,
     regions_table,
 )  # fmt: skip
+from emotion_utils.synthetic.faces import render_path, synthetic_table
 
 
 def face(eyes, mouth, size=100):

@@ -15,7 +15,7 @@ CLASSES = ("angry", "happy", "sad")
 
 
 def answers(right):
-    """A table of pictures, each right or wrong as `right` says."""
+    """A table of images, each right or wrong as `right` says."""
     labels = [CLASSES[place % 3] for place in range(len(right))]
     other = dict(zip(CLASSES, CLASSES[1:] + CLASSES[:1], strict=True))
     predicted = [label if hit else other[label] for label, hit in zip(labels, right, strict=True)]
@@ -51,7 +51,7 @@ def test_single_model_has_no_pairs():
     assert compare_pairs({"a": answers([True])}).empty
 
 
-def test_bootstrap_interval_holds_the_estimate_narrows_with_pictures_and_repeats():
+def test_bootstrap_interval_holds_the_estimate_narrows_with_images_and_repeats():
     widths = []
     for count in (60, 960):
         table = answers([place % 5 > 0 for place in range(count)])

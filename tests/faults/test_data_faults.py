@@ -10,23 +10,23 @@ import zlib
 
 import numpy as np
 import pytest
-from face_files import encode, faces, picture, write_folder, write_zip
+from face_files import encode, faces, make_image, write_folder, write_zip
 from PIL import Image
 
+from emotion_utils.audit import face_detectors
+from emotion_utils.audit.audit import audit_images
+from emotion_utils.audit.face_detectors import Box
+from emotion_utils.audit.lines import tell_conversions, tell_faces
+from emotion_utils.audit.prepare import divide_images, source_of
 from emotion_utils.config import resolve_config
-from emotion_utils.data import face_detectors
-from emotion_utils.data.audit import audit_images
-from emotion_utils.data.audit_lines import tell_conversions, tell_faces
-from emotion_utils.data.face_detectors import Box
-from emotion_utils.data.prepare import divide_images, source_of
-from emotion_utils.data.sources import open_source
-from emotion_utils.data.store import build_store
 from emotion_utils.errors import InputError
+from emotion_utils.sources.source import open_source
+from emotion_utils.store.store import build_store
 
 
 @pytest.fixture
 def audit(tmp_path):
-    """audit(files, **options) -> manifest by path, and audit, of two classes of good pictures and these files."""
+    """audit(files, **options) -> manifest by path, and audit, of two classes of good images and these files."""
 
     def make(files, **options):
         folder = write_folder(tmp_path / "data", faces("happy", "sad", count=4) | files)
@@ -55,7 +55,7 @@ def finds_eyes(monkeypatch):
 
 
 def scene(*squares):
-    """A light picture of 160 px with a black square (left, top, side) for each face."""
+    """A light image of 160 px with a black square (left, top, side) for each face."""
     image = np.full((160, 160, 3), 220, np.uint8)
     image[::16] = 250
     for left, top, side in squares:
@@ -76,7 +76,7 @@ def assert_set_aside(manifest, found, reasons):
 
 @pytest.mark.fault("truncated or empty image", "Q", "set aside as truncated or empty")
 def test_truncated_and_empty_images(audit):
-    jpeg = encode(picture(50, 90), "JPEG")
+    jpeg = encode(make_image(50, 90), "JPEG")
     manifest, found = audit({"sad/cut.jpg": jpeg[: len(jpeg) // 2], "sad/none.png": b""})
     assert_set_aside(manifest, found, {"sad/cut.jpg": "truncated", "sad/none.png": "empty file"})
 
@@ -93,7 +93,7 @@ def test_image_that_decodes_to_something_huge(audit):
 
 
 @pytest.mark.fault("wrong type under a good name", "Q", "set aside, and named for what it is")
-def test_what_is_no_picture(audit):
+def test_what_is_no_image(audit):
     files = {
         "sad/page.jpg": b"<!DOCTYPE html><p>moved",
         "sad/thesis.png": b"%PDF-1.7 ...",
@@ -101,17 +101,17 @@ def test_what_is_no_picture(audit):
     }
     manifest, found = audit(files)
     reasons = {
-        path: f"no picture but {what}" for path, what in zip(files, ("an HTML", "a PDF", "a program"), strict=True)
+        path: f"no image but {what}" for path, what in zip(files, ("an HTML", "a PDF", "a program"), strict=True)
     }
     assert_set_aside(manifest, found, reasons)
 
 
 @pytest.mark.fault("CMYK, 16-bit, palette, alpha", "R", "brought to 8-bit RGB, and counted by kind")
 def test_unusual_pixels(audit):
-    plain = Image.fromarray(picture(51))
+    plain = Image.fromarray(make_image(51))
     deep = Image.fromarray(np.arange(1600, dtype=np.uint16).reshape(40, 40) * 40)
     clear = plain.copy()
-    clear.putalpha(Image.fromarray(picture(52)[:, :, 0]))
+    clear.putalpha(Image.fromarray(make_image(52)[:, :, 0]))
     files = {
         "sad/print.jpg": encode(plain.convert("CMYK"), "JPEG"), "sad/deep.png": encode(deep),
         "sad/palette.png": encode(plain.quantize(16)), "sad/clear.png": encode(clear),
@@ -124,9 +124,9 @@ def test_unusual_pixels(audit):
     assert "1 CMYK" in tell_conversions(found)
 
 
-@pytest.mark.fault("picture turned by its EXIF tag", "R", "turned upright once, and counted")
-def test_picture_on_its_side(audit, tmp_path):
-    upright = Image.fromarray(np.repeat(picture(53), 2, axis=0))  # 40 x 80
+@pytest.mark.fault("image turned by its EXIF tag", "R", "turned upright once, and counted")
+def test_image_on_its_side(audit, tmp_path):
+    upright = Image.fromarray(np.repeat(make_image(53), 2, axis=0))  # 40 x 80
     tag = Image.Exif()
     tag[0x0112] = 6  # to be turned by 90 degrees
     manifest, found = audit({"sad/side.png": encode(upright.rotate(90, expand=True), exif=tag)})
@@ -139,7 +139,7 @@ def test_picture_on_its_side(audit, tmp_path):
 
 @pytest.mark.fault("animation", "W", "its first frame is used; the audit counts and tells them")
 def test_animation(audit):
-    frames = [Image.fromarray(picture(seed)).quantize(64) for seed in (54, 55)]
+    frames = [Image.fromarray(make_image(seed)).quantize(64) for seed in (54, 55)]
     manifest, found = audit({"sad/moves.gif": encode(frames[0], "GIF", save_all=True, append_images=frames[1:])})
     assert manifest.loc["sad/moves.gif", "status"] == "kept"
     assert found["conversions"]["animated"] == 1
@@ -149,7 +149,7 @@ def test_animation(audit):
 @pytest.mark.fault("tiny or constant image", "Q", "set aside: it shows nothing")
 def test_images_that_show_nothing(audit):
     manifest, found = audit(
-        {"sad/dot.png": encode(picture(56, 12)), "sad/wall.png": encode(np.full((40, 40, 3), 90, np.uint8))}
+        {"sad/dot.png": encode(make_image(56, 12)), "sad/wall.png": encode(np.full((40, 40, 3), 90, np.uint8))}
     )
     assert_set_aside(manifest, found, {"sad/dot.png": "tiny: 12 x 12", "sad/wall.png": "constant"})
 
@@ -158,9 +158,9 @@ def test_images_that_show_nothing(audit):
 
 
 @pytest.mark.fault(
-    "no face in a picture", "Q W", "kept, or set aside with `missed=quarantine`; the audit tells how many"
+    "no face in an image", "Q W", "kept, or set aside with `missed=quarantine`; the audit tells how many"
 )
-def test_picture_without_a_face(audit, finds_eyes):
+def test_image_without_a_face(audit, finds_eyes):
     files = {"happy/face.png": scene((40, 40, 60)), "sad/empty.png": scene()}
     manifest, found = audit(files, crop="always")
     assert manifest.loc["sad/empty.png", "status"] == "kept"
@@ -171,9 +171,9 @@ def test_picture_without_a_face(audit, finds_eyes):
 
 
 @pytest.mark.fault(
-    "several faces in a picture", "W", "the largest is taken, the same each time; the audit tells how many"
+    "several faces in an image", "W", "the largest is taken, the same each time; the audit tells how many"
 )
-def test_picture_of_two_people(audit, finds_eyes):
+def test_image_of_two_people(audit, finds_eyes):
     files = {"happy/two.png": scene((8, 8, 32), (80, 70, 64))}
     frames = [audit(files, crop="always")[0].loc["happy/two.png", ["face_left", "face_top", "face_side"]] for _ in "ab"]
     assert frames[0].tolist() == frames[1].tolist()
@@ -186,34 +186,38 @@ def test_picture_of_two_people(audit, finds_eyes):
 
 
 @pytest.mark.fault(
-    "the same picture twice in a class", "W", "the first is kept, the copy is set aside; the audit counts them"
+    "the same image twice in a class", "W", "the first is kept, the copy is set aside; the audit counts them"
 )
 def test_copy_within_a_class(audit):
-    manifest, found = audit({"sad/again.png": encode(picture(4)), "sad/z.bmp": encode(picture(4), "BMP")})
+    manifest, found = audit({"sad/again.png": encode(make_image(4)), "sad/z.bmp": encode(make_image(4), "BMP")})
     assert manifest.loc["sad/again.png", "reason"] == "exact duplicate: of sad/0.png"
     assert manifest.loc["sad/z.bmp", "reason"] == "same pixels: of sad/0.png"
     assert found["duplicates"] == {"exact": 1, "pixels": 1}
 
 
-@pytest.mark.fault("one picture under two labels", "Q", "all its copies are set aside, each names another")
+@pytest.mark.fault("one image under two labels", "Q", "all its copies are set aside, each names another")
 def test_contradicting_labels(audit):
     manifest, found = audit(
-        {"happy/x.png": encode(picture(57)), "sad/y.png": encode(picture(57)), "sad/z.png": encode(picture(57))}
+        {
+            "happy/x.png": encode(make_image(57)),
+            "sad/y.png": encode(make_image(57)),
+            "sad/z.png": encode(make_image(57)),
+        }
     )
     reasons = manifest.loc[["happy/x.png", "sad/y.png", "sad/z.png"], "reason"]
-    assert reasons.str.startswith("two labels: the same picture is").all(), reasons.tolist()
+    assert reasons.str.startswith("two labels: the same image is").all(), reasons.tolist()
     assert found["conflicts"]["examples"] == [["happy/x.png (happy)", "sad/y.png (sad)", "sad/z.png (sad)"]]
 
 
 def split_folder(tmp_path, people=30, leaking=0):
-    """train and test, a picture of each of `people` in train and of `leaking` of them in test too."""
+    """train and test, an image of each of `people` in train and of `leaking` of them in test too."""
     files = {}
     for person in range(people + 12):
         side = "train" if person < people else "test"
         for number, label in enumerate(("happy", "sad")):
-            files[f"{side}/{label}/P_{person:03d}_{number}.png"] = encode(picture(100 + 2 * person + number))
+            files[f"{side}/{label}/P_{person:03d}_{number}.png"] = encode(make_image(100 + 2 * person + number))
     for person in range(leaking):
-        files[f"test/happy/P_{person:03d}_7.png"] = encode(picture(900 + person))
+        files[f"test/happy/P_{person:03d}_7.png"] = encode(make_image(900 + person))
     return write_folder(tmp_path / "split", files)
 
 
@@ -224,7 +228,7 @@ def divide(folder, *settings):
 
 
 @pytest.mark.fault(
-    "a person (or picture, or near copy) in training and in test", "E W",
+    "a person (or image, or near copy) in training and in test", "E W",
     "refused with counts where much of the split leaks, unless `leaks` allows it; what is set aside or allowed is said",
 )  # fmt: skip
 def test_split_that_leaks(tmp_path):
@@ -246,7 +250,7 @@ def test_classes_that_cannot_be_used(tmp_path):
     (tmp_path / "lone" / "sad").mkdir()
     with pytest.raises(InputError, match=r"1 classes \(happy\), 2 to 10 are needed"):
         open_source(str(lone))
-    small = write_folder(tmp_path / "small", faces("happy", count=20) | {"sad/1.png": encode(picture(60))})
+    small = write_folder(tmp_path / "small", faces("happy", count=20) | {"sad/1.png": encode(make_image(60))})
     config = resolve_config("smoke", data=str(small))
     manifest, _ = audit_images(source_of(config))
     with pytest.raises(InputError, match=r"'sad' has 1 usable images, at least 10 are needed"):
@@ -259,15 +263,15 @@ def test_classes_that_cannot_be_used(tmp_path):
     "refused with the first of them; set aside with `lenient`",
 )
 def test_table_that_contradicts_its_folder(tmp_path):
-    folder = write_folder(tmp_path / "data", {f"pictures/{n}.png": encode(picture(n)) for n in range(6)})
-    rows = [f"pictures/{number}.png,{label}" for number, label in enumerate(("happy", "sad", "happy", "sad", "sad"))]
+    folder = write_folder(tmp_path / "data", {f"images/{n}.png": encode(make_image(n)) for n in range(6)})
+    rows = [f"images/{number}.png,{label}" for number, label in enumerate(("happy", "sad", "happy", "sad", "sad"))]
     table = folder / "labels.csv"
-    table.write_text("\n".join(["path,label", *rows, "pictures/gone.png,sad"]) + "\n")
+    table.write_text("\n".join(["path,label", *rows, "images/gone.png,sad"]) + "\n")
     with pytest.raises(InputError, match=r"gone\.png|5\.png"):
         open_source(str(table))
     manifest, _ = audit_images(open_source(str(table), lenient=True))
     reasons = manifest.set_index("path")["reason"]
-    assert reasons[reasons != ""].index.tolist() == ["pictures/5.png", "pictures/gone.png"]
+    assert reasons[reasons != ""].index.tolist() == ["images/5.png", "images/gone.png"]
 
 
 # -- names and archives ------------------------------------------------------------------------------
@@ -280,7 +284,7 @@ def test_names_from_other_systems(tmp_path):
     folder = write_folder(tmp_path / "data", faces("happy", "sad", count=3))
     os.rename(folder / "happy" / "0.png", os.path.join(os.fsencode(folder), b"happy", b"caf\xe9.png"))
     for seed, name in enumerate(("A.png", "a.png", 'a b,"c".png', "نص.png", "two\nlines.png")):
-        (folder / "sad" / name).write_bytes(encode(picture(70 + seed)))
+        (folder / "sad" / name).write_bytes(encode(make_image(70 + seed)))
     manifest, found = audit_images(open_source(str(folder)))
     assert (manifest["status"] == "kept").all()
     assert manifest["path"].is_unique
@@ -300,7 +304,7 @@ def test_archive_that_would_write_elsewhere(tmp_path, private_cache, name):
             member.type, member.linkname = tarfile.SYMTYPE, "../../../etc/passwd"
             archive.addfile(member)
     else:
-        path = write_zip(tmp_path / "data.zip", faces("happy", "sad") | {name: encode(picture(80))})
+        path = write_zip(tmp_path / "data.zip", faces("happy", "sad") | {name: encode(make_image(80))})
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(InputError, match="not safe to use"):
         open_source(str(path))

@@ -13,20 +13,20 @@ from typing import Any
 import fake_run
 import h5py
 import numpy as np
-from face_files import encode, faces, picture, write_tar, write_zip
+from face_files import encode, faces, make_image, write_tar, write_zip
 
 from emotion_utils.config import resolve_config
-from emotion_utils.data.archives import open_archive
-from emotion_utils.data.decode import ImageFault, decode_rgb
-from emotion_utils.data.fer_csv import FerCsv
-from emotion_utils.data.label_csv import read_label_csv
 from emotion_utils.errors import EmotionError
-from emotion_utils.evaluation.printed_tables import read_results
-from emotion_utils.evaluation.published import read_published
-from emotion_utils.evaluation.published_audit import audit_results
-from emotion_utils.models.conversion import CONV_LAYERS
-from emotion_utils.models.keras_weights import read_keras
+from emotion_utils.models.weights.conversion import CONV_LAYERS
+from emotion_utils.models.weights.keras import read_keras
+from emotion_utils.published.audit import audit_results
+from emotion_utils.published.study import read_published
+from emotion_utils.published.tables import read_results
 from emotion_utils.run import Run
+from emotion_utils.sources.archives import open_archive
+from emotion_utils.sources.decode import ImageFault, decode_rgb
+from emotion_utils.sources.fer_csv import FerCsv
+from emotion_utils.sources.label_csv import read_label_csv
 
 MODEL = "r18_pre_emotion"
 
@@ -75,12 +75,12 @@ def relabelling_csv(folder: Path) -> tuple[Seeds, Try]:
     return [LABELS], attempt
 
 
-def pictures(folder: Path) -> tuple[Seeds, Try]:
+def image_files(folder: Path) -> tuple[Seeds, Try]:
     def attempt(content):
         rgb = read_or_refuse(decode_rgb, content)
         assert rgb is None or (rgb.dtype == np.uint8 and rgb.shape[2] == 3)
 
-    return [encode(picture(1), kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")], attempt
+    return [encode(make_image(1), kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")], attempt
 
 
 def archives(folder: Path) -> tuple[Seeds, Try]:
@@ -166,6 +166,6 @@ def published_tables(folder: Path) -> tuple[Seeds, Try]:
 
 
 TARGETS = (
-    fer2013_csv, relabelling_csv, pictures, archives, manifest, history, predictions, settings, keras_weights,
+    fer2013_csv, relabelling_csv, image_files, archives, manifest, history, predictions, settings, keras_weights,
     published_tables,
 )  # fmt: skip

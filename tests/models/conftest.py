@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emotion_utils.models.conversion import CONV_LAYERS, FC_LAYERS, SourceNetwork
+from emotion_utils.models.weights.conversion import CONV_LAYERS, FC_LAYERS, SourceNetwork
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 

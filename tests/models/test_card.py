@@ -7,14 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from emotion_utils.data.store import KERNEL
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import file_sha256
 from emotion_utils.models import card
 from emotion_utils.models.card import ANSWER_TOLERANCE, load_model, save_model
-from emotion_utils.models.contract import IMAGENET, VGGFACE
+from emotion_utils.models.input_spec import IMAGENET, VGGFACE
 from emotion_utils.models.network import make_network
-from emotion_utils.models.probe import builtin_images
+from emotion_utils.models.reference import builtin_images
+from emotion_utils.store.store import KERNEL
 
 CLASSES = ("angry", "happy", "sad")
 PROVENANCE = {"name": "random", "kind": "random", "source": "seed 0", "sha256": None, "sentence": "random"}

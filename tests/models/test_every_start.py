@@ -10,11 +10,11 @@ import torch.nn.functional as F
 import torchvision
 
 from emotion_utils.config import resolve_config
-from emotion_utils.models.contract import IMAGENET
+from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.models.network import make_network
-from emotion_utils.models.probe import builtin_images
-from emotion_utils.models.registry import SOURCES
-from emotion_utils.models.weights import convert_weights, save_proxy
+from emotion_utils.models.reference import builtin_images
+from emotion_utils.models.weights.load import convert_weights, save_proxy
+from emotion_utils.models.weights.registry import SOURCES
 from emotion_utils.models.zoo import build_model, save_model
 from emotion_utils.run import Run
 from emotion_utils.training.fit import new_model
@@ -128,7 +128,7 @@ def test_paper_profile_starts_from_the_files_in_the_folder(weights_dir, full_arr
     for model, source in (("VGG16_emotion", "vggface_keras"), ("r18_pre_emotion", "resnet18_imagenet")):
         net = new_model(run, model)
         assert net.provenance["name"] == source
-        assert net.input_contract["size_px"] == 224
+        assert net.input_spec.as_dict()["size_px"] == 224
         assert len(phase_table(net.depth_groups, run.config.recipes[model], run.config.epochs))
         assert_learns(net, 224)
     (weights_dir / "rcmalli_vggface_tf_vgg16.h5").unlink()

@@ -19,9 +19,9 @@ import pytest
 import torch
 
 from emotion_utils.errors import InputError
-from emotion_utils.models.conversion import CHECKED_LAYERS, TOLERANCE, network_activations
-from emotion_utils.models.probe import builtin_images
-from emotion_utils.models.weights import convert_weights, load_weights
+from emotion_utils.models.reference import builtin_images
+from emotion_utils.models.weights.conversion import CHECKED_LAYERS, TOLERANCE, network_activations
+from emotion_utils.models.weights.load import convert_weights, load_weights
 
 SIZES_PX = {"full": 224, "trunk": 64}
 FULL_FILES = ("full.weights.h5", "full_whole.h5")

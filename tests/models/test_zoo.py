@@ -10,14 +10,14 @@ import torchvision
 from emotion_utils.config import MODEL_NAMES
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.models import zoo
-from emotion_utils.models.cache import weights_dir
-from emotion_utils.models.contract import IMAGENET, VGGFACE
-from emotion_utils.models.conversion import to_state
+from emotion_utils.models.input_spec import IMAGENET, VGGFACE
 from emotion_utils.models.network import make_network
-from emotion_utils.models.probe import builtin_images
-from emotion_utils.models.registry import SOURCES
+from emotion_utils.models.reference import builtin_images
 from emotion_utils.models.vggface import VggFace
-from emotion_utils.models.weights import LoadedWeights, save_proxy
+from emotion_utils.models.weights.cache import weights_dir
+from emotion_utils.models.weights.conversion import to_state
+from emotion_utils.models.weights.load import LoadedWeights, save_proxy
+from emotion_utils.models.weights.registry import SOURCES
 from emotion_utils.models.zoo import MODELS, build_model, load_model, needed_weights, save_model
 
 PROXY_OF = {"VGG16_emotion": "proxy_vgg16", "r18_pre_emotion": "proxy_resnet18"}
@@ -61,7 +61,7 @@ def test_random_network_of_any_size_and_number_of_classes_answers(name, size_px,
         logits = net(torch.rand(2, 3, size_px, size_px, generator=torch.Generator().manual_seed(0)))
     assert logits.shape == (2, num_classes)
     assert logits.isfinite().all()
-    assert net.input_contract["size_px"] == size_px
+    assert net.input_spec.as_dict()["size_px"] == size_px
     assert net.provenance["kind"] == "random"
     assert "random weights from seed 0" in net.provenance["sentence"]
 
@@ -166,8 +166,8 @@ def test_official_vggface_without_top_gives_the_trunk_and_its_contract(notop_fil
     net = build("VGG16_emotion", "official", image_size_px=64)
     bias = torch.from_numpy(trunk_arrays["conv5_3"][1])
     assert torch.equal(net.network.conv5_3.bias.detach(), bias)
-    assert net.input_contract["mean"] == pytest.approx([value / 255 for value in (129.1863, 104.7624, 93.5940)])
-    assert net.input_contract["std"] == list(VGGFACE.std)
+    assert net.input_spec.as_dict()["mean"] == pytest.approx([value / 255 for value in (129.1863, 104.7624, 93.5940)])
+    assert net.input_spec.as_dict()["std"] == list(VGGFACE.std)
     assert not net.network.full_head
     assert net.provenance["kind"] == "official"
     logits = net.eval()(torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)))

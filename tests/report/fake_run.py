@@ -8,10 +8,10 @@ import nbformat
 import numpy as np
 import pandas as pd
 
+from emotion_utils.audit.audit import count_images
+from emotion_utils.audit.leaks import find_leaks
+from emotion_utils.audit.splits import measure_balance
 from emotion_utils.config import resolve_config
-from emotion_utils.data.audit import count_images
-from emotion_utils.data.leaks import find_leaks
-from emotion_utils.data.splits import measure_balance
 from emotion_utils.files import write_json
 from emotion_utils.provenance import PROJECT_DIR
 from emotion_utils.run import Run
@@ -25,7 +25,7 @@ NOTEBOOK = PROJECT_DIR / "notebooks" / "06_comparison.ipynb"
 def make_run(
     root, *, classes=CLASSES, skills=STUDY_MODELS, images=600, epochs=8, seed=0, weights="proxy", broken=2, seeds=1
 ):
-    """A run at `root` with `images` pictures and a model for each of `skills`."""
+    """A run at `root` with `images` images and a model for each of `skills`."""
     rng = np.random.default_rng(seed)
     config = resolve_config("demo", epochs=epochs, seed=seed)
     recipe = config.recipes["r18_scratch_emotion"]
@@ -157,7 +157,7 @@ def write_looks(rng, run, skills, regions=("brows", "eyes", "mouth", "forehead")
 
 
 def make_robustness(rng, classes, skill):
-    """20 pictures a class, and fewer right the worse they are."""
+    """20 images a class, and fewer right the worse they are."""
     ways = [("as they are", 0.0), ("blur", 0.01), ("blur", 0.04), ("dark", 0.5), ("dark", 0.1), ("mouth covered", 1.0)]
     rows = [
         (kind, amount, name, 20, int(rng.binomial(20, skill * (1 - step / 10))))

@@ -90,13 +90,13 @@ def test_policy_lets_no_other_script_run_and_nothing_be_fetched(visit, path):
         const script = document.createElement("script");
         script.textContent = "window.intruded = true";
         document.body.append(script);
-        const picture = "<img src='file:///etc/hostname' onerror='window.intruded = true'>";
-        document.body.insertAdjacentHTML("beforeend", picture);
+        const image = "<img src='file:///etc/hostname' onerror='window.intruded = true'>";
+        document.body.insertAdjacentHTML("beforeend", image);
     """)
     page.execute_async_script("setTimeout(arguments[0], 200)")
     assert page.execute_script("return window.intruded") is None
     refused = [entry["message"] for entry in page.get_log("browser")]
-    assert sum("Content Security Policy" in message for message in refused) >= 3  # the script, the picture, its handler
+    assert sum("Content Security Policy" in message for message in refused) >= 3  # the script, the image, its handler
 
 
 HOSTILE_NAMES = (

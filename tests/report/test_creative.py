@@ -58,7 +58,7 @@ def test_run_without_measurements_says_so_and_shows_nothing(make_run):
 
 
 @pytest.mark.parametrize("name", ["covered", "saliency", "randomised"])
-def test_measurements_of_other_pictures_are_refused_with_file_and_row(make_run, name):
+def test_measurements_of_other_images_are_refused_with_file_and_row(make_run, name):
     run = make_run()
     table = run.read_creative(name)
     table.loc[3, "id"] = "another"

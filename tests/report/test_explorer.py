@@ -9,10 +9,10 @@ import pytest
 from fake_run import make_history
 from PIL import Image
 
+from emotion_utils.audit.audit import audit_images
+from emotion_utils.audit.prepare import source_of
+from emotion_utils.audit.splits import assign_splits
 from emotion_utils.config import resolve_config
-from emotion_utils.data.audit import audit_images
-from emotion_utils.data.prepare import source_of
-from emotion_utils.data.splits import assign_splits
 from emotion_utils.evaluation.predict import predict_splits
 from emotion_utils.models.zoo import build_model, save_model
 from emotion_utils.report.explorer import Explorer, explore, select
@@ -53,7 +53,7 @@ def drop(explorer, data):
     explorer.upload.value = ({**file, "last_modified": datetime(2026, 1, 1, tzinfo=UTC)},)
 
 
-def picture(data):
+def image(data):
     return Image.open(io.BytesIO(data))
 
 
@@ -70,7 +70,7 @@ def test_selection_is_the_one_counted_by_hand():
 
 def test_controls_filter_what_is_shown(explorer):
     everything = len(explorer.chosen)
-    assert explorer.count.value.startswith(f"{everything} of {everything} test pictures")
+    assert explorer.count.value.startswith(f"{everything} of {everything} test images")
     explorer.label.value = "happy"
     table = explorer.results.tests["r18_scratch_emotion"].set_index("id")
     assert set(table.loc[explorer.chosen, "label"]) == {"happy"}
@@ -86,7 +86,7 @@ def test_controls_filter_what_is_shown(explorer):
 
 def test_pages_show_different_cards_and_end(explorer):
     first = explorer.cards.value
-    assert picture(first).format == "PNG"
+    assert image(first).format == "PNG"
     explorer.page.value = 2
     assert explorer.cards.value != first
     explorer.page.value = 99
@@ -101,12 +101,12 @@ def test_photograph_of_ones_own_is_named_by_every_model(explorer):
     Image.fromarray(pixels).save(buffer, "PNG")
     drop(explorer, buffer.getvalue())
     assert explorer.note.value.startswith("90 x 120 pixels")
-    assert picture(explorer.photograph.value).size[0] > 100
+    assert image(explorer.photograph.value).size[0] > 100
 
 
-def test_file_that_is_no_picture_is_refused_in_words_and_as_text(explorer):
+def test_file_that_is_no_image_is_refused_in_words_and_as_text(explorer):
     drop(explorer, b"<script>alert(1)</script>")
-    assert explorer.note.value.startswith("This picture cannot be used")
+    assert explorer.note.value.startswith("This image cannot be used")
     assert "<script>" not in explorer.note.value
     assert explorer.photograph.layout.display == "none"
 

@@ -27,7 +27,7 @@ def base(tmp_path_factory):
 
 
 def with_answers(base, classes, labels, answers):
-    """`base` with these labels and each model's answers (numbers of classes) for its test pictures."""
+    """`base` with these labels and each model's answers (numbers of classes) for its test images."""
     names, models = np.array(classes), [*MODELS, *(f"model {number}" for number in range(7))]
     tests = {model: table_of(names, labels, given) for model, given in zip(models, answers, strict=False)}
     like = {model: base.models[place % 3] for place, model in enumerate(tests)}
@@ -43,7 +43,7 @@ def with_answers(base, classes, labels, answers):
 
 
 def table_of(names, labels, answers):
-    """Rows with the answers and probabilities that go with them, each picture's its own."""
+    """Rows with the answers and probabilities that go with them, each image's its own."""
     rng = np.random.default_rng(len(labels))
     probs = rng.dirichlet(np.ones(len(names)), size=len(labels))
     rows, tops = np.arange(len(labels)), probs.argmax(axis=1)
@@ -165,7 +165,7 @@ def test_model_that_learned_nothing_is_said_to_have_shown_nothing(base):
     labels = np.arange(60) % 3
     results = with_answers(base, fake_run.CLASSES, labels, [np.zeros(60, int), labels])
     text = text_of(results)
-    assert "VGG16_emotion calls every test picture angry" in text
+    assert "VGG16_emotion calls every test image angry" in text
     assert "Naming angry every time would be right in 33.3% of the cases; the interval of VGG16_emotion reaches" in text
     assert "its accuracy alone does not show that it learned more" in text
 
@@ -176,16 +176,16 @@ def test_weakest_class_and_what_it_is_taken_for(base):
     answers[20:26] = 2  # six happy faces called sad
     answers[26] = 0  # and one angry
     text = text_of(with_answers(base, fake_run.CLASSES, labels, [answers]), "in-depth analysis")
-    assert "finds happy least often, in 13 of 20 pictures or 65.0% (95% interval 43.3% to 81.9%)" in text
+    assert "finds happy least often, in 13 of 20 images or 65.0% (95% interval 43.3% to 81.9%)" in text
     assert "Of the 7 that it misses, it takes 6 for sad." in text
     assert "least reliable where it is sad: right in 20 of 26 cases" in text
 
 
-def test_class_without_test_pictures_is_named(base):
+def test_class_without_test_images_is_named(base):
     labels = np.arange(40) % 2
     text = text_of(with_answers(base, fake_run.CLASSES, labels, [labels]), "in-depth analysis")
-    assert "The test has no picture of sad." in text
-    assert "names all of the 40 test pictures correctly" in text
+    assert "The test has no image of sad." in text
+    assert "names all of the 40 test images correctly" in text
 
 
 def test_single_model_is_compared_with_nothing(base):
@@ -231,7 +231,7 @@ def test_a_strength_of_augmentation_of_its_own_is_told(make_run):
     assert "For VGG16_emotion these ranges count 1.5 times." in text
 
 
-def test_openings_of_the_test_pictures_are_counted(base):
+def test_openings_of_the_test_images_are_counted(base):
     openings = ["VGG16_emotion, seed 0", "a notebook", "a notebook"]
     text = text_of(replace(base, openings=openings), "conclusion")
     assert "were opened three times in this run (VGG16_emotion, seed 0 and a notebook)" in text

@@ -23,14 +23,14 @@ def output(**data):
 
 @pytest.fixture
 def notebook(tmp_path):
-    """Writes a notebook with a table, a picture and printed text, and returns its path."""
-    picture = io.BytesIO()
-    Image.new("RGB", (4, 4)).save(picture, "PNG")
+    """Writes a notebook with a table, an image and printed text, and returns its path."""
+    image = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(image, "PNG")
     table = pd.DataFrame({"<b>": [1.5]}).to_html()
     code = nbformat.v4.new_code_cell("show()", metadata={"tags": ["remove-input"]})
     code.outputs = [
         output(text_html="<style scoped>td {}</style>" + table),
-        output(image_png=base64.b64encode(picture.getvalue()).decode(), text_plain="<Figure>"),
+        output(image_png=base64.b64encode(image.getvalue()).decode(), text_plain="<Figure>"),
         nbformat.v4.new_output("stream", text="3 < 4"),
     ]
     hidden = nbformat.v4.new_code_cell("run_dir = '/home/somebody'", metadata={"tags": ["injected-parameters"]})

@@ -29,10 +29,10 @@ def test_other_class_order_is_refused(make_run):
         read_results(run)
 
 
-def test_fewer_predictions_than_pictures_are_refused(make_run):
+def test_fewer_predictions_than_images_are_refused(make_run):
     run = make_run()
     write_csv(run.model_dir("VGG16_emotion") / "predictions.csv", run.read_predictions("VGG16_emotion").iloc[1:])
-    with pytest.raises(EmotionError, match=r"predictions\.csv: 119 pictures, but the manifest has 120"):
+    with pytest.raises(EmotionError, match=r"predictions\.csv: 119 images, but the manifest has 120"):
         read_results(run)
 
 

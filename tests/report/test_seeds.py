@@ -50,7 +50,7 @@ def test_sentences_give_mean_and_spread_and_the_first_training_is_the_one_shown(
     text = " ".join(claim.text for claim in collect_claims(results))
     assert "trained three times, from the seeds 0 to 2" in text
     found = [accuracy(each, "r18_scratch_emotion") for each in [run, *run.replicas()]]
-    assert f"r18_scratch_emotion is right in {np.mean(found):.1%} of the test pictures on average over three" in text
+    assert f"r18_scratch_emotion is right in {np.mean(found):.1%} of the test images on average over three" in text
 
 
 def test_missing_training_says_what_to_run(run):

@@ -91,7 +91,7 @@ def test_published_figures_stand_beside_ours(make_results):
     assert rows[3][:5] == ["r18_pre_emotion proxy", "0.991", rows[3][2], "0.9977", f"{ours:.4f}"]
 
 
-def test_quarantined_pictures_are_listed_up_to_a_limit_and_counted(make_results):
+def test_quarantined_images_are_listed_up_to_a_limit_and_counted(make_results):
     html = appendix.data_tables(make_results(broken=23)).html
     assert html.count("broken_") == appendix.QUARANTINED_SHOWN
     assert "And 3 more" in html

@@ -131,7 +131,7 @@ def test_changed_epoch_is_told_with_its_row_of_table_1(finished, changed):
 
 
 def test_sentence_that_the_page_lacks_is_named(finished, changed):
-    changed("report.html", "The rates of counted pictures", "The rates of all pictures", sealed=True)
+    changed("report.html", "The rates of counted images", "The rates of all images", sealed=True)
     with pytest.raises(EmotionError, match=r"report\.html lacks sentence \d+ .*rates of counted"):
         verify_run(finished.root)
 

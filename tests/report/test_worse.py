@@ -1,4 +1,4 @@
-"""What the report says of pictures made worse, from a table worked out by hand."""
+"""What the report says of images made worse, from a table worked out by hand."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def results(make_results):
 
 def test_what_hurts_most_and_least_is_named_with_its_accuracy(results):
     text = " ".join(claim.text for claim in worse.tell_worse(results).claims)
-    assert "on 30 test pictures" in text
+    assert "on 30 test images" in text
     assert "suffers most from blur at its most severe: 40.0% right, beside 90.0%" in text
     assert "least from dark, with 80.0%" in text
 

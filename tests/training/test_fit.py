@@ -9,11 +9,11 @@ import pytest
 import torch
 from tiny_training import MODEL, WALL_TIMES, TinyNet, make_dataset, make_trainer, same_bits
 
-from emotion_utils.data.augment import augment, to_unit
-from emotion_utils.data.keys import draw_uniform, mix_keys
-from emotion_utils.data.loader import iterate_batches
+from emotion_utils.counter_rng import draw_uniform, mix_keys
 from emotion_utils.errors import InputError
 from emotion_utils.run import HISTORY_COLUMNS, Run
+from emotion_utils.store.augment import augment, to_unit
+from emotion_utils.store.batches import iterate_batches
 from emotion_utils.training import checkpoint, fit
 from emotion_utils.training.repeatable import KeyedDropout, key_dropouts, mix_pairs
 
@@ -136,13 +136,13 @@ GROW = [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}]
 
 
 def sizes_seen(net):
-    """The sides of the pictures that `net` is shown from now on, while it learns and while it is judged."""
+    """The sides of the images that `net` is shown from now on, while it learns and while it is judged."""
     seen = {True: [], False: []}
     net.register_forward_pre_hook(lambda module, inputs: seen[module.training].append(inputs[0].shape[-1]))
     return seen
 
 
-def test_pictures_grow_and_every_epoch_is_judged_at_full_size(tmp_path):
+def test_images_grow_and_every_epoch_is_judged_at_full_size(tmp_path):
     trainer = make_trainer(tmp_path, size_px=32, epochs=3, grow=GROW)
     seen = sizes_seen(trainer.learner.net)
     trainer.fit()
@@ -327,7 +327,7 @@ def test_every_use_of_dropout_draws_its_own_mask():
 def test_mixup_pairs_neighbours_and_keeps_most_of_each():
     images = torch.eye(5).view(5, 1, 1, 5).expand(5, 3, 1, 5).contiguous()
     mixed, targets = mix_pairs(images, torch.eye(5), numbers(0, 5), alpha=0.4)
-    assert torch.allclose(mixed[:, 0, 0], targets)  # picture and target are mixed in the same parts
+    assert torch.allclose(mixed[:, 0, 0], targets)  # image and target are mixed in the same parts
     assert torch.allclose(targets.sum(1), torch.ones(5))
     assert (targets.diagonal() >= 0.5).all()
     for place, partner in enumerate([1, 0, 3, 2, 4]):

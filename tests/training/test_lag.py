@@ -1,5 +1,5 @@
 """What a GPU does and a CPU can be told to do: read each step when the next one is under way, change the layout
-half-way, keep the pictures in the device's memory. None of it changes what is learned, skipped or told."""
+half-way, keep the images in the device's memory. None of it changes what is learned, skipped or told."""
 
 import copy
 import json
@@ -15,8 +15,8 @@ import tiny_training
 import torch
 from tiny_training import ALONE, MODEL, WALL_TIMES, TinyNet, make_dataset, make_trainer, same_bits, spoil
 
-from emotion_utils.data.loader import iterate_batches
-from emotion_utils.data.resident import ResidentImages, keep_resident, make_resident
+from emotion_utils.store.batches import iterate_batches
+from emotion_utils.store.resident import ResidentImages, keep_resident, make_resident
 from emotion_utils.training import checkpoint
 from emotion_utils.training import fit as fit_module
 from emotion_utils.training.batch_size import activation_bytes, choose_batch_size, fit_batch_size
@@ -189,10 +189,10 @@ def test_a_checkpoint_made_in_one_layout_is_read_in_the_other(tmp_path, layouts)
             torch.testing.assert_close(weights(learners[1])[name], value, atol=1e-6, rtol=1e-4)
 
 
-# -- pictures on the device ------------------------------------------------------------------------
+# -- images on the device ------------------------------------------------------------------------
 
 
-def test_pictures_on_the_device_give_the_same_batches(tmp_path):
+def test_images_on_the_device_give_the_same_batches(tmp_path):
     data = make_dataset(50, 1)
     data = data.__class__(data.images, data.rows[::-1].copy(), data.labels, data.ids, data.class_names)
     resident = make_resident(data, torch.device("cpu"))
@@ -203,7 +203,7 @@ def test_pictures_on_the_device_give_the_same_batches(tmp_path):
         assert (one.ids, one.total) == (other.ids, other.total)
 
 
-def test_a_training_from_pictures_on_the_device_gives_the_same_bits(tmp_path, monkeypatch):
+def test_a_training_from_images_on_the_device_gives_the_same_bits(tmp_path, monkeypatch):
     plain = outcome(make_trainer(tmp_path / "plain", net=TinyNet()))
     monkeypatch.setattr(fit_module, "keep_resident", make_resident)
     trainer = make_trainer(tmp_path / "resident", net=TinyNet())
@@ -211,7 +211,7 @@ def test_a_training_from_pictures_on_the_device_gives_the_same_bits(tmp_path, mo
     assert_same_outcome(outcome(trainer), plain)
 
 
-def test_pictures_stay_where_they_are_on_a_cpu_and_without_room(monkeypatch):
+def test_images_stay_where_they_are_on_a_cpu_and_without_room(monkeypatch):
     data = make_dataset(50, 1)
     assert keep_resident(data, torch.device("cpu")) is data
     needed = 50 * 16 * 16 * 3
@@ -243,7 +243,7 @@ def test_a_cpu_takes_the_batch_that_recipes_were_made_for(tmp_path):
     assert choose_batch_size(config.model_copy(update={"batch_size": 7}), TinyNet(), make_dataset(48, 1), ALONE) == 7
 
 
-def test_what_a_picture_costs_is_what_its_layers_keep(tmp_path):
+def test_what_an_image_costs_is_what_its_layers_keep(tmp_path):
     net = TinyNet(norm=False, dropout=0.0)
     before = copy.deepcopy(net.state_dict())
     # Both convolutions' inputs and their activations (kept once), and what the head and its mean need.

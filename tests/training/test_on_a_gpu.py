@@ -12,7 +12,7 @@ import torch
 from tiny_training import TinyNet, make_dataset, make_trainer
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from emotion_utils.data.resident import ResidentImages
+from emotion_utils.store.resident import ResidentImages
 from emotion_utils.training.distributed import Team
 from emotion_utils.training.numerics import Numerics
 

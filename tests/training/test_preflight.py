@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_training import ALONE, MODEL, WALL_TIMES, TinyNet, make_trainer, same_bits
 
-from emotion_utils.data.augment import augment
+from emotion_utils.store.augment import augment
 from emotion_utils.training import graph, preflight, schedule
 from emotion_utils.training import learner as learner_module
 from emotion_utils.training import numerics as numerics_module
@@ -18,7 +18,7 @@ from emotion_utils.training.numerics import Numerics, asked_for
 
 @pytest.fixture(autouse=True)
 def plain_processor(monkeypatch):
-    monkeypatch.setattr(numerics_module, "multiplies_in_tiles", lambda: False)
+    monkeypatch.setattr(numerics_module, "has_amx", lambda: False)
 
 
 PHASES = [{"epoch": 1, "train_from": "head"}, {"epoch": 3, "train_from": "stem"}]
@@ -64,11 +64,11 @@ def test_time_is_added_up_over_phases_and_validations(tmp_path, monkeypatch):
     preflight.look_ahead(trainer)
     event = preflight_event(trainer)
     assert event["step_seconds"] == [0.5, 2.0]
-    ten = 1.5 * 10 / 2  # two pictures took a second and a half
+    ten = 1.5 * 10 / 2  # two images took a second and a half
     assert event["seconds"] == round(2 * 6 * 0.5 + 3 * 6 * 2.0 + 5 * 4 * ten)
 
 
-def test_each_size_of_the_pictures_is_measured_for_itself(tmp_path):
+def test_each_size_of_the_images_is_measured_for_itself(tmp_path):
     growth = [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}]
     trainer = make_trainer(tmp_path, epochs=5, phases=PHASES, grow=growth, size_px=32)
     sizes = []
@@ -92,7 +92,7 @@ def test_a_step_that_takes_long_is_worked_out_from_fewer_images(tmp_path, monkey
     assert seen == sizes
 
 
-def test_memory_of_a_picture_is_what_its_layers_keep_for_the_backward_pass(tmp_path):
+def test_memory_of_an_image_is_what_its_layers_keep_for_the_backward_pass(tmp_path):
     trainer = make_trainer(tmp_path, net=TinyNet(norm=False, dropout=0.0))
     trainer.learner.enter(trainer.recipe.phases[0])
     image, stem, body = 3 * 16 * 16, 4 * 7 * 7, 8 * 3 * 3  # the inputs of the layers
@@ -363,7 +363,7 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 @pytest.mark.parametrize(("has_tiles", "precision"), [(False, "float32"), (True, "bfloat16")])
 def test_what_a_recipe_leaves_open_is_what_the_processor_is_good_at(tmp_path, monkeypatch, has_tiles, precision):
-    monkeypatch.setattr(numerics_module, "multiplies_in_tiles", lambda: has_tiles)
+    monkeypatch.setattr(numerics_module, "has_amx", lambda: has_tiles)
     recipe = make_trainer(tmp_path, precision="auto").recipe
     assert asked_for(recipe, CPU) == Numerics(precision)
     assert asked_for(recipe, GPU) == Numerics()  # there the clock decides

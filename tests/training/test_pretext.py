@@ -7,12 +7,19 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
-from emotion_utils.data.pretext_images import PICTURE_PX, SIBLINGS, TAKES, find_person, render_people, render_traits
-from emotion_utils.data.synthetic import render_path, synthetic_table
-from emotion_utils.models.contract import IMAGENET
+from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.models.network import make_network
-from emotion_utils.models.weights import load_weights, proxy_path, read_proxy_recipe
+from emotion_utils.models.weights.load import load_weights, proxy_path, read_proxy_recipe
 from emotion_utils.models.zoo import build_model
+from emotion_utils.synthetic.faces import render_path, synthetic_table
+from emotion_utils.synthetic.pretext_images import (
+    IMAGE_PX,
+    SIBLINGS,
+    TAKES,
+    find_person,
+    render_people,
+    render_traits,
+)
 from emotion_utils.training import pretext
 
 TINY = {"pictures": 12, "steps": 2, "batch_size": 4}
@@ -56,7 +63,7 @@ def test_a_proxy_of_another_recipe_is_made_again(tiny_recipes):
 
 
 @pytest.mark.parametrize("name", ["proxy_vgg16", "proxy_resnet18"])
-def test_a_proxy_is_made_again_when_its_pictures_are_drawn_otherwise(tiny_recipes, monkeypatch, name):
+def test_a_proxy_is_made_again_when_its_images_are_drawn_otherwise(tiny_recipes, monkeypatch, name):
     pretext.ensure_proxies([name])
     before = read_proxy_recipe(name)
     task = tiny_recipes[name]["task"]
@@ -101,7 +108,7 @@ def test_a_proxy_that_another_process_makes_is_waited_for(tiny_recipes, monkeypa
     assert not path.exists()
 
 
-def test_progress_runs_from_the_first_picture_to_the_last_step(tiny_recipes):
+def test_progress_runs_from_the_first_image_to_the_last_step(tiny_recipes):
     told = []
     pretext.ensure_proxies(["proxy_resnet18"], lambda done, total: told.append((done, total)))
     assert [done for done, _ in told] == [*range(1, 13), 16, 20]
@@ -128,7 +135,7 @@ def test_folded_batchnorm_leaves_a_plain_vgg16_with_the_same_activations():
 
 
 @pytest.mark.parametrize("render", [render_people, render_traits])
-def test_pictures_are_the_same_each_time_and_differ_between_seeds(render):
+def test_images_are_the_same_each_time_and_differ_between_seeds(render):
     one, two, other = (render(48, 12, 32, seed, lambda done: None) for seed in (0, 0, 1))
     assert np.array_equal(one.images, two.images)
     assert np.array_equal(one.labels, two.labels)
@@ -152,7 +159,7 @@ def test_siblings_look_alike_and_each_holds_the_face_in_a_way_of_their_own():
 
 
 def test_no_pretext_person_is_in_a_default_data_set():
-    people = render_people(6, 6, PICTURE_PX, 0, lambda done: None).images  # whole pictures
+    people = render_people(6, 6, IMAGE_PX, 0, lambda done: None).images  # whole images
     table = synthetic_table(30, ("angry", "happy", "sad"), 0)
-    faces = np.stack([render_path(path, 0, PICTURE_PX) for path in table["path"]])
-    assert all((faces != picture).any(axis=(1, 2, 3)).all() for picture in people)
+    faces = np.stack([render_path(path, 0, IMAGE_PX) for path in table["path"]])
+    assert all((faces != image).any(axis=(1, 2, 3)).all() for image in people)

@@ -61,7 +61,7 @@ def test_batchnorm_sees_portions_and_the_result_stays_near(tmp_path):
         fail_when(trainer, lambda number, images, most=most: images > most)
         losses.append(trainer.fit()["train_loss"].to_numpy())
     assert [event["batchnorm_by_portion"] for event in events_of(trainer, "memory_backoff")] == [True]
-    assert losses[1] == pytest.approx(losses[0], rel=0.15)  # each portion is normalised by its own four pictures
+    assert losses[1] == pytest.approx(losses[0], rel=0.15)  # each portion is normalised by its own four images
     assert losses[1] != pytest.approx(losses[0], rel=1e-4)
 
 

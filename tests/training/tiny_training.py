@@ -1,4 +1,4 @@
-"""A small network and pictures in memory, on which a training takes a fraction of a second.
+"""A small network and images in memory, on which a training takes a fraction of a second.
 
 As a script it is one process of such a training: tiny_training.py FOLDER [--kill-at STEP] [--kill-in-checkpoint NUMBER]
 """
@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from emotion_utils.config import resolve_config, validate_config
-from emotion_utils.data.augment import to_unit
-from emotion_utils.data.loader import Dataset
 from emotion_utils.run import Run
+from emotion_utils.store.augment import to_unit
+from emotion_utils.store.batches import Dataset
 from emotion_utils.training import checkpoint
 from emotion_utils.training.distributed import Team, join_team
 from emotion_utils.training.fit import Trainer
@@ -85,7 +85,7 @@ def same_bits(one, other):
 
 
 def spoil(trainer, steps, value=math.nan):
-    """The pictures of these training passes (1-based, counting repeated ones) come out as `value`."""
+    """The images of these training passes (1-based, counting repeated ones) come out as `value`."""
     net, calls = trainer.learner.net, []
 
     def forward(images):
@@ -140,10 +140,10 @@ def train(folder, *, kill_at=0, kill_in_checkpoint=0, norm=True, batch_size=8):
         first_try = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
         if kill_at and first_try and team.rank == team.size - 1:
             _kill_at(trainer, kill_at)
-        if kill_in_checkpoint and first_try and team.leads:
+        if kill_in_checkpoint and first_try and team.is_main_process:
             _kill_in_checkpoint(kill_in_checkpoint)
         trainer.fit()
-        if team.leads:
+        if team.is_main_process:
             save_file(trainer.best, folder / "best.safetensors")
             pd.DataFrame(trainer.rows).drop(columns=WALL_TIMES).to_csv(folder / "rows.csv", index=False)
             _predict(trainer).to_csv(folder / "predictions.csv")
@@ -151,7 +151,7 @@ def train(folder, *, kill_at=0, kill_in_checkpoint=0, norm=True, batch_size=8):
 
 @torch.no_grad()
 def _predict(trainer):
-    """The best epoch's probabilities for each validation picture."""
+    """The best epoch's probabilities for each validation image."""
     net, data = trainer.learner.net.eval(), trainer.val_set
     net.load_state_dict(trainer.best)
     logits = net(to_unit(torch.from_numpy(data.images).permute(0, 3, 1, 2)))

@@ -1,0 +1,248 @@
+"""What is wrong with the images of a source: each is read once, judged, and kept or set aside with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from emotion_utils.audit import near_duplicates
+from emotion_utils.audit.face_detectors import get_detector
+from emotion_utils.audit.faces import CropMode, frames_of
+from emotion_utils.audit.near_duplicates import DistanceThreshold
+from emotion_utils.audit.scan import Scan, read_thumbs, scan_images
+from emotion_utils.parallel import count_workers
+from emotion_utils.run import FRAME_COLUMNS, MANIFEST_COLUMNS
+from emotion_utils.sources.source import Source
+
+MAX_EXAMPLES = 24  # pairs and images that the audit names for a gallery
+MAX_NAMED = 5  # other copies that a reason names
+COPIES = {"exact": "exact duplicate", "pixels": "same pixels"}  # kinds of reason: of the same bytes, or pixels only
+CALIBRATION_SEED = 0  # of the random pairs and bands; the run's seed must not change what counts as a duplicate
+
+
+def audit_images(
+    source: Source,
+    *,
+    crop: CropMode = "never",
+    missed: Literal["keep", "quarantine"] = "keep",
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Reads every image of `source` once and looks for the face in it; `progress` is called with (done, total).
+
+    The manifest has run.MANIFEST_COLUMNS, one row per image in the order of the source's table, with the split that
+    the data brings or "", and more columns:
+    - image: number of the distinct image (by decoded pixels), -1 where unusable; equal images are copies;
+    - cluster: name shared by near duplicates (nearly the same image: cut, light or file differ), else "";
+    - face_left, face_top, face_side: the square that `crop` uses of the image, in pixels; side 0: all of it.
+
+    Among copies the one that the data holds out is kept (test before val before train), of these the first in path
+    order. Its id is the SHA-256 of the file's bytes; any other file with the same bytes gets that of id and path, so
+    that ids are unique. The same image under two labels is set aside altogether: nobody can tell which is right.
+    A reason reads "kind" or "kind: what exactly".
+
+    The audit (JSON) holds: classes; images, kept, quarantined (counts); per_class {class: {images, kept}}; reasons
+    {kind: count}; conversions {kind: count}; faces (what became of the crop, see `_describe_faces`); duplicates
+    {exact, pixels}: copies set aside, by bytes or by pixels only; conflicts {images, images, examples};
+    near_duplicates {clusters, images, largest, pairs, mirrored_pairs, mixed_labels, candidates, threshold_bits,
+    min_similarity, expected_false_candidates, distance_histogram (number of random pairs at 0, 1, ... bits),
+    similarity_histogram (number of candidates in 50 bins of 0-1), examples (the least similar pairs taken: path, other,
+    similarity, mirrored)}; sizes {median, smallest, largest: [w, h]}; notes (lines for a person); fingerprint (of the
+    source's content).
+    """
+    workers = workers or count_workers()
+    scan = scan_images(source, workers=workers, crop=crop, keep_missed=missed == "keep", progress=progress)
+    manifest = source.table.copy()
+    manifest["picture"] = _number_images(scan)
+    manifest[list(FRAME_COLUMNS)] = np.array(scan.frames, dtype=np.int64).reshape(-1, 3)
+    manifest["reason"], conflicts = _judge(manifest, scan)
+    manifest["status"] = np.where(manifest["reason"] == "", "kept", "quarantined")
+    manifest["id"] = _unique_ids(scan.ids, manifest["path"], manifest["status"] == "kept")
+    manifest["width"], manifest["height"] = np.array(scan.sizes, dtype=np.int64).reshape(-1, 2).T
+    manifest["cluster"], near = _find_near_duplicates(source, manifest, scan, workers)
+    manifest = manifest[[*MANIFEST_COLUMNS, "picture", "cluster", *FRAME_COLUMNS]]
+    counts = count_images(manifest, source.classes)
+    audit = {
+        **counts,
+        "conversions": dict(sorted(Counter(name for names in scan.conversions for name in names).items())),
+        "faces": _describe_faces(scan, crop, missed),
+        "duplicates": {kind: counts["reasons"].get(reason, 0) for kind, reason in COPIES.items()},
+        "conflicts": conflicts,
+        "near_duplicates": near,
+        "sizes": _describe_sizes(manifest),
+        "notes": list(source.notes),
+        "fingerprint": source.fingerprint(scan.ids),
+    }
+    return manifest, audit
+
+
+def count_images(manifest: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    """What an audit counts of a manifest: classes, images, kept, quarantined, per_class and reasons."""
+    kept = manifest["status"] == "kept"
+    before, after = manifest["label"].value_counts(), manifest["label"][kept].value_counts()
+    return {
+        "classes": list(classes),
+        "images": len(manifest),
+        "kept": int(kept.sum()),
+        "quarantined": int((~kept).sum()),
+        "per_class": {name: {"images": int(before.get(name, 0)), "kept": int(after.get(name, 0))} for name in classes},
+        "reasons": dict(sorted(Counter(map(kind_of, manifest["reason"][~kept])).items())),
+    }
+
+
+def kind_of(reason: str) -> str:
+    """The kind of a reason: what stands before its details."""
+    return reason.partition(":")[0]
+
+
+def _number_images(scan: Scan) -> np.ndarray:
+    """int64 (n,): equal pixels have equal numbers, counted from 0 in order of first appearance; -1 where unusable."""
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(pixels, len(numbers)) if pixels else -1 for pixels in scan.pixels], np.int64)
+
+
+def _judge(manifest: pd.DataFrame, scan: Scan) -> tuple[list[str], dict[str, Any]]:
+    """The reason of each row ("" for kept ones), and the conflicts."""
+    reasons = list(scan.reasons)
+    paths, labels = manifest["path"].to_numpy(), manifest["label"].to_numpy()
+    held_out = manifest["split"].map({"test": 2, "val": 1}).fillna(0).to_numpy()
+    conflicts = []
+    for rows in _rows_of_copies(manifest["picture"]):
+        if len(set(labels[rows])) > 1:
+            conflicts.append([f"{paths[row]} ({labels[row]})" for row in rows])
+            for place, row in enumerate(rows):
+                others = conflicts[-1][:place] + conflicts[-1][place + 1 :]
+                more = f" and {len(others) - MAX_NAMED} more" if len(others) > MAX_NAMED else ""
+                reasons[row] = f"two labels: the same image is {', '.join(others[:MAX_NAMED])}{more}"
+            continue
+        first = rows[held_out[rows].argmax()]
+        for row in rows[rows != first]:
+            kind = COPIES["exact" if scan.ids[row] == scan.ids[first] else "pixels"]
+            reasons[row] = f"{kind}: of {paths[first]}"
+    found = {"pictures": len(conflicts), "images": sum(map(len, conflicts)), "examples": conflicts[:MAX_EXAMPLES]}
+    return reasons, found
+
+
+def _rows_of_copies(images: pd.Series) -> list[np.ndarray]:
+    """The rows of each image that stands more than once, in order of first appearance."""
+    repeated = images[(images >= 0) & images.duplicated(keep=False)]
+    rows = np.flatnonzero(images.isin(repeated))
+    order = np.argsort(images.to_numpy()[rows], kind="stable")
+    ends = np.flatnonzero(np.diff(images.to_numpy()[rows][order])) + 1
+    return np.split(rows[order], ends) if len(rows) else []
+
+
+def _unique_ids(ids: list[str], paths: pd.Series, kept: pd.Series) -> list[str]:
+    """Of files with the same bytes the kept one (or else the first) has their id, the others one made with the path."""
+    owners: dict[str, int] = {}
+    for row in [*np.flatnonzero(kept), *np.flatnonzero(~kept)]:
+        owners.setdefault(ids[row], row)
+    return [
+        identity if owners[identity] == row else hashlib.sha256(f"{identity} {path}".encode()).hexdigest()
+        for row, (identity, path) in enumerate(zip(ids, paths, strict=True))
+    ]
+
+
+def _find_near_duplicates(
+    source: Source, manifest: pd.DataFrame, scan: Scan, workers: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The cluster of each row, and what the audit says about them; one row stands for all copies of an image."""
+    images = manifest["picture"].to_numpy()
+    rows = np.flatnonzero((images >= 0) & ~manifest["picture"].duplicated().to_numpy())
+    paths, frames = manifest["path"].to_numpy()[rows], frames_of(manifest)[rows]
+    hashes = scan.hashes[rows]
+    rng = np.random.default_rng(CALIBRATION_SEED)
+    calibration = near_duplicates.calibrate(hashes, rng)
+    candidates = near_duplicates.find_candidates(hashes, calibration.threshold_bits, rng)
+    similarities = near_duplicates.compare_candidates(
+        candidates,
+        lambda chosen: read_thumbs(source, paths[chosen], frames[chosen], near_duplicates.CLOSE_PX),
+        workers,
+    )
+    distances = near_duplicates.hash_distance(hashes[candidates[:, 0], 0], hashes[candidates[:, 1], candidates[:, 2]])
+    least = near_duplicates.find_min_similarity(similarities, distances, calibration.threshold_bits)
+    pairs, taken = candidates[similarities >= least], similarities[similarities >= least]
+    numbers = near_duplicates.join_pairs(pairs, len(rows))
+    names = np.array([f"near_{number:05d}" if number >= 0 else "" for number in numbers], dtype=object)
+    clusters = np.where(images >= 0, names[images], "") if len(rows) else np.full(len(manifest), "", object)
+    return clusters, {
+        **_describe_clusters(manifest.assign(cluster=clusters)),
+        **_describe_pairs(pairs, taken, paths),
+        **_describe_calibration(calibration),
+        "candidates": len(candidates),
+        "min_similarity": round(least, 4),
+        "similarity_histogram": np.histogram(np.clip(similarities, 0, 1), 50, (0, 1))[0].tolist(),
+    }
+
+
+def _describe_pairs(pairs: np.ndarray, similarities: np.ndarray, paths: np.ndarray) -> dict[str, Any]:
+    least = np.argsort(similarities, kind="stable")[:MAX_EXAMPLES]
+    examples = [
+        {
+            "path": paths[one],
+            "other": paths[other],
+            "similarity": round(float(similarity), 4),
+            "mirrored": bool(mirrored),
+        }
+        for (one, other, mirrored), similarity in zip(pairs[least].tolist(), similarities[least], strict=True)
+    ]
+    return {"pairs": len(pairs), "mirrored_pairs": int(pairs[:, 2].sum()), "examples": examples}
+
+
+def _describe_clusters(manifest: pd.DataFrame) -> dict[str, Any]:
+    """Counts over the kept images; a cluster with other labels in it hints at wrong labels."""
+    kept = manifest[(manifest["status"] == "kept") & (manifest["cluster"] != "")]
+    sizes = kept["cluster"].value_counts()
+    sizes = sizes[sizes > 1]
+    mixed = kept.groupby("cluster")["label"].nunique() > 1
+    return {
+        "clusters": len(sizes),
+        "images": int(sizes.sum()),
+        "largest": int(sizes.max()) if len(sizes) else 0,
+        "mixed_labels": int(mixed.sum()),
+    }
+
+
+def _describe_calibration(calibration: DistanceThreshold) -> dict[str, Any]:
+    return {
+        "threshold_bits": calibration.threshold_bits,
+        "expected_false_candidates": round(calibration.expected_false_candidates, 1),
+        "distance_histogram": calibration.histogram.tolist(),
+    }
+
+
+def _describe_faces(scan: Scan, crop: CropMode, missed: str) -> dict[str, Any]:
+    """Of all readable images: cropped, filled by their face (so left whole), missed, and not_searched at all.
+
+    And several: those with more than one face, of which the first in faces.rank_faces was taken.
+    """
+    outcomes = Counter(outcome if found or outcome != "whole" else "not_searched" for outcome, found in scan.crops)
+    searched = sum(outcomes[outcome] for outcome in ("cropped", "whole", "missed"))
+    return {
+        "crop": crop,
+        "missed_are": "kept" if missed == "keep" else "quarantined",
+        "detector": get_detector().name if searched else None,
+        "cropped": outcomes["cropped"],
+        "filled": outcomes["whole"],
+        "missed": outcomes["missed"],
+        "not_searched": outcomes["not_searched"],
+        "several": sum(found > 1 for _, found in scan.crops),
+    }
+
+
+def _describe_sizes(manifest: pd.DataFrame) -> dict[str, list[int]] | None:
+    """Width and height in pixels of the kept images; None where none is kept."""
+    sizes = manifest.loc[manifest["status"] == "kept", ["width", "height"]].to_numpy()
+    if not len(sizes):
+        return None
+    areas = sizes.prod(axis=1)
+    return {
+        "median": np.median(sizes, axis=0).astype(int).tolist(),
+        "smallest": sizes[areas.argmin()].tolist(),
+        "largest": sizes[areas.argmax()].tolist(),
+    }

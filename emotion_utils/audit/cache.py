@@ -1,0 +1,63 @@
+"""Audits that were made before: kept in the cache, each under a name made of everything that decides it. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from emotion_utils.audit.audit import audit_images
+from emotion_utils.audit.faces import CropMode
+from emotion_utils.config import cache_dir
+from emotion_utils.files import file_sha256, write_csv, write_json
+from emotion_utils.parallel import only_builder, replacing_folder
+from emotion_utils.provenance import code_sha256
+from emotion_utils.run import FRAME_COLUMNS
+from emotion_utils.sources.source import Source
+
+CODE = ("errors.py", "files.py", "run.py", "parallel.py", "synthetic", "sources", "audit")  # what an audit is made by
+WHOLE_NUMBERS = ("width", "height", "picture", *FRAME_COLUMNS)
+
+
+def audit_once(
+    source: Source,
+    *,
+    crop: CropMode = "never",
+    missed: Literal["keep", "quarantine"] = "keep",
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """What `audit_images` returns; where the same was audited before, as it was found then.
+
+    The same are all bytes and rows of the source, its classes and notes, `crop`, `missed`, and the code of this room.
+    A damaged record is made again.
+    """
+    facts = [source.fingerprint(), source.kind, source.classes, source.notes, sorted(source.faults.items())]
+    key = hashlib.sha256(json.dumps([*facts, crop, missed, code_sha256(CODE)]).encode()).hexdigest()
+    path = (cache or cache_dir()) / "audits" / key
+    with only_builder(path, 0):
+        if not _is_whole(path):
+            manifest, audit = audit_images(source, crop=crop, missed=missed, progress=progress)
+            with replacing_folder(path) as folder:
+                write_csv(folder / "manifest.csv", manifest)
+                write_json(folder / "audit.json", audit | {"manifest_sha256": file_sha256(folder / "manifest.csv")})
+    return _read(path)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        audit = json.loads((path / "audit.json").read_text(encoding="utf-8"))
+        return audit["manifest_sha256"] == file_sha256(path / "manifest.csv")
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    manifest = pd.read_csv(path / "manifest.csv", dtype=str, keep_default_na=False)
+    audit = json.loads((path / "audit.json").read_text(encoding="utf-8"))
+    del audit["manifest_sha256"]
+    return manifest.astype(dict.fromkeys(WHOLE_NUMBERS, "int64")), audit

@@ -1,0 +1,109 @@
+"""What an audit found, in lines for a person; the notebook and the report's data card say the same. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from emotion_utils.audit.label_suspects import SKIMAGE
+from emotion_utils.audit.leaks import tell_leaks
+
+
+def tell_all(audit: Mapping[str, Any]) -> list[str]:
+    """What somebody should know who sees none of the notebooks: a line each."""
+    lines = [
+        *audit["notes"],
+        audit["groups"]["line"],
+        tell_copies(audit),
+        tell_near_duplicates(audit),
+        tell_faces(audit),
+    ]
+    ladder = tell_ladder(audit["leaks"]["as_given"])
+    lines += [ladder and f"as the data came: {ladder}", audit["leaks"]["line"], tell_suspects(audit["suspects"])]
+    return [line for line in lines if line]
+
+
+def tell_copies(audit: Mapping[str, Any]) -> str:
+    """Exact copies and contradictions."""
+    copies, conflicts = audit["duplicates"], audit["conflicts"]
+    line = f"{copies['exact']:,} exact copies of files and {copies['pixels']:,} of pixels were set aside"
+    if conflicts["pictures"]:
+        line += f"; {conflicts['pictures']:,} images stand under two labels ({conflicts['images']:,} files, set aside)"
+    return line
+
+
+def tell_conversions(audit: Mapping[str, Any]) -> str:
+    """How many images were not plain 8-bit RGB."""
+    kinds = [f"{count:,} {kind}" for kind, count in audit["conversions"].items()]
+    return f"brought to upright 8-bit RGB: {', '.join(kinds)}" if kinds else "every image came as upright 8-bit RGB"
+
+
+def tell_sizes(audit: Mapping[str, Any]) -> str:
+    """How large the images are."""
+    if audit["sizes"] is None:
+        return "no image is usable"
+    sizes = {name: f"{width} x {height}" for name, (width, height) in audit["sizes"].items()}
+    if len(set(sizes.values())) == 1:
+        return f"all images are of {sizes['median']} pixels"
+    return f"images of {sizes['smallest']} to {sizes['largest']} pixels, {sizes['median']} in the middle"
+
+
+def tell_faces(audit: Mapping[str, Any]) -> str:
+    """What became of the crop."""
+    faces = audit["faces"]
+    if faces["crop"] == "never":
+        return "crop=never: every image is used whole"
+    parts = [
+        (faces["not_searched"], "small enough to be a face already, used whole"),
+        (faces["filled"], "filled by the face, used whole"),
+        (faces["cropped"], "cut to the face"),
+        (faces["missed"], f"without a face that was found, {faces['missed_are']}"),
+    ]
+    line = f"crop={faces['crop']}: " + "; ".join(f"{count:,} {words}" for count, words in parts if count)
+    several = f", the largest taken of several in {faces['several']:,}" if faces["several"] else ""
+    return line + (f" ({faces['detector']}{several})" if faces["detector"] else "")
+
+
+def tell_near_duplicates(audit: Mapping[str, Any]) -> str:
+    """How many, and by which threshold."""
+    near = audit["near_duplicates"]
+    line = f"{near['images']:,} images are near duplicates of another, in {near['clusters']:,} clusters"
+    if near["clusters"]:
+        line += f" of up to {near['largest']:,}; {near['mixed_labels']:,} clusters have more than one label"
+    return line
+
+
+def tell_suspects(suspects: Mapping[str, Any]) -> str:
+    """How many labels are in doubt, and how far the model that doubts is to be trusted (an audit's `suspects`)."""
+    if not suspects["judged"]:
+        return "too few images to judge their labels"
+    line = (
+        f"{suspects['doubted']:,} of {suspects['judged']:,} labels are in doubt, by a model that agrees with "
+        f"{suspects['accuracy']:.0%} of them"
+    )
+    # An audit from before there was a choice names nobody: it was OpenCV.
+    other = suspects.get("features") == SKIMAGE
+    return line + (f" (on {SKIMAGE}'s histograms of gradients: this OpenCV makes none)" if other else "")
+
+
+def tell_split(audit: Mapping[str, Any]) -> str:
+    """Where the split comes from."""
+    brought, choice = audit["splits"]["brought"], audit["leaks"]["choice"]
+    if len(brought) < 2 or choice == "redraw":
+        return f"drawn from seed {audit['splits']['seed']}" + (
+            ", not the one that the data bring" if len(brought) > 1 else ""
+        )
+    drawn = [name for name in ("val", "test") if name not in brought]
+    return f"as the data bring it ({', '.join(brought)})" + (f", {drawn[0]} drawn from it" if drawn else "")
+
+
+def tell_ladder(records: list[dict[str, Any]] | None) -> str:
+    """A leak ladder in a line."""
+    if not records:
+        return ""
+    ladder = pd.DataFrame(records)
+    if not ladder["images"].sum():
+        return "no image of one split has a copy, a near copy or its person in another"
+    return "; ".join(tell_leaks(ladder))

@@ -1,0 +1,109 @@
+"""Reads every image of a source once, in parallel, and keeps a few facts of each: never the pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emotion_utils.audit.faces import WHOLE, CropMode, Frame, crop_faces, cut_frame
+from emotion_utils.audit.near_duplicates import THUMB_PX, hash_thumbs, shrink_grey
+from emotion_utils.parallel import map_ahead
+from emotion_utils.sources.decode import ImageFault, decode_image, refuse_unusable
+from emotion_utils.sources.source import Source, file_id
+
+NO_FACE = "no face: none was found in the image"
+CHUNK_IMAGES = 32  # read by one worker at a time: enough to hash together, few enough for a smooth progress bar
+
+
+@dataclass
+class Scan:
+    """Facts of each image, in the order of the source's table."""
+
+    ids: list[str]  # sources.file_id
+    pixels: list[bytes]  # 16 bytes of the sha256 of size and pixels; b"" where there are none
+    sizes: list[tuple[int, int]]  # width, height in pixels; 0, 0 where unknown
+    reasons: list[str]  # why it cannot be used, or ""
+    conversions: list[tuple[str, ...]]
+    crops: list[tuple[str, int]]  # outcome (see faces.CropResult) and number of faces found; "", 0 where unusable
+    frames: list[Frame]  # what is used of it
+    hashes: np.ndarray  # uint64 (n, 2, 4): perceptual hash of that, straight and mirrored; meaningless where unusable
+
+    @classmethod
+    def empty(cls, size: int) -> Scan:
+        """No facts yet, and room for the hashes of `size` images."""
+        return cls([], [], [], [], [], [], [], np.zeros((size, 2, 4), np.uint64))
+
+    def columns(self) -> tuple[list, ...]:
+        """The lists, in the order in which they stand above."""
+        return self.ids, self.pixels, self.sizes, self.reasons, self.conversions, self.crops, self.frames
+
+
+def scan_images(
+    source: Source,
+    *,
+    workers: int,
+    crop: CropMode = "never",
+    keep_missed: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scan:
+    """The facts of all images of `source`; memory grows by these facts alone.
+
+    `keep_missed` False: an image in which `crop` looks for a face and finds none cannot be used.
+    """
+    paths = source.table["path"].tolist()
+    chunks = [paths[start : start + CHUNK_IMAGES] for start in range(0, len(paths), CHUNK_IMAGES)]
+    scan = Scan.empty(len(paths))
+    for part in map_ahead(lambda chunk: _scan_chunk(source, chunk, crop, keep_missed), chunks, workers):
+        done = len(scan.ids)
+        scan.hashes[done : done + len(part.ids)] = part.hashes
+        for column, more in zip(scan.columns(), part.columns(), strict=True):
+            column.extend(more)
+        if progress is not None:
+            progress(len(scan.ids), len(paths))
+    return scan
+
+
+def read_thumbs(source: Source, paths: Sequence[str], frames: np.ndarray, size_px: int) -> np.ndarray:
+    """Grey thumbnails uint8 (n, size_px, size_px) of what is used of readable images; frames int (n, 3)."""
+    return np.stack([
+        shrink_grey(cut_frame(decode_image(source.read(path)).rgb, frame), size_px)
+        for path, frame in zip(paths, frames, strict=True)
+    ])  # fmt: skip
+
+
+def _scan_chunk(source: Source, paths: Sequence[str], crop: CropMode, keep_missed: bool) -> Scan:
+    scan = Scan.empty(len(paths))
+    thumbs = np.zeros((len(paths), THUMB_PX, THUMB_PX), np.uint8)
+    for place, path in enumerate(paths):
+        identity, size, reason, conversions, pixels = file_id(path, None), (0, 0), "", (), b""
+        outcome, frame = ("", 0), WHOLE
+        try:
+            if path in source.faults:
+                raise ImageFault(source.faults[path])
+            data = source.read(path)
+            identity = file_id(path, data)
+            image = decode_image(data)
+            size, conversions = image.rgb.shape[1::-1], image.conversions
+            refuse_unusable(image.rgb)
+            view = crop_faces(image.rgb, crop)
+            outcome, frame = (view.outcome, view.found), view.frame
+            if view.outcome == "missed" and not keep_missed:
+                raise ImageFault(NO_FACE)
+            pixels = _digest_pixels(image.rgb)
+            thumbs[place] = shrink_grey(view.image, THUMB_PX)
+        except ImageFault as fault:
+            reason = str(fault)
+        facts = (identity, pixels, size, reason, conversions, outcome, frame)
+        for column, value in zip(scan.columns(), facts, strict=True):
+            column.append(value)
+    scan.hashes[:] = hash_thumbs(thumbs)
+    return scan
+
+
+def _digest_pixels(rgb: np.ndarray) -> bytes:
+    digest = hashlib.sha256(b"%d %d " % rgb.shape[:2])
+    digest.update(np.ascontiguousarray(rgb))
+    return digest.digest()[:16]

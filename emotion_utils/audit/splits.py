@@ -1,0 +1,139 @@
+"""Train, val and test: every class in its proportion, and no person and no copy of an image on two sides. No torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from emotion_utils.audit.leaks import NO_TIE, TIES
+from emotion_utils.audit.stratify import share_out
+from emotion_utils.config import SPLITS
+from emotion_utils.counter_rng import id_keys, mix_keys
+from emotion_utils.errors import InputError
+
+SHARE_TOLERANCE = 0.02  # how far a class's share in a split may be from its share in the whole,
+IMAGE_TOLERANCE = 2  # or so many images of the split, where these are more: whole images can be no more exact
+
+
+def assign_splits(
+    manifest: pd.DataFrame, *, val_fraction: float, test_fraction: float, seed: int, min_images_per_class: int = 3
+) -> pd.DataFrame:
+    """`manifest` with `split` filled for the rows whose status is kept, and empty for the others.
+
+    Rows that share an id, image, cluster or group (see audit_images; the last three may be missing), directly or
+    through others, go to the same side. Only ids, labels, these ties and the seed decide: not paths, not the order of
+    rows.
+
+    A split that the data brings is respected (what leaks in it is not looked for here: see leaks.settle_leaks):
+    - train, val and test: taken as they are;
+    - train and test: val is taken from train, so that train and val stand to each other as the fractions ask;
+    - train and val: the brought val is halved into val and test.
+
+    Raises InputError where a class has fewer than `min_images_per_class` images or is missing on a side.
+    """
+    kept = (manifest["status"] == "kept").to_numpy()
+    rows = manifest[kept]
+    _check_class_sizes(rows, min_images_per_class)
+    brought = rows["split"].fillna("").to_numpy(dtype=object)
+    draw, sides = _plan(brought, val_fraction, test_fraction)
+    split = np.where(draw, "", brought)
+    if draw.any():
+        split[draw] = _draw(rows[draw], sides, seed)
+    _check_every_class_everywhere(rows, split)
+    result = np.full(len(manifest), "", dtype=object)
+    result[kept] = split
+    return manifest.assign(split=result)
+
+
+def join_ties(rows: pd.DataFrame) -> np.ndarray:
+    """int (N,): rows that are tied, directly or through others, get the same number."""
+    size = len(rows)
+    pairs = [(np.arange(0), np.arange(0))]
+    nodes = size
+    for column in [name for columns in TIES.values() for name in columns if name in rows]:
+        codes = pd.factorize(rows[column])[0]
+        tied = np.flatnonzero(~rows[column].isin(NO_TIE) & (np.bincount(codes)[codes] > 1))
+        pairs.append((tied, codes[tied] + nodes))
+        nodes += int(codes.max(initial=-1)) + 1
+    left, right = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
+    if not len(left):
+        return np.arange(size)
+    graph = coo_matrix((np.ones(len(left), dtype=np.int8), (left, right)), shape=(nodes, nodes))
+    return np.unique(connected_components(graph, directed=False)[1][:size], return_inverse=True)[1]
+
+
+def measure_balance(manifest: pd.DataFrame) -> dict[str, Any]:
+    """How evenly the classes came out: the largest deviation of a class's share in a split from its share in all.
+
+    Keys: deviation (0-1), class_name, split, within_tolerance, and `line`, which says it to a person.
+    """
+    rows = manifest[manifest["split"] != ""]
+    counts = pd.crosstab(rows["label"], rows["split"]).reindex(columns=list(SPLITS), fill_value=0)
+    sizes = counts.sum().clip(lower=1)
+    deviation = (counts / sizes).sub(counts.sum(axis=1) / len(rows), axis=0).abs()
+    class_name, split = deviation.stack().idxmax()
+    allowed = np.maximum(SHARE_TOLERANCE, IMAGE_TOLERANCE / sizes)
+    within = bool((deviation <= allowed + 1e-12).all(axis=None))
+    worst = float(deviation.loc[class_name, split])
+    line = f"class shares differ from the whole by at most {worst:.1%} ({class_name} in {split})"
+    line += "" if within else f": more than {SHARE_TOLERANCE:.0%}, because whole groups stay together"
+    return {
+        "deviation": worst, "class_name": class_name, "split": split, "within_tolerance": within, "line": line,
+    }  # fmt: skip
+
+
+def _plan(brought: np.ndarray, val_fraction: float, test_fraction: float) -> tuple[np.ndarray, dict[str, float]]:
+    """Which rows are drawn (bool (N,)), and the share of each side among them."""
+    present = set(brought) - {""}
+    train_fraction = 1 - val_fraction - test_fraction
+    if len(present) <= 1:  # nothing, or one folder called train: no split at all
+        return np.ones(len(brought), dtype=bool), dict(
+            zip(SPLITS, (train_fraction, val_fraction, test_fraction), strict=True)
+        )
+    blank = int((brought == "").sum())
+    if blank:
+        raise InputError(f"{blank} images have no split while others have: give a split for all of them or for none")
+    if "train" not in present:
+        raise InputError("the data brings val and test but no train: add it, or leave the split away")
+    if "test" not in present:
+        return brought == "val", {"val": 0.5, "test": 0.5}
+    if "val" not in present:
+        share = val_fraction / (train_fraction + val_fraction)
+        return brought == "train", {"train": 1 - share, "val": share}
+    return np.zeros(len(brought), dtype=bool), {}
+
+
+def _draw(rows: pd.DataFrame, shares: dict[str, float], seed: int) -> np.ndarray:
+    labels = pd.factorize(rows["label"], sort=True)[0]
+    keys = mix_keys(id_keys(rows["id"]), seed)
+    sides = share_out(labels, join_ties(rows), keys, np.array(list(shares.values())))
+    return np.array(list(shares), dtype=object)[sides]
+
+
+def _check_class_sizes(rows: pd.DataFrame, least: int) -> None:
+    counts = rows["label"].value_counts()
+    if counts.empty:
+        raise InputError("no usable image is left: see the reasons in the manifest")
+    for class_name, count in sorted(counts.items()):
+        if count < least:
+            raise InputError(
+                f"class {class_name!r} has {count} usable images, at least {least} are needed to fill train, val and "
+                "test: add images or leave the class out with --classes"
+            )
+
+
+def _check_every_class_everywhere(rows: pd.DataFrame, split: np.ndarray) -> None:
+    counts = pd.crosstab(rows["label"].to_numpy(), split).reindex(columns=list(SPLITS), fill_value=0)
+    for class_index, side_index in np.argwhere(counts.to_numpy() == 0):
+        class_name, side = counts.index[class_index], counts.columns[side_index]
+        of_class = (rows["label"] == class_name).to_numpy()
+        units = len(np.unique(join_ties(rows)[of_class]))
+        raise InputError(
+            f"class {class_name!r} has no image in {side}: its {of_class.sum()} images are of {units} persons or "
+            "groups of copies, and each stays on one side; images of at least 3 are needed: add some, leave the "
+            "class out with --classes, or --set group=none"
+        )

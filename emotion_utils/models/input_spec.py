@@ -1,0 +1,52 @@
+"""What a network wants to be fed. It belongs to the weights: they answer well only to what they were trained on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+FULL_SIDE = 7  # pool5 of a 224 px image is 7 x 7: what fc6 of VGG16 was trained on
+SHRINKAGE = 32  # five poolings by two
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """Images of `size_px` x `size_px`, RGB, values 0-1; the network itself subtracts `mean` and divides by `std`."""
+
+    size_px: int
+    mean: Triple
+    std: Triple
+    channel_order: str = "RGB"
+    range: tuple[float, float] = (0.0, 1.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation per channel, RGB, in units of the 0-1 range."""
+
+    mean: Triple
+    std: Triple
+
+    def at(self, size_px: int) -> InputSpec:
+        return InputSpec(size_px, self.mean, self.std)
+
+
+IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+# Parkhi, Vedaldi and Zisserman 2015: 0-255 minus the mean of the faces it was trained on, not divided by anything.
+VGGFACE_MEAN_BGR = (93.5940, 104.7624, 129.1863)
+VGGFACE = Normalisation(
+    mean=tuple(value / 255 for value in reversed(VGGFACE_MEAN_BGR)),
+    std=(1 / 255, 1 / 255, 1 / 255),
+)
+
+
+def takes_full_head(image_size_px: int) -> bool:
+    """Whether pool5 of such an image fits fc6 of VGG16."""
+    return image_size_px // SHRINKAGE == FULL_SIDE

@@ -1,0 +1,95 @@
+"""VGGFace from Keras' HDF5 files, in every layout that Keras has written, with h5py alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from emotion_utils.errors import InputError
+from emotion_utils.models.input_spec import FULL_SIDE
+from emotion_utils.models.vggface import FC_WIDTH, FEATURES
+from emotion_utils.models.weights.conversion import CONV_LAYERS, FC_LAYERS, SourceNetwork, check_shapes
+
+KNOWN_LAYERS = (*CONV_LAYERS, *FC_LAYERS)
+LARGEST_KERNEL = FEATURES * FULL_SIDE**2 * FC_WIDTH  # fc6: nothing larger is read into memory
+NOT_WEIGHTS = ("optimizer_weights", "optimizer", "training_config")
+# Names that Keras gives to layers without one, and the only ones that its `.weights.h5` of 2023 kept.
+AUTOMATIC = re.compile(r"(conv2d|convolution2d|dense)(?:_(\d+))?")
+
+
+def read_keras(path: Path) -> SourceNetwork:
+    """The arrays of a VGGFace in Keras' order of axes. Raises InputError where the file holds something else."""
+    try:
+        with h5py.File(path, "r") as file:
+            layers = _collect_layers(file.get("model_weights", file))
+            arrays = {name: _read_layer(path, name, datasets) for name, datasets in _name_layers(path, layers).items()}
+    except InputError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError) as error:  # h5py has no error of its own for a damaged file
+        raise InputError(f"{path}: not a whole HDF5 file ({error}); delete it and fetch it again") from None
+    source = SourceNetwork(
+        kernels={name: kernel for name, (kernel, _) in arrays.items()},
+        biases={name: bias for name, (_, bias) in arrays.items()},
+        channel_order="BGR",
+        flatten_order="HWC",
+        layout="Keras HDF5",
+    )
+    check_shapes(source, path)
+    return source
+
+
+def _collect_layers(root: h5py.Group) -> dict[str, list[h5py.Dataset]]:
+    """The datasets below `root` by the layer that they belong to."""
+    layers: dict[str, list[h5py.Dataset]] = {}
+
+    def visit(name: str | bytes, node: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(name, bytes):
+            raise ValueError(f"the name {name!r} in it is no text")
+        parts = name.split("/")
+        if isinstance(node, h5py.Dataset) and parts[0] not in NOT_WEIGHTS:
+            layers.setdefault(_layer_of(parts, node), []).append(node)
+
+    root.visititems(visit)
+    return layers
+
+
+def _layer_of(parts: list[str], node: h5py.Dataset) -> str:
+    """Keras 3 writes .../<class>_<n>/vars/<i> with the name as an attribute; before, a group bore the layer's name."""
+    groups = parts[:-1]
+    if groups and groups[-1] == "vars":
+        return str(node.parent.attrs.get("name", groups[-2] if len(groups) > 1 else ""))
+    known = [part for part in groups if part in KNOWN_LAYERS]
+    automatic = [part for part in groups if AUTOMATIC.fullmatch(part)]
+    return (known or automatic or groups or [""])[0]
+
+
+def _name_layers(path: Path, layers: dict[str, list[h5py.Dataset]]) -> dict[str, list[h5py.Dataset]]:
+    """Layers under VGGFace's names: their own, or by order where all are automatic."""
+    if any(name in layers for name in CONV_LAYERS):
+        return {name: layers[name] for name in KNOWN_LAYERS if name in layers}
+    automatic = sorted((name for name in layers if AUTOMATIC.fullmatch(name)), key=_automatic_order)
+    if len(automatic) == len(layers) and len(automatic) in (len(CONV_LAYERS), len(KNOWN_LAYERS)):
+        return {new: layers[old] for new, old in zip(KNOWN_LAYERS, automatic, strict=False)}
+    found = ", ".join(sorted(layers)[:6]) or "no weights at all"
+    raise InputError(f"{path}: expected the layers of VGGFace ({', '.join(KNOWN_LAYERS[:2])} ...), found {found}")
+
+
+def _automatic_order(name: str) -> tuple[str, int]:
+    stem, number = AUTOMATIC.fullmatch(name).groups()
+    return stem, int(number or 0)
+
+
+def _read_layer(path: Path, name: str, datasets: list[h5py.Dataset]) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias, told apart by their number of axes, as float32; a fully connected kernel has two."""
+    kernels = [dataset for dataset in datasets if dataset.ndim in (2, 4)]
+    biases = [dataset for dataset in datasets if dataset.ndim == 1]
+    if len(kernels) != 1 or len(biases) != 1 or len(datasets) != 2 or kernels[0].size > LARGEST_KERNEL:
+        shapes = ", ".join(str(dataset.shape) for dataset in datasets)
+        raise InputError(f"{path}: layer {name}: expected one kernel and one bias, found arrays of shape {shapes}")
+    kernel = kernels[0][()].astype(np.float32, copy=False)
+    if name in FC_LAYERS and kernel.ndim == 4:  # written as a convolution over the whole of pool5
+        kernel = kernel.reshape(-1, kernel.shape[-1])
+    return kernel, biases[0][()].astype(np.float32, copy=False)

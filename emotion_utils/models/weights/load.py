@@ -1,0 +1,210 @@
+"""From a file of weights, whoever wrote it, to tensors under the networks' own keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.files import file_sha256, replacing, write_json
+from emotion_utils.models.input_spec import IMAGENET, VGGFACE, Normalisation
+from emotion_utils.models.network import ARCHITECTURE_TITLES, EmotionNet
+from emotion_utils.models.weights.cache import (
+    FULL_DISK,
+    check_checksum,
+    find_weights,
+    proxy_path,
+    read_record,
+    record_checksum,
+    record_path,
+)
+from emotion_utils.models.weights.conversion import TOLERANCE, SourceNetwork, compare, to_state
+from emotion_utils.models.weights.file_kind import file_kind
+from emotion_utils.models.weights.pytorch import read_tensors, read_vggface, recognise, rename_torchvision
+from emotion_utils.models.weights.registry import VGGFACE_LICENCE, get_source
+
+# The one key of the header that the project writes: safetensors puts several in another order each time.
+HEADER_KEY = "emotion_utils"
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """Tensors under the network's own keys (`EmotionNet.network`), and what goes with them."""
+
+    architecture: str
+    state: dict[str, torch.Tensor]
+    normalisation: Normalisation
+    title: str  # as the report says it
+    sha256: str
+    licence: str
+
+
+def load_registered(name: str) -> LoadedWeights:
+    """The weights of the registered source `name`, from EMOTION_WEIGHTS_DIR or the cache, their checksum checked."""
+    source = get_source(name)
+    path = find_weights(name)
+    sha256 = check_checksum(path, source)
+    loaded = load_weights(path)
+    if loaded.architecture != source.architecture:
+        raise InputError(f"{path}: expected a {source.architecture}, found a {loaded.architecture}")
+    if read_record(source.file_name) is None:
+        record_checksum(path, source.file_name, sha256)
+    return LoadedWeights(loaded.architecture, loaded.state, loaded.normalisation, source.title, sha256, source.licence)
+
+
+def load_weights(path: Path) -> LoadedWeights:
+    """Any file of weights that the project can read. Raises InputError that says what was found instead."""
+    kind = file_kind(path)
+    if kind == "safetensors":
+        header, tensors = read_safetensors(path)
+        if HEADER_KEY in header:
+            return _own(header, tensors, path)
+    elif kind == "torch":
+        tensors = read_tensors(path)
+    else:
+        return _converted(_read_hdf5(path), path)
+    network = recognise(tensors, path)
+    if network == "vggface":
+        return _converted(read_vggface(tensors, path), path)
+    state = rename_torchvision(tensors) if network == "vgg16" else dict(tensors)
+    title = f"{ARCHITECTURE_TITLES[network]}, weights of {path.name}"
+    return LoadedWeights(network, state, IMAGENET, title, file_sha256(path), "as given with the file")
+
+
+def convert_weights(source_path: str | Path, target_path: str | Path) -> dict[str, Any]:
+    """Writes VGGFace weights of Keras, DeepFace or Oxford as safetensors, and a JSON beside them; returns the JSON.
+
+    The converted network is compared with its source layer by layer before anything is written.
+    """
+    source_path, target_path = Path(source_path), Path(target_path)
+    if target_path.suffix != ".safetensors":
+        raise InputError(f"{target_path}: the converted weights need a name that ends in .safetensors")
+    source = _read_source(source_path)
+    state = to_state(source)
+    differences = compare(source, state)
+    title = f"VGG16, VGGFace weights converted from {source_path.name}"
+    _write(target_path, state, "vgg16", VGGFACE, title, VGGFACE_LICENCE)
+    report = {
+        "source": {"file": source_path.name, "sha256": file_sha256(source_path), "layout": source.layout},
+        "output": {"file": target_path.name, "sha256": file_sha256(target_path)},
+        "with_top": source.with_top,
+        "layers": list(source.layers),
+        "turned": {
+            "channel_order": f"{source.channel_order} to RGB in conv1_1",
+            "fc6": f"flattened {source.flatten_order} to CHW" if source.with_top else None,
+        },
+        "input": VGGFACE.at(224).as_dict(),
+        "largest_relative_difference": differences,
+        "tolerance": TOLERANCE,
+        "licence": VGGFACE_LICENCE,
+    }
+    write_json(target_path.with_suffix(".json"), report)
+    return report
+
+
+# -- proxies ---------------------------------------------------------------------------------------
+
+
+def save_proxy(net: EmotionNet, name: str, *, recipe: Mapping[str, Any]) -> Path:
+    """Caches everything of `net` but its head as the proxy `name`; `recipe` (plain values) is kept in the header."""
+    path = proxy_path(name)
+    source = get_source(name)
+    if net.design["architecture"] != source.architecture:
+        raise InputError(f"{name} is a {source.architecture}, not a {net.design['architecture']}")
+    state = {key: value.cpu().contiguous() for key, value in net.body_state().items()}
+    normalisation = Normalisation(net.input_spec.mean, net.input_spec.std)
+    record_path(source.file_name).unlink(missing_ok=True)  # first: a kill in between must not leave a wrong checksum
+    _write(path, state, source.architecture, normalisation, source.title, source.licence, recipe=recipe)
+    record_checksum(path, source.file_name, file_sha256(path))
+    return path
+
+
+def read_proxy_recipe(name: str) -> dict[str, Any] | None:
+    """The recipe that the cached proxy was made with, or None where there is none or it is damaged."""
+    path = proxy_path(name)
+    if not path.exists():
+        return None
+    try:
+        check_checksum(path, get_source(name))
+        return json.loads(read_safetensors(path)[0][HEADER_KEY])["recipe"]
+    except (InputError, KeyError, ValueError):
+        return None
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Header and tensors. Raises InputError where the file is not whole."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error}); delete it and make it again") from None
+
+
+def _write(
+    path: Path,
+    state: dict[str, torch.Tensor],
+    architecture: str,
+    normalisation: Normalisation,
+    title: str,
+    licence: str,
+    recipe: Mapping[str, Any] | None = None,
+) -> None:
+    header = {
+        "architecture": architecture,
+        "mean": normalisation.mean,
+        "std": normalisation.std,
+        "title": title,
+        "licence": licence,
+        "recipe": dict(recipe) if recipe else None,
+    }
+    try:
+        with replacing(path) as temporary:
+            save_file(state, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    except (OSError, SafetensorError) as error:
+        bad_place = isinstance(error, OSError) and error.errno not in FULL_DISK
+        raise (InputError if bad_place else EmotionError)(
+            f"{path}: cannot be written ({error}); free some space, or name another place"
+        ) from None
+
+
+def _own(header: Mapping[str, str], tensors: dict[str, torch.Tensor], path: Path) -> LoadedWeights:
+    try:
+        facts = json.loads(header[HEADER_KEY])
+        normalisation = Normalisation(tuple(facts["mean"]), tuple(facts["std"]))
+        architecture, title, licence = facts["architecture"], facts["title"], facts["licence"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: its header is damaged ({error}); make the file again") from None
+    return LoadedWeights(architecture, tensors, normalisation, title, file_sha256(path), licence)
+
+
+def _converted(source: SourceNetwork, path: Path) -> LoadedWeights:
+    state = to_state(source)
+    compare(source, state)
+    title = f"VGG16, VGGFace weights of {path.name}"
+    return LoadedWeights("vgg16", state, VGGFACE, title, file_sha256(path), VGGFACE_LICENCE)
+
+
+def _read_source(path: Path) -> SourceNetwork:
+    kind = file_kind(path)
+    if kind == "hdf5":
+        return _read_hdf5(path)
+    tensors = read_tensors(path) if kind == "torch" else {}
+    if recognise(tensors, path) != "vggface":
+        raise InputError(f"{path}: expected VGGFace weights of Keras, DeepFace or Oxford; these need no conversion")
+    return read_vggface(tensors, path)
+
+
+def _read_hdf5(path: Path) -> SourceNetwork:
+    from emotion_utils.models.weights.keras import read_keras  # h5py is only needed here
+
+    return read_keras(path)

@@ -1,0 +1,256 @@
+"""A search for the learning rate, weight decay and strength of augmentation of one model, by validation accuracy alone.
+
+Each trial is a training like any other, in a folder of its own that is named after the hash of its configuration: what
+was killed goes on from its checkpoint, and what was finished once is not run again. The test images are never opened.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+import torch
+from optuna.pruners import MedianPruner
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from emotion_utils.devices import evaluation_batch_size
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.run import Run
+from emotion_utils.search.selection_bias import METHOD, corrected_best, pack_bits, unpack_bits
+from emotion_utils.search.study import open_study
+from emotion_utils.search.trials import MIDDLE, changes, config_key, grid_points, propose, trial_config
+from emotion_utils.store.augment import to_unit
+from emotion_utils.store.batches import Dataset, iterate_batches, open_split
+from emotion_utils.store.resident import keep_resident
+from emotion_utils.training.cpu.allocation import keeping_freed_memory
+from emotion_utils.training.distributed import Team, join_team
+from emotion_utils.training.fit import Trainer, new_model
+from emotion_utils.training.repeatable import deterministic
+
+SAMPLERS = ("tpe", "grid")
+UNPRUNED_TRIALS = 4  # complete ones that a median needs to mean something
+UNPRUNED_SHARE = 0.25  # of the epochs of a trial, in which nothing is known yet
+
+Say = Callable[[str], None]
+
+
+class _TakenElsewhere(Exception):
+    """Another process is at this very configuration."""
+
+
+def search_model(
+    run: Run, model: str, *, sampler: str = "tpe", trials: int = 20, epochs: int | None = None,
+    minutes: float | None = None, storage: str | None = None, say: Say = lambda line: None,
+) -> pd.DataFrame:  # fmt: skip
+    """Tries configurations until `trials` different ones are done, all machines together, and returns their table.
+
+    `sampler`: "tpe" proposes by what it has seen, "grid" goes through fixed points. `epochs`: of each trial; the run's
+    own number if left out. No trial begins after `minutes`. Writes search.csv and search.json into the model's folder.
+    Raises InputError or EmotionError for what cannot be used.
+    """
+    if sampler not in SAMPLERS:
+        raise InputError(f"unknown sampler {sampler!r}: choose one of {', '.join(SAMPLERS)}")
+    with join_team() as team, deterministic(), keeping_freed_memory():
+        if team.size > 1:
+            raise InputError(
+                "a search trains in one process: start it without torchrun, on more machines with --storage"
+            )
+        search = Search(run, model, team, sampler, epochs or run.config.recipes[model].epochs or run.config.epochs, say)
+        return search.go(trials, minutes, storage)
+
+
+class Search:
+    """The trials of one model on the training and validation images of a run."""
+
+    def __init__(self, run: Run, model: str, team: Team, sampler: str, epochs: int, say: Say) -> None:
+        self.run, self.model, self.team, self.sampler, self.epochs, self.say = run, model, team, sampler, epochs, say
+        self.train_set, self.val_set = (
+            keep_resident(open_split(run, split), team.device) for split in ("train", "val")
+        )
+        self.net = new_model(run, model)
+        datasets = [[split.ids, split.labels.tolist(), split.class_names] for split in (self.train_set, self.val_set)]
+        self.name = f"{model} {config_key(trial_config(run.config, model, MIDDLE, epochs), datasets)[:16]}"
+        self.folder = run.model_dir(model) / "search"
+
+    def go(self, trials: int, minutes: float | None, storage: str | None) -> pd.DataFrame:
+        """Runs what is still to be run; see `search_model`."""
+        began = time.monotonic()
+        pruner = MedianPruner(UNPRUNED_TRIALS, n_warmup_steps=1 + max(1, round(UNPRUNED_SHARE * self.epochs)))
+        with open_study(self.name, self.folder, storage, TPESampler(), pruner) as study:
+            study.sampler = self._sampler(study, shared=bool(storage))
+            if self.sampler == "tpe" and not study.get_trials(deepcopy=False):
+                study.enqueue_trial(MIDDLE)  # what the recipe has now, for comparison
+            while len(done := different(study)) < trials and self._has_next(study):
+                if minutes and time.monotonic() - began > minutes * 60:
+                    self.say(f"the {minutes:g} minutes are over; the same command goes on")
+                    break
+                study.optimize(self._try, n_trials=1, catch=(_TakenElsewhere,))
+                self._tell(study, done)
+                self._clear(study)
+            return self._write(study)
+
+    def _sampler(self, study: optuna.Study, shared: bool) -> TPESampler:
+        """What is resumed draws on, instead of drawing the same again; machines that share a study draw apart."""
+        seed = None if shared else self.run.config.seed + len(study.get_trials(deepcopy=False))
+        return TPESampler(seed=seed, constant_liar=shared)
+
+    def _has_next(self, study: optuna.Study) -> bool:
+        """Whether there is something to try; of a grid, its next point is queued."""
+        if self.sampler == "tpe":
+            return True
+        known = study.get_trials(deepcopy=False)
+        taken = {trial.user_attrs.get("key") for trial in known if not was_killed(trial)}
+        for point in grid_points(self.run.config.seed):
+            key = config_key(trial_config(self.run.config, self.model, point, self.epochs))
+            if key not in taken:
+                study.enqueue_trial(point, user_attrs={"key": key})
+                return True
+        return any(trial.state == TrialState.WAITING for trial in known)
+
+    # -- one trial ---------------------------------------------------------------------------------
+
+    def _try(self, trial: optuna.Trial) -> float:
+        """The best validation accuracy of the configuration that `trial` proposes."""
+        point = propose(trial)
+        config = trial_config(self.run.config, self.model, point, self.epochs)
+        facts = {"key": config_key(config), "sampler": self.sampler, **changes(self.run.config, self.model, point)}
+        for name, value in facts.items():
+            trial.set_user_attr(name, value)
+        twin = _twin(trial.study, trial.number, facts["key"])
+        if twin is None:
+            return self._train(trial, Run(self.folder / facts["key"][:12], config))
+        trial.set_user_attr("same_as", twin.number)
+        if twin.state == TrialState.RUNNING:
+            raise _TakenElsewhere
+        if twin.state == TrialState.PRUNED:
+            raise optuna.TrialPruned
+        return twin.value
+
+    def _train(self, trial: optuna.Trial, run: Run) -> float:
+        net = copy.deepcopy(self.net)
+        trainer = Trainer(net, self.train_set, self.val_set, run, self.model, self.team)
+        trainer.on_epoch.append(_Judge(trial))
+        try:
+            trainer.fit(preflight=self.team.device.type == "cuda")  # which chooses the numerics there
+            net.load_state_dict(trainer.best)
+            trial.set_user_attr("right", pack_bits(right_ones(net, self.val_set, self.team.device)))
+            return max(row["val_acc"] for row in trainer.rows)
+        except EmotionError as error:  # a rate at which no training holds is a finding, too
+            trial.set_user_attr("reason", str(error))
+            raise optuna.TrialPruned from error
+        except KeyboardInterrupt:
+            trial.study.enqueue_trial(trial.params)
+            raise
+        finally:
+            trial.set_user_attr("seconds", round(sum(row["seconds"] for row in trainer.rows), 1))
+            trial.set_user_attr("val_accs", [row["val_acc"] for row in trainer.rows])
+
+    def _clear(self, study: optuna.Study) -> None:
+        """A trial that has ended needs its checkpoint no more."""
+        for trial in different(study):
+            folder = self.folder / trial.user_attrs["key"][:12] / "models" / self.model
+            (folder / "checkpoint.pt").unlink(missing_ok=True)
+
+    # -- what came out -----------------------------------------------------------------------------
+
+    def _tell(self, study: optuna.Study, done: list[FrozenTrial]) -> None:
+        for trial in different(study)[len(done) :]:
+            row = _row(trial)
+            fate = "given up" if row["state"] == "pruned" else f"val accuracy {row['val_acc']:.3f}"
+            self.say(
+                f"trial {trial.number}: lr {row['lr']:g}, weight decay {row['weight_decay']:g}, augmentation "
+                f"x{row['augment_strength']:g}: {fate} in {row['seconds']:.0f} s"
+            )
+
+    def _write(self, study: optuna.Study) -> pd.DataFrame:
+        rows = [_row(trial) for trial in different(study)]
+        complete = [trial for trial in different(study) if trial.state == TrialState.COMPLETE]
+        if not complete:
+            raise EmotionError(f"no trial of {self.model} came to its end: give it more --trials or --minutes")
+        table = pd.DataFrame(rows)
+        best = max(complete, key=lambda trial: trial.value)
+        right = np.array([unpack_bits(trial.user_attrs["right"], len(self.val_set)) for trial in complete])
+        self.run.write_search(self.model, table, {
+            "trials": len(table), "complete": len(complete), "epochs": self.epochs, "val_count": len(self.val_set),
+            "seconds": round(float(table["seconds"].sum()), 1), "best": best.number, "val_acc": best.value,
+            "corrected_val_acc": corrected_best(right, self._people(), self.run.config.seed), "method": METHOD,
+        })  # fmt: skip
+        return table
+
+    def _people(self) -> np.ndarray:
+        """(N,): who is on each validation image; an image of nobody known stands for itself."""
+        group = self.run.read_manifest().set_index("id").loc[self.val_set.ids, "group"]
+        return group.where(group != "", "image " + group.index.to_series()).to_numpy()
+
+
+class _Judge:
+    """Reports each epoch's validation accuracy and ends a trial that stays behind the others."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self._trial, self._reported = trial, 0
+
+    def __call__(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows[self._reported :]:  # after a resumed training more than one is new
+            self._trial.report(row["val_acc"], row["epoch"])
+        self._reported = len(rows)
+        if self._trial.should_prune():
+            raise optuna.TrialPruned
+
+
+@torch.no_grad()
+def right_ones(net: torch.nn.Module, dataset: Dataset, device: torch.device) -> np.ndarray:
+    """bool (N,): whether `net` names each image correctly, in the order of the dataset's ids."""
+    net.eval()
+    right = {}
+    batch_size = evaluation_batch_size(device, dataset.size_px)
+    for batch in iterate_batches(dataset, batch_size=batch_size, seed=0, epoch=0, shuffle=False):
+        predicted = net(to_unit(batch.images.to(device))).argmax(1).cpu()
+        right |= zip(batch.ids, (predicted == batch.labels).tolist(), strict=True)
+    return np.array([right[name] for name in dataset.ids])
+
+
+def different(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that were trained to their end or given up, by number."""
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    return [trial for trial in ended if "same_as" not in trial.user_attrs]
+
+
+def was_killed(trial: FrozenTrial) -> bool:
+    """Whether its process ended before the trial did; such a configuration is still to be tried."""
+    return trial.state == TrialState.FAIL and "same_as" not in trial.user_attrs
+
+
+def _twin(study: optuna.Study, number: int, key: str) -> FrozenTrial | None:
+    """The trial that has tried this configuration or, with a lower number, is at it."""
+    for trial in study.get_trials(deepcopy=False):
+        same = trial.user_attrs.get("key") == key and "same_as" not in trial.user_attrs
+        ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        if same and (ended or (trial.state == TrialState.RUNNING and trial.number < number)):
+            return trial
+    return None
+
+
+def _row(trial: FrozenTrial) -> dict[str, Any]:
+    """A line of search.csv; accuracies 0-1."""
+    facts = trial.user_attrs
+    val_accs = facts.get("val_accs", [])
+    return {
+        "trial": trial.number,
+        "key": facts["key"],
+        "sampler": facts["sampler"],
+        "lr": facts["lr"],
+        "weight_decay": facts["weight_decay"],
+        "augment_strength": facts["augment_strength"],
+        "state": trial.state.name.lower(),
+        "epochs": len(val_accs),
+        "best_epoch": int(np.argmax(val_accs)) + 1 if val_accs else 0,
+        "val_acc": max(val_accs, default=float("nan")),
+        "seconds": facts.get("seconds", 0.0),
+        "reason": facts.get("reason", ""),
+    }

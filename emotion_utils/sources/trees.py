@@ -1,0 +1,102 @@
+"""A folder of files, seen as sorted names and a way to read them; archives look the same (archives.py)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from emotion_utils.errors import InputError
+from emotion_utils.sources.decode import MAX_FILE_BYTES, ImageFault
+
+# Hidden files and folders, and what operating systems leave behind.
+_JUNK = re.compile(r"(?:^|/)(?:\.|(?:__macosx|thumbs\.db|desktop\.ini)(?:/|$))", re.IGNORECASE)
+PEEK_BYTES = 4096  # enough for the header of a table and its first rows
+
+
+class Tree(Protocol):
+    """Files under names with '/', relative to the tree's root. `read` may be called from several threads."""
+
+    kind: str
+    names: list[str]
+    notes: tuple[str, ...]
+
+    def read(self, name: str) -> bytes:
+        """All bytes of one file. Raises ImageFault where they cannot be had."""
+
+    def open(self, name: str) -> BinaryIO:
+        """One file for reading, seekable, whatever its size."""
+
+    def peek(self, name: str) -> bytes:
+        """The first PEEK_BYTES of one file."""
+
+
+def is_junk(name: str) -> bool:
+    """Hidden files and folders, and what operating systems leave behind."""
+    return _JUNK.search(name) is not None
+
+
+def printable_name(name: str) -> str:
+    """`name` with bytes that are no UTF-8 written as \\xNN, so that it can stand in a manifest."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """All bytes of a file that may be an image. Raises ImageFault where it cannot be read or is too large for one."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ImageFault(f"cannot be read: {error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageFault(f"too large: more than {MAX_FILE_BYTES // 1_000_000} MB")
+    return data
+
+
+class FolderTree:
+    """The files below a folder; links are followed, for whoever made the folder may link what they like."""
+
+    kind = "folder"
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._unusual: dict[str, str] = {}  # printable name -> real name, where they differ
+        try:
+            self.names = sorted(self._walk("", ()))
+        except OSError as error:
+            raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from None
+
+    def read(self, name: str) -> bytes:
+        return read_file(self._place(name))
+
+    def open(self, name: str) -> BinaryIO:
+        return open(self._place(name), "rb")
+
+    def peek(self, name: str) -> bytes:
+        with self.open(name) as file:
+            return file.read(PEEK_BYTES)
+
+    def _place(self, name: str) -> str:
+        return os.path.join(self._root, self._unusual.get(name, name))
+
+    def _walk(self, folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+        """Names below `folder`; `above` are the folders on the way here, so that a link in a circle ends."""
+        facts = os.stat(os.path.join(self._root, folder))
+        here = (facts.st_dev, facts.st_ino)
+        if here in above:
+            return
+        with os.scandir(os.path.join(self._root, folder)) as entries:
+            for entry in entries:
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                if is_junk(entry.name):
+                    continue
+                if entry.is_dir():
+                    yield from self._walk(name, (*above, here))
+                elif entry.is_file():
+                    shown = printable_name(name)
+                    if shown != name:
+                        self._unusual[shown] = name
+                    yield shown

@@ -1,0 +1,176 @@
+"""Random mirror images, rotations, zooms, shifts and colours, drawn for each image alone, applied to whole batches.
+
+What an image gets follows from (seed, epoch, id): batch size, order, number of processes and resuming change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from emotion_utils.config import AugmentConfig
+from emotion_utils.counter_rng import draw_uniform, id_keys, mix_keys
+from emotion_utils.devices import upload
+from emotion_utils.parallel import count_workers, map_ahead
+
+AUGMENT = 3  # what a key is for; see loader.ORDER
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in brightness (ITU-R BT.601)
+UNIT = np.float32(255)  # a Python number would have numpy divide in float64, in twice the time
+THREADS_FROM_PX = 112  # smaller images are warped by one thread: handing Python's lock to and fro would cost more
+
+
+class Changes(NamedTuple):
+    """What is done to each image of a batch, float64 (B,) each; sizes are relative to the image's side."""
+
+    mirror: np.ndarray  # -1: mirrored, 1: not
+    angle_deg: np.ndarray  # counter-clockwise
+    zoom: np.ndarray  # above 1: larger
+    right: np.ndarray
+    down: np.ndarray
+    brightness: np.ndarray  # factors; 1 changes nothing, likewise the two below
+    contrast: np.ndarray
+    saturation: np.ndarray
+
+
+def to_unit(images: torch.Tensor) -> torch.Tensor:
+    """uint8 (B, 3, H, W) 0-255 to float32 0-1, contiguous."""
+    return images.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+
+
+def resize_images(images: torch.Tensor, size_px: int | None) -> torch.Tensor:
+    """uint8 (B, 3, S, S) to uint8 (B, 3, size_px, size_px), linear, without aliasing; unchanged for None or S."""
+    if size_px in (None, images.shape[-1]):
+        return images
+    pixels = images if images.device.type == "cpu" else images.float()  # only processors resize bytes
+    result = F.interpolate(pixels, (size_px, size_px), mode="bilinear", antialias=True)
+    return result if result.dtype == torch.uint8 else result.round().clamp(0, 255).to(torch.uint8)
+
+
+def augment(images: torch.Tensor, ids: Sequence[str], *, config: AugmentConfig, seed: int, epoch: int) -> torch.Tensor:
+    """uint8 (B, 3, S, S) RGB 0-255 to float32 0-1 on the same device, changed within the ranges of `config`."""
+    return apply_changes(images, draw_changes(id_keys(ids), config=config, seed=seed, epoch=epoch))
+
+
+def draw_changes(keys: np.ndarray, *, config: AugmentConfig, seed: int, epoch: int) -> Changes:
+    """What each image gets in this epoch; keys: uint64 (B,), as `id_keys` makes them."""
+    draws = draw_uniform(mix_keys(keys, seed, epoch, AUGMENT), len(Changes._fields)).T
+    mirror = np.where(draws[0] < config.flip, -1.0, 1.0)
+    span = 2 * draws - 1  # [-1, 1)
+    return Changes(
+        mirror,
+        span[1] * config.rotate_deg,
+        1 + span[2] * config.scale,
+        span[3] * config.shift,
+        span[4] * config.shift,
+        1 + span[5] * config.brightness,
+        1 + span[6] * config.contrast,
+        1 + span[7] * config.saturation,
+    )
+
+
+def apply_changes(images: torch.Tensor, changes: Changes) -> torch.Tensor:
+    """uint8 (B, 3, S, S) to float32 0-1: one warp, then one colour transform; what changes nothing is left out.
+
+    Outside the image the warp finds its reflection. The colours are clamped to 0-1 once, at the end. On the CPU both
+    results are rounded to bytes.
+    """
+    theta = _affine(changes)
+    warps = not np.array_equal(theta, np.broadcast_to(np.eye(2, 3), theta.shape))
+    recolours = any(np.any(factor != 1) for factor in changes[5:])
+    if not warps and not recolours:
+        return to_unit(images)
+    if images.device.type == "cpu":
+        return _change_on_cpu(images, theta if warps else None, changes if recolours else None)
+    pixels = _warp(images, theta) if warps else images.to(torch.float32, memory_format=torch.contiguous_format)
+    return (_recolour(pixels, changes) if recolours else pixels).div_(255)
+
+
+def _affine(changes: Changes) -> np.ndarray:
+    """float64 (B, 2, 3): where each output pixel looks in the input; x to the right, y down, -1 to 1."""
+    turn = np.deg2rad(changes.angle_deg)
+    cos, sin = np.cos(turn) / changes.zoom, np.sin(turn) / changes.zoom
+    # The image is mirrored first, turned and zoomed about its centre, then shifted; looking up goes the way back.
+    right, down = 2 * changes.right, 2 * changes.down
+    x = changes.mirror * np.stack([cos, -sin, -(cos * right - sin * down)])
+    y = np.stack([sin, cos, -(sin * right + cos * down)])
+    return np.stack([x, y]).transpose(2, 0, 1)
+
+
+def _colour_maps(changes: Changes) -> tuple[np.ndarray, np.ndarray]:
+    """Brightness b, contrast c about the mean luma, saturation s about each pixel's luma, as one linear map of a pixel.
+
+    z = s y + (1 - s) luma(y) with y = c b x + (1 - c) mean(luma(b x)) is matrix x + share mean(luma(x)).
+    Returns matrix float64 (B, 3, 3) and share float64 (B,).
+    """
+    b, c, s = (factor[:, None, None] for factor in changes[5:])
+    return b * c * (s * np.eye(3) + (1 - s) * np.array(LUMA)), (b * (1 - c))[:, 0, 0]
+
+
+def _change_on_cpu(images: torch.Tensor, theta: np.ndarray | None, changes: Changes | None) -> torch.Tensor:
+    """uint8 (B, 3, S, S) to float32 0-1: bilinear between places rounded to 1/32 pixel, colours rounded to bytes.
+
+    Whole pixels of three bytes, as the store keeps them, take a quarter of the time of three planes of floats. Torch
+    does none of it: its threads stay awake after each operation, and would be in the way of these.
+    """
+    pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
+    result = np.empty(tuple(images.shape), np.float32)
+    size_px = pixels.shape[1]
+    matrices = None if theta is None else _in_pixels(theta, size_px)
+    if changes is not None:
+        matrix, share = _colour_maps(changes)
+        maps, shares = np.concatenate([matrix, np.zeros_like(matrix[:, :, :1])], axis=2), share.tolist()
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+
+    def work(part: slice) -> None:
+        for place in range(part.start, part.stop):
+            image = pixels[place]
+            if matrices is not None:
+                image = cv2.warpAffine(image, matrices[place], (size_px, size_px), None, flags, cv2.BORDER_REFLECT)
+            if changes is not None:
+                red, green, blue, _ = cv2.mean(image)
+                maps[place, :, 3] = shares[place] * (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)
+                image = cv2.transform(image, maps[place])
+            np.divide(image.transpose(2, 0, 1), UNIT, out=result[place], dtype=np.float32)
+
+    workers = count_workers() if size_px >= THREADS_FROM_PX else 1
+    step = -(-len(pixels) // workers)
+    parts = (slice(start, min(start + step, len(pixels))) for start in range(0, len(pixels), step))
+    for _ in map_ahead(work, parts, workers):
+        pass
+    return torch.from_numpy(result)
+
+
+def _in_pixels(theta: np.ndarray, size_px: int) -> np.ndarray:
+    """`theta` for coordinates of pixel centres, 0 to S - 1, in place of -1 to 1."""
+    matrices = theta.copy()
+    matrices[:, :, 2] = (theta[:, :, :2].sum(axis=2) * (1 / size_px - 1) + theta[:, :, 2] + 1) * size_px / 2 - 0.5
+    return matrices
+
+
+def _warp(images: torch.Tensor, theta: np.ndarray) -> torch.Tensor:
+    """uint8 (B, 3, S, S) to float32 0-255, bilinear.
+
+    The grid is that of F.affine_grid, made in a tenth of its time: x and y separately.
+    """
+    pixels = images.to(torch.float32, memory_format=torch.contiguous_format)
+    theta = upload(theta.astype(np.float32), pixels.device)
+    size_px = pixels.shape[-1]
+    centres = (2 * torch.arange(size_px, device=pixels.device) + 1) / size_px - 1
+    along_x = theta[:, :, 0, None] * centres
+    along_y = theta[:, :, 1, None] * centres + theta[:, :, 2, None]
+    grid = (along_x[:, :, None, :] + along_y[:, :, :, None]).permute(0, 2, 3, 1)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _recolour(pixels: torch.Tensor, changes: Changes) -> torch.Tensor:
+    """float32 (B, 3, S, S) 0-255 to the same, clamped."""
+    matrix, share = (upload(values.astype(np.float32), pixels.device) for values in _colour_maps(changes))
+    flat = pixels.reshape(len(pixels), 3, -1)
+    red, green, blue = flat.mean(dim=2).unbind(1)
+    base = share * (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)
+    return torch.baddbmm(base[:, None, None], matrix, flat).clamp_(0, 255).view_as(pixels)

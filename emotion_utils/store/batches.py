@@ -1,0 +1,178 @@
+"""Batches straight from the store: uint8, channels first, in an order that seed, epoch and ids decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from emotion_utils.audit.faces import view_ids
+from emotion_utils.audit.prepare import source_of
+from emotion_utils.counter_rng import id_keys
+from emotion_utils.devices import CPU
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.parallel import count_workers, map_ahead
+from emotion_utils.run import Run
+from emotion_utils.sources.source import Source
+from emotion_utils.store.order import Share, plan_epoch
+from emotion_utils.store.shards import ShardImages, open_shards, shards_path, write_shards
+from emotion_utils.store.store import Progress, Store, StoreDamage, build_store, open_store, store_path
+
+if TYPE_CHECKING:
+    from emotion_utils.store.resident import ResidentImages
+
+
+class Batch(NamedTuple):
+    """images uint8 (B, 3, H, W) RGB 0-255, labels int64 (B,) on the CPU, and the ids in the same order.
+
+    The images are where the dataset's are. `total` is the size of the global batch, of which this may be the share of
+    one process.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    ids: list[str]
+    total: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One split, sorted by id: images[rows[i]] is uint8 (H, W, 3), labels int64 (N,) are positions in class_names.
+
+    In the memory of a GPU (see store.resident), images[rows] is uint8 (B, 3, H, W).
+    """
+
+    images: np.ndarray | ShardImages | ResidentImages
+    rows: np.ndarray
+    labels: torch.Tensor
+    ids: list[str]
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def batch(self, positions: np.ndarray) -> Batch:
+        """The images at `positions`, int (B,), in this order."""
+        images = self.images[self.rows[positions]]
+        if isinstance(images, np.ndarray):
+            images = torch.from_numpy(images).permute(0, 3, 1, 2)  # a view: what comes next makes a copy anyway
+        return Batch(images, self.labels[torch.from_numpy(positions)], [self.ids[p] for p in positions])
+
+    def read(self, share: Share) -> Batch:
+        """The images of one step of an epoch."""
+        batch = self.batch(share.positions)
+        names = [f"{name}#{turn + 1}" if turn else name for name, turn in zip(batch.ids, share.turns, strict=True)]
+        return batch._replace(ids=names, total=share.total)
+
+    @property
+    def size_px(self) -> int:
+        """The side of the images."""
+        return self.images.shape[2]
+
+    @cached_property
+    def keys(self) -> np.ndarray:
+        """uint64 (N,): a number for each id, from which its randomness is drawn."""
+        return id_keys(self.ids)
+
+    @property
+    def shards(self) -> np.ndarray | None:
+        """int (N,): the shard of each image, or None where one file holds them all."""
+        return self.images.shards[self.rows] if isinstance(self.images, ShardImages) else None
+
+
+def prepare_images(run: Run, source: Source, manifest: pd.DataFrame, *, progress: Progress | None = None) -> str:
+    """Decodes what the run's manifest keeps, into a store or into shards as its `store` asks; returns a line on it.
+
+    The run's audit must have been written: it holds the order of the classes.
+    """
+    size_px = run.config.image_size_px
+    if run.config.store == "shards":
+        path = write_shards(source, manifest, run.class_names(), size_px=size_px, progress=progress)
+        return f"{(manifest['split'] != '').sum():,} images of {size_px} px in shards at {path}"
+    return build_store(source, manifest, size_px=size_px, progress=progress).note
+
+
+def open_split(run: Run, split: str, *, reader: str = "a notebook") -> Dataset:
+    """The images of one split of a prepared run; decoded again where the cache has lost them since.
+
+    That the test split was opened, and by which `reader`, is noted in the run folder.
+
+    Raises InputError that says what to run first, EmotionError where the split is empty.
+    """
+    manifest = run.read_manifest()
+    class_names = run.class_names()
+    rows = manifest[manifest["split"] == split].sort_values("id")
+    if rows.empty:
+        raise EmotionError(f"{run.manifest_path}: no image in {split}; start again with --fresh")
+    if split == "test":
+        run.note_test_opening(reader)
+    ids = rows["id"].tolist()
+    if run.config.store == "shards":
+        images, places = _find_shards(run, manifest, split), np.arange(len(ids))
+    else:
+        store = _find_store(run, manifest)
+        images, places = store.images, store.rows(ids)
+    classes = {class_name: place for place, class_name in enumerate(class_names)}
+    labels = torch.tensor([classes[label] for label in rows["label"]])
+    return Dataset(images, places, labels, ids, class_names)
+
+
+def iterate_batches(
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    shuffle: bool,
+    weights: np.ndarray | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    drop_last: bool = False,
+    max_steps: int | None = None,
+    device: torch.device = CPU,
+) -> Iterator[Batch]:
+    """One epoch of batches, or what process `rank` reads of each: all processes together read every image once.
+
+    Without `weights` every image comes once, in the order of ids or, with `shuffle`, of keys made of (seed, epoch, id).
+    With `weights`, float (N,) as from `sampler_weights`, as many images are drawn as there are, each as often as its
+    weight asks, up or down to a whole number; a second draw carries the id `<id>#2`, so that it is augmented otherwise.
+    A lone last image joins the batch before it. From shards, each process reads its own, whole and one after the other.
+    For a GPU as `device` that does not hold the images, they are read ahead, into memory from where it fetches them.
+    """
+    shares = plan_epoch(
+        dataset.keys, batch_size=batch_size, seed=seed, epoch=epoch, shuffle=shuffle, weights=weights,
+        shards=dataset.shards, rank=rank, world_size=world_size,
+    )  # fmt: skip
+    wanted = (share for share in shares[:max_steps] if not drop_last or share.total >= batch_size)
+    is_far = device.type == "cuda" and isinstance(dataset.images, np.ndarray)
+    if dataset.shards is None and not is_far:
+        yield from map(dataset.read, wanted)
+        return
+
+    def read(share: Share) -> Batch:
+        batch = dataset.read(share)
+        return batch._replace(images=batch.images.contiguous().pin_memory()) if device.type == "cuda" else batch
+
+    yield from map_ahead(read, wanted, count_workers())
+
+
+def _find_store(run: Run, manifest: pd.DataFrame) -> Store:
+    size_px = run.config.image_size_px
+    try:
+        return open_store(store_path(view_ids(manifest[manifest["status"] == "kept"]), size_px))
+    except (InputError, StoreDamage):
+        return build_store(source_of(run.config), manifest, size_px=size_px)
+
+
+def _find_shards(run: Run, manifest: pd.DataFrame, split: str) -> ShardImages:
+    size_px, class_names = run.config.image_size_px, run.class_names()
+    try:
+        return open_shards(shards_path(manifest, class_names, size_px), split)
+    except (InputError, StoreDamage):
+        path = write_shards(source_of(run.config), manifest, class_names, size_px=size_px)
+        return open_shards(path, split)

@@ -1,0 +1,212 @@
+"""Images decoded once: uint8, memory-mapped, named after their content, reused by later runs. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from emotion_utils.audit.faces import WHOLE, cut_frame, frames_of, view_ids
+from emotion_utils.config import cache_dir
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.parallel import count_workers, map_ahead, only_builder, replacing_folder
+from emotion_utils.sources.decode import ImageFault
+from emotion_utils.sources.plain import decode_accepted
+
+VERSION = 1  # of the files' layout
+KERNEL = "area down, linear up; stretched up to 1.1, else the centre square"
+MAX_STRETCH = 1.1  # sides that differ by more than this are cut to the centre square, so that faces keep their shape
+BLOCK_IMAGES = 64  # decoded by one worker and written at once
+THREADS_FROM_PX = 96 * 96  # measured on two cores: below it one thread is as quick as two, or quicker
+CHECKED_MB = 256  # of the pixels are read at opening to find damage: all of a small store, a spread of a large one
+
+Progress = Callable[[int, int], None]
+
+
+class StoreDamage(EmotionError):
+    """A store that is not what was written."""
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """Decoded images, uint8 (N, size_px, size_px, 3) RGB 0-255 on disk; `note` tells a person where it comes from."""
+
+    images: np.ndarray
+    encoded_ids: np.ndarray
+    size_px: int
+    note: str
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of each row."""
+        return self.encoded_ids.astype(str).tolist()
+
+    def rows(self, ids: Iterable[str]) -> np.ndarray:
+        """int64 (n,): the row of each id. Raises EmotionError for an id that is not there."""
+        wanted = np.array(list(ids), dtype=np.bytes_)
+        places = np.searchsorted(self.encoded_ids, wanted, sorter=self._order)
+        rows = self._order[np.minimum(places, len(self._order) - 1)]
+        strange = np.flatnonzero(self.encoded_ids[rows] != wanted)
+        if len(strange):
+            raise EmotionError(f"image {wanted[strange[0]].decode()} is not in the store; start again with --fresh")
+        return rows
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return np.argsort(self.encoded_ids, kind="stable")
+
+
+def store_path(ids: Iterable[str], size_px: int, cache: Path | None = None) -> Path:
+    """Where the store of these images is: a name made of their ids, the size, the kernel and the layout's version.
+
+    Of images of which only a part is used, `ids` are faces.view_ids: another crop makes another store.
+    """
+    digest = hashlib.sha256(f"{VERSION}\n{KERNEL}\n{size_px}\n".encode())
+    digest.update("\n".join(sorted(set(ids))).encode())
+    return (cache or cache_dir()) / "stores" / digest.hexdigest()
+
+
+def build_store(
+    source: Any, manifest: pd.DataFrame, *, size_px: int, cache: Path | None = None, progress: Progress | None = None
+) -> Store:
+    """The store of the kept rows of `manifest`: opened if it is there and whole, else decoded from `source`.
+
+    Raises InputError where the cache cannot hold it, EmotionError where an image changed since the audit.
+    """
+    kept = manifest[manifest["status"] == "kept"].drop_duplicates("id")
+    path = store_path(view_ids(kept), size_px, cache)
+    note = f"{len(kept):,} images decoded to {size_px} px"
+    with only_builder(path, len(kept) * size_px * size_px * 3):
+        try:
+            return open_store(path)
+        except StoreDamage as damage:
+            note = f"{note} again: {damage}"
+        except InputError:
+            pass  # not there yet
+        with replacing_folder(path) as temporary:
+            _write(temporary, source, kept, size_px, progress)
+    return replace(_map(path)[0], note=note)  # just written: its pixels need no check
+
+
+def open_store(path: Path) -> Store:
+    """The store at `path`, memory-mapped for reading. Raises InputError if there is none, StoreDamage if it is damaged.
+
+    Looks at the file's length, the ids, and checksums of up to CHECKED_MB of the pixels.
+    """
+    store, checksums = _map(path)
+    blocks = _blocks(len(store.images))
+    step = store.images.nbytes // (CHECKED_MB << 20) + 1
+    for number in [*range(0, len(blocks), step), len(blocks) - 1]:
+        if _read_checksum(path / "images.npy", store.images, blocks[number]) != checksums[number]:
+            raise StoreDamage(f"the store at {path} has damaged pixels")
+    return store
+
+
+def _map(path: Path) -> tuple[Store, list[int]]:
+    """The store, and the checksum of each block of its pixels, of which none is read yet."""
+    if not path.exists():
+        raise InputError(f"no store at {path}: run notebook 01_data_preparation first")
+    try:
+        facts = json.loads((path / "store.json").read_text(encoding="utf-8"))
+        images = np.load(path / "images.npy", mmap_mode="r")
+        ids = np.load(path / "ids.npy")
+        whole = (
+            images.shape == (facts["images"], facts["size_px"], facts["size_px"], 3)
+            and len(facts["checksums"]) == len(_blocks(len(images)))
+            and zlib.crc32(ids.tobytes()) == facts["ids_crc32"]
+        )
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise StoreDamage(f"the store at {path} is not readable ({error})") from None
+    if not whole:
+        raise StoreDamage(f"the store at {path} is not whole")
+    note = f"{len(images):,} images of {facts['size_px']} px, decoded by an earlier run"
+    return Store(images, ids, facts["size_px"], note), facts["checksums"]
+
+
+def resize_square(image: np.ndarray, size_px: int) -> np.ndarray:
+    """uint8 (H, W, 3) to (size_px, size_px, 3): averaging over areas (no aliasing) down, linear up."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    if max(height, width) > MAX_STRETCH * side:
+        top, left = (height - side) // 2, (width - side) // 2
+        image = image[top : top + side, left : left + side]
+    if image.shape[:2] == (size_px, size_px):
+        return image
+    kernel = cv2.INTER_AREA if side > size_px else cv2.INTER_LINEAR
+    return cv2.resize(image, (size_px, size_px), interpolation=kernel)
+
+
+def read_image(source: Any, path: str, identity: str, size_px: int, frame: Sequence[int] = WHOLE) -> np.ndarray:
+    """uint8 (size_px, size_px, 3) RGB of a kept row. Raises EmotionError where it is not what the audit saw."""
+    data = source.read(path)
+    if hashlib.sha256(data).hexdigest() != identity:
+        raise EmotionError(f"{path} changed since the audit; start again with --fresh")
+    try:
+        return resize_square(cut_frame(decode_accepted(data), frame), size_px)
+    except ImageFault as fault:
+        raise EmotionError(f"{path}: {fault}; start again with --fresh") from None
+
+
+def _write(folder: Path, source: Any, kept: pd.DataFrame, size_px: int, progress: Progress | None) -> None:
+    """images.npy, ids.npy and store.json; plain writes, because pages written through a map count as resident."""
+    ids, paths = kept["id"].to_numpy(dtype=object), kept["path"].to_numpy(dtype=object)
+    frames = frames_of(kept)
+    shape = (size_px, size_px, 3)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(ids), *shape)}
+    checksums = []
+    with (folder / "images.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.flush()
+        start = file.tell()
+
+        def work(block: slice) -> tuple[int, int]:
+            images = np.empty((block.stop - block.start, *shape), dtype=np.uint8)
+            for image, path, identity, frame in zip(images, paths[block], ids[block], frames[block], strict=True):
+                image[:] = read_image(source, path, identity, size_px, frame)
+            os.pwrite(file.fileno(), images, start + block.start * images[0].nbytes)
+            return block.stop, _checksum(images)
+
+        for done, checksum in map_ahead(work, _blocks(len(ids)), _pick_workers(kept)):
+            checksums.append(checksum)
+            if progress:
+                progress(done, len(ids))
+        os.fsync(file.fileno())
+    encoded = ids.astype(np.bytes_)
+    np.save(folder / "ids.npy", encoded)
+    facts = {"version": VERSION, "kernel": KERNEL, "size_px": size_px, "images": len(ids)}
+    facts |= {"ids_crc32": zlib.crc32(encoded.tobytes()), "checksums": checksums}
+    (folder / "store.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+
+
+def _pick_workers(kept: pd.DataFrame) -> int:
+    """Threads, but for tiny images: handing Python's lock to and fro then costs more than a second core brings."""
+    pixels = (kept["width"].astype("int64") * kept["height"]).mean()
+    return count_workers() if pixels >= THREADS_FROM_PX else 1
+
+
+def _blocks(size: int) -> list[slice]:
+    return [slice(start, min(start + BLOCK_IMAGES, size)) for start in range(0, size, BLOCK_IMAGES)]
+
+
+def _read_checksum(file: Path, images: np.memmap, block: slice) -> int:
+    """Read as a file: pages of the map would stay resident."""
+    with file.open("rb") as pixels:
+        pixels.seek(images.offset + block.start * images[0].nbytes)
+        return _checksum(np.frombuffer(pixels.read((block.stop - block.start) * images[0].nbytes), dtype=np.uint8))
+
+
+def _checksum(pixels: np.ndarray) -> int:
+    """The sum of all 64-bit words, modulo 2**64: finds what storage does to pixels, at six times the speed of a CRC."""
+    data = pixels.reshape(-1)
+    end = data.size // 8 * 8
+    return (int(data[:end].view(np.uint64).sum()) + int.from_bytes(data[end:].tobytes(), "little")) % 2**64

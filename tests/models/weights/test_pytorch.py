@@ -1,0 +1,137 @@
+"""PyTorch files of others are recognised, turned rightly, and never run."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+
+from emotion_utils.errors import InputError
+from emotion_utils.models.reference import builtin_images
+from emotion_utils.models.weights.conversion import CHECKED_LAYERS, TOLERANCE, compare, network_activations, to_state
+from emotion_utils.models.weights.load import load_weights
+from emotion_utils.models.weights.pytorch import read_tensors, read_vggface, recognise, rename_torchvision
+
+MEAN_RGB = torch.tensor([129.1863, 104.7624, 93.5940]).view(1, 3, 1, 1)
+POOLED_AFTER = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
+
+
+class RunsCode:
+    """A pickle of this makes a folder when it is loaded without care."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def as_tensors(arrays):
+    """Convolutions (out, in, height, width), fully connected layers (out, in), as PyTorch stores them."""
+    tensors = {}
+    for name, (kernel, bias) in arrays.items():
+        turned = kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
+        tensors[f"{name}.weight"] = torch.from_numpy(np.ascontiguousarray(turned))
+        tensors[f"{name}.bias"] = torch.from_numpy(bias)
+    return tensors
+
+
+def answer_fc6(tensors, images):
+    """fc6 of a VGGFace straight from its tensors and the functional operators; images 0-255 minus the mean."""
+    for name in (key.removesuffix(".weight") for key in tensors if key.startswith("conv") and key.endswith("weight")):
+        images = F.relu(F.conv2d(images, tensors[f"{name}.weight"], tensors[f"{name}.bias"], padding=1))
+        images = F.max_pool2d(images, 2) if name in POOLED_AFTER else images
+    if tensors["fc6.weight"].ndim == 4:
+        return F.relu(F.conv2d(images, tensors["fc6.weight"], tensors["fc6.bias"])).flatten()
+    return F.relu(F.linear(images.flatten(1), tensors["fc6.weight"], tensors["fc6.bias"])).flatten()
+
+
+@pytest.mark.parametrize("publisher", ["deepface", "oxford"])
+def test_vggface_in_pytorch_answers_as_its_publisher_documents(full_arrays, tmp_path, publisher):
+    tensors, image = as_tensors(full_arrays), builtin_images(224)[1:]
+    fed = image * 255 - MEAN_RGB
+    if publisher == "deepface":  # fc layers are convolutions; the input is BGR
+        for name, shape in {"fc6": (4096, 512, 7, 7), "fc7": (4096, 4096, 1, 1), "fc8": (11, 4096, 1, 1)}.items():
+            tensors[f"{name}.weight"] = tensors[f"{name}.weight"].reshape(shape)
+        fed = fed.flip(1)
+    expected = answer_fc6(tensors, fed).numpy()
+    source = read_vggface(tensors, tmp_path)
+    state = to_state(source)
+    found = network_activations(state, image)["fc6"]
+    assert np.abs(found - expected).max() < TOLERANCE * np.abs(expected).max()
+    assert tuple(compare(source, state)) == CHECKED_LAYERS
+
+
+def test_vggface_without_fc6_is_refused_because_its_publisher_is_unknown(trunk_arrays, tmp_path):
+    with pytest.raises(InputError, match="fc6 is missing"):
+        read_vggface(as_tensors(trunk_arrays), tmp_path)
+
+
+def test_torchvision_vgg16_keeps_its_answers(tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        features = torchvision.models.vgg16(init_weights=False).features.eval()
+    tensors = {f"features.{key}": value for key, value in features.state_dict().items()}
+    assert recognise(tensors, tmp_path) == "vgg16"
+    image = builtin_images(64)[1:]
+    with torch.inference_mode():
+        expected = features(image * 255 - MEAN_RGB)[0].permute(1, 2, 0).numpy()
+    found = network_activations(rename_torchvision(tensors), image)["pool5"]
+    assert np.abs(found - expected).max() < TOLERANCE * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("zipped", [True, False])  # published files of before 2020 are not zip archives
+def test_torchvision_resnet18_is_recognised(tmp_path, zipped):
+    state = torchvision.models.resnet18().state_dict()
+    torch.save(state, tmp_path / "resnet18.pth", _use_new_zipfile_serialization=zipped)
+    loaded = load_weights(tmp_path / "resnet18.pth")
+    assert loaded.architecture == "resnet18"
+    assert torch.equal(loaded.state["layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
+
+
+def test_another_network_is_refused_with_its_keys(tmp_path):
+    torch.save(torchvision.models.squeezenet1_1().state_dict(), tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"expected ResNet18, VGG16 or VGGFace.*features\.3\.squeeze"):
+        load_weights(tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pickle_that_would_run_code_is_refused_and_not_run(tmp_path, zipped):
+    path, trap = tmp_path / "weights.pth", tmp_path / "trap"
+    torch.save({"conv1.weight": RunsCode(trap)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(InputError, match=r"weights\.pth: refused"):
+        load_weights(path)
+    assert not trap.exists()
+
+
+def test_plain_pickle_that_would_run_code_is_refused_and_not_run(tmp_path):
+    path, trap = tmp_path / "weights.pth", tmp_path / "trap"
+    path.write_bytes(pickle.dumps(RunsCode(trap), protocol=2))
+    with pytest.raises(InputError, match=r"refused|not a whole"):
+        load_weights(path)
+    assert not trap.exists()
+
+
+def test_whole_pickled_module_is_refused(tmp_path):
+    torch.save(torchvision.models.resnet18(), tmp_path / "model.pth")
+    with pytest.raises(InputError, match="refused"):
+        load_weights(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_truncated_file_is_refused(tmp_path, zipped):
+    path = tmp_path / "resnet18.pth"
+    torch.save({"conv1.weight": torch.ones(9999)}, path, _use_new_zipfile_serialization=zipped)
+    path.write_bytes(path.read_bytes()[:-20000])
+    with pytest.raises(InputError, match=r"resnet18\.pth: (not a whole PyTorch file|refused)"):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("content", [[torch.ones(3)], {"epoch": 3}, {}])
+def test_anything_but_a_state_dict_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match="expected a state dict of tensors"):
+        read_tensors(tmp_path / "weights.pth")
