@@ -8,7 +8,7 @@ import pytest
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.regions import (
     CONTROL,
-    Box,
+    RegionBox,
     locate_regions,
     read_regions,
     region_shares,
@@ -52,7 +52,7 @@ def test_regions_of_drawn_faces_hold_their_eyes_and_mouths():
 def test_shares_are_those_counted_by_hand():
     maps = np.zeros((2, 4, 4))
     maps[0, 0, 0], maps[0, 3, 3] = 3, 1
-    shares = region_shares(maps, {"top": Box(0, 0, 1, 0.5)})
+    shares = region_shares(maps, {"top": RegionBox(0, 0, 1, 0.5)})
     assert list(shares["top"]) == [0.75, 0]  # the second map is blank
     assert list(shares["elsewhere"]) == [0.25, 0]
     with pytest.raises(InputError, match="negative"):

@@ -11,9 +11,9 @@ from weights_server import page, pointer, serving, well
 
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.models.input_spec import IMAGENET
+from emotion_utils.models.weights import fetch, registry
 from emotion_utils.models.weights.cache import weights_dir
 from emotion_utils.models.weights.fetch import fetch_weights
-from emotion_utils.models.weights.load import fetch, registry
 from emotion_utils.models.weights.registry import WeightSource
 from emotion_utils.models.zoo import build_model
 

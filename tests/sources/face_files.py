@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 
-def image(seed: int, size_px: int = 40) -> np.ndarray:
+def make_image(seed: int, size_px: int = 40) -> np.ndarray:
     """uint8 (size_px, size_px, 3): smooth colours that differ from seed to seed."""
     coarse = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     return cv2.resize(coarse, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
@@ -27,7 +27,7 @@ def encode(image: np.ndarray | Image.Image, kind: str = "PNG", **options) -> byt
 def faces(*folders: str, count: int = 2) -> dict[str, bytes]:
     """`count` different PNG files in each folder: {path: bytes}."""
     paths = [f"{folder}/{number}.png" for folder in folders for number in range(count)]
-    return {path: encode(image(seed)) for seed, path in enumerate(paths)}
+    return {path: encode(make_image(seed)) for seed, path in enumerate(paths)}
 
 
 def write_folder(root: Path, files: dict[str, bytes]) -> Path:

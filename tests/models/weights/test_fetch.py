@@ -18,10 +18,10 @@ from emotion_utils.cli import main
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import write_json
 from emotion_utils.models.input_spec import IMAGENET
+from emotion_utils.models.weights import fetch, registry
 from emotion_utils.models.weights.cache import read_record, weights_dir
 from emotion_utils.models.weights.fetch import fetch_weights
 from emotion_utils.models.weights.listing import list_weights
-from emotion_utils.models.weights.load import fetch, registry
 from emotion_utils.models.weights.registry import WeightSource
 
 NAME = "resnet18_test"

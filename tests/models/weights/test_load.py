@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.models.network import make_network
+from emotion_utils.models.weights import load as weights
 from emotion_utils.models.weights.cache import find_weights, proxy_path, read_record, weights_dir
 from emotion_utils.models.weights.listing import list_weights
 from emotion_utils.models.weights.load import (
@@ -26,7 +27,6 @@ from emotion_utils.models.weights.load import (
     read_proxy_recipe,
     save_proxy,
 )
-from emotion_utils.models.weights.load import load as weights
 from emotion_utils.models.weights.registry import PROXIES, SOURCES
 
 TORCHVISION_NAMES = {
