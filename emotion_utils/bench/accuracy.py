@@ -24,7 +24,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import predict_probs
 from emotion_utils.sources.source import open_source
 from emotion_utils.store.batches import Dataset
-from emotion_utils.training.cpu.allocation import keeping_freed_memory
+from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.repeatable import deterministic
 
 PLAIN = {"size_px": 48, "batch_size": 64, "epochs": 8}  # of 80% of the training part
@@ -126,7 +126,7 @@ class _Parts:
         rows = (self._train[count:], self._train[:count], self._unseen)
         train, val, unseen = (self._dataset(part, size_px) for part in rows)
         net, curve = make_net(plain.MODEL, len(self._class_names), size_px), []
-        with tempfile.TemporaryDirectory() as folder, deterministic(), keeping_freed_memory():
+        with tempfile.TemporaryDirectory() as folder, deterministic(), reuse_freed_memory():
             trainer = make_trainer(net, train, val, config, self._device, folder)
 
             def follow(rows: list[dict[str, Any]]) -> None:

@@ -26,7 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from emotion_utils.bench import plain
 from emotion_utils.bench.train import make_net
 from emotion_utils.devices import VARIABLE, count_gpus, synchronise
-from emotion_utils.training.cpu.allocation import keeping_freed_memory
+from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.cpu.convolution import replace_small_convs
 from emotion_utils.training.distributed import Team, join_team
 
@@ -106,7 +106,7 @@ def _new_net(size_px: int, team: Team) -> nn.Module:
 
 def _time_ways(size_px: int, batch_size: int, precision: str, steps: int, rounds: int) -> list[list[float]]:
     """Images per second, a row per round, a column per way."""
-    with join_team() as team, keeping_freed_memory():
+    with join_team() as team, reuse_freed_memory():
         share = batch_size // PROCESSES
         images = torch.rand(share, 3, size_px, size_px, generator=torch.Generator().manual_seed(team.rank))
         images, labels = images.to(team.device), torch.arange(share, device=team.device) % CLASSES

@@ -28,12 +28,12 @@ from emotion_utils.sources.source import Source, open_source
 from emotion_utils.store.augment import to_unit
 from emotion_utils.store.batches import Dataset
 from emotion_utils.store.store import build_store
-from emotion_utils.training.cpu.allocation import keeping_freed_memory
+from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.distributed import Team
 from emotion_utils.training.fit import Trainer
 from emotion_utils.training.graph import RecordedWork
 from emotion_utils.training.numerics import Numerics
-from emotion_utils.training.preflight import look_ahead
+from emotion_utils.training.preflight import run_preflight
 from emotion_utils.training.repeatable import deterministic
 
 ROUNDS = 5
@@ -140,10 +140,10 @@ def make_net(model: str, num_classes: int, size_px: int) -> nn.Module:
 def choose_numerics(dataset: Dataset, size_px: int, batch_size: int, device: torch.device) -> Numerics:
     """What a training of this size would compute in."""
     net, config = make_net(plain.MODEL, len(dataset.class_names), size_px), make_config(size_px, batch_size)
-    with tempfile.TemporaryDirectory() as folder, deterministic(), keeping_freed_memory():
+    with tempfile.TemporaryDirectory() as folder, deterministic(), reuse_freed_memory():
         trainer = make_trainer(net, dataset, dataset, config, device, folder)
         if device.type != "cpu":  # there the clock decides nothing
-            look_ahead(trainer)
+            run_preflight(trainer)
         return trainer.learner.numerics
 
 
@@ -229,7 +229,7 @@ def _time_engine_bare(setting: Setting) -> float:
     """The network, numerics and optimizer of the engine, without all that the engine does around them."""
     clock, config = _Clock(setting), make_config(setting.size_px, setting.batch_size)
     net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px)
-    with tempfile.TemporaryDirectory() as folder, deterministic(), keeping_freed_memory():
+    with tempfile.TemporaryDirectory() as folder, deterministic(), reuse_freed_memory():
         learner = make_trainer(net, setting.dataset, setting.dataset, config, setting.device, folder).learner
         learner.use(replace(setting.numerics, graphed=False))
         learner.enter(learner.recipe.phases[0])
@@ -292,7 +292,7 @@ def _train_engine(
     net: nn.Module, train_set: Dataset, val_set: Dataset, config: RunConfig, device: torch.device,
     tick: Callable[..., None] | None = None, numerics: Numerics | None = None,
 ) -> None:  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder, deterministic(), keeping_freed_memory():
+    with tempfile.TemporaryDirectory() as folder, deterministic(), reuse_freed_memory():
         trainer = make_trainer(net, train_set, val_set, config, device, folder)
         if numerics:
             trainer.learner.use(numerics)

@@ -28,7 +28,7 @@ from emotion_utils.search.trials import MIDDLE, changes, config_key, grid_points
 from emotion_utils.store.augment import to_unit
 from emotion_utils.store.batches import Dataset, iterate_batches, open_split
 from emotion_utils.store.resident import keep_resident
-from emotion_utils.training.cpu.allocation import keeping_freed_memory
+from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.distributed import Team, join_team
 from emotion_utils.training.fit import Trainer, new_model
 from emotion_utils.training.repeatable import deterministic
@@ -56,7 +56,7 @@ def search_model(
     """
     if sampler not in SAMPLERS:
         raise InputError(f"unknown sampler {sampler!r}: choose one of {', '.join(SAMPLERS)}")
-    with join_team() as team, deterministic(), keeping_freed_memory():
+    with join_team() as team, deterministic(), reuse_freed_memory():
         if team.size > 1:
             raise InputError(
                 "a search trains in one process: start it without torchrun, on more machines with --storage"

@@ -32,16 +32,16 @@ from emotion_utils.tracking import track
 from emotion_utils.training import schedule
 from emotion_utils.training.batch_size import REFERENCE, choose_batch_size
 from emotion_utils.training.checkpoint import Checkpoint
-from emotion_utils.training.cpu.allocation import keeping_freed_memory
+from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.distributed import Team, join_team
 from emotion_utils.training.launch import processes_to_start, train_in_processes
 from emotion_utils.training.learner import Learner, StepUnderWay, copy_tensors
-from emotion_utils.training.preflight import look_ahead
+from emotion_utils.training.preflight import run_preflight
 from emotion_utils.training.pretext import ensure_proxies
 from emotion_utils.training.recovery import Rollback, StepFigures
 from emotion_utils.training.repeatable import deterministic
 
-ALWAYS_TOLD = ("numerics_refused", "graph_refused")  # also of steps that do not count
+ALWAYS_LOGGED = ("numerics_refused", "graph_refused")  # also of steps that do not count
 CHECKPOINT_FORMAT = "2"  # counts the changes of what a checkpoint holds
 Progress = Callable[[int, int], None]  # steps done, steps in all
 OnEpoch = Callable[[list[dict[str, Any]]], None]  # the rows of the history so far
@@ -75,7 +75,7 @@ def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd
         train_in_processes(run, model, processes, progress)
         return run.read_history(model)
     net = new_model(run, model)
-    with join_team() as team, deterministic(), keeping_freed_memory():
+    with join_team() as team, deterministic(), reuse_freed_memory():
         trainer = Trainer(net, open_split(run, "train"), open_split(run, "val"), run, model, team)
         with track(run, model) if team.is_main_process else nullcontext() as log_epoch:
             trainer.on_epoch.append(log_epoch)  # called in the process that leads
@@ -102,7 +102,7 @@ class Trainer:
         self.draw_weights = sampler_weights(labels, k) if self.config.balance == "sampler" else None
         self.batch_size = choose_batch_size(self.config, net, train_set, team)
         self.learner = Learner(
-            net, torch.from_numpy(even), self.config, self.recipe, team, self.tell, batch_size=self.usual_batch
+            net, torch.from_numpy(even), self.config, self.recipe, team, self.log_event, batch_size=self.usual_batch
         )
         self.epochs = self.recipe.epochs or self.config.epochs
         self.budget_s = training_seconds(self.recipe.budget_minutes)
@@ -139,7 +139,7 @@ class Trainer:
                 self._roll_back()
         history = pd.DataFrame(self.rows)
         best = schedule.best_epoch(history["val_acc"])
-        self.tell("best_epoch", epoch=best, val_acc=float(history["val_acc"][best - 1]))
+        self.log_event("best_epoch", epoch=best, val_acc=float(history["val_acc"][best - 1]))
         return history
 
     def _train_epoch(self, progress: Progress | None) -> None:
@@ -150,9 +150,9 @@ class Trainer:
             self.epoch_start = self._state()
             if phase.epoch == self.epoch:
                 name = schedule.phase_name(phase, self.learner.groups)
-                self.tell("phase", epoch=self.epoch, phase=name, trainable_parameters=trainable)
+                self.log_event("phase", epoch=self.epoch, phase=name, trainable_parameters=trainable)
             if self.epoch in [step.epoch for step in self.recipe.grow]:
-                self.tell("grow", epoch=self.epoch, size_px=schedule.size_at(self.recipe, self.epoch))
+                self.log_event("grow", epoch=self.epoch, size_px=schedule.size_at(self.recipe, self.epoch))
         start = time.perf_counter() - self.sums["seconds"]
         self._take_steps(start, progress)
         if self.sums["count"]:
@@ -263,7 +263,7 @@ class Trainer:
         elif (spent + last) / self.team.size > self.budget_s:
             reason = f"another epoch would outlast the {duration(self.budget_s)} that it may take"
         if reason:
-            self.tell("early_stop", epoch=self.epoch - 1, reason=reason)
+            self.log_event("early_stop", epoch=self.epoch - 1, reason=reason)
         return bool(reason)
 
     # -- going back and going on -------------------------------------------------------------------
@@ -274,7 +274,7 @@ class Trainer:
         guard.roll_back()
         self._restore(self.epoch_start)
         self.learner.guard = guard
-        self.tell("rollback", epoch=self.epoch, rollbacks=guard.rollbacks, rate_factor=guard.rate_factor)
+        self.log_event("rollback", epoch=self.epoch, rollbacks=guard.rollbacks, rate_factor=guard.rate_factor)
 
     def _begin(self, preflight: bool = False) -> None:
         """From the checkpoint if it fits, else from the start; what a killed run wrote beyond it is taken back."""
@@ -283,15 +283,15 @@ class Trainer:
             self.checkpoint.clear()
             _cut_lines(self.run.model_dir(self.model) / "events.jsonl", state["events"] if state else 0)
         if refusal:
-            self.tell("checkpoint_refused", reason=refusal)
+            self.log_event("checkpoint_refused", reason=refusal)
         if state:
             self._restore(state)
             self.epoch_start = state["epoch_start"]
-            self.tell("resumed", epoch=self.epoch, step=self.steps_done)
+            self.log_event("resumed", epoch=self.epoch, step=self.steps_done)
         else:
             if preflight:
-                look_ahead(self)
-            self.tell(
+                run_preflight(self)
+            self.log_event(
                 "started", device=str(self.team.device), processes=self.team.size, threads=torch.get_num_threads(),
                 precision=self.learner.numerics.precision, compiled=self.learner.numerics.compiled,
                 batch_size=self.batch_size, batch_rate_factor=self.batch_rate_factor, epochs=self.epochs,
@@ -327,9 +327,9 @@ class Trainer:
             parts += [" ".join(dataset.ids), str(dataset.labels.tolist()), " ".join(dataset.class_names)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def tell(self, kind: str, **details: Any) -> None:
+    def log_event(self, kind: str, **details: Any) -> None:
         """One line of events.jsonl; in a team, the first process speaks for all."""
-        if self.team.is_main_process and (not self.silent or kind in ALWAYS_TOLD):
+        if self.team.is_main_process and (not self.silent or kind in ALWAYS_LOGGED):
             self.run.append_event(self.model, kind, **details)
 
 

@@ -30,7 +30,7 @@ from emotion_utils.training.optimizer import FlatAdamW
 from emotion_utils.training.recovery import BufferSnapshot, MicroBatches, SpikeGuard, StepFigures, is_out_of_memory
 from emotion_utils.training.repeatable import DROPOUT, MIXUP, key_dropouts, mix_pairs
 
-Tell = Callable[..., None]  # tell(kind, **details): one event
+LogEvent = Callable[..., None]  # log_event(kind, **details)
 
 
 class StepUnderWay(NamedTuple):
@@ -46,8 +46,8 @@ class Learner:
     """Network, optimizer, averaged weights and guards; `state()` holds everything that the next step depends on."""
 
     def __init__(
-        self, net: nn.Module, class_weights: torch.Tensor, config: RunConfig, recipe: Recipe, team: Team, tell: Tell,
-        *, batch_size: int,
+        self, net: nn.Module, class_weights: torch.Tensor, config: RunConfig, recipe: Recipe, team: Team,
+        log_event: LogEvent, *, batch_size: int,
     ) -> None:  # fmt: skip
         self.device = team.device
         self.net = net.to(self.device)
@@ -57,13 +57,14 @@ class Learner:
         self.lag = 1 if has_cuda else 0  # steps that are begun before one is read
         self.prepares_on = self.device if has_cuda else CPU  # Apple's GPU lacks some of what augmentation needs
         self.class_weights = class_weights.to(self.device)
-        self.config, self.recipe, self.team, self.tell, self.batch_size = config, recipe, team, tell, batch_size
+        self.config, self.recipe, self.team, self.batch_size = config, recipe, team, batch_size
+        self.log_event = log_event
         self.augment = config.augment.scaled(recipe.augment_strength)
         self.dropouts = key_dropouts(self.net)
         self.evaluation_batch_size = evaluation_batch_size(self.device, config.image_size_px)
         self.groups = self.net.depth_groups
         self.optimizer = FlatAdamW(schedule.parameter_groups(self.groups, recipe), recipe.lr)
-        self.micro, self.guard = MicroBatches(self.net, tell, self._release), SpikeGuard(self.device)
+        self.micro, self.guard = MicroBatches(self.net, log_event, self._release), SpikeGuard(self.device)
         parameters = self.net.named_parameters() if recipe.ema_decay else ()
         self.averaged = {name: parameter.detach().clone() for name, parameter in parameters}
         self.one = torch.ones((), dtype=wide_float(self.device), device=self.device)
@@ -147,9 +148,9 @@ class Learner:
         figures = StepFigures(*step.figures.read())
         place = {"epoch": step.epoch, "step": step.number}
         if figures.skipped and figures.overflowed:
-            self.tell("scale_lowered", **place, scale=figures.scale_after)
+            self.log_event("scale_lowered", **place, scale=figures.scale_after)
         elif figures.skipped:
-            self.tell("spike_skipped", **place, reason=figures.complaint, ids=self.team.gather(step.ids))
+            self.log_event("spike_skipped", **place, reason=figures.complaint, ids=self.team.gather(step.ids))
             self.guard.count_skip()
         return figures
 
@@ -222,7 +223,7 @@ class Learner:
                 self.net.zero_grad(set_to_none=True)
                 before.restore()
                 self.use(replace(self.numerics, graphed=False))
-                self.tell("graph_refused", reason=str(error).strip().partition("\n")[0])
+                self.log_event("graph_refused", reason=str(error).strip().partition("\n")[0])
                 return None
         return self._recorded[kind]
 
@@ -242,7 +243,7 @@ class Learner:
             if is_out_of_memory(error):
                 raise
             self.use(replace(self.numerics, compiled=False))
-            self.tell("numerics_refused", tried="compiled", reason=str(error).strip().partition("\n")[0])
+            self.log_event("numerics_refused", tried="compiled", reason=str(error).strip().partition("\n")[0])
             return self.forward(inputs)
 
     def _release(self) -> bool:
@@ -250,7 +251,7 @@ class Learner:
         if not self._recorded:
             return False
         self.use(replace(self.numerics, graphed=False))
-        self.tell("graph_refused", reason="memory ran out beside the recorded step")
+        self.log_event("graph_refused", reason="memory ran out beside the recorded step")
         return True
 
     @torch.no_grad()

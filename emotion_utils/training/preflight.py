@@ -34,7 +34,7 @@ COMPILE_S = 60.0  # what compiling a network of this size takes; it is measured,
 WORTH_COMPILING = 10  # times as long a training is at least, for the attempt to cost a tenth of it at most
 
 
-def look_ahead(trainer: Trainer) -> None:
+def run_preflight(trainer: Trainer) -> None:
     """Measures, chooses the numerics, and tells it all as an event `preflight`; the training's state stays as it is."""
     kept = trainer.learner.state()
     told, trainer.silent = trainer.silent, True
@@ -49,7 +49,7 @@ def look_ahead(trainer: Trainer) -> None:
         trainer.silent = told
     trainer.learner.use(numerics)
     free = _free_mb(trainer.team.device)
-    trainer.tell(
+    trainer.log_event(
         "preflight", seconds=round(seconds), step_seconds=[round(step, 4) for step in steps.values()],
         memory_mb=round(memory), memory_free_mb=round(free), precision=numerics.precision,
         compiled=numerics.compiled, graphed=numerics.graphed,
@@ -220,7 +220,7 @@ def _choose(trainer: Trainer) -> Numerics:
         trainer.learner.micro.size = portions  # what one kind has no memory for, another may have
         fault = _find_fault(trainer, other, epoch)
         if fault:
-            trainer.tell("numerics_refused", tried=", ".join(change), reason=fault)
+            trainer.log_event("numerics_refused", tried=", ".join(change), reason=fault)
         if (
             trainer.team.least(not fault and trainer.learner.numerics == other)
             and (took := _step_seconds(trainer, epoch)) < GAIN * seconds

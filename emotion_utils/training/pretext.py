@@ -22,7 +22,7 @@ from emotion_utils.models.weights.load import proxy_path, read_proxy_recipe, sav
 from emotion_utils.models.weights.registry import get_source
 from emotion_utils.store.augment import augment
 from emotion_utils.synthetic.pretext_images import PRETEXTS, PretextImages
-from emotion_utils.training.cpu.allocation import keeping_freed_memory
+from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.cpu.convolution import replace_small_convs
 from emotion_utils.training.repeatable import deterministic
 
@@ -69,7 +69,7 @@ def find_recipe(name: str, *, quick: bool = False) -> dict[str, Any]:
 def make_proxy(name: str, recipe: dict[str, Any] | None = None, progress: Progress | None = None) -> Path:
     """Trains the proxy `name` and caches it under its recipe, in place of any that is there."""
     recipe = recipe or find_recipe(name)
-    with deterministic(), keeping_freed_memory():
+    with deterministic(), reuse_freed_memory():
         return save_proxy(train_proxy(name, recipe, progress), name, recipe=recipe)
 
 

@@ -110,8 +110,8 @@ class MicroBatches:
     as it does in each process of a team, so such a network learns a little otherwise. The event says so.
     """
 
-    def __init__(self, net: nn.Module, tell: Callable[..., None], release: Callable[[], bool] = bool) -> None:
-        self._net, self._tell = net, tell
+    def __init__(self, net: nn.Module, log_event: Callable[..., None], release: Callable[[], bool] = bool) -> None:
+        self._net, self._log_event = net, log_event
         self._release = release  # gives back memory that can be done without, and says whether there was any
         self.size: int | None = None  # images; None: whole batches
 
@@ -145,7 +145,7 @@ class MicroBatches:
                 "group, or a machine with more memory"
             )
         self.size = before // 2
-        self._tell(
+        self._log_event(
             "memory_backoff", micro_batch_before=before, micro_batch=self.size, reason=reason,
             batchnorm_by_portion=bool(learning_norm_buffers(self._net)),
         )  # fmt: skip

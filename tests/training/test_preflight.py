@@ -44,7 +44,7 @@ def test_the_state_after_it_is_that_before_it_also_where_the_look_ahead_fails(tm
     before = trainer.learner.state()
     monkeypatch.setattr(preflight, "_memory_mb", lambda trainer: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        preflight.look_ahead(trainer)
+        preflight.run_preflight(trainer)
     after = trainer.learner.state()
     assert same_bits(before["net"], after["net"])
     assert after["optimizer"]["state"] == {}
@@ -61,7 +61,7 @@ def test_time_is_added_up_over_phases_and_validations(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "_step_seconds", lambda trainer, epoch: seconds[epoch])
     trainer.learner.evaluation_batch_size = 10
     monkeypatch.setattr(preflight, "_timed", lambda trainer, work: work() or 1.5)
-    preflight.look_ahead(trainer)
+    preflight.run_preflight(trainer)
     event = preflight_event(trainer)
     assert event["step_seconds"] == [0.5, 2.0]
     ten = 1.5 * 10 / 2  # two images took a second and a half
@@ -73,7 +73,7 @@ def test_each_size_of_the_images_is_measured_for_itself(tmp_path):
     trainer = make_trainer(tmp_path, epochs=5, phases=PHASES, grow=growth, size_px=32)
     sizes = []
     trainer.learner.net.register_forward_pre_hook(lambda net, inputs: sizes.append(inputs[0].shape[-1]))
-    preflight.look_ahead(trainer)
+    preflight.run_preflight(trainer)
     assert len(preflight_event(trainer)["step_seconds"]) == 3  # the head at 16 and at 32 px, and all of it
     assert sizes == sorted(sizes)
     assert set(sizes) == {16, 32}
@@ -113,7 +113,7 @@ def test_what_will_not_do_is_said_before_it_starts(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "_step_seconds", lambda trainer, epoch: 10.0)
     monkeypatch.setattr(preflight, "_timed", lambda trainer, work: 0.0)
     monkeypatch.setattr(preflight, "_free_mb", lambda device: 0.5)
-    preflight.look_ahead(trainer)
+    preflight.run_preflight(trainer)
     budget, memory = preflight_event(trainer)["warnings"]
     assert budget == "10 epochs would take about 10 min 0 s, and the budget of 2 min 0 s ends after about 2"
     assert "0 MB are free" in memory
@@ -122,7 +122,7 @@ def test_what_will_not_do_is_said_before_it_starts(tmp_path, monkeypatch):
 def test_on_the_cpu_the_clock_decides_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "_choose", lambda trainer: pytest.fail("measured"))
     trainer = make_trainer(tmp_path, precision="auto", compile="auto")
-    preflight.look_ahead(trainer)
+    preflight.run_preflight(trainer)
     event = preflight_event(trainer)
     assert (event["precision"], event["compiled"]) == ("float32", False)
 
@@ -214,7 +214,7 @@ def test_a_training_after_a_choice_gives_the_weights_of_one_that_began_that_way(
     settings = {"epochs": 2, "precision": precision, "ema_decay": 0.9, "clip_norm": 0.05, "mixup": 0.2}
     chosen = make_trainer(tmp_path / "chosen", net=TinyNet(), **settings)
     chosen.learner.lag = lag
-    preflight.look_ahead(chosen)
+    preflight.run_preflight(chosen)
     numerics = chosen.learner.numerics
     assert numerics.channels_last
     assert numerics.graphed
@@ -240,7 +240,7 @@ def test_the_weights_after_a_choice_are_those_of_an_unfused_optimizer(tmp_path, 
     batches = list(trainer._batches())
     for number, batch in enumerate(batches, start=1):
         if number == 3:
-            preflight.look_ahead(trainer)  # with moments of two steps, which it has to leave as they were
+            preflight.run_preflight(trainer)  # with moments of two steps, which it has to leave as they were
             assert learner.net.body[0].weight.is_contiguous(memory_format=torch.channels_last)
         learner.enter(trainer.recipe.phases[0])
         learner.step(batch, epoch=1, number=number, rate_factor=1.0)
@@ -259,7 +259,7 @@ def test_what_fails_when_it_is_tried_is_left_and_told(tmp_path, gpu, monkeypatch
     monkeypatch.setattr(learner_module.torch, "compile", refuse)
     monkeypatch.setattr(preflight, "WORTH_COMPILING", 0)
     plain = make_trainer(tmp_path / "plain", net=TinyNet(), precision="float32", compile="auto", epochs=2)
-    preflight.look_ahead(plain)
+    preflight.run_preflight(plain)
     assert plain.learner.numerics == Numerics(channels_last=True, graphed=True)
     told = [event for event in plain.run.read_events(MODEL) if event["kind"] == "numerics_refused"]
     assert [(event["tried"], event["reason"]) for event in told] == [("compiled", "no compiler here")]
@@ -274,7 +274,7 @@ def test_a_graph_that_cannot_be_recorded_is_given_up_and_told(tmp_path, gpu, mon
 
     monkeypatch.setattr(graph, "capture", refuse)
     trainer = make_trainer(tmp_path / "one", net=TinyNet(), precision="float32", compile="never", epochs=2)
-    preflight.look_ahead(trainer)
+    preflight.run_preflight(trainer)
     assert trainer.learner.numerics == Numerics(channels_last=True)
     told = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "graph_refused"]
     assert [event["reason"] for event in told] == [str(error).partition("\n")[0]]
@@ -297,7 +297,7 @@ def test_a_graph_that_replays_something_else_is_given_up(tmp_path, gpu, monkeypa
 
     monkeypatch.setattr(graph, "capture", fill)
     trainer = make_trainer(tmp_path, net=TinyNet(), precision="float32", compile="never", epochs=1)
-    preflight.look_ahead(trainer)
+    preflight.run_preflight(trainer)
     assert not trainer.learner.numerics.graphed
     told = [event["reason"] for event in trainer.run.read_events(MODEL) if event["kind"] == "graph_refused"]
     assert told == ["a replay does not give what the step itself gives"]

@@ -13,7 +13,7 @@ USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 << 20, TRIM_THRESHOLD: 64 << 20}
 
 
 @contextmanager
-def keeping_freed_memory() -> Iterator[None]:
+def reuse_freed_memory() -> Iterator[None]:
     """What is freed stays with the process for the next step; at the end of the block it goes back to the system.
 
     Else the pages of each large layer are given back and asked for anew in each step, and the system fills every one of

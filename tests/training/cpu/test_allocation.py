@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from emotion_utils.training.cpu.allocation import keeping_freed_memory
+from emotion_utils.training.cpu.allocation import reuse_freed_memory
 
 MB = 128
 PAGES = MB * 2**20 // resource.getpagesize()
@@ -35,7 +35,7 @@ def resident_mb():
 @needs_glibc
 def test_memory_that_is_freed_serves_again_inside_the_block_only():
     assert new_pages_of(3) > 2 * PAGES
-    with keeping_freed_memory():
+    with reuse_freed_memory():
         new_pages_of(1)
         assert new_pages_of(3) < PAGES / 10
         held = resident_mb()
@@ -45,6 +45,6 @@ def test_memory_that_is_freed_serves_again_inside_the_block_only():
 
 @needs_glibc
 def test_it_goes_back_after_an_error_too():
-    with pytest.raises(ZeroDivisionError), keeping_freed_memory():
+    with pytest.raises(ZeroDivisionError), reuse_freed_memory():
         1 / 0  # noqa: B018
     assert new_pages_of(3) > 2 * PAGES
