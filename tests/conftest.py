@@ -31,3 +31,19 @@ def small(tmp_path, monkeypatch):
     folder = tmp_path / "notebooks"
     two_notebooks.put_in_place(folder, monkeypatch)
     return folder
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """make_run(name, **what fake_run.make_run takes) -> a finished run that nobody trained, in a folder of its own."""
+    import fake_run  # the report's rooms, which few tests need
+
+    return lambda name="run", **kwargs: fake_run.make_run(tmp_path / name, **kwargs)
+
+
+@pytest.fixture
+def make_results(make_run):
+    """The same, read."""
+    from emotion_utils.report.results import read_results
+
+    return lambda **kwargs: read_results(make_run(**kwargs))

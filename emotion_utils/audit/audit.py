@@ -58,14 +58,14 @@ def audit_images(
     workers = workers or count_workers()
     scan = scan_images(source, workers=workers, crop=crop, keep_missed=missed == "keep", progress=progress)
     manifest = source.table.copy()
-    manifest["picture"] = _number_images(scan)
+    manifest["image"] = _number_images(scan)
     manifest[list(FRAME_COLUMNS)] = np.array(scan.frames, dtype=np.int64).reshape(-1, 3)
     manifest["reason"], conflicts = _judge(manifest, scan)
     manifest["status"] = np.where(manifest["reason"] == "", "kept", "quarantined")
     manifest["id"] = _unique_ids(scan.ids, manifest["path"], manifest["status"] == "kept")
     manifest["width"], manifest["height"] = np.array(scan.sizes, dtype=np.int64).reshape(-1, 2).T
     manifest["cluster"], near = _find_near_duplicates(source, manifest, scan, workers)
-    manifest = manifest[[*MANIFEST_COLUMNS, "picture", "cluster", *FRAME_COLUMNS]]
+    manifest = manifest[[*MANIFEST_COLUMNS, "image", "cluster", *FRAME_COLUMNS]]
     counts = count_images(manifest, source.classes)
     audit = {
         **counts,
@@ -112,7 +112,7 @@ def _judge(manifest: pd.DataFrame, scan: Scan) -> tuple[list[str], dict[str, Any
     paths, labels = manifest["path"].to_numpy(), manifest["label"].to_numpy()
     held_out = manifest["split"].map({"test": 2, "val": 1}).fillna(0).to_numpy()
     conflicts = []
-    for rows in _rows_of_copies(manifest["picture"]):
+    for rows in _rows_of_copies(manifest["image"]):
         if len(set(labels[rows])) > 1:
             conflicts.append([f"{paths[row]} ({labels[row]})" for row in rows])
             for place, row in enumerate(rows):
@@ -152,8 +152,8 @@ def _find_near_duplicates(
     source: Source, manifest: pd.DataFrame, scan: Scan, workers: int
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The cluster of each row, and what the audit says about them; one row stands for all copies of an image."""
-    images = manifest["picture"].to_numpy()
-    rows = np.flatnonzero((images >= 0) & ~manifest["picture"].duplicated().to_numpy())
+    images = manifest["image"].to_numpy()
+    rows = np.flatnonzero((images >= 0) & ~manifest["image"].duplicated().to_numpy())
     paths, frames = manifest["path"].to_numpy()[rows], frames_of(manifest)[rows]
     hashes = scan.hashes[rows]
     rng = np.random.default_rng(CALIBRATION_SEED)

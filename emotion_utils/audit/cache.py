@@ -20,7 +20,7 @@ from emotion_utils.run import FRAME_COLUMNS
 from emotion_utils.sources.source import Source
 
 CODE = ("errors.py", "files.py", "run.py", "parallel.py", "synthetic", "sources", "audit")  # what an audit is made by
-WHOLE_NUMBERS = ("width", "height", "picture", *FRAME_COLUMNS)
+WHOLE_NUMBERS = ("width", "height", "image", *FRAME_COLUMNS)
 
 
 def audit_once(

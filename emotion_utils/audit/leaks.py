@@ -12,7 +12,7 @@ from emotion_utils.errors import InputError
 LeakChoice = Literal["set_aside", "redraw", "allow"]
 
 # What ties images together, the closest first, and the columns that say so; a manifest need not have them all.
-TIES = {"exact copy": ("id", "picture"), "near copy": ("cluster",), "same person": ("group",)}
+TIES = {"exact copy": ("id", "image"), "near copy": ("cluster",), "same person": ("group",)}
 NO_TIE = ("", -1)  # values that tie nothing
 PAIRS = (("test", "train"), ("val", "train"), ("test", "val"))  # held out, and what a model learns or is chosen from
 MAX_SET_ASIDE = 0.05  # of training: with more taken away it would be another data set
@@ -113,8 +113,8 @@ def _refuse_too_many(taken: int, size: int) -> None:
 def _usable(manifest: pd.DataFrame) -> pd.DataFrame:
     """Rows with a split whose image could be read: those that are kept, and copies that were set aside."""
     usable = manifest["status"] == "kept"
-    if "picture" in manifest:
-        usable |= manifest["picture"] >= 0
+    if "image" in manifest:
+        usable |= manifest["image"] >= 0
     return manifest[(manifest["split"] != "") & usable]
 
 

@@ -85,7 +85,7 @@ def _assign(manifest: pd.DataFrame, config: RunConfig) -> pd.DataFrame:
 
 def _divide_blindly(manifest: pd.DataFrame, config: RunConfig) -> pd.DataFrame:
     """As a split by single images would be, copies among them, with the ties left in to be counted."""
-    readable = manifest["picture"] >= 0
+    readable = manifest["image"] >= 0
     blind = manifest.assign(group="", cluster="", image=-1, status=readable.map({True: "kept", False: "quarantined"}))
     return manifest.assign(split=_assign(blind, config)["split"])
 

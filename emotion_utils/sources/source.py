@@ -195,7 +195,7 @@ def _choose(found: Iterable[str], classes: tuple[str, ...] | None) -> tuple[str,
 
 
 def _open_synthetic(classes: tuple[str, ...] | None, seed: int, num_images: int) -> Source:
-    from emotion_utils.data import synthetic  # draws; what reads files needs none of it
+    from emotion_utils.synthetic import faces as synthetic  # draws; what reads files needs none of it
 
     names = _choose(synthetic.EMOTIONS, classes or SYNTHETIC_CLASSES)
     table = synthetic.synthetic_table(num_images, names, seed)

@@ -25,7 +25,7 @@ def test_good_images_are_kept_with_id_and_size(tmp_path):
     source = open_source(str(write_zip(tmp_path / "f.zip", files)))
     calls = []
     manifest, audit = audit_images(source, progress=lambda done, total: calls.append((done, total)))
-    assert list(manifest.columns) == [*MANIFEST_COLUMNS, "picture", "cluster", *FRAME_COLUMNS]
+    assert list(manifest.columns) == [*MANIFEST_COLUMNS, "image", "cluster", *FRAME_COLUMNS]
     assert manifest["path"].tolist() == sorted(files)
     assert (manifest["status"] == "kept").all()
     assert (manifest[["width", "height"]] == 40).all(axis=None)
@@ -79,7 +79,7 @@ def test_first_of_equal_files_is_kept_and_ids_are_unique(tmp_path):
         assert manifest.loc[path, "reason"] == "exact duplicate: of happy/0.png"
     assert audit["duplicates"] == {"exact": 2, "pixels": 0}
     assert manifest["id"].is_unique
-    same = manifest.loc[["happy/0.png", "happy/a copy.png", "happy/z.png"], "picture"]
+    same = manifest.loc[["happy/0.png", "happy/a copy.png", "happy/z.png"], "image"]
     assert same.nunique() == 1
 
 
@@ -100,7 +100,7 @@ def test_equal_pixels_of_another_shape_are_no_copies(tmp_path):
 def test_image_under_two_labels_is_set_aside_altogether(tmp_path):
     files = faces("happy", "sad") | {f"sad/x{number}.png": encode(make_image(0)) for number in range(3)}
     manifest, audit = audit_of(tmp_path, files)
-    rows = manifest[manifest["picture"] == manifest.loc["happy/0.png", "picture"]]
+    rows = manifest[manifest["image"] == manifest.loc["happy/0.png", "image"]]
     assert (rows["status"] == "quarantined").all()
     assert len(rows) == 4
     assert rows.loc["sad/x1.png", "reason"] == (

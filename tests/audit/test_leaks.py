@@ -15,7 +15,7 @@ from emotion_utils.audit.splits import assign_splits
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
 
-TIE_COLUMNS = (("id", ""), ("picture", -1), ("cluster", ""), ("group", ""))
+TIE_COLUMNS = (("id", ""), ("image", -1), ("cluster", ""), ("group", ""))
 
 
 def ladder_of(manifest):
@@ -24,7 +24,7 @@ def ladder_of(manifest):
 
 def many(rows, **columns):
     """`rows` images of training that are tied to nothing, and then the given ones."""
-    filler = {name: [-1 if name == "picture" else ""] * rows for name in columns if name != "split"}
+    filler = {name: [-1 if name == "image" else ""] * rows for name in columns if name != "split"}
     split = ["train"] * rows + columns.pop("split")
     columns = {name: filler[name] + values for name, values in columns.items()}
     return manifest_of(["a", "b"] * (len(split) // 2) + ["a"] * (len(split) % 2), split=split, **columns)
@@ -99,7 +99,7 @@ def test_exact_copies_that_the_audit_has_set_aside_count_as_well():
     images = list(range(11))
     manifest = many(189, split=["train"] * 11 + ["test"] * 11, image=images * 2)
     manifest.loc[189:199, "status"] = "quarantined"
-    manifest.loc[:188, "picture"] = range(100, 289)
+    manifest.loc[:188, "image"] = range(100, 289)
     with pytest.raises(InputError, match="11 of 200"):
         settle_leaks(manifest, "set_aside")
 
@@ -155,9 +155,9 @@ def test_a_few_leaks_are_always_mended(seed, tied):
     manifest["cluster"] = ""
     manifest["split"] = ["train"] * 240 + ["val"] * 30 + ["test"] * 30
     for number in range(tied):
-        column = ("picture", "cluster", "group")[rng.integers(3)]
+        column = ("image", "cluster", "group")[rng.integers(3)]
         ours, theirs = rng.integers(240), rng.integers(240, size)
-        manifest.loc[[ours, theirs], column] = number if column == "picture" else f"{column}{number}"
+        manifest.loc[[ours, theirs], column] = number if column == "image" else f"{column}{number}"
     result = assign_splits(settle_leaks(manifest, "set_aside")[0], val_fraction=0.1, test_fraction=0.1, seed=seed)
     assert find_leaks(result)["images"].sum() == 0
     assert (result["status"][270:] == "kept").all()

@@ -43,7 +43,7 @@ def test_nothing_that_is_tied_ever_stands_on_two_sides(manifest, seed):
     kept = result[result["status"] == "kept"]
     assert set(kept["split"]) == set(SPLITS)
     assert set(result["split"][result["status"] != "kept"]) <= {""}
-    for column, nothing in (("id", ""), ("group", ""), ("cluster", ""), ("picture", -1)):
+    for column, nothing in (("id", ""), ("group", ""), ("cluster", ""), ("image", -1)):
         tied = kept[kept[column] != nothing]
         assert (tied.groupby(column)["split"].nunique() <= 1).all()
     assert find_leaks(result)["images"].sum() == 0

@@ -26,11 +26,11 @@ def tied_manifests(draw):
     size = draw(st.integers(30, 120))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     table = manifest_of([["angry", "happy", "sad"][label] for label in rng.integers(0, 3, size)])
-    for column in ("group", "cluster", "picture"):
+    for column in ("group", "cluster", "image"):
         kinds = draw(st.integers(1, size))
         alone = draw(st.floats(0, 1))
         numbers = np.where(rng.random(size) < alone, 0, rng.integers(0, kinds + 1, size))
-        table[column] = numbers - 1 if column == "picture" else names(numbers, column)
+        table[column] = numbers - 1 if column == "image" else names(numbers, column)
     for copy in rng.integers(0, size, draw(st.integers(0, 5))):
         table.loc[copy, "id"] = table["id"].iloc[0]
     table.loc[rng.random(size) < draw(st.floats(0, 0.3)), "status"] = "quarantined"

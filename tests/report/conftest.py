@@ -9,18 +9,6 @@ from emotion_utils.report.results import read_results
 
 
 @pytest.fixture
-def make_run(tmp_path):
-    """make_run(name, **what fake_run.make_run takes) -> a Run in a folder of its own."""
-    return lambda name="run", **kwargs: fake_run.make_run(tmp_path / name, **kwargs)
-
-
-@pytest.fixture
-def make_results(make_run):
-    """The same, read."""
-    return lambda **kwargs: read_results(make_run(**kwargs))
-
-
-@pytest.fixture
 def execute():
     """execute(run) -> the path of notebook 06, executed on `run`."""
     return lambda run: fake_run.execute(NOTEBOOK, run, run.notebooks_dir / NOTEBOOK.name)
