@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from fake_run import NOTEBOOK, execute
+from filled_weights import fill_weights
 from safetensors.torch import save_file
 
 from emotion_utils.cli import main
@@ -28,8 +29,6 @@ def old(tmp_path):
 @pytest.fixture(scope="module")
 def old_model(tmp_path_factory):
     """The model's folder with its weights, which are made again; its card is as it was written."""
-    from fixtures.fill import fill_weights
-
     folder = tmp_path_factory.mktemp("old") / "model"
     shutil.copytree(FIXTURES / "model_e052922", folder)
     net = build_model("r18_scratch_emotion", num_classes=3, image_size_px=48, weights="random", seed=0)
