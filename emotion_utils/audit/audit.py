@@ -48,7 +48,8 @@ def audit_images(
 
     The audit (JSON) holds: classes; images, kept, quarantined (counts); per_class {class: {images, kept}}; reasons
     {kind: count}; conversions {kind: count}; faces (what became of the crop, see `_describe_faces`); duplicates
-    {exact, pixels}: copies set aside, by bytes or by pixels only; conflicts {images, images, examples};
+    {exact, pixels}: copies set aside, by bytes or by pixels only; conflicts {pictures: images under two labels, images:
+    their files, examples};
     near_duplicates {clusters, images, largest, pairs, mirrored_pairs, mixed_labels, candidates, threshold_bits,
     min_similarity, expected_false_candidates, distance_histogram (number of random pairs at 0, 1, ... bits),
     similarity_histogram (number of candidates in 50 bins of 0-1), examples (the least similar pairs taken: path, other,

@@ -195,16 +195,16 @@ def _choose(found: Iterable[str], classes: tuple[str, ...] | None) -> tuple[str,
 
 
 def _open_synthetic(classes: tuple[str, ...] | None, seed: int, num_images: int) -> Source:
-    from emotion_utils.synthetic import faces as synthetic  # draws; what reads files needs none of it
+    from emotion_utils.synthetic import faces  # what reads files needs none of it
 
-    names = _choose(synthetic.EMOTIONS, classes or SYNTHETIC_CLASSES)
-    table = synthetic.synthetic_table(num_images, names, seed)
+    names = _choose(faces.EMOTIONS, classes or SYNTHETIC_CLASSES)
+    table = faces.synthetic_table(num_images, names, seed)
     table = table[list(TABLE_COLUMNS)].sort_values("path").reset_index(drop=True)
 
     @lru_cache(maxsize=SYNTHETIC_CACHE_IMAGES)  # the audit and the store read one after the other
     def read(path: str) -> bytes:
-        face = synthetic.render_path(path, seed, SYNTHETIC_SIZE_PX)
-        return b"P6 %d %d 255\n" % face.shape[1::-1] + face.tobytes()
+        image = faces.render_path(path, seed, SYNTHETIC_SIZE_PX)
+        return b"P6 %d %d 255\n" % image.shape[1::-1] + image.tobytes()
 
     samples = table.groupby("label")["path"].first()  # a change of how faces are drawn shows in these
     recipe = hashlib.sha256(b"".join(map(read, samples))).hexdigest()

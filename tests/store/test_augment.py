@@ -59,8 +59,8 @@ def test_images_are_resized_without_aliasing_each_as_if_it_were_alone(size_px):
     resized = resize_images(images, size_px)
     assert resized.dtype == torch.uint8
     for image, ours in zip(images, resized, strict=True):
-        image = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((size_px, size_px), Image.Resampling.BILINEAR)
-        np.testing.assert_allclose(ours.permute(1, 2, 0).numpy(), np.asarray(image), atol=1)  # in grey levels
+        pil = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((size_px, size_px), Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(ours.permute(1, 2, 0).numpy(), np.asarray(pil), atol=1)  # in grey levels
         assert torch.equal(resize_images(image[None], size_px)[0], ours)
 
 
