@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 
 QUIET_VARIABLE = "EMOTION_QUIET"  # set by the pipeline, which tells of the progress itself
 
-Progress = Callable[[int, int], None]  # done, total
+Progress = Callable[[int, int], None]  # images, steps or bytes that are done, and all of them (0: not known)
 
 
 def progress_bar(what: str, unit: str = "image") -> Progress | None:

@@ -21,9 +21,10 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 
 # A module imports from its own entry and from those before it; cli and pipeline sit on top.
 STREAM = (
-    "errors", "waiting", "parallel", "counter_rng", "devices", "config", "settings", "budget", "progress", "provenance",
-    "files", "run", "monitor", "tracking", "synthetic", "sources", "audit", "store", "models", "training", "search",
-    "evaluation", "published", "figures", "report", "bench", "kernels", "stages", "pipeline", "cli", "__main__",
+    "errors", "waiting", "parallel", "cache_building", "counter_rng", "progress", "devices", "config", "settings",
+    "budget", "provenance", "files", "run", "monitor", "tracking", "synthetic", "sources", "audit", "store", "models",
+    "training", "search", "evaluation", "published", "figures", "report", "bench", "kernels", "stages",
+    "pipeline", "cli", "__main__",
 )  # fmt: skip
 REPORT_TOOLS = (
     "papermill",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from emotion_utils.audit.faces import CropMode, frames_of
 from emotion_utils.audit.near_duplicates import DistanceThreshold
 from emotion_utils.audit.scan import Scan, read_thumbs, scan_images
 from emotion_utils.parallel import count_workers
+from emotion_utils.progress import Progress
 from emotion_utils.run import FRAME_COLUMNS, MANIFEST_COLUMNS
 from emotion_utils.sources.source import Source
 
@@ -31,7 +32,7 @@ def audit_images(
     crop: CropMode = "never",
     missed: Literal["keep", "quarantine"] = "keep",
     workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Reads every image of `source` once and looks for the face in it; `progress` is called with (done, total).
 

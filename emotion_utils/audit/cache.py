@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +11,10 @@ import pandas as pd
 
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.faces import CropMode
+from emotion_utils.cache_building import only_builder, replacing_folder
 from emotion_utils.config import cache_dir
 from emotion_utils.files import file_sha256, write_csv, write_json
-from emotion_utils.parallel import only_builder, replacing_folder
+from emotion_utils.progress import Progress
 from emotion_utils.provenance import code_sha256
 from emotion_utils.run import FRAME_COLUMNS
 from emotion_utils.sources.source import Source
@@ -29,7 +29,7 @@ def audit_once(
     crop: CropMode = "never",
     missed: Literal["keep", "quarantine"] = "keep",
     cache: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """What `audit_images` returns; where the same was audited before, as it was found then.
 

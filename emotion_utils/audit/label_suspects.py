@@ -17,6 +17,7 @@ from emotion_utils.audit.faces import frames_of
 from emotion_utils.audit.scan import read_thumbs
 from emotion_utils.audit.splits import join_ties
 from emotion_utils.parallel import count_workers, map_ahead
+from emotion_utils.progress import Progress
 from emotion_utils.sources.source import Source
 
 MAX_IMAGES = 40_000  # beyond that a random part is judged: the time stays at about a minute on 2 cores
@@ -35,7 +36,7 @@ SUSPECT_COLUMNS = ("id", "label", "suggested", "score")
 
 
 def find_label_suspects(
-    source: Source, manifest: pd.DataFrame, *, seed: int = 0, progress: Callable[[int, int], None] | None = None
+    source: Source, manifest: pd.DataFrame, *, seed: int = 0, progress: Progress | None = None
 ) -> pd.DataFrame:
     """Kept images whose label is doubtful, the most doubtful first (columns: see rank_suspects).
 
@@ -114,7 +115,7 @@ def _extract_features(
     source: Source,
     kept: pd.DataFrame,
     describe: Callable[[np.ndarray], np.ndarray],
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> np.ndarray:
     """float32 (n, NUM_FEATURES): histograms of oriented gradients of grey thumbnails."""
     paths, frames = kept["path"].tolist(), frames_of(kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from emotion_utils.audit.faces import WHOLE, CropMode, Frame, crop_faces, cut_frame
 from emotion_utils.audit.near_duplicates import THUMB_PX, hash_thumbs, shrink_grey
 from emotion_utils.parallel import map_ahead
+from emotion_utils.progress import Progress
 from emotion_utils.sources.decode import ImageFault, decode_image, refuse_unusable
 from emotion_utils.sources.source import Source, file_id
 
@@ -47,7 +48,7 @@ def scan_images(
     workers: int,
     crop: CropMode = "never",
     keep_missed: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Scan:
     """The facts of all images of `source`; memory grows by these facts alone.
 

@@ -19,6 +19,7 @@ from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS, device_of, pr
 from emotion_utils.files import replacing
 from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet
+from emotion_utils.progress import Progress
 from emotion_utils.training.repeatable import deterministic
 
 # Batches are always full, the last one is filled up: a product of another size is summed in another order, and so what
@@ -29,8 +30,6 @@ BOX_COLUMNS = ("left", "top", "width", "height")
 FACE_COLUMNS = ("path", "face", *BOX_COLUMNS, "predicted", "confidence")  # then the classes, then reason
 
 IMAGES_AT_ONCE = 64  # are held in memory
-
-Progress = Callable[[int, int], None]
 
 
 def predict_files(

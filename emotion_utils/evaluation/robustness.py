@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import chain
 
 import numpy as np
@@ -12,13 +11,12 @@ from emotion_utils.devices import evaluation_batch_size, pick_device
 from emotion_utils.evaluation.corruptions import DEGRADATIONS, degrade_all
 from emotion_utils.evaluation.predict import device_of, predict_probs
 from emotion_utils.models.zoo import load_model
+from emotion_utils.progress import Progress
 from emotion_utils.run import Run
 from emotion_utils.store.batches import open_split
 
 IMAGES = 300  # of the test split at most, the first by id: an id is a checksum, so that is as good as drawn
 AS_THEY_ARE = "as they are"
-
-Progress = Callable[[int, int], None]  # batches that have been judged, each way of making them worse anew, and all
 
 
 def measure_robustness(run: Run, model: str, *, progress: Progress | None = None) -> pd.DataFrame:

@@ -17,11 +17,12 @@ from emotion_utils.counter_rng import id_keys
 from emotion_utils.devices import CPU
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.parallel import count_workers, map_ahead
+from emotion_utils.progress import Progress
 from emotion_utils.run import Run
 from emotion_utils.sources.source import Source
 from emotion_utils.store.order import Share, plan_epoch
 from emotion_utils.store.shards import ShardImages, open_shards, shards_path, write_shards
-from emotion_utils.store.store import Progress, Store, StoreDamage, build_store, open_store, store_path
+from emotion_utils.store.store import Store, StoreDamage, build_store, open_store, store_path
 
 if TYPE_CHECKING:
     from emotion_utils.store.resident import ResidentImages

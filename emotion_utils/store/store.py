@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.audit.faces import WHOLE, cut_frame, frames_of, view_ids
+from emotion_utils.cache_building import only_builder, replacing_folder
 from emotion_utils.config import cache_dir
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.parallel import count_workers, map_ahead, only_builder, replacing_folder
+from emotion_utils.parallel import count_workers, map_ahead
+from emotion_utils.progress import Progress
 from emotion_utils.sources.decode import ImageFault
 from emotion_utils.sources.plain import decode_accepted
 
@@ -29,8 +31,6 @@ MAX_STRETCH = 1.1  # sides that differ by more than this are cut to the centre s
 BLOCK_IMAGES = 64  # decoded by one worker and written at once
 THREADS_FROM_PX = 96 * 96  # measured on two cores: below it one thread is as quick as two, or quicker
 CHECKED_MB = 256  # of the pixels are read at opening to find damage: all of a small store, a spread of a large one
-
-Progress = Callable[[int, int], None]
 
 
 class StoreDamage(EmotionError):

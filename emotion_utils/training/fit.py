@@ -23,6 +23,7 @@ from emotion_utils.files import replacing
 from emotion_utils.models.model_specs import needed_proxies
 from emotion_utils.models.zoo import EmotionNet, build_model, save_model
 from emotion_utils.monitor import duration
+from emotion_utils.progress import Progress
 from emotion_utils.run import Run
 from emotion_utils.store.balance import class_weights, sampler_weights
 from emotion_utils.store.batches import Dataset, iterate_batches, open_split
@@ -43,7 +44,6 @@ from emotion_utils.training.repeatable import deterministic
 
 ALWAYS_LOGGED = ("numerics_refused", "graph_refused")  # also of steps that do not count
 CHECKPOINT_FORMAT = "2"  # counts the changes of what a checkpoint holds
-Progress = Callable[[int, int], None]  # steps done, steps in all
 OnEpoch = Callable[[list[dict[str, Any]]], None]  # the rows of the history so far
 
 

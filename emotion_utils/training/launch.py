@@ -18,7 +18,6 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from emotion_utils.config import RunConfig, validate_config
 from emotion_utils.devices import VARIABLE, count_gpus
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import read_json, write_json
+from emotion_utils.progress import Progress
 from emotion_utils.provenance import PACKAGE_DIR
 from emotion_utils.run import Run
 
@@ -38,8 +38,6 @@ MODULE = "emotion_utils.training.launch"  # this one, also where it runs as __ma
 RESTARTS = 3  # of all processes together, after one has died
 LOOK_S = 0.2  # from one look at the progress to the next
 TASK, PROGRESS, FAILURE = "task.json", "progress.json", "failure.json"  # in the folder that all share
-
-Progress = Callable[[int, int], None]  # steps done, steps in all
 
 
 def processes_to_start(config: RunConfig) -> int:

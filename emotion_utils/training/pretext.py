@@ -20,13 +20,12 @@ from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.models.network import EmotionNet, make_network
 from emotion_utils.models.weights.load import proxy_path, read_proxy_recipe, save_proxy
 from emotion_utils.models.weights.registry import get_source
+from emotion_utils.progress import Progress
 from emotion_utils.store.augment import augment
 from emotion_utils.synthetic.pretext_images import PRETEXTS, PretextImages
 from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.cpu.convolution import replace_small_convs
 from emotion_utils.training.repeatable import deterministic
-
-Progress = Callable[[int, int], None]
 
 # `version` counts the changes of the code below; what the images look like is found out by drawing some.
 RECIPES: dict[str, dict[str, Any]] = {

@@ -9,7 +9,6 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,8 +27,7 @@ from emotion_utils.models.weights.cache import (
     weights_dir,
 )
 from emotion_utils.models.weights.registry import WeightSource, get_source
-
-Progress = Callable[[int, int], None]  # bytes done, bytes in all (0: not told)
+from emotion_utils.progress import Progress
 
 TIMEOUT_S = 30.0
 CHUNK_BYTES = 1 << 18
