@@ -203,7 +203,7 @@ def _parameters(run: Run, stage: Stage) -> dict[str, Any]:
 
 
 def _render(run: Run, ran: bool, say: Say) -> None:
-    from emotion_utils.report.render import render_report
+    from emotion_utils.report.page.render import render_report
 
     if not ran and all((run.root / name).exists() for name in ("report.html", CHECKSUMS)):
         return

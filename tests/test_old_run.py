@@ -14,7 +14,7 @@ from emotion_utils.cli import main
 from emotion_utils.config import MODEL_NAMES
 from emotion_utils.files import file_sha256
 from emotion_utils.models.zoo import build_model, load_model
-from emotion_utils.report.render import render_report
+from emotion_utils.report.page.render import render_report
 from emotion_utils.run import Run
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -61,7 +61,7 @@ def test_verify_finds_a_changed_figure_in_an_old_run(old):
 
 
 def test_report_of_an_old_run_is_rendered_anew(old, monkeypatch):
-    monkeypatch.setattr("emotion_utils.report.render.print_pdf", lambda page, path: (None, ["no paper"]))
+    monkeypatch.setattr("emotion_utils.report.page.render.print_pdf", lambda page, path: (None, ["no paper"]))
     page = (old.root / "report.html").read_text(encoding="utf-8")
     render_report(old, execute(NOTEBOOK, old, old.notebooks_dir / NOTEBOOK.name))
     anew = (old.root / "report.html").read_text(encoding="utf-8")

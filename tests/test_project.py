@@ -22,7 +22,8 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 # A module imports from its own entry and from those before it; cli and pipeline sit on top.
 STREAM = (
     "errors", "waiting", "parallel", "cache_building", "counter_rng", "progress", "devices", "config", "settings",
-    "budget", "provenance", "files", "run", "monitor", "tracking", "synthetic", "sources", "audit", "store", "models",
+    "budget", "provenance", "files", "history", "run",
+    "monitor", "tracking", "synthetic", "sources", "audit", "store", "models",
     "training", "search", "evaluation", "published", "figures", "report", "bench", "kernels", "stages",
     "pipeline", "cli", "__main__",
 )  # fmt: skip
@@ -36,10 +37,10 @@ REPORT_TOOLS = (
     "jupyter_client",
     "weasyprint",
 )
-RENDERS = "emotion_utils.report.exporter"  # extends a class of nbconvert, and is imported when a report is rendered
+RENDERS = "emotion_utils.report.page.exporter"  # extends a class of nbconvert; imported to render a report
 NEED_NO_TORCH = (
     "config", "run", "sources.source", "audit.audit", "audit.splits", "synthetic.faces", "store.store",
-    "evaluation.metrics", "report.tables", "report.narrative",
+    "evaluation.metrics", "report.tables", "report.contents",
 )  # fmt: skip
 
 

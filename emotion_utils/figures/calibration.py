@@ -9,51 +9,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from emotion_utils.evaluation.calibration import Caution
-from emotion_utils.evaluation.metrics import LEVEL
 from emotion_utils.figures.style import (
     INK,
     MUTED,
     figure_style,
-    figure_svg,
     model_colors,
     model_markers,
     spread_labels,
 )  # fmt: skip
-from emotion_utils.report.exhibits import Shown, show_figure
-from emotion_utils.report.results import Results
 
 SIDE_IN = 2.3
 RISK_IN = (5.6, 2.7)  # width and least height
-WIDTH_PX = 250
-
-
-def reliability_figure(results: Results) -> Shown:
-    """Accuracy over confidence of each model, a panel each."""
-    panels, colors = [], model_colors(results.models)
-    for number, model in enumerate(results.models):
-        found, label = results.calibrations[model], results.label(model)
-        read = "; ".join(
-            f"at {row.confidence:.2f} right in {row.accuracy:.2f} of {row.count}" for row in found.bins.itertuples()
-        )
-        figure = plot_reliability(found.bins, found.bins_after, label, colors[model])
-        panels.append(figure_svg(figure, f"reliability-{number}", f"Reliability of {label}: {read}."))
-    caption = (
-        "How often answers are right, by the probability that they were given with; on the diagonal the two agree. "
-        f"Dots with {LEVEL:.0%} intervals show the probabilities as they are, crosses those at the fitted temperature."
-    )
-    return show_figure(results, "fig-reliability", panels, caption, columns=3, width_px=WIDTH_PX)
-
-
-def risk_figure(results: Results) -> Shown:
-    """Share of wrong answers over the share of images that are answered."""
-    labels = {model: results.label(model) for model in results.models}
-    ends = "; ".join(
-        f"{labels[model]} {found.risk[-1]:.3f} of all, {found.risk[len(found.risk) // 2]:.3f} of the surer half"
-        for model, found in results.cautions.items()
-    )
-    svg = figure_svg(plot_risk(results.cautions, labels), "risk", f"Lines of the share of wrong answers: {ends}.")
-    caption = "Share of wrong answers among the surest ones, by how many of the test images are answered."
-    return show_figure(results, "fig-risk", [svg], caption, columns=1, width_px=560)
 
 
 def plot_reliability(before: pd.DataFrame, after: pd.DataFrame, title: str, color: str) -> Figure:

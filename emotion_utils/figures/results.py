@@ -25,7 +25,7 @@ from emotion_utils.figures.style import (
     shorten,
     spread_labels,
 )  # fmt: skip
-from emotion_utils.report.tables import best_epoch
+from emotion_utils.history import best_epoch
 
 PANEL_IN = (3.6, 2.75)  # width and height of a panel: two stand side by side on a page, one on a phone
 MATRICES_PER_ROW = 3
@@ -97,7 +97,7 @@ def _draw_curves(axes: Axes, histories: Mapping[str, pd.DataFrame], kind: str, l
             history["epoch"], history[train], linestyle=(0, (2, 1.6)), linewidth=1, alpha=0.75, color=colors[model]
         )
         axes.plot(history["epoch"], history[val], **look, markevery=1 if longest <= 30 else longest // 10)
-        best = history[history["epoch"] == best_epoch(history)]
+        best = history[history["epoch"] == best_epoch(history["val_acc"])]
         axes.plot(best["epoch"], best[val], "o", markersize=9, markerfacecolor="none", markeredgecolor=colors[model])
     axes.set_title(f"{title} vs. epoch")
     axes.set_xlabel("epoch")

@@ -17,7 +17,7 @@ from emotion_utils.evaluation.calibration import Calibration, Caution, judge_cal
 from emotion_utils.evaluation.differences import resample_rates
 from emotion_utils.evaluation.metrics import classification_table, confusion, count_correct
 from emotion_utils.evaluation.uncertainty import compare_pairs, macro_intervals
-from emotion_utils.report.looks import SaliencyResults, read_looks
+from emotion_utils.report.saliency import SaliencyResults, read_looks
 from emotion_utils.run import Run
 
 SAME_RATE = 1e-9

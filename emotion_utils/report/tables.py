@@ -9,6 +9,7 @@ import pandas as pd
 
 from emotion_utils.evaluation.metrics import LEVEL, SUMMARY_ROWS, count_correct, wilson_interval
 from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.history import best_epoch
 from emotion_utils.monitor import duration, event_lines
 from emotion_utils.published.study import published_models, published_table, read_published
 from emotion_utils.report.exhibits import Shown, html_table, report_key, safe, safe_model, show_table
@@ -19,18 +20,12 @@ MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
 
-def best_epoch(history: pd.DataFrame) -> int | None:
-    """The epoch of the highest finite validation accuracy, the first of several equals; None where there is none."""
-    finite = history[history["val_acc"].notna()]
-    return int(finite.loc[finite["val_acc"].idxmax(), "epoch"]) if len(finite) else None
-
-
 # -- for the model notebooks -----------------------------------------------------------------------
 
 
 def show_history(history: pd.DataFrame) -> Shown:
     """Epochs of one model: what was trained, losses, accuracies and time, the best epoch in bold."""
-    best = best_epoch(history)
+    best = best_epoch(history["val_acc"])
     rows = []
     for row in history.itertuples():
         cells = [str(row.epoch), safe(row.phase), *(rate(value) for value in _epoch_figures(row)), f"{row.seconds:.1f}"]
@@ -118,7 +113,7 @@ def epochs_table(results: Results) -> Shown:
     Table 1)."""
     groups = []
     for model, history in results.histories.items():
-        best, size = best_epoch(history), len(history)
+        best, size = best_epoch(history["val_acc"]), len(history)
         highest = rate(history["val_acc"].max())
         rows = []
         for row in history.itertuples():

@@ -10,21 +10,31 @@ from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.report import appendix, creative, data_card, published_appendix, seeds, tables, trust, worse
+from emotion_utils.report import tables
 from emotion_utils.report.checksums import CHECKSUMS, changed_files
+from emotion_utils.report.contents import collect_claims
 from emotion_utils.report.exhibits import Shown, number_exhibits
-from emotion_utils.report.narrative import collect_claims
-from emotion_utils.report.page_tables import PageTable, read_prose, read_tables, squeeze_text
+from emotion_utils.report.page.page_tables import PageTable, read_prose, read_tables, squeeze_text
 from emotion_utils.report.results import Results, read_results
+from emotion_utils.report.sections import (
+    calibration,
+    corruptions,
+    creative,
+    data_card,
+    published_audit,
+    seeds,
+    settings,
+)
 from emotion_utils.run import Run
 
 # What the cells of notebook 06 call; a table of the page that none of them makes is an error.
 TABLES: tuple[Callable[[Results], Shown], ...] = (
-    tables.epochs_table, tables.report_tables, trust.intervals_table, tables.events_table, tables.metrics_table,
-    tables.pairs_table, trust.differences_table, seeds.seeds_table, trust.calibration_table, worse.robustness_table,
-    worse.robustness_classes_table, tables.published_comparison, creative.covered_table, data_card.data_card,
-    appendix.data_tables, appendix.weights_table, appendix.settings_table, appendix.search_table,
-    appendix.machine_tables, published_appendix.published_cells, published_appendix.audit_tables,
+    tables.epochs_table, tables.report_tables, calibration.intervals_table, tables.events_table, tables.metrics_table,
+    tables.pairs_table, calibration.differences_table, seeds.seeds_table, calibration.calibration_table,
+    corruptions.robustness_table, corruptions.robustness_classes_table, tables.published_comparison,
+    creative.covered_table, data_card.data_card, settings.data_tables, settings.weights_table,
+    settings.settings_table, settings.search_table, settings.machine_tables, published_audit.published_cells,
+    published_audit.audit_tables,
 )  # fmt: skip
 FLOAT_NOISE = 1e-9  # relative: what another processor or release may round differently
 

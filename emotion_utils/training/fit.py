@@ -20,6 +20,7 @@ from torch import nn
 from emotion_utils.budget import training_seconds
 from emotion_utils.errors import InputError
 from emotion_utils.files import replacing
+from emotion_utils.history import best_epoch
 from emotion_utils.models.model_specs import needed_proxies
 from emotion_utils.models.zoo import EmotionNet, build_model, save_model
 from emotion_utils.monitor import duration
@@ -138,7 +139,7 @@ class Trainer:
             except Rollback:
                 self._roll_back()
         history = pd.DataFrame(self.rows)
-        best = schedule.best_epoch(history["val_acc"])
+        best = best_epoch(history["val_acc"])
         self.log_event("best_epoch", epoch=best, val_acc=float(history["val_acc"][best - 1]))
         return history
 
@@ -222,7 +223,7 @@ class Trainer:
         """Validates, writes the epoch's row, and keeps the weights if they are the best so far."""
         val_loss, val_correct = self.learner.evaluate(self.val_set)
         self.rows.append(self._row(phase, val_loss, val_correct, time.perf_counter() - start))
-        if schedule.best_epoch([row["val_acc"] for row in self.rows]) == self.epoch:
+        if best_epoch([row["val_acc"] for row in self.rows]) == self.epoch:
             self.best = copy_tensors(self.learner.weights())
         self.epoch, self.steps_done, self.sums = self.epoch + 1, 0, dict.fromkeys(self.sums, 0)
         self.epoch_start = {}
@@ -255,7 +256,7 @@ class Trainer:
         """After the last epoch, or between two: no better one for long enough, or no time left."""
         if self.epoch > self.epochs or self.steps_done or not self.rows:
             return self.epoch > self.epochs
-        waited = len(self.rows) - schedule.best_epoch([row["val_acc"] for row in self.rows])
+        waited = len(self.rows) - best_epoch([row["val_acc"] for row in self.rows])
         spent, last = self.team.sum([sum(row["seconds"] for row in self.rows), self.rows[-1]["seconds"]])
         reason = ""
         if waited >= (self.recipe.patience or self.epochs):

@@ -151,11 +151,3 @@ def _one_cycle(step: int, total_steps: int) -> float:
     if step < rise:
         return _cosine(ONE_CYCLE_START, 1.0, step / rise)
     return _cosine(1.0, ONE_CYCLE_END, (step - rise) / (total_steps - rise))
-
-
-# -- when to stop ----------------------------------------------------------------------------------
-
-
-def best_epoch(val_accs: Sequence[float]) -> int:
-    """The 1-based epoch of the highest val_acc; the first of equals."""
-    return max(range(len(val_accs)), key=lambda index: val_accs[index]) + 1

@@ -13,8 +13,8 @@ from emotion_utils.cli import main
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.pipeline import run_pipeline
-from emotion_utils.report import pdf
-from emotion_utils.report.render import render_report
+from emotion_utils.report.page import pdf
+from emotion_utils.report.page.render import render_report
 from emotion_utils.run import Run
 
 DIE = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"

@@ -11,8 +11,8 @@ from emotion_utils.audit.lines import tell_all, tell_faces, tell_split, tell_sus
 from emotion_utils.audit.prepare import complete_audit, divide_images, source_of
 from emotion_utils.config import resolve_config
 from emotion_utils.figures.audit import plot_crops, plot_distances, plot_pairs, plot_suspects, show_images
-from emotion_utils.report.data_card import data_card
 from emotion_utils.report.data_tables import leak_table, quarantine_table
+from emotion_utils.report.sections.data_card import data_card
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import fake_run
 import pytest
 from fake_run import NOTEBOOK
 
-from emotion_utils.report.render import render_report
+from emotion_utils.report.page.render import render_report
 from emotion_utils.report.results import read_results
 
 

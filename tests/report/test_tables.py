@@ -11,9 +11,10 @@ from fake_run import HOSTILE
 
 from emotion_utils.config import resolve_config
 from emotion_utils.evaluation.metrics import classification_table
-from emotion_utils.report import appendix, tables
+from emotion_utils.report import tables
 from emotion_utils.report.exhibits import number_exhibits, safe
 from emotion_utils.report.results import read_results
+from emotion_utils.report.sections import settings
 
 
 def cells(html):
@@ -40,9 +41,7 @@ def test_table_1_is_the_studys_with_the_first_best_epoch_marked(make_results):
 def test_epoch_that_is_not_finite_is_shown_as_missing_and_never_marked(make_results):
     history = make_results().histories["VGG16_emotion"].copy()
     history.loc[2, "val_acc"] = np.nan
-    assert tables.best_epoch(history) != 3
     assert tables.MISSING in tables.show_history(history).html
-    assert tables.best_epoch(history.assign(val_acc=np.nan)) is None
 
 
 def test_classification_report_has_four_decimals_and_every_row(make_results):
@@ -76,7 +75,7 @@ def test_hostile_names_come_out_as_text(make_results):
     results = make_results(classes=HOSTILE)
     html = "".join(
         shown.html
-        for shown in (tables.report_tables(results), appendix.data_tables(results), tables.metrics_table(results))
+        for shown in (tables.report_tables(results), settings.data_tables(results), tables.metrics_table(results))
     )
     assert "<script" not in html
     assert safe("<script>alert(1)</script>") in html
@@ -92,13 +91,13 @@ def test_published_figures_stand_beside_ours(make_results):
 
 
 def test_quarantined_images_are_listed_up_to_a_limit_and_counted(make_results):
-    html = appendix.data_tables(make_results(broken=23)).html
-    assert html.count("broken_") == appendix.QUARANTINED_SHOWN
+    html = settings.data_tables(make_results(broken=23)).html
+    assert html.count("broken_") == settings.QUARANTINED_SHOWN
     assert "And 3 more" in html
 
 
 @pytest.mark.parametrize(
-    ("settings", "overrides", "command"),
+    ("changes", "overrides", "command"),
     [
         ([], {}, "./run_all.sh --profile demo"),
         (
@@ -109,14 +108,14 @@ def test_quarantined_images_are_listed_up_to_a_limit_and_counted(make_results):
         ),
     ],
 )
-def test_command_holds_what_differs_from_the_profile_and_no_path(settings, overrides, command):
-    assert appendix.repeat_command(resolve_config("demo", settings, **overrides)) == command
+def test_command_holds_what_differs_from_the_profile_and_no_path(changes, overrides, command):
+    assert settings.repeat_command(resolve_config("demo", changes, **overrides)) == command
 
 
 @pytest.mark.parametrize("weights", ["proxy", "official"])
 def test_weights_table_says_what_each_model_started_from_and_what_it_takes(make_results, weights):
     results = make_results(weights=weights)
-    rows = {row[0]: row[1:] for row in cells(appendix.weights_table(results).html)}
+    rows = {row[0]: row[1:] for row in cells(settings.weights_table(results).html)}
     assert len(rows["What"]) == 3
     origins = [results.cards[model]["provenance"] for model in results.models]
     assert rows["Starts from"] == [origin["sentence"] for origin in origins]
@@ -133,7 +132,7 @@ def test_settings_left_to_the_machine_are_shown_with_what_became_of_them(make_re
     recipes = {**results.config.recipes}
     recipes["r18_pre_emotion"] = recipes["r18_pre_emotion"].model_copy(update={"precision": "float32"})
     results = replace(results, config=results.config.model_copy(update={"recipes": recipes}))
-    rows = {row[0]: row[1:] for row in cells(appendix.settings_table(results).html)}
+    rows = {row[0]: row[1:] for row in cells(settings.settings_table(results).html)}
     assert rows["precision"] == ["auto: bfloat16", "auto: bfloat16", "float32"]
     assert rows["compile"] == ["auto: never"] * 3
 
@@ -143,9 +142,9 @@ def test_paths_of_this_machine_stay_out_of_the_command_and_of_the_weights_table(
     start = "/home/somebody/fer/models/r18_scratch_emotion"
     recipes = dict(results.config.recipes)
     recipes["r18_pre_emotion"] = recipes["r18_pre_emotion"].model_copy(update={"weights": start})
-    assert "/home" not in appendix.repeat_command(results.config.model_copy(update={"recipes": recipes}))
+    assert "/home" not in settings.repeat_command(results.config.model_copy(update={"recipes": recipes}))
     results.cards["r18_pre_emotion"]["provenance"].update(kind="file", source=start)
-    assert "/home" not in appendix.weights_table(results).html
+    assert "/home" not in settings.weights_table(results).html
 
 
 SUMMARY = {
@@ -171,14 +170,14 @@ def add_search(run, model="r18_pre_emotion"):
 
 def test_search_table_says_what_it_cost_what_it_found_and_what_of_it_is_luck(make_run):
     results = read_results(add_search(make_run()))
-    ((_, *row),) = cells(appendix.search_table(results).html)[1:]
+    ((_, *row),) = cells(settings.search_table(results).html)[1:]
     assert row == ["3", "1", "125", "0.004", "0.01", "1.5", "0.800", "0.750"]
     assert number_exhibits(results)["tbl-search"] == "Table A6"
 
 
 def test_without_a_search_no_table_and_no_number_is_left_out(make_results):
     results = make_results()
-    assert appendix.search_table(results).html == ""
+    assert settings.search_table(results).html == ""
     numbers = [name for name in number_exhibits(results).values() if name.startswith("Table A")]
     assert numbers == [f"Table A{place}" for place in range(1, len(numbers) + 1)]
 

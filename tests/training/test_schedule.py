@@ -118,7 +118,3 @@ def test_a_depth_group_that_the_network_lacks_is_refused_with_the_known_ones():
     phase = make_recipe(phases=[{"epoch": 1, "train_from": "conv7"}]).phases[0]
     with pytest.raises(InputError, match=r"conv7.*stem, body, head"):
         schedule.apply_phase(TinyNet(), TinyNet().depth_groups, phase)
-
-
-def test_the_first_of_equally_good_epochs_is_the_best():
-    assert schedule.best_epoch([0.5, 0.7, 0.6, 0.7]) == 2

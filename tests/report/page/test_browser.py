@@ -6,7 +6,7 @@ import shutil
 import fake_run
 import pytest
 
-from emotion_utils.report.render import render_report
+from emotion_utils.report.page.render import render_report
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is missing")

@@ -10,10 +10,10 @@ from fake_run import HOSTILE, NOTEBOOK
 from pypdf import PdfReader
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.report import pdf
+from emotion_utils.report.contents import collect_claims
 from emotion_utils.report.exhibits import number_exhibits
-from emotion_utils.report.narrative import collect_claims
-from emotion_utils.report.render import check_page, make_page, render_report
+from emotion_utils.report.page import pdf
+from emotion_utils.report.page.render import check_page, make_page, render_report
 from emotion_utils.report.results import read_results
 
 WITHOUT_RESULTS = (

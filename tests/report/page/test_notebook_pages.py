@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from emotion_utils.errors import EmotionError
-from emotion_utils.report.notebook_pages import export_notebooks, notebook_page
+from emotion_utils.report.page.notebook_pages import export_notebooks, notebook_page
 
 PROJECT = Path(__file__).parents[2]
 
@@ -72,7 +72,7 @@ ELSEWHERE = """
 import sys
 sys.prefix = sys.argv[1]
 import nbformat
-from emotion_utils.report.page import fill_template
+from emotion_utils.report.page.html import fill_template
 cell = nbformat.v4.new_markdown_cell("A *word*")
 print(fill_template(nbformat.v4.new_notebook(cells=[cell]), "Title", "", "", []))
 """

@@ -12,12 +12,15 @@ from emotion_utils.evaluation.differences import (
 )
 from emotion_utils.evaluation.metrics import LEVEL, wilson_interval
 from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.figures.calibration import plot_reliability, plot_risk
+from emotion_utils.figures.style import figure_svg, model_colors
 from emotion_utils.report.claims import Model, Ref
-from emotion_utils.report.exhibits import Shown, html_table, safe, safe_model, show_table
+from emotion_utils.report.exhibits import Shown, html_table, safe, safe_model, show_figure, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 from emotion_utils.report.tables import MINUS, MISSING, rate, with_interval
 
+WIDTH_PX = 250
 ROWS_TOGETHER = 12  # of two lines each, that fit on a page with something else
 
 # -- sentences -------------------------------------------------------------------------------------
@@ -103,6 +106,38 @@ def _say_caution(prose: Prose, model: str) -> None:
         threshold=found.threshold, answered=found.answered, count=found.count, share=found.right / found.answered,
         low=low, high=high, metric="selective accuracy",
     )  # fmt: skip
+
+
+# -- figures ---------------------------------------------------------------------------------------
+
+
+def reliability_figure(results: Results) -> Shown:
+    """Accuracy over confidence of each model, a panel each."""
+    panels, colors = [], model_colors(results.models)
+    for number, model in enumerate(results.models):
+        found, label = results.calibrations[model], results.label(model)
+        read = "; ".join(
+            f"at {row.confidence:.2f} right in {row.accuracy:.2f} of {row.count}" for row in found.bins.itertuples()
+        )
+        figure = plot_reliability(found.bins, found.bins_after, label, colors[model])
+        panels.append(figure_svg(figure, f"reliability-{number}", f"Reliability of {label}: {read}."))
+    caption = (
+        "How often answers are right, by the probability that they were given with; on the diagonal the two agree. "
+        f"Dots with {LEVEL:.0%} intervals show the probabilities as they are, crosses those at the fitted temperature."
+    )
+    return show_figure(results, "fig-reliability", panels, caption, columns=3, width_px=WIDTH_PX)
+
+
+def risk_figure(results: Results) -> Shown:
+    """Share of wrong answers over the share of images that are answered."""
+    labels = {model: results.label(model) for model in results.models}
+    ends = "; ".join(
+        f"{labels[model]} {found.risk[-1]:.3f} of all, {found.risk[len(found.risk) // 2]:.3f} of the surer half"
+        for model, found in results.cautions.items()
+    )
+    svg = figure_svg(plot_risk(results.cautions, labels), "risk", f"Lines of the share of wrong answers: {ends}.")
+    caption = "Share of wrong answers among the surest ones, by how many of the test images are answered."
+    return show_figure(results, "fig-risk", [svg], caption, columns=1, width_px=560)
 
 
 # -- tables ----------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from emotion_utils.report.claims import AHEAD, WINNER, check_claim
-from emotion_utils.report.narrative import collect_claims
-from emotion_utils.report.page_tables import squeeze, squeeze_text
+from emotion_utils.report.contents import collect_claims
+from emotion_utils.report.page.page_tables import squeeze, squeeze_text
 from emotion_utils.report.results import read_results
 
 MODELS = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emotion_utils.audit import lines as audit_lines
-from emotion_utils.report.appendix import data_name
 from emotion_utils.report.exhibits import Shown, html_table, safe, show_table
 from emotion_utils.report.results import Results
+from emotion_utils.report.sections.settings import data_name
 
 
 def data_card(results: Results) -> Shown:

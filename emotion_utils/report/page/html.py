@@ -38,7 +38,7 @@ class Heading:
 
 def fill_template(notebook: Any, title: str, description: str, front: str, headings: list[Heading]) -> str:
     """A notebook as one page; `front` is HTML."""
-    from emotion_utils.report.exporter import PageExporter
+    from emotion_utils.report.page.exporter import PageExporter
 
     def read(names: Iterable[str]) -> str:
         return "".join((TEMPLATE_DIR / name).read_text(encoding="utf-8") for name in names)

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from emotion_utils.evaluation.metrics import LEVEL
 from emotion_utils.evaluation.uncertainty import ALPHA
-from emotion_utils.report.analysis import tell_challenges, tell_classes, tell_curves
 from emotion_utils.report.claims import Claim, Label, Model
-from emotion_utils.report.comparison import say_accuracies, tell_metrics, tell_published, tell_verdict
-from emotion_utils.report.creative import tell_images, tell_looks, tell_question
 from emotion_utils.report.exhibits import Shown
 from emotion_utils.report.prose import Prose
-from emotion_utils.report.published_appendix import tell_audit
 from emotion_utils.report.results import Results
-from emotion_utils.report.seeds import say_seeds, tell_seeds
-from emotion_utils.report.setting import count_splits, say_weights, tell_architectures, tell_data
-from emotion_utils.report.trust import tell_power, tell_trust
-from emotion_utils.report.worse import tell_worse
+from emotion_utils.report.sections.calibration import tell_power, tell_trust
+from emotion_utils.report.sections.classification import tell_challenges, tell_classes, tell_curves
+from emotion_utils.report.sections.corruptions import tell_worse
+from emotion_utils.report.sections.creative import tell_images, tell_looks, tell_question
+from emotion_utils.report.sections.data import count_splits, say_weights, tell_architectures, tell_data
+from emotion_utils.report.sections.metrics import say_accuracies, tell_metrics, tell_published, tell_verdict
+from emotion_utils.report.sections.published_audit import tell_audit
+from emotion_utils.report.sections.seeds import say_seeds, tell_seeds
 
 
 def tell_abstract(results: Results) -> Prose:

@@ -7,8 +7,8 @@ import nbconvert
 import pytest
 from nbconvert.exporters.templateexporter import jupyter_path
 
-from emotion_utils.report import exporter
-from emotion_utils.report.exporter import PageExporter
+from emotion_utils.report.page import exporter
+from emotion_utils.report.page.exporter import PageExporter
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from emotion_utils.errors import EmotionError
-from emotion_utils.report import worse
 from emotion_utils.report.exhibits import number_exhibits
-from emotion_utils.report.page_tables import read_tables
+from emotion_utils.report.page.page_tables import read_tables
 from emotion_utils.report.results import read_results
+from emotion_utils.report.sections import corruptions
 
 WAYS = [("as they are", 0.0), ("blur", 0.01), ("blur", 0.04), ("dark", 0.5), ("dark", 0.1)]
 RIGHT = {"angry": [9, 9, 2, 9, 8], "happy": [10, 10, 10, 10, 10], "sad": [8, 8, 0, 8, 6]}
@@ -23,7 +23,7 @@ def results(make_results):
 
 
 def test_what_hurts_most_and_least_is_named_with_its_accuracy(results):
-    text = " ".join(claim.text for claim in worse.tell_worse(results).claims)
+    text = " ".join(claim.text for claim in corruptions.tell_worse(results).claims)
     assert "on 30 test images" in text
     assert "suffers most from blur at its most severe: 40.0% right, beside 90.0%" in text
     assert "least from dark, with 80.0%" in text
@@ -34,20 +34,20 @@ def test_a_loss_within_the_intervals_is_not_said_to_be_one(results, right, is_sh
     """Of 30: Wilson's interval of 27 begins at 0.744, that of 17 ends at 0.726, that of 18 at 0.754."""
     rows = [("as they are", 0.0, "happy", 30, 27), ("blur", 0.1, "happy", 30, right)]
     table = pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
-    text = worse.tell_worse(replace(results, robustness={"r18_pre_emotion": table})).claims[-1].text
+    text = corruptions.tell_worse(replace(results, robustness={"r18_pre_emotion": table})).claims[-1].text
     assert ("suffers most from blur" in text) == is_shown
     assert ("is not shown to suffer" in text and "beside 90.0%" in text) == (not is_shown)
 
 
 def test_figure_has_a_panel_a_model_that_says_what_it_shows(results):
-    html = worse.robustness_figure(results).html
+    html = corruptions.robustness_figure(results).html
     assert "each change at its most severe: as they are 0.90; blur 0.40; dark 0.80." in html
     assert html.count("<svg") == 1
     assert "fig-robustness" in number_exhibits(results)
 
 
 def test_tables_hold_each_step_and_each_class_at_its_worst(results):
-    page = worse.robustness_table(results).html + worse.robustness_classes_table(results).html
+    page = corruptions.robustness_table(results).html + corruptions.robustness_classes_table(results).html
     steps, classes = read_tables(page).values()
     assert [row[:2] for row in steps.rows[1:]] == [["as they are", "\N{EN DASH}"], ["blur", "0.01"], ["blur", "0.04"],
                                                   ["dark", "0.5"], ["dark", "0.1"]]  # fmt: skip
@@ -57,8 +57,8 @@ def test_tables_hold_each_step_and_each_class_at_its_worst(results):
 
 def test_run_without_measurements_says_so_and_has_no_such_table(results):
     bare = replace(results, robustness={})
-    assert "was not measured" in worse.tell_worse(bare).claims[0].text
-    assert worse.robustness_table(bare).html == worse.robustness_figure(bare).html == ""
+    assert "was not measured" in corruptions.tell_worse(bare).claims[0].text
+    assert corruptions.robustness_table(bare).html == corruptions.robustness_figure(bare).html == ""
     assert "tbl-robustness" not in number_exhibits(bare)
 
 

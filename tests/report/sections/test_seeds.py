@@ -5,9 +5,9 @@ import pytest
 
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
-from emotion_utils.report.narrative import collect_claims
+from emotion_utils.report.contents import collect_claims
 from emotion_utils.report.results import read_results
-from emotion_utils.report.seeds import seeds_table
+from emotion_utils.report.sections.seeds import seeds_table
 from emotion_utils.run import Run
 from emotion_utils.stages import stages_of
 

@@ -10,7 +10,7 @@ from typing import Any
 from emotion_utils.errors import EmotionError
 from emotion_utils.figures.style import theme_svgs
 from emotion_utils.files import replacing
-from emotion_utils.report.page import LOADING, fill_template, number_headings
+from emotion_utils.report.page.html import LOADING, fill_template, number_headings
 from emotion_utils.run import Run
 
 OLD_LOOK = re.compile(r'<style scoped>.*?</style>| border="1"', re.DOTALL)  # of pandas, with every table

@@ -5,8 +5,8 @@ import pytest
 from emotion_utils.errors import EmotionError
 from emotion_utils.files import write_csv
 from emotion_utils.report.claims import check_claim
-from emotion_utils.report.creative import covered_exhibits, look_figures, tell_looks, tell_question
 from emotion_utils.report.results import read_results
+from emotion_utils.report.sections.creative import covered_exhibits, look_figures, tell_looks, tell_question
 
 
 def said(prose):

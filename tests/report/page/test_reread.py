@@ -4,8 +4,8 @@ import pytest
 from pypdf import PdfReader, PdfWriter
 
 from emotion_utils.errors import EmotionError
-from emotion_utils.report import reread
-from emotion_utils.report.reread import PageText, check_files
+from emotion_utils.report.page import reread
+from emotion_utils.report.page.reread import PageText, check_files
 
 
 def test_page_is_read_as_a_reader_sees_it():

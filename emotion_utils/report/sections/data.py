@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from emotion_utils.config import SPLITS
-from emotion_utils.report.appendix import data_name
 from emotion_utils.report.claims import Label, Model, Ref
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
+from emotion_utils.report.sections.settings import data_name
 
 UNEVEN = 1.2  # times the smallest class: from here on the largest is worth a remark
 TITLES = {"vgg16": "VGG16", "resnet18": "ResNet18"}

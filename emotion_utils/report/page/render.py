@@ -11,14 +11,14 @@ from typing import Any
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.figures.style import theme_svgs
 from emotion_utils.files import replacing
-from emotion_utils.report.appendix import data_name
 from emotion_utils.report.claims import join_words
 from emotion_utils.report.exhibits import number_exhibits, safe, safe_model
-from emotion_utils.report.notebook_pages import export_notebooks
-from emotion_utils.report.page import LOADING, fill_template, number_headings
-from emotion_utils.report.pdf import print_pdf
-from emotion_utils.report.reread import check_files
+from emotion_utils.report.page.html import LOADING, fill_template, number_headings
+from emotion_utils.report.page.notebook_pages import export_notebooks
+from emotion_utils.report.page.pdf import print_pdf
+from emotion_utils.report.page.reread import check_files
 from emotion_utils.report.results import Results, read_results
+from emotion_utils.report.sections.settings import data_name
 from emotion_utils.run import Run
 
 TITLE = "Multiclass Emotion Recognition"
