@@ -18,7 +18,8 @@ from emotion_utils.budget import VARIABLE, Budget
 from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.kernels import KernelDeath, execute_notebook
-from emotion_utils.monitor import EpochMonitor, duration
+from emotion_utils.monitor import EpochMonitor
+from emotion_utils.progress import format_duration
 from emotion_utils.provenance import describe_environment
 from emotion_utils.report.checksums import CHECKSUMS, write_checksums
 from emotion_utils.run import Run
@@ -135,7 +136,7 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
         _run_stage(run, stage, inputs, budget, label, say)
         ran = True
     _render(run, ran, say)
-    say(f"done in {duration(time.monotonic() - started)}: {run.root / 'report.html'}")
+    say(f"done in {format_duration(time.monotonic() - started)}: {run.root / 'report.html'}")
 
 
 def _run_stage(run: Run, stage: Stage, inputs: str, budget: Budget, label: str, say: Say) -> None:
@@ -154,7 +155,7 @@ def _run_stage(run: Run, stage: Stage, inputs: str, budget: Budget, label: str, 
     if stage.writes == DATA_FILES:
         for line in tell_all(run.read_audit()):
             say(f"{label}: {line}")
-    say(f"{label}: finished in {duration(seconds)}")
+    say(f"{label}: finished in {format_duration(seconds)}")
 
 
 def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> str | None:

@@ -28,3 +28,13 @@ def progress_bar(what: str, unit: str = "image") -> Progress | None:
             bar.close()
 
     return update
+
+
+def format_duration(seconds: float) -> str:
+    """`45 s`, `2 min 5 s`, `1 h 3 min`."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"

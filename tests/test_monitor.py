@@ -1,10 +1,9 @@
 """Progress lines: what they say, and that each epoch is told once."""
 
 import pandas as pd
-import pytest
 
 from emotion_utils.config import resolve_config
-from emotion_utils.monitor import EpochMonitor, duration, epoch_line, event_lines
+from emotion_utils.monitor import EpochMonitor, epoch_line
 from emotion_utils.run import HISTORY_COLUMNS, Run
 
 MODEL = "r18_scratch_emotion"
@@ -20,13 +19,6 @@ def test_line_tells_epoch_accuracy_and_time_left():
     assert epoch_line(history(8), 8) == "epoch 8/8, val accuracy 0.500"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (3599, "59 min 59 s"), (3660, "1 h 1 min")]
-)
-def test_durations_are_written_as_people_say_them(seconds, text):
-    assert duration(seconds) == text
-
-
 def test_last_epoch_is_told_even_if_training_ends_at_once(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke"))
     said = []
@@ -34,19 +26,6 @@ def test_last_epoch_is_told_even_if_training_ends_at_once(tmp_path):
         run.write_history(MODEL, history(2))
     assert said[-1].startswith("epoch 2/2")
     assert len(said) == len(set(said))
-
-
-PREFLIGHT = {
-    "kind": "preflight", "seconds": 125, "memory_mb": 1536, "precision": "bfloat16", "compiled": False,
-    "warnings": ["about 9 GB are needed"],
-}  # fmt: skip
-
-
-def test_the_forecast_is_told_with_its_warnings():
-    assert event_lines(PREFLIGHT) == [
-        "about 2 min 5 s and 1.5 GB foreseen, in bfloat16",
-        "warning: about 9 GB are needed",
-    ]
 
 
 def test_events_are_told_once_also_those_that_a_resumed_training_adds(tmp_path):
@@ -58,14 +37,14 @@ def test_events_are_told_once_also_those_that_a_resumed_training_adds(tmp_path):
     run.append_event(MODEL, "rollback", epoch=1, rate_factor=0.5, rollbacks=1)
     monitor._tell()
     monitor._tell()
-    assert said == ["epoch 1: head learns, 1,500 parameters", "epoch 1 begins again, at 0.5 times the rate"]
+    assert said == ["epoch 1: head is trained, 1,500 parameters", "epoch 1 starts again at 0.5 times the learning rate"]
     (run.model_dir(MODEL) / "events.jsonl").write_text(
         ""
     )  # a resumed training takes back what is behind its checkpoint
     run.append_event(MODEL, "phase", epoch=1, phase="head", trainable_parameters=1500)
     run.append_event(MODEL, "resumed", epoch=1, step=3)
     monitor._tell()
-    assert said[2:] == ["goes on from its checkpoint, epoch 1, step 3"]
+    assert said[2:] == ["continues from its checkpoint, epoch 1, step 3"]
 
 
 def test_events_of_an_earlier_training_are_not_told(tmp_path):

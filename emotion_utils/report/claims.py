@@ -18,6 +18,7 @@ from typing import Any
 from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.uncertainty import ALPHA
 from emotion_utils.files import write_json
+from emotion_utils.progress import format_duration
 from emotion_utils.run import Run
 
 TOLERANCE = 0.0005  # what rounding to one decimal of a percent may hide
@@ -113,8 +114,7 @@ def show_number(value: float, form: str) -> str:
     if form == "times":
         return {1: "once", 2: "twice"}.get(value) or f"{show_number(value, 'words')} times"
     if form == "duration":
-        minutes, seconds = divmod(round(value), 60)
-        return f"{minutes:,} min {seconds} s" if minutes else f"{seconds} s"
+        return format_duration(value)
     if form == "p":
         return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
     forms = {"count": "{:,.0f}", "pct": "{:.1%}", "pct0": "{:.0%}", "rate": "{:.3f}", "plain": "{:g}"}

@@ -9,8 +9,9 @@ import pandas as pd
 
 from emotion_utils.evaluation.metrics import LEVEL, SUMMARY_ROWS, count_correct, wilson_interval
 from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.events import COLUMNS, event_lines
 from emotion_utils.history import best_epoch
-from emotion_utils.monitor import duration, event_lines
+from emotion_utils.progress import format_duration
 from emotion_utils.published.study import published_models, published_table, read_published
 from emotion_utils.report.exhibits import Shown, html_table, report_key, safe, safe_model, show_table
 from emotion_utils.report.results import Results
@@ -66,9 +67,9 @@ def show_search(found: tuple[pd.DataFrame, dict[str, Any]] | None, shown: int = 
     ]
     head = ("Learning rate", "Weight decay", "Augmentation, times", "Best val acc", "Seconds")
     cost = (
-        f"<p>{summary['trials']} trials took {duration(summary['seconds'])}. The best of them looks better than it is: "
-        f"{rate(summary['val_acc'])} on the images that chose it, about {rate(summary['corrected_val_acc'])} on "
-        "people who had no part in the choice.</p>"
+        f"<p>{summary['trials']} trials took {format_duration(summary['seconds'])}. "
+        f"The best of them looks better than it is: {rate(summary['val_acc'])} on the images that chose it, "
+        f"about {rate(summary['corrected_val_acc'])} on people who had no part in the choice.</p>"
     )
     return Shown(html_table(head, [rows], words=()) + cost)
 
@@ -205,15 +206,13 @@ def _three_figures(best_val: float, table: pd.DataFrame) -> list[str]:
 
 def events_table(results: Results) -> Shown:
     """What training had to deal with, counted per model."""
-    kinds = {"memory_backoff": "Memory ran out", "spike_skipped": "Steps skipped", "rollback": "Went back"}
-    kinds |= {"early_stop": "Stopped early", "resumed": "Resumed"}
     rows = []
     for model, history in results.histories.items():
         found = [event["kind"] for event in results.events[model]]
         speed = history["images_per_second"].mean()
         row = [safe_model(results, model), str(len(history)), f"{history['seconds'].sum():,.0f}", f"{speed:,.0f}"]
-        rows.append([*row, *(str(found.count(kind)) for kind in kinds)])
-    head = ("Model", "Epochs", "Seconds", "Images per second", *kinds.values())
+        rows.append([*row, *(str(found.count(kind)) for kind in COLUMNS)])
+    head = ("Model", "Epochs", "Seconds", "Images per second", *COLUMNS.values())
     return show_table(results, "tbl-events", html_table(head, [rows]), "Training, in time and in trouble.")
 
 

@@ -23,8 +23,7 @@ from emotion_utils.files import replacing
 from emotion_utils.history import best_epoch
 from emotion_utils.models.model_specs import needed_proxies
 from emotion_utils.models.zoo import EmotionNet, build_model, save_model
-from emotion_utils.monitor import duration
-from emotion_utils.progress import Progress
+from emotion_utils.progress import Progress, format_duration
 from emotion_utils.run import Run
 from emotion_utils.store.balance import class_weights, sampler_weights
 from emotion_utils.store.batches import Dataset, iterate_batches, open_split
@@ -262,7 +261,7 @@ class Trainer:
         if waited >= (self.recipe.patience or self.epochs):
             reason = f"no better val_acc for {waited} epochs"
         elif (spent + last) / self.team.size > self.budget_s:
-            reason = f"another epoch would outlast the {duration(self.budget_s)} that it may take"
+            reason = f"another epoch would outlast the {format_duration(self.budget_s)} that it may take"
         if reason:
             self.log_event("early_stop", epoch=self.epoch - 1, reason=reason)
         return bool(reason)

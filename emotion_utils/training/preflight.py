@@ -17,7 +17,7 @@ import psutil
 import torch
 
 from emotion_utils.devices import synchronise
-from emotion_utils.monitor import duration
+from emotion_utils.progress import format_duration
 from emotion_utils.store.batches import Batch
 from emotion_utils.training import schedule
 from emotion_utils.training.numerics import Numerics
@@ -187,8 +187,8 @@ def _warnings(trainer: Trainer, seconds: float, memory_mb: float, free_mb: float
     if seconds > trainer.budget_s:
         reached = max(1, int(trainer.epochs * trainer.budget_s / seconds))
         found.append(
-            f"{trainer.epochs} epochs would take about {duration(seconds)}, and the budget of "
-            f"{duration(trainer.budget_s)} ends after about {reached}"
+            f"{trainer.epochs} epochs would take about {format_duration(seconds)}, and the budget of "
+            f"{format_duration(trainer.budget_s)} ends after about {reached}"
         )
     if memory_mb > free_mb:
         found.append(

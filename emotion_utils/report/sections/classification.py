@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
-from typing import Any
-
 from emotion_utils.evaluation.metrics import LEVEL, wilson_interval
+from emotion_utils.events import TROUBLE, event_sentences
 from emotion_utils.report.claims import Label, Model, Ref
 from emotion_utils.report.exhibits import report_key
 from emotion_utils.report.findings import NEAR, Curve, Mistakes, majority, read_curve, read_mistakes
@@ -14,7 +11,6 @@ from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 
 LISTED = 4  # tables that fit into one sentence
-TROUBLE = ("memory_backoff", "spike_skipped", "rollback", "early_stop", "checkpoint_refused", "kernel_restarted")
 
 
 # -- how it learned --------------------------------------------------------------------------------
@@ -209,36 +205,6 @@ def _say_events(prose: Prose, model: str) -> None:
     """An item for the model, where there is something to tell."""
     prose.item()
     subject = "{model}"  # `It` from the second sentence on
-    for template, values in _event_sentences(prose.results.events[model]):
+    for template, values in event_sentences(prose.results.events[model]):
         prose.say(f"{subject} {template}", model=Model(model), **values)
         subject = "It"
-
-
-def _event_sentences(events: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What each kind of event amounts to, without its subject."""
-    kinds: dict[str, list[dict[str, Any]]] = {}
-    for event in events:
-        kinds.setdefault(event["kind"], []).append(event)
-    for before, after in pairwise(kinds.get("phase", [])):
-        values = {"epoch": after["epoch"], "phase": after["phase"], "many": after["trainable_parameters"]}
-        values["few"] = before["trainable_parameters"]
-        yield "learned with {many:count} parameters ({phase}) from epoch {epoch:count} on, {few:count} before.", values
-    if backoffs := kinds.get("memory_backoff"):
-        values = {"times": len(backoffs), "size": backoffs[-1]["micro_batch"]}
-        yield "ran out of memory {times:times}; its batches were then taken in portions of {size:count}.", values
-        if any(backoff.get("batchnorm_by_portion") for backoff in backoffs):
-            reason = "each portion is normalised by its own images, which are fewer"
-            yield f"therefore learned a little otherwise than with whole batches: {reason}.", {}
-    if spikes := kinds.get("spike_skipped"):
-        steps = "a step" if len(spikes) == 1 else "{steps:words} steps"
-        yield f"skipped {steps} whose loss or gradient was out of all proportion.", {"steps": len(spikes)}
-    if rollbacks := kinds.get("rollback"):
-        yield "went back {times:times} and continued at a lower rate.", {"times": len(rollbacks)}
-    if resumed := kinds.get("resumed"):
-        yield "was interrupted and continued from its checkpoint {times:times}.", {"times": len(resumed)}
-    for event in kinds.get("kernel_restarted", []):
-        yield "had to be started once more ({reason}).", {"reason": event["reason"]}
-    for event in kinds.get("checkpoint_refused", []):
-        yield "began anew, as its checkpoint did not fit ({reason}).", {"reason": event["reason"]}
-    for event in kinds.get("early_stop", []):
-        yield "stopped after epoch {epoch:count}: {reason}.", {"epoch": event["epoch"], "reason": event["reason"]}
