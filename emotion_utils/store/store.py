@@ -22,8 +22,7 @@ from emotion_utils.config import cache_dir
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.parallel import count_workers, map_ahead
 from emotion_utils.progress import Progress
-from emotion_utils.sources.decode import ImageFault
-from emotion_utils.sources.plain import decode_accepted
+from emotion_utils.sources.decode import ImageFault, decode_rgb
 
 VERSION = 1  # of the files' layout
 KERNEL = "area down, linear up; stretched up to 1.1, else the centre square"
@@ -152,7 +151,7 @@ def read_image(source: Any, path: str, identity: str, size_px: int, frame: Seque
     if hashlib.sha256(data).hexdigest() != identity:
         raise EmotionError(f"{path} changed since the audit; start again with --fresh")
     try:
-        return resize_square(cut_frame(decode_accepted(data), frame), size_px)
+        return resize_square(cut_frame(decode_rgb(data), frame), size_px)
     except ImageFault as fault:
         raise EmotionError(f"{path}: {fault}; start again with --fresh") from None
 

@@ -1,11 +1,12 @@
 import io
 import struct
+import zipfile
 import zlib
 
 import numpy as np
 import pytest
 from face_files import encode, make_image
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from emotion_utils.sources import decode
 from emotion_utils.sources.decode import ImageFault, decode_image, decode_rgb, refuse_unusable
@@ -15,7 +16,25 @@ GREY = RGB[:, :, 0]
 
 
 def from_pillow(data):
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+
+
+TURNED = Image.Exif()
+TURNED[ExifTags.Base.Orientation] = 6  # to be turned by 90 degrees clockwise
+PLAIN_JPEGS = {
+    "colour": encode(make_image(3, 53), "JPEG", quality=40),
+    "full chroma": encode(make_image(3, 53), "JPEG", quality=95, subsampling=0, comment=b"any"),
+    "grey": encode(GREY, "JPEG"),
+    "restart intervals": encode(RGB, "JPEG", restart_marker_blocks=1),
+}
+SPECIAL_JPEGS = {
+    "turned": encode(RGB[:31], "JPEG", exif=TURNED),
+    "profile": encode(RGB, "JPEG", icc_profile=b"profile"),
+    "progressive": encode(RGB, "JPEG", progressive=True),
+    "cmyk": encode(Image.fromarray(RGB).convert("CMYK"), "JPEG"),
+    "RGB": encode(RGB, "JPEG", keep_rgb=True),
+    "trailing bytes": encode(RGB, "JPEG") + b"more",
+}
 
 
 def png_header(width, height):
@@ -27,12 +46,32 @@ def png_header(width, height):
     )
 
 
-@pytest.mark.parametrize("quality", [40, 95])
-@pytest.mark.parametrize("subsampling", [0, 2])
-def test_plain_jpeg_gives_the_pixels_that_pillow_gives(quality, subsampling):
-    data = encode(make_image(3, 53), "JPEG", quality=quality, subsampling=subsampling)
+@pytest.mark.parametrize("data", PLAIN_JPEGS.values(), ids=PLAIN_JPEGS)
+def test_plain_jpeg_goes_the_quick_way_to_the_pixels_that_pillow_gives(monkeypatch, data):
+    monkeypatch.setattr(decode, "_decode_with_pillow", lambda _: pytest.fail("took the slow way"))
     assert np.array_equal(decode_rgb(data), from_pillow(data))
-    assert decode_image(data).conversions == ()
+
+
+@pytest.mark.parametrize("data", SPECIAL_JPEGS.values(), ids=SPECIAL_JPEGS)
+def test_any_other_jpeg_is_left_to_pillow(monkeypatch, data):
+    monkeypatch.setattr(decode, "_decode_plain_jpeg", lambda *_: pytest.fail("took the quick way"))
+    assert np.array_equal(decode_rgb(data), from_pillow(data))
+
+
+@pytest.mark.parametrize("data", [b"\xff\xd8", b"\xff\xd8\xff\xc4\x00\x00\xff\xd9", PLAIN_JPEGS["colour"][:40]])
+def test_stumps_of_jpegs_are_faults(data):
+    with pytest.raises(ImageFault):
+        decode_rgb(data)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("archive", "step"), [("named_faces.zip", 8), ("fer2013.zip", 100)])
+def test_jpegs_of_real_data_are_plain_and_give_the_pixels_that_pillow_gives(monkeypatch, shared_data, archive, step):
+    monkeypatch.setattr(decode, "_decode_with_pillow", lambda _: pytest.fail("took the slow way"))
+    with zipfile.ZipFile(shared_data / archive) as file:
+        for name in sorted(name for name in file.namelist() if name.endswith(".jpg"))[::step]:
+            data = file.read(name)
+            assert np.array_equal(decode_rgb(data), from_pillow(data))
 
 
 def test_grey_jpeg_becomes_three_equal_channels():
@@ -43,10 +82,8 @@ def test_grey_jpeg_becomes_three_equal_channels():
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_exif_orientation_is_applied_once(kind):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     wide = np.repeat(np.arange(64, dtype=np.uint8)[None, :, None] * 4, 24, axis=0).repeat(3, axis=2)
-    decoded = decode_image(encode(wide, kind, exif=exif))
+    decoded = decode_image(encode(wide, kind, exif=TURNED))
     assert decoded.conversions == ("turned by EXIF",)
     assert decoded.rgb.shape == (64, 24, 3)
     assert decoded.rgb[0].mean() < 10 < 240 < decoded.rgb[-1].mean()
