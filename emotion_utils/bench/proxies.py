@@ -72,7 +72,9 @@ def compare_pair(network: str, folder: Path, seed: int, images: JudgedImages) ->
     """A row: network, seed, `scratch` and `proxy` (accuracies on `images`), `difference`, and the same for the
     test split, with `test_` before the name."""
     nets = {start: train(open_run(folder, network, start, seed), network, start) for start in STARTS}
-    test = open_split(open_run(folder, network, "proxy", seed), "test")
+    run = open_run(folder, network, "proxy", seed)
+    run.note_test_opening("the benchmark")
+    test = open_split(run, "test")
     batch = test.batch(np.arange(len(test)))
     row: dict[str, object] = {"network": network, "seed": seed}
     for prefix, judged_on in (("", images), ("test_", JudgedImages(batch.images, batch.labels.numpy()))):

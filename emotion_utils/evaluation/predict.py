@@ -10,7 +10,7 @@ from emotion_utils.devices import evaluation_batch_size, pick_device
 from emotion_utils.models.zoo import EmotionNet, load_model
 from emotion_utils.run import Run
 from emotion_utils.store.augment import to_unit
-from emotion_utils.store.batches import iterate_batches, open_split
+from emotion_utils.store.batches import iterate_batches, open_split, restore_images
 
 PROBABILITY_DECIMALS = 6
 
@@ -18,17 +18,18 @@ PROBABILITY_DECIMALS = 6
 def predict_splits(run: Run, model: str) -> pd.DataFrame:
     """Predicts val and test with the saved model and writes predictions.csv, one row per image."""
     net, _ = load_model(run.model_dir(model), pick_device())
-    reader = f"{model}, seed {run.config.seed}"
-    parts = [predict_split(run, net, split, reader=reader) for split in ("val", "test")]
+    restore_images(run)
+    run.note_test_opening(f"{model}, seed {run.config.seed}")
+    parts = [predict_split(run, net, split) for split in ("val", "test")]
     predictions = pd.concat(parts, ignore_index=True)
     run.write_predictions(model, predictions)
     return predictions
 
 
-def predict_split(run: Run, net: EmotionNet, split: str, *, reader: str = "a notebook") -> pd.DataFrame:
+def predict_split(run: Run, net: EmotionNet, split: str) -> pd.DataFrame:
     """Rows `id, split, label, predicted` and one probability column (0-1) per class, in class order."""
     classes = run.class_names()
-    dataset = open_split(run, split, reader=reader)
+    dataset = open_split(run, split)
     batch_size = evaluation_batch_size(device_of(net), dataset.size_px)
     ids, labels, probs = [], [], []
     for batch in iterate_batches(dataset, batch_size=batch_size, seed=run.config.seed, epoch=0, shuffle=False):

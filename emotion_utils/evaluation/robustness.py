@@ -13,7 +13,7 @@ from emotion_utils.evaluation.predict import device_of, predict_probs
 from emotion_utils.models.zoo import load_model
 from emotion_utils.progress import Progress
 from emotion_utils.run import Run
-from emotion_utils.store.batches import open_split
+from emotion_utils.store.batches import open_split, restore_images
 
 IMAGES = 300  # of the test split at most, the first by id: an id is a checksum, so that is as good as drawn
 AS_THEY_ARE = "as they are"
@@ -25,7 +25,9 @@ def measure_robustness(run: Run, model: str, *, progress: Progress | None = None
     Columns: `kind`, `amount`, `label`, `count` of images, `correct` ones of them.
     """
     net, _ = load_model(run.model_dir(model), pick_device())
-    dataset, classes = open_split(run, "test", reader=f"{model}, images made worse"), run.class_names()
+    restore_images(run)
+    run.note_test_opening(f"{model}, images made worse")
+    dataset, classes = open_split(run, "test"), run.class_names()
     positions = np.arange(min(len(dataset), IMAGES))
     parts = np.array_split(positions, -(-len(positions) // evaluation_batch_size(device_of(net), dataset.size_px)))
     ways = [(AS_THEY_ARE, 0.0), *((kind, amount) for kind, amounts in DEGRADATIONS.items() for amount in amounts)]

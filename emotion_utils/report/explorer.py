@@ -25,7 +25,7 @@ from emotion_utils.progress import QUIET_VARIABLE
 from emotion_utils.report.results import read_results
 from emotion_utils.run import Run
 from emotion_utils.sources.decode import decode_rgb, refuse_unusable
-from emotion_utils.store.batches import Dataset, open_split
+from emotion_utils.store.batches import Dataset, open_split, restore_images
 from emotion_utils.store.store import resize_square
 
 PAGE = 4  # cards at a time
@@ -110,6 +110,8 @@ class Explorer:
 
     @cached_property
     def test(self) -> Dataset:
+        restore_images(self.run)
+        self.run.note_test_opening("a notebook")
         return open_split(self.run, "test")
 
     @cached_property

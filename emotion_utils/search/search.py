@@ -26,7 +26,7 @@ from emotion_utils.search.selection_bias import METHOD, corrected_best, pack_bit
 from emotion_utils.search.study import open_study
 from emotion_utils.search.trials import MIDDLE, changes, config_key, grid_points, propose, trial_config
 from emotion_utils.store.augment import to_unit
-from emotion_utils.store.batches import Dataset, iterate_batches, open_split
+from emotion_utils.store.batches import Dataset, iterate_batches, open_split, restore_images
 from emotion_utils.store.resident import keep_resident
 from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.distributed import Team, join_team
@@ -70,6 +70,7 @@ class Search:
 
     def __init__(self, run: Run, model: str, team: Team, sampler: str, epochs: int, say: Say) -> None:
         self.run, self.model, self.team, self.sampler, self.epochs, self.say = run, model, team, sampler, epochs, say
+        restore_images(run)
         self.train_set, self.val_set = (
             keep_resident(open_split(run, split), team.device) for split in ("train", "val")
         )

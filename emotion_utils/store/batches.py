@@ -13,6 +13,7 @@ import torch
 
 from emotion_utils.audit.faces import view_ids
 from emotion_utils.audit.prepare import source_of
+from emotion_utils.config import SPLITS
 from emotion_utils.counter_rng import id_keys
 from emotion_utils.devices import CPU
 from emotion_utils.errors import EmotionError, InputError
@@ -98,29 +99,42 @@ def prepare_images(run: Run, source: Source, manifest: pd.DataFrame, *, progress
     return build_store(source, manifest, size_px=size_px, progress=progress).note
 
 
-def open_split(run: Run, split: str, *, reader: str = "a notebook") -> Dataset:
-    """The images of one split of a prepared run; decoded again where the cache has lost them since.
+def restore_images(run: Run, *, progress: Progress | None = None) -> None:
+    """Decodes the images of a prepared run once more where the cache has lost or damaged them; else does nothing.
 
-    That the test split was opened, and by which `reader`, is noted in the run folder.
+    Raises InputError where the run is not prepared, or its data are no longer there.
+    """
+    manifest = run.read_manifest()
+    try:
+        for split in SPLITS if run.config.store == "shards" else SPLITS[:1]:  # a store holds all splits
+            _open_images(run, manifest, split)
+    except (InputError, StoreDamage):
+        prepare_images(run, source_of(run.config), manifest, progress=progress)
 
-    Raises InputError that says what to run first, EmotionError where the split is empty.
+
+def open_split(run: Run, split: str) -> Dataset:
+    """The images of one split of a prepared run. Only reads; who opens `test` notes it (`run.note_test_opening`).
+
+    Raises InputError that says what to run first or what restores the images, EmotionError where the split is empty.
     """
     manifest = run.read_manifest()
     class_names = run.class_names()
     rows = manifest[manifest["split"] == split].sort_values("id")
     if rows.empty:
         raise EmotionError(f"{run.manifest_path}: no image in {split}; start again with --fresh")
-    if split == "test":
-        run.note_test_opening(reader)
     ids = rows["id"].tolist()
-    if run.config.store == "shards":
-        images, places = _find_shards(run, manifest, split), np.arange(len(ids))
-    else:
-        store = _find_store(run, manifest)
-        images, places = store.images, store.rows(ids)
-    classes = {class_name: place for place, class_name in enumerate(class_names)}
-    labels = torch.tensor([classes[label] for label in rows["label"]])
-    return Dataset(images, places, labels, ids, class_names)
+    try:
+        images = _open_images(run, manifest, split)
+    except (InputError, StoreDamage) as error:
+        raise InputError(
+            f"{error}; restore_images(run) of emotion_utils.store.batches decodes them again, and so does notebook "
+            "01_data_preparation"
+        ) from None
+    places = {class_name: place for place, class_name in enumerate(class_names)}
+    labels = torch.tensor([places[label] for label in rows["label"]])
+    if isinstance(images, Store):
+        return Dataset(images.images, images.rows(ids), labels, ids, class_names)
+    return Dataset(images, np.arange(len(ids)), labels, ids, class_names)
 
 
 def iterate_batches(
@@ -162,18 +176,9 @@ def iterate_batches(
     yield from map_ahead(read, wanted, count_workers())
 
 
-def _find_store(run: Run, manifest: pd.DataFrame) -> Store:
+def _open_images(run: Run, manifest: pd.DataFrame, split: str) -> Store | ShardImages:
+    """What the cache holds of the run. Raises InputError where that is nothing, StoreDamage where it is damaged."""
     size_px = run.config.image_size_px
-    try:
-        return open_store(store_path(view_ids(manifest[manifest["status"] == "kept"]), size_px))
-    except (InputError, StoreDamage):
-        return build_store(source_of(run.config), manifest, size_px=size_px)
-
-
-def _find_shards(run: Run, manifest: pd.DataFrame, split: str) -> ShardImages:
-    size_px, class_names = run.config.image_size_px, run.class_names()
-    try:
-        return open_shards(shards_path(manifest, class_names, size_px), split)
-    except (InputError, StoreDamage):
-        path = write_shards(source_of(run.config), manifest, class_names, size_px=size_px)
-        return open_shards(path, split)
+    if run.config.store == "shards":
+        return open_shards(shards_path(manifest, run.class_names(), size_px), split)
+    return open_store(store_path(view_ids(manifest[manifest["status"] == "kept"]), size_px))

@@ -119,7 +119,7 @@ def write_shards(
 def open_shards(path: Path, split: str) -> ShardImages:
     """The images of one split. Raises InputError if there are none at `path`, StoreDamage if they are not whole."""
     if not path.exists():
-        raise InputError(f"no shards at {path}: run notebook 01_data_preparation first")
+        raise InputError(f"no shards at {path}")
     return ShardImages(path, split)
 
 

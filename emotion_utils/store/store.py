@@ -114,7 +114,7 @@ def open_store(path: Path) -> Store:
 def _map(path: Path) -> tuple[Store, list[int]]:
     """The store, and the checksum of each block of its pixels, of which none is read yet."""
     if not path.exists():
-        raise InputError(f"no store at {path}: run notebook 01_data_preparation first")
+        raise InputError(f"no decoded images at {path}")
     try:
         facts = json.loads((path / "store.json").read_text(encoding="utf-8"))
         images = np.load(path / "images.npy", mmap_mode="r")

@@ -26,7 +26,7 @@ from emotion_utils.models.zoo import EmotionNet, build_model, save_model
 from emotion_utils.progress import Progress, format_duration
 from emotion_utils.run import Run
 from emotion_utils.store.balance import class_weights, sampler_weights
-from emotion_utils.store.batches import Dataset, iterate_batches, open_split
+from emotion_utils.store.batches import Dataset, iterate_batches, open_split, restore_images
 from emotion_utils.store.order import batch_bounds
 from emotion_utils.store.resident import keep_resident
 from emotion_utils.tracking import track
@@ -75,6 +75,7 @@ def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd
         train_in_processes(run, model, processes, progress)
         return run.read_history(model)
     net = new_model(run, model)
+    restore_images(run)
     with join_team() as team, deterministic(), reuse_freed_memory():
         trainer = Trainer(net, open_split(run, "train"), open_split(run, "val"), run, model, team)
         with track(run, model) if team.is_main_process else nullcontext() as log_epoch:

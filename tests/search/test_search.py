@@ -131,6 +131,7 @@ def test_a_rate_at_which_nothing_holds_is_a_finding_and_not_the_end(tmp_path, tr
 
 def test_test_images_are_never_opened(tmp_path, trained, monkeypatch):
     opened = []
+    monkeypatch.setattr(search, "restore_images", lambda run: None)
     monkeypatch.setattr(search, "open_split", lambda run, split: opened.append(split) or make_dataset(15, len(split)))
     monkeypatch.setattr(search.Search, "_people", lambda self: np.arange(15))
     search.search_model(tiny_search.make_run(tmp_path), MODEL, trials=1)

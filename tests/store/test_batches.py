@@ -6,11 +6,11 @@ import torch
 from memory_source import CLASSES, memory_source, random_images
 
 from emotion_utils.config import resolve_config
-from emotion_utils.errors import EmotionError
+from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.run import Run
 from emotion_utils.store import batches as loader
 from emotion_utils.store.balance import sampler_weights
-from emotion_utils.store.batches import Dataset, iterate_batches, open_split
+from emotion_utils.store.batches import Dataset, iterate_batches, open_split, restore_images
 from emotion_utils.store.store import build_store, store_path
 
 SIZE_PX = 32
@@ -137,6 +137,7 @@ def prepared(tmp_path, monkeypatch):
 def test_a_split_holds_its_own_images_sorted_by_id(prepared):
     images = dict(zip(prepared.source.files, random_images(30, SIZE_PX), strict=True))
     expected = prepared.manifest[prepared.manifest["split"] == "val"].sort_values("id")
+    restore_images(prepared.run)
     dataset = open_split(prepared.run, "val")
     batch = dataset.batch(np.arange(len(dataset)))
     assert batch.ids == expected["id"].tolist()
@@ -145,17 +146,23 @@ def test_a_split_holds_its_own_images_sorted_by_id(prepared):
         np.testing.assert_array_equal(image.permute(1, 2, 0), images[path])
 
 
-def test_the_store_of_an_earlier_stage_is_used(prepared):
+def test_opening_a_split_only_reads(prepared):
     build_store(prepared.source, prepared.manifest, size_px=SIZE_PX)
     prepared.source.reads.clear()
-    open_split(prepared.run, "train")
+    files = sorted(prepared.run.root.rglob("*"))
+    restore_images(prepared.run)
+    open_split(prepared.run, "test")
     assert not prepared.source.reads
+    assert sorted(prepared.run.root.rglob("*")) == files
 
 
-def test_a_store_that_was_damaged_since_is_made_again(prepared):
-    build_store(prepared.source, prepared.manifest, size_px=SIZE_PX)
-    (store_path(prepared.manifest["id"], SIZE_PX) / "ids.npy").unlink()
-    assert len(open_split(prepared.run, "train")) == 18
+def test_images_that_the_cache_has_lost_are_restored_by_the_call_that_the_error_names(prepared):
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"restore_images\(run\).* 01_data_preparation"):
+            open_split(prepared.run, "train")
+        restore_images(prepared.run)
+        assert len(open_split(prepared.run, "train")) == 18
+        (store_path(prepared.manifest["id"], SIZE_PX) / "ids.npy").unlink()
 
 
 def test_an_empty_split_is_an_error_that_says_what_to_do(prepared):

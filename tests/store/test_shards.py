@@ -18,7 +18,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.run import Run
 from emotion_utils.store import batches as loader
 from emotion_utils.store import shards as shards_module
-from emotion_utils.store.batches import iterate_batches, open_split, prepare_images
+from emotion_utils.store.batches import iterate_batches, open_split, prepare_images, restore_images
 from emotion_utils.store.shards import open_shards, shard_name, shards_path, write_shards
 from emotion_utils.store.store import StoreDamage, build_store
 
@@ -48,6 +48,7 @@ def epoch_of(dataset, **more):
 
 
 def test_shards_and_store_hold_the_same_pixels_labels_and_ids(prepared):
+    write(prepared)
     dataset = open_split(prepared.run, "train")
     batch = dataset.batch(np.arange(len(dataset)))
     expected = prepared.manifest[prepared.manifest["split"] == "train"].sort_values("id")
@@ -75,6 +76,7 @@ def _grey(data):
 
 
 def test_an_epoch_from_shards_brings_every_image_once_with_its_pixels(prepared):
+    write(prepared)
     dataset = open_split(prepared.run, "train")
     batches = epoch_of(dataset)
     assert sorted(name for batch in batches for name in batch.ids) == dataset.ids
@@ -147,6 +149,9 @@ def test_a_shard_cut_short_is_noticed_and_written_again(prepared):
     os.truncate(path / shard_name("train", 2), 700)
     with pytest.raises(StoreDamage, match=r"train-000002\.tar has 700 bytes"):
         open_shards(path, "train")
+    with pytest.raises(InputError, match=r"700 bytes .* restore_images\(run\)"):
+        open_split(prepared.run, "train")
+    restore_images(prepared.run)
     assert len(open_split(prepared.run, "train")) == 60
 
 
@@ -160,9 +165,11 @@ def test_a_machine_needs_no_more_than_its_own_shards(prepared):
         epoch_of(dataset, rank=1, world_size=2)
 
 
-def test_nothing_written_yet_says_what_to_run(prepared):
-    with pytest.raises(InputError, match="run notebook 01_data_preparation first"):
-        open_shards(shards_path(prepared.manifest, CLASSES, SIZE_PX), "train")
+def test_shards_that_the_cache_has_lost_are_restored_by_the_call_that_the_error_names(prepared):
+    with pytest.raises(InputError, match=r"restore_images\(run\).* 01_data_preparation"):
+        open_split(prepared.run, "train")
+    restore_images(prepared.run)
+    assert len(open_split(prepared.run, "train")) == 60
 
 
 # -- two processes ---------------------------------------------------------------------------------

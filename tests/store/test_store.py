@@ -153,7 +153,7 @@ def test_a_failing_build_leaves_nothing_behind(source, private_cache):
     with pytest.raises(EmotionError, match=r"sad/0149\.png: .*--fresh"):
         build_store(source, manifest, size_px=8)
     assert [p.suffix for p in (private_cache / "stores").iterdir()] in ([], [".lock"])
-    with pytest.raises(InputError, match="run notebook 01_data_preparation first"):
+    with pytest.raises(InputError, match="no decoded images"):
         open_store(store_path(manifest["id"], 8))
 
 

@@ -115,6 +115,7 @@ def test_train_model_saves_the_best_epoch_and_takes_its_checkpoint_away(tmp_path
     monkeypatch.setattr(checkpoint, "INTERVAL_S", 0.0)
     saved = []
     monkeypatch.setattr(fit, "new_model", lambda run, model: TinyNet())
+    monkeypatch.setattr(fit, "restore_images", lambda run: None)
     monkeypatch.setattr(fit, "open_split", lambda run, split: make_dataset(48 if split == "train" else 15, len(split)))
     monkeypatch.setattr(fit, "save_model", lambda net, *place, **facts: saved.append((clone(net), *place, facts)))
     monkeypatch.setattr(Run, "class_names", lambda run: ("angry", "happy", "sad"))
