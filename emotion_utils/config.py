@@ -244,14 +244,12 @@ def resolve_config(profile: str = "demo", settings: Iterable[str] = (), **overri
     if profile not in PROFILES:
         raise InputError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
     values = _merge(_read_profile("base"), _read_profile(profile))
-    values["profile"] = profile
-    for setting in settings:
-        key, separator, text = setting.partition("=")
-        if not separator or not key.strip():
-            raise InputError(f"--set {setting!r}: expected key=value")
-        _assign(values, key.strip(), _parse_value(setting, text))
-    values = _merge(values, {key: value for key, value in overrides.items() if value is not None})
-    return validate_config(values)
+    return _apply(values | {"profile": profile}, settings, overrides)
+
+
+def change_config(config: RunConfig, settings: Iterable[str] = (), **overrides: Any) -> RunConfig:
+    """`config` with settings and overrides applied, as `resolve_config` does. Raises InputError likewise."""
+    return _apply(config.model_dump(mode="json"), settings, overrides)
 
 
 def validate_config(values: Mapping[str, Any]) -> RunConfig:
@@ -268,6 +266,15 @@ def cache_dir() -> Path:
         return Path(os.environ["EMOTION_CACHE_DIR"])
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "emotion_utils"
+
+
+def _apply(values: dict[str, Any], settings: Iterable[str], overrides: Mapping[str, Any]) -> RunConfig:
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator or not key.strip():
+            raise InputError(f"--set {setting!r}: expected key=value")
+        _assign(values, key.strip(), _parse_value(setting, text))
+    return validate_config(_merge(values, {key: value for key, value in overrides.items() if value is not None}))
 
 
 def _read_profile(name: str) -> dict[str, Any]:

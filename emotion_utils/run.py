@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from emotion_utils.config import SPLITS, RunConfig, resolve_config, validate_config
+from emotion_utils.config import SPLITS, RunConfig, change_config, resolve_config, validate_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import (
     as_numbers,
@@ -80,15 +80,18 @@ class Run:
         return run
 
     @classmethod
-    def start(cls, root: str | Path, *, profile: str, data: str, seed: int) -> Run:
-        """The run at `root`, made from a profile if it is not there; an existing one must agree with what is given."""
+    def start(cls, root: str | Path, *, profile: str, data: str, seed: int, settings: Iterable[str] = ()) -> Run:
+        """The run at `root`, made from a profile and `settings` (as for --set) if it is not there.
+
+        One that is there keeps its settings. Raises InputError where any that is given here has another value in it.
+        """
         if not (Path(root) / "run.json").exists():
-            return cls.create(root, resolve_config(profile, data=data, seed=seed))
+            return cls.create(root, resolve_config(profile, settings, data=data, seed=seed))
         run = cls.open(root)
-        given = {"profile": profile, "data": data, "seed": seed}
-        differing = [f"{key}={value!r}" for key, value in given.items() if getattr(run.config, key) != value]
-        if differing:
-            raise InputError(f"{root} was made with other settings than {', '.join(differing)}: choose another run_dir")
+        wanted = change_config(run.config, settings, profile=profile, data=data, seed=seed)
+        if wanted != run.config:
+            difference = _first_difference(run.config, wanted)
+            raise InputError(f"{root} holds a run with other settings ({difference}): choose another run_dir")
         return run
 
     @classmethod

@@ -133,3 +133,35 @@ def test_recorded_facts_are_merged(run):
     run.record(stages={"02": 2}, report={"pdf": True})
     assert run.facts["stages"] == {"01": 1, "02": 2}
     assert run.facts["report"] == {"pdf": True}
+
+
+def start(root, **given):
+    return Run.start(root, **{"profile": "smoke", "data": "synthetic", "seed": 0, **given})
+
+
+def test_a_notebook_starts_a_run_with_settings(tmp_path):
+    run = start(tmp_path / "run", settings=["image_size_px=40", "recipes.r18_scratch_emotion.lr=0.01"])
+    assert run.config.image_size_px == 40
+    assert run.config.recipes[MODEL].lr == 0.01
+    assert Run.open(run.root).config == run.config
+
+
+@pytest.mark.parametrize("settings", [[], ["image_size_px=40"], ["image_size_px=40", "epochs=1"]])
+def test_a_run_that_is_there_keeps_settings_that_a_notebook_does_not_give(tmp_path, settings):
+    config = resolve_config("smoke", ["image_size_px=40", "epochs=1"], classes=("happy", "sad"))
+    Run.create(tmp_path / "run", config)
+    assert start(tmp_path / "run", settings=settings).config == config
+
+
+@pytest.mark.parametrize(
+    ("given", "difference"),
+    [
+        ({"settings": ["image_size_px=48"]}, "image_size_px: 40 there, 48 here"),
+        ({"seed": 1}, "seed: 0 there, 1 here"),
+        ({"profile": "demo"}, "profile: smoke there, demo here"),
+    ],
+)
+def test_a_run_that_is_there_refuses_other_settings_and_says_which(tmp_path, given, difference):
+    Run.create(tmp_path / "run", resolve_config("smoke", ["image_size_px=40"]))
+    with pytest.raises(InputError, match=difference):
+        start(tmp_path / "run", **given)
