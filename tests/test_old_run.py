@@ -44,7 +44,6 @@ def test_settings_of_the_old_run_are_read(old):
     assert [each.config.seed for each in (old, *old.replicas())] == [0, 1]
 
 
-@pytest.mark.xfail(strict=True, reason="verify compares the wording of sentences, and that has changed")
 def test_old_run_is_verified(old):
     result = CliRunner().invoke(main, ["verify", str(old.root)])
     assert result.exit_code == 0, result.output

@@ -71,19 +71,17 @@ class Claim:
         shown = {key: value for key, value in self.values.items() if not isinstance(value, Ref)}
         return {
             "section": self.section, "text": self.text, "metric": self.metric,
-            "models": sorted({str(value) for value in _flat(self.values) if isinstance(value, Model)}),
+            "models": sorted({str(value) for value in flat(self.values) if isinstance(value, Model)}),
             "comparison": self.comparison, "values": shown, "tolerance": TOLERANCE,
         }  # fmt: skip
 
 
 def check_claim(claim: Claim) -> None:
     """Raises EmotionError where a sentence says more than its own values carry."""
-    numbers = [value for value in _flat(claim.values) if isinstance(value, int | float)]
-    if not all(math.isfinite(number) for number in numbers):
+    if not all(math.isfinite(value) for value in flat(claim.values) if isinstance(value, int | float)):
         raise EmotionError(f"claim {claim.template!r} rests on a value that is not finite: {dict(claim.values)}")
     text = _Nameless(claim.names).vformat(claim.template, (), claim.values)
-    known = {numeral for number in numbers for shown in _all_forms(number) for numeral in NUMERAL.findall(shown)}
-    unknown = [numeral for numeral in NUMERAL.findall(text) if numeral not in known]
+    unknown = unknown_numerals(text, claim.values)
     if unknown:
         raise EmotionError(f"claim {text!r}: {unknown[0]} is none of its values {dict(claim.values)}")
     tested = claim.values.get("p_holm")
@@ -93,6 +91,13 @@ def check_claim(claim: Claim) -> None:
         raise EmotionError(f"claim {text!r} names a winner, but compares nothing")
     if claim.comparison == AHEAD and not (tested is not None and tested <= ALPHA and claim.values["difference"] > 0):
         raise EmotionError(f"claim {text!r} names a winner that is none: {dict(claim.values)}")
+
+
+def unknown_numerals(text: str, values: Mapping[str, Any]) -> list[str]:
+    """The numerals of `text` (without names) that show none of the numbers in `values`."""
+    numbers = [value for value in flat(values) if isinstance(value, int | float)]
+    known = {numeral for number in numbers for shown in _all_forms(number) for numeral in NUMERAL.findall(shown)}
+    return [numeral for numeral in NUMERAL.findall(text) if numeral not in known]
 
 
 def write_claims(run: Run, claims: Iterable[Claim]) -> None:
@@ -185,10 +190,11 @@ class _Html(_Plain):
         return f'<a class="ref" href="#{escape(key)}">{shown}</a>'
 
 
-def _flat(values: Any) -> list[Any]:
+def flat(values: Any) -> list[Any]:
+    """The leaves of nested lists and mappings."""
     if isinstance(values, Mapping):
         values = values.values()
-    return [leaf for v in values for leaf in (_flat(v) if isinstance(v, list | tuple | Mapping) else [v])]
+    return [leaf for v in values for leaf in (flat(v) if isinstance(v, list | tuple | Mapping) else [v])]
 
 
 def _all_forms(number: float) -> list[str]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import zip_longest
+from operator import ne
 from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.provenance import git_revision
 from emotion_utils.report import tables
 from emotion_utils.report.checksums import CHECKSUMS, changed_files
+from emotion_utils.report.claims import NUMERAL, Claim, Label, Model, flat, unknown_numerals
 from emotion_utils.report.contents import collect_claims
 from emotion_utils.report.exhibits import Shown, number_exhibits
 from emotion_utils.report.page.page_tables import PageTable, read_prose, read_tables, squeeze_text
@@ -25,6 +30,7 @@ from emotion_utils.report.sections import (
     seeds,
     settings,
 )
+from emotion_utils.report.tables import MINUS
 from emotion_utils.run import Run
 
 # What the cells of notebook 06 call; a table of the page that none of them makes is an error.
@@ -37,13 +43,56 @@ TABLES: tuple[Callable[[Results], Shown], ...] = (
     published_audit.audit_tables,
 )  # fmt: skip
 FLOAT_NOISE = 1e-9  # relative: what another processor or release may round differently
+REFERENCE = re.compile(r"\b(?:Table|Figure)s? A?\d+(?:(?:, | and )A?\d+)*")
+
+
+@dataclass
+class Comparison:
+    """What is compared of the report of `written_by`, and what was found to differ in its words alone."""
+
+    written_by: str  # git revision
+    this: str
+    names: Sequence[str]  # of models and classes
+    sentences: int = 0  # worded differently here
+    cells: int = 0
+    added: list[str] = field(default_factory=list)  # what this version shows and the report does not
+
+    @property
+    def by_words(self) -> bool:
+        """The same version wrote the report, so that every word must be the same."""
+        return self.written_by == self.this != "unknown"
+
+    @cached_property
+    def facts(self) -> re.Pattern[str]:
+        names = "|".join(re.escape(" ".join(name.split())) for name in sorted(self.names, key=len, reverse=True))
+        return re.compile(rf"(?<!\w)(?:{names})(?!\w)|[+<{MINUS}]? ?{NUMERAL.pattern}")
+
+    def facts_of(self, text: str) -> list[str]:
+        """The names and figures in `text`, in their order, without the numbers of figures and tables."""
+        found = self.facts.findall(REFERENCE.sub("", " ".join(text.split()).replace("\u2060", "")))
+        return [fact.replace(" ", "") for fact in found]
+
+    def agree(self, printed: str, expected: str) -> bool:
+        """Whether two texts say the same: every word if the same version wrote them, else every name and figure."""
+        if squeeze_text(printed) == squeeze_text(expected):
+            return True
+        return not self.by_words and self.facts_of(printed) == self.facts_of(expected)
+
+    def note(self) -> str:
+        """What differs in words, for the line on the result; empty where nothing does."""
+        parts = [f"this version words {self.sentences:,} of the sentences and {self.cells:,} of the cells differently"]
+        parts = parts if self.sentences or self.cells else []
+        parts += [f"the report lacks {', '.join(self.added)}, which this version adds"] if self.added else []
+        versions = f" (the report is of revision {self.written_by}, this is {self.this})"
+        return f"; {' and '.join(parts)}{versions}" if parts else ""
 
 
 def verify_run(root: Path) -> str:
-    """One line on what was worked out again and agrees.
+    """One line on what was recomputed and agrees.
 
-    Raises InputError where `root` holds no finished report, and EmotionError that names the first cell, sentence or
-    file that is not what the artefacts say.
+    Where another version of the program wrote the report, its sentences and tables may be worded differently, which
+    the line then says; their names and figures must be those of the artefacts. Raises InputError where `root` holds
+    no finished report, and EmotionError that names the first cell, sentence or file that the artefacts contradict.
     """
     run = Run.open(root)
     changed = changed_files(root)
@@ -58,20 +107,21 @@ def verify_run(root: Path) -> str:
         raise EmotionError(
             f"{root / changed[0]} is missing or not what it was when the report was made, see {CHECKSUMS}"
         )
-    return f"{root}: {counts} were worked out again and agree; every file has its checksum"
+    return f"{root}: every file has its checksum; {counts}"
 
 
 def _recompute(run: Run) -> str:
-    results = read_results(run)
-    page = _read_page(run)
-    claims = [json.loads(json.dumps(claim.as_dict())) for claim in collect_claims(results)]
-    _compare_claims(run, claims)
+    results, page = read_results(run), _read_page(run)
+    written_by = run.facts.get("environment", {}).get("git_revision", "unknown")
+    comparison = Comparison(written_by, git_revision(), [*results.models, *results.class_names])
+    stored = run.read_claims()
+    _compare_claims(run, stored, collect_claims(results), comparison)
     said = read_prose(page)
-    for number, claim in enumerate(claims, start=1):
+    for number, claim in enumerate(stored, start=1):
         if squeeze_text(claim["text"]) not in said:
             raise EmotionError(f"report.html lacks sentence {number} of {run.claims_path.name}: {claim['text']!r}")
-    cells = _compare_tables(results, page)
-    return f"{len(claims):,} sentences and {cells:,} cells of tables"
+    cells = _compare_tables(results, page, comparison)
+    return f"{len(stored):,} sentences and {cells:,} cells of tables were recomputed and agree{comparison.note()}"
 
 
 def _read_page(run: Run) -> str:
@@ -85,62 +135,114 @@ def _read_page(run: Run) -> str:
 # -- sentences -------------------------------------------------------------------------------------
 
 
-def _compare_claims(run: Run, claims: list[dict[str, Any]]) -> None:
-    stored = run.read_claims()
-    for number, (theirs, ours) in enumerate(zip_longest(stored, claims), start=1):
+def _compare_claims(run: Run, stored: list[dict[str, Any]], claims: list[Claim], comparison: Comparison) -> None:
+    """Each stored sentence must follow, in order; another version may have sentences that the report lacks."""
+    counts = f"{len(stored)} sentences are stored, {len(claims)} follow from the artefacts"
+    rest, spare = iter(claims), 0 if comparison.by_words else len(claims) - len(stored)
+    for number, theirs in enumerate(stored, start=1):
         place = f"{run.claims_path}, sentence {number}"
-        if theirs is None or ours is None:
-            raise EmotionError(f"{place}: {len(stored)} sentences are stored, {len(claims)} follow from the artefacts")
-        for where, stored_value, found in _differences(theirs, ours):
-            raise EmotionError(f"{place}, {where}: {stored_value!r} is stored, {found!r} follows from the artefacts")
+        first = ours = next(rest, None)
+        if ours is None:
+            raise EmotionError(f"{place}: {counts}")
+        while (found := _difference(theirs, ours, comparison)) and spare > 0:
+            ours, spare = next(rest), spare - 1
+        if found:
+            where, stored_value, expected = _difference(theirs, first, comparison)
+            raise EmotionError(f"{place}, {where}: {stored_value!r} is stored, {expected!r} follows from the artefacts")
+        comparison.sentences += theirs["text"] != ours.text
+        _check_numerals(place, theirs, ours)
+    if comparison.by_words and len(stored) < len(claims):
+        raise EmotionError(f"{run.claims_path}, sentence {len(stored) + 1}: {counts}")
 
 
-def _differences(theirs: Any, ours: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Place and both values of whatever differs in two plain values."""
+def _difference(theirs: dict[str, Any], ours: Claim, comparison: Comparison) -> tuple[str, Any, Any] | None:
+    """Place and both values of the first thing that differs between a stored sentence and a claim."""
+    expected = ours.as_dict()
+    if not comparison.by_words:  # then the values may also have other names
+        theirs, expected = ({"values": list(each["values"].values())} for each in (theirs, expected))
+    return next(_differences(theirs, expected, comparison), None)
+
+
+def _differences(theirs: Any, ours: Any, comparison: Comparison, where: str = "") -> Iterator[tuple[str, Any, Any]]:
     if isinstance(theirs, dict) and isinstance(ours, dict) and theirs.keys() == ours.keys():
         for key in ours:
-            yield from _differences(theirs[key], ours[key], f"{where}.{key}" if where else key)
-    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+            yield from _differences(theirs[key], ours[key], comparison, f"{where}.{key}" if where else key)
+    elif isinstance(theirs, list) and isinstance(ours, list | tuple) and len(theirs) == len(ours):
         for number, pair in enumerate(zip(theirs, ours, strict=True), start=1):
-            yield from _differences(*pair, f"{where}[{number}]")
-    elif not _same(theirs, ours):
+            yield from _differences(*pair, comparison, f"{where}[{number}]")
+    elif not _same(theirs, ours, comparison):
         yield where, theirs, ours
 
 
-def _same(theirs: Any, ours: Any) -> bool:
+def _same(theirs: Any, ours: Any, comparison: Comparison) -> bool:
     if isinstance(theirs, float) and isinstance(ours, float):
         return math.isclose(theirs, ours, rel_tol=FLOAT_NOISE, abs_tol=FLOAT_NOISE)
-    return type(theirs) is type(ours) and theirs == ours
+    if isinstance(theirs, str) and isinstance(ours, str) and not isinstance(ours, Model | Label):
+        return comparison.agree(theirs, ours)
+    return theirs == ours and isinstance(ours, type(theirs))
+
+
+def _check_numerals(place: str, theirs: dict[str, Any], ours: Claim) -> None:
+    """Raises EmotionError where a stored sentence shows a number that is none of its values."""
+    text = REFERENCE.sub("", theirs["text"])
+    names = [" ".join(value.split()) for value in flat(theirs["values"]) if isinstance(value, str)]
+    for name in sorted(names, key=len, reverse=True):
+        text = text.replace(name, "")
+    unknown = unknown_numerals(text, ours.values)
+    if unknown:
+        raise EmotionError(f"{place}: {unknown[0]} in {theirs['text']!r} is none of its values")
 
 
 # -- tables ----------------------------------------------------------------------------------------
 
 
-def _compare_tables(results: Results, page: str) -> int:
-    """The number of cells, all of which are what they should be."""
+def _compare_tables(results: Results, page: str, comparison: Comparison) -> int:
+    """The number of cells of the page, all of which are what they should be."""
     names = {key: name for key, name in number_exhibits(results).items() if key.startswith("tbl-")}
     ours = read_tables("".join(make(results).html for make in TABLES))
     theirs = read_tables(page)
-    for key in [*names, *theirs]:
-        if key not in theirs or key not in ours:
+    for key in dict.fromkeys([*names, *theirs]):
+        if key in theirs and key in ours:
+            _compare_table(f"report.html, {names[key]}", theirs[key], ours[key], comparison)
+        elif key in theirs or comparison.by_words:
             where = "the report lacks" if key not in theirs else "nothing in the artefacts makes"
             raise EmotionError(f"{where} {names.get(key, 'a table')} ({key})")
-        _compare_table(f"report.html, {names[key]}", theirs[key], ours[key])
-    return sum(len(row) for table in ours.values() for row in table.rows)
+        else:
+            comparison.added.append(names[key])
+    return sum(len(row) for table in theirs.values() for row in table.rows)
 
 
-def _compare_table(name: str, theirs: PageTable, ours: PageTable) -> None:
+def _compare_table(name: str, theirs: PageTable, ours: PageTable, comparison: Comparison) -> None:
+    """Each printed row must follow, in order; another version may have rows that the report lacks."""
     for part in ("caption", "note"):
-        _compare_text(f"{name}, {part}", getattr(theirs, part), getattr(ours, part))
-    if len(theirs.rows) != len(ours.rows):
+        _compare_text(f"{name}, {part}", getattr(theirs, part), getattr(ours, part), comparison)
+    spare = len(ours.rows) - len(theirs.rows)
+    if spare < 0 or (spare and comparison.by_words):
         raise EmotionError(f"{name}: {len(theirs.rows)} rows are printed, {len(ours.rows)} follow from the artefacts")
-    head = ours.rows[0]
-    for number, (printed, found) in enumerate(zip(theirs.rows, ours.rows, strict=True), start=1):
-        for place, (cell, expected) in enumerate(zip_longest(printed, found, fillvalue=""), start=1):
-            column = f"column {head[place - 1]!r}" if len(found) == len(head) == len(printed) else f"cell {place}"
-            _compare_text(f"{name}, row {number} ({' '.join(found[:1])}), {column}", cell, expected)
+    rest = iter(ours.rows)
+    for number, printed in enumerate(theirs.rows, start=1):
+        first = found = next(rest)
+        while not (agree := comparison.agree("\n".join(printed), "\n".join(found))) and spare:
+            found, spare = next(rest), spare - 1
+        if not agree:
+            _refuse_row(f"{name}, row {number} ({' '.join(first[:1])})", ours.rows[0], printed, first, comparison)
+        comparison.cells += sum(map(ne, map(squeeze_text, printed), map(squeeze_text, found)))
 
 
-def _compare_text(place: str, printed: str, expected: str) -> None:
-    if squeeze_text(printed) != squeeze_text(expected):
-        raise EmotionError(f"{place}: {printed!r} is printed, {expected!r} follows from the artefacts")
+def _refuse_row(place: str, head: list[str], printed: list[str], found: list[str], comparison: Comparison) -> None:
+    """Raises EmotionError that names the first cell that differs."""
+    for number, (cell, expected) in enumerate(zip_longest(printed, found, fillvalue=""), start=1):
+        column = f"column {head[number - 1]!r}" if len(found) == len(head) == len(printed) else f"cell {number}"
+        if not comparison.agree(cell, expected):
+            raise _contradiction(f"{place}, {column}", cell, expected)
+    raise _contradiction(place, " ".join(printed), " ".join(found))
+
+
+def _compare_text(place: str, printed: str, expected: str, comparison: Comparison) -> None:
+    if not comparison.agree(printed, expected):
+        raise _contradiction(place, printed, expected)
+    comparison.cells += squeeze_text(printed) != squeeze_text(expected)
+
+
+def _contradiction(place: str, printed: str, expected: str) -> EmotionError:
+    return EmotionError(f"{place}: {printed!r} is printed, {expected!r} follows from the artefacts")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import fake_run
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.provenance import PROJECT_DIR
+from emotion_utils.report import verify
 from emotion_utils.report.checksums import CHECKSUMS, read_checksums, write_checksums
 from emotion_utils.report.verify import verify_run
 from emotion_utils.run import Run
@@ -28,6 +30,18 @@ def finished(report, tmp_path_factory):
     (run.model_dir("VGG16_emotion") / "model.safetensors").write_bytes(b"0123456789" * 9)
     write_checksums(run)
     return run
+
+
+@pytest.fixture(autouse=True)
+def same_version(monkeypatch):
+    """The program that verifies is the one that wrote the report."""
+    monkeypatch.setattr(verify, "git_revision", lambda: fake_run.ENVIRONMENT["git_revision"])
+
+
+@pytest.fixture
+def other_version(monkeypatch, same_version):
+    """Another version wrote it."""
+    monkeypatch.setattr(verify, "git_revision", lambda: "another")
 
 
 @pytest.fixture
@@ -94,9 +108,11 @@ def test_any_changed_digit_of_any_artefact_is_found(finished, data):
         path.write_bytes(before)
 
 
+@pytest.mark.parametrize("revision", ["0123456789ab", "another"], ids=["same version", "other version"])
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_changed_digit_of_a_table_is_found_without_checksums(finished, data):
+def test_any_changed_digit_of_a_table_is_found_without_checksums(finished, monkeypatch, revision, data):
+    monkeypatch.setattr(verify, "git_revision", lambda: revision)
     path, sums = finished.root / "report.html", finished.root / CHECKSUMS
     before, sums_before = path.read_bytes(), sums.read_bytes()
     place = data.draw(st.sampled_from(digits_of_cells(before)))
@@ -110,6 +126,60 @@ def test_any_changed_digit_of_a_table_is_found_without_checksums(finished, data)
     finally:
         path.write_bytes(before)
         sums.write_bytes(sums_before)
+
+
+# -- what another version of the program wrote --
+
+
+def reword(changed, old, new):
+    """A sentence as another version would have written it, in both files."""
+    for name in ("claims.json", "report.html"):
+        changed(name, old, new, sealed=True)
+
+
+def test_other_words_of_another_version_are_told_in_the_line(finished, changed, other_version):
+    reword(changed, "The rates of counted images come with", "Beside each rate stands")
+    changed("report.html", "Pairs of models on the same test images", "The same test images, two by two", sealed=True)
+    said = verify_run(finished.root)
+    assert "words 1 of the sentences and 1 of the cells differently" in said
+    assert "revision 0123456789ab, this is another" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_other_words_of_the_same_version_are_refused(finished, changed):
+    reword(changed, "The rates of counted images come with", "Beside each rate stands")
+    with pytest.raises(EmotionError, match=r"claims\.json, sentence \d+, text: 'Beside"):
+        verify_run(finished.root)
+
+
+def test_a_number_that_another_version_cannot_have_meant_is_found(finished, changed, other_version):
+    sentence = next(c["text"] for c in finished.read_claims() if re.search(r"\d\d%", c["text"]))
+    digit = re.search(r"(\d)\d%", sentence)
+    wrong = sentence[: digit.start()] + str((int(digit[1]) + 1) % 10) + sentence[digit.end(1) :]
+    changed("claims.json", sentence, wrong, sealed=True)
+    with pytest.raises(EmotionError, match=r"claims\.json, sentence \d+: .* is none of its values"):
+        verify_run(finished.root)
+
+
+def test_changed_value_or_name_of_a_sentence_of_another_version_is_found(finished, changed, other_version):
+    changed("claims.json", '"k": 3', '"k": 4', sealed=True)
+    with pytest.raises(EmotionError, match=r"claims\.json, sentence \d+, values.*: 4 is stored, 3 follows"):
+        verify_run(finished.root)
+
+
+def test_changed_name_in_a_table_of_another_version_is_found(finished, changed, other_version):
+    changed("report.html", "<bdi>happy</bdi></td>", "<bdi>sad</bdi></td>", sealed=True)
+    with pytest.raises(EmotionError, match=r"Table \d+, row \d+ .*'sad' is printed, 'happy' follows"):
+        verify_run(finished.root)
+
+
+def test_what_this_version_adds_is_named_and_what_it_lacks_refused(finished, changed, other_version, monkeypatch):
+    claims = finished.read_claims()
+    monkeypatch.setattr(type(finished), "read_claims", lambda self: claims[:3] + claims[4:])
+    assert "agree" in verify_run(finished.root)
+    monkeypatch.setattr(type(finished), "read_claims", lambda self: [*claims, claims[0]])
+    with pytest.raises(EmotionError, match="sentences are stored"):
+        verify_run(finished.root)
 
 
 def test_changed_prediction_is_told_by_the_sentence_or_cell_that_it_moves(finished, changed):
@@ -169,7 +239,7 @@ def test_command_needs_no_torch_and_its_status_says_whether_all_is_right(finishe
     run = lambda: subprocess.run([sys.executable, "-c", code], cwd=PROJECT_DIR, capture_output=True, text=True)  # noqa: E731
     right = run()
     assert (right.returncode, right.stderr) == (0, "")
-    assert "worked out again and agree" in right.stdout
+    assert "were recomputed and agree" in right.stdout
     changed("data/audit.json", '"images": 602', '"images": 603')
     wrong = run()
     assert wrong.returncode == 1

@@ -71,11 +71,12 @@ def _numbers(values: list[float]) -> str:
 def settings_table(results: Results) -> Shown:
     """The recipe of each model, a column each."""
     recipes = {model: _carried_out(results, model) for model in results.models}
-    keys = [key for key in next(iter(recipes.values())) if key != "weights"]  # they have a table of their own
+    keys = [key for key in next(iter(recipes.values())) if key not in ("weights", "batch_size")]
     rows = [[f"<code>{key}</code>", *(safe(_setting(recipes[model][key])) for model in recipes)] for key in keys]
-    shared = ("image_size_px", "epochs", "max_steps_per_epoch", "seed")
-    common = results.config.model_dump(mode="json")
-    rest = [[f"<code>{key}</code>", *[safe(_setting(common[key]))] * len(recipes)] for key in shared]
+    common, shared = results.config.model_dump(mode="json"), ("epochs", "max_steps_per_epoch", "seed")
+    rest = [["<code>image_size_px</code>", *[str(results.config.image_size_px)] * len(recipes)]]
+    rest += [["<code>batch_size</code>", *(safe(_setting(recipes[model]["batch_size"])) for model in recipes)]]
+    rest += [[f"<code>{key}</code>", *[safe(_setting(common[key]))] * len(recipes)] for key in shared]
     head = ("Setting", *(safe_model(results, model) for model in recipes))
     table = html_table(head, [rows, rest], words=range(len(head)), css="long")
     return show_table(results, "tbl-settings", table, "How each model was trained.", may_break=True)
