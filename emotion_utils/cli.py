@@ -104,10 +104,10 @@ def train(model: str, run_dir: Path) -> None:
 def audit_table(file: Path) -> None:
     """Is a published table of results (FILE: JSON or CSV) consistent with itself? Status 1 where it is not."""
     from emotion_utils.published.audit import audit_file
-    from emotion_utils.published.finding import tell_findings
+    from emotion_utils.published.finding import summarise_findings
 
     findings = audit_file(file)
-    for line in tell_findings(findings):
+    for line in summarise_findings(findings):
         click.echo(line)
     wrong = sum(finding.ok is False for finding in findings)
     if wrong:

@@ -41,7 +41,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Caution:
+class SelectivePrediction:
     """What a model does that says "unsure" where its largest probability is below `threshold`."""
 
     threshold: float  # chosen on validation images
@@ -53,7 +53,7 @@ class Caution:
     risk: np.ndarray  # (n,) share of wrong ones among the answered
 
 
-def judge_calibration(val: pd.DataFrame, test: pd.DataFrame, class_names: Sequence[str], seed: int) -> Calibration:
+def measure_calibration(val: pd.DataFrame, test: pd.DataFrame, class_names: Sequence[str], seed: int) -> Calibration:
     """Temperature from `val`, everything else from `test` (Guo et al. 2017)."""
     temperature = fit_temperature(*_probs_and_labels(val, class_names))
     probs, labels = _probs_and_labels(test, class_names)
@@ -69,7 +69,9 @@ def judge_calibration(val: pd.DataFrame, test: pd.DataFrame, class_names: Sequen
     )  # fmt: skip
 
 
-def judge_caution(val: pd.DataFrame, test: pd.DataFrame, class_names: Sequence[str]) -> Caution:
+def measure_selective_prediction(
+    val: pd.DataFrame, test: pd.DataFrame, class_names: Sequence[str]
+) -> SelectivePrediction:
     """Threshold from `val`, so that COVERAGE of it is answered; the rest from `test` (Geifman and El-Yaniv 2017)."""
     sure = np.sort(_probs_and_labels(val, class_names)[0].max(axis=1))[::-1]
     threshold = float(sure[max(int(np.ceil(COVERAGE * len(sure))) - 1, 0)])
@@ -77,7 +79,7 @@ def judge_caution(val: pd.DataFrame, test: pd.DataFrame, class_names: Sequence[s
     confidence, right = probs.max(axis=1), probs.argmax(axis=1) == labels
     answered = confidence >= threshold
     coverage, risk = risk_coverage(confidence, right)
-    return Caution(
+    return SelectivePrediction(
         threshold, int(answered.sum()), int(right[answered].sum()), len(right), float(risk.mean()), coverage, risk
     )
 

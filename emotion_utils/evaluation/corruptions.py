@@ -1,6 +1,6 @@
-"""Images made worse in ways that a camera or a scarf would: for the question how much a model can do without.
+"""Common corruptions of images, as a camera or a scarf would cause them, each in several severities.
 
-Images stay on the device that they are on. What chance adds is drawn on the CPU, and JPEG is written and read there.
+Images stay on their device. Noise is drawn on the CPU, and JPEG is encoded and decoded there.
 """
 
 from __future__ import annotations
@@ -16,60 +16,60 @@ from torch.nn import functional
 from emotion_utils.counter_rng import draw_uniform, id_keys
 from emotion_utils.parallel import count_workers, map_ahead
 
-# Of each kind the amounts, from slight to severe.
-DEGRADATIONS: dict[str, tuple[float, ...]] = {
-    "blur": (0.01, 0.02, 0.04),  # standard deviation, in sides of the image
-    "noise": (0.05, 0.1, 0.2),  # standard deviation, of the range of values
+# The severities of each kind, from slight to severe; robustness.csv calls them `amount`.
+CORRUPTIONS: dict[str, tuple[float, ...]] = {
+    "blur": (0.01, 0.02, 0.04),  # standard deviation, as a share of the image's side
+    "noise": (0.05, 0.1, 0.2),  # standard deviation, as a share of the range of values
     "JPEG": (50, 20, 5),  # quality
-    "low resolution": (2, 4, 8),  # times fewer pixels along a side
-    "dark": (0.5, 0.25, 0.1),  # times the light
+    "low resolution": (2, 4, 8),  # factor by which each side has fewer pixels
+    "dark": (0.5, 0.25, 0.1),  # factor of brightness
     "eyes covered": (1,),
     "mouth covered": (1,),
 }
-# Rows and columns (parts of the sides) that hold the feature in nearly all images cut to the face.
-COVERED = {"eyes covered": (0.22, 0.50, 0.10, 0.90), "mouth covered": (0.62, 0.95, 0.20, 0.80)}
-BLUR_REACH = 3  # standard deviations; what lies beyond counts for nothing
-DRAWN_AT_ONCE = 1 << 14  # numbers: larger arrays would be new memory from the system each time, which takes longer
+# Top, bottom, left and right (0-1) of the rectangle that holds the feature in nearly all images cropped to the face.
+OCCLUDED = {"eyes covered": (0.22, 0.50, 0.10, 0.90), "mouth covered": (0.62, 0.95, 0.20, 0.80)}
+BLUR_REACH = 3  # standard deviations; the Gaussian is cut off there
+DRAWN_AT_ONCE = 1 << 14  # numbers; larger arrays would be fetched from the system anew each time, which is slower
 
 
-def degrade_all(images: torch.Tensor, ids: Sequence[str]) -> Iterator[tuple[str, float, torch.Tensor]]:
-    """Each kind and amount of DEGRADATIONS with what it makes of `images`, see `degrade`; chance is drawn once."""
+def corrupt_all(images: torch.Tensor, ids: Sequence[str]) -> Iterator[tuple[str, float, torch.Tensor]]:
+    """Yields each kind and severity of CORRUPTIONS with the images that `corrupt` makes; noise is drawn only once."""
     noise = draw_noise(images, ids)
-    for kind, amounts in DEGRADATIONS.items():
-        for amount in amounts:
-            yield kind, amount, degrade(images, ids, kind, amount, noise)
+    for kind, severities in CORRUPTIONS.items():
+        for severity in severities:
+            yield kind, severity, corrupt(images, ids, kind, severity, noise)
 
 
-def degrade(
-    images: torch.Tensor, ids: Sequence[str], kind: str, amount: float, noise: torch.Tensor | None = None
+def corrupt(
+    images: torch.Tensor, ids: Sequence[str], kind: str, severity: float, noise: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """uint8 (B, 3, H, W) to the same on the same device; what is random hangs on each image's id alone.
+    """Corrupts uint8 (B, 3, H, W); shape, dtype and device stay. Randomness depends on each image's id alone.
 
-    `noise`: what `draw_noise` returns for these images, where it has been drawn before.
+    `noise`: the result of `draw_noise` for these images, if it has been drawn already.
     """
-    if kind in COVERED:
+    if kind in OCCLUDED:
         height, width = images.shape[-2:]
-        top, bottom, left, right = COVERED[kind]
-        return cover(images, slice(round(top * height), round(bottom * height)),
-                     slice(round(left * width), round(right * width)))  # fmt: skip
+        top, bottom, left, right = OCCLUDED[kind]
+        return occlude(images, slice(round(top * height), round(bottom * height)),
+                       slice(round(left * width), round(right * width)))  # fmt: skip
     if kind == "noise":
-        return _add_noise(images, draw_noise(images, ids) if noise is None else noise, amount)
-    return CHANGES[kind](images, amount)
+        return _add_noise(images, draw_noise(images, ids) if noise is None else noise, severity)
+    return FUNCTIONS[kind](images, severity)
 
 
-def cover(images: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
-    """Copies of uint8 (B, 3, H, W), on the same device, whose pixels in there have the mean colour of their image."""
-    covered = images.clone()
+def occlude(images: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
+    """Copies of uint8 (B, 3, H, W), on the same device, with the rectangle filled with each image's mean colour."""
+    occluded = images.clone()
     sums = images.sum(dim=(2, 3), keepdim=True).cpu()  # few, and Apple's GPU has no float64
     mean = (sums.double() / images[0, 0].numel()).round().to(torch.uint8)
-    covered[:, :, rows, columns] = mean.to(images.device)
-    return covered
+    occluded[:, :, rows, columns] = mean.to(images.device)
+    return occluded
 
 
 def draw_noise(images: torch.Tensor, ids: Sequence[str]) -> torch.Tensor:
-    """Normal noise (Box and Muller 1958) of mean 0 and deviation 1, float32, of the shape and on the device of images.
+    """Standard normal noise (Box and Muller 1958), float32, in the shape and on the device of `images`.
 
-    The same numbers whatever the device: they are drawn on the CPU.
+    It is drawn on the CPU, so it is the same on every device.
     """
     noise = torch.empty((len(ids), images[0].numel()), dtype=torch.float32)
 
@@ -87,44 +87,44 @@ def draw_noise(images: torch.Tensor, ids: Sequence[str]) -> torch.Tensor:
     return noise.reshape(images.shape).to(images.device)
 
 
-def _blur(images: torch.Tensor, amount: float) -> torch.Tensor:
-    sigma = amount * images.shape[-1]
-    height, width = (_blurring(side, sigma) for side in images.shape[-2:])
+def _blur(images: torch.Tensor, severity: float) -> torch.Tensor:
+    sigma = severity * images.shape[-1]
+    height, width = (_blur_matrix(side, sigma) for side in images.shape[-2:])
     return _resample(images, height, width)
 
 
-def _coarsen(images: torch.Tensor, amount: float) -> torch.Tensor:
-    height, width = (_coarsening(side, max(1, round(side / amount))) for side in images.shape[-2:])
+def _coarsen(images: torch.Tensor, severity: float) -> torch.Tensor:
+    height, width = (_coarsen_matrix(side, max(1, round(side / severity))) for side in images.shape[-2:])
     return _resample(images, height, width)
 
 
 def _resample(images: torch.Tensor, down: torch.Tensor, across: torch.Tensor) -> torch.Tensor:
-    """Each column times `down` (H, H), each row times `across` (W, W), in one product each.
+    """Multiplies columns by `down` (H, H) and rows by `across` (W, W), one matrix product each.
 
-    On two cores that takes a thirtieth of the time of a severe blur as a sum over a window (224 px).
+    For a severe blur at 224 px on two cores this takes a thirtieth of the time of a convolution.
     """
     down, across = (matrix.float().to(images.device) for matrix in (down, across))
     pixels = images.to(torch.float32, memory_format=torch.contiguous_format)
-    return _to_bytes(down @ (pixels @ across.T))
+    return _to_uint8(down @ (pixels @ across.T))
 
 
-def _blurring(side: int, sigma: float) -> torch.Tensor:
-    """float64 (side, side): Gaussian weights of each pixel's surroundings; beyond the edge lies the reflection."""
+def _blur_matrix(side: int, sigma: float) -> torch.Tensor:
+    """float64 (side, side): Gaussian weights around each pixel; the image is reflected at its edges."""
     reach = math.ceil(BLUR_REACH * sigma)
     weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / sigma) ** 2)
     around = functional.pad(torch.eye(side, dtype=torch.float64)[:, None], (reach, reach), mode="reflect")
     return functional.conv1d(around, (weights / weights.sum())[None, None])[:, 0].T
 
 
-def _coarsening(side: int, small: int) -> torch.Tensor:
-    """float64 (side, side): means over `small` stretches, and the lines between these."""
+def _coarsen_matrix(side: int, small: int) -> torch.Tensor:
+    """float64 (side, side): averages down to `small` pixels and interpolates linearly back up."""
     pixels = torch.eye(side, dtype=torch.float64)[None]
     means = functional.interpolate(pixels, small, mode="area")
     return functional.interpolate(means, side, mode="linear", align_corners=False)[0].T
 
 
-def _add_noise(images: torch.Tensor, noise: torch.Tensor, amount: float) -> torch.Tensor:
-    return _to_bytes(torch.add(images, noise, alpha=255 * amount))
+def _add_noise(images: torch.Tensor, noise: torch.Tensor, severity: float) -> torch.Tensor:
+    return _to_uint8(torch.add(images, noise, alpha=255 * severity))
 
 
 def _compress(images: torch.Tensor, quality: float) -> torch.Tensor:
@@ -139,15 +139,15 @@ def _compress(images: torch.Tensor, quality: float) -> torch.Tensor:
     return torch.from_numpy(changed).to(images.device).permute(0, 3, 1, 2)
 
 
-def _darken(images: torch.Tensor, amount: float) -> torch.Tensor:
-    return _to_bytes(images.float() * amount)
+def _darken(images: torch.Tensor, severity: float) -> torch.Tensor:
+    return _to_uint8(images.float() * severity)
 
 
-def _to_bytes(pixels: torch.Tensor) -> torch.Tensor:
-    """Rounded in place."""
+def _to_uint8(pixels: torch.Tensor) -> torch.Tensor:
+    """uint8; `pixels` is rounded in place."""
     return pixels.round_().clamp_(0, 255).to(torch.uint8)
 
 
-CHANGES: dict[str, Callable[[torch.Tensor, float], torch.Tensor]] = {
+FUNCTIONS: dict[str, Callable[[torch.Tensor, float], torch.Tensor]] = {
     "blur": _blur, "JPEG": _compress, "low resolution": _coarsen, "dark": _darken,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from torch import nn
 
 from emotion_utils.devices import EVALUATION_BATCH_SIZE, evaluation_batch_size
-from emotion_utils.evaluation.corruptions import cover
+from emotion_utils.evaluation.corruptions import occlude
 from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS, device_of, predict_probs
 from emotion_utils.evaluation.regions import RegionBox, region_shares
 from emotion_utils.models.vggface import VggFace
@@ -94,7 +94,7 @@ def choose_images(dataset: Dataset, most: int) -> np.ndarray:
     return np.sort(np.concatenate([np.flatnonzero(labels == label)[:share] for label in np.unique(labels)]))
 
 
-def look_at(
+def measure_saliency(
     nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, regions: dict[str, RegionBox]
 ) -> pd.DataFrame:
     """How the saliency for what each model says of an image is shared out among `regions`.
@@ -112,7 +112,7 @@ def look_at(
     return pd.concat(rows, ignore_index=True)
 
 
-def cover_regions(
+def predict_occluded(
     nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, regions: dict[str, RegionBox]
 ) -> pd.DataFrame:
     """What each model says of images of which one region is covered: rows `model, id, label, predicted, region`."""
@@ -122,13 +122,15 @@ def cover_regions(
         for batch in _batches(dataset, positions, evaluation_batch_size(device_of(net), dataset.size_px)):
             images = batch.images.to(device_of(net))  # once, for all regions
             for name, box in regions.items():
-                predicted = name_images(net, cover(images, *box.pixels(*images.shape[2:])))
+                predicted = name_images(net, occlude(images, *box.pixels(*images.shape[2:])))
                 answers[name].append(_table(model, dataset, batch, predicted).assign(region=name))
         rows += [table for name in regions for table in answers[name]]
     return pd.concat(rows, ignore_index=True)
 
 
-def compare_random(nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, seed: int) -> pd.DataFrame:
+def compare_randomised(
+    nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, seed: int
+) -> pd.DataFrame:
     """How much each model's saliency resembles that of networks whose weights are random, from the output downwards.
 
     Rows `model, step, group, id, correlation`: at each step one more depth group has been made random; `correlation`

@@ -1,4 +1,4 @@
-"""How much of its accuracy a model keeps on images that were made worse: measured once, kept as a table."""
+"""Robustness to common corruptions (Hendrycks and Dietterich 2019): measured once, stored as a table."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.devices import evaluation_batch_size, pick_device
-from emotion_utils.evaluation.corruptions import DEGRADATIONS, degrade_all
+from emotion_utils.evaluation.corruptions import CORRUPTIONS, corrupt_all
 from emotion_utils.evaluation.predict import device_of, predict_probs
 from emotion_utils.models.zoo import load_model
 from emotion_utils.progress import Progress
 from emotion_utils.run import Run
 from emotion_utils.store.batches import open_split, restore_images
 
-IMAGES = 300  # of the test split at most, the first by id: an id is a checksum, so that is as good as drawn
-AS_THEY_ARE = "as they are"
+IMAGES = 300  # at most; the first of the test split by id: ids are checksums, so that is a random sample
+UNCORRUPTED = "as they are"  # its kind in robustness.csv
 
 
 def measure_robustness(run: Run, model: str, *, progress: Progress | None = None) -> pd.DataFrame:
-    """Counts of right answers on test images as they are and made worse; also written as robustness.csv.
+    """Counts correct predictions on test images, uncorrupted and under each corruption; writes robustness.csv.
 
-    Columns: `kind`, `amount`, `label`, `count` of images, `correct` ones of them.
+    Columns: `kind`, `amount` (the severity), `label`, `count` of images, `correct` predictions among them.
     """
     net, _ = load_model(run.model_dir(model), pick_device())
     restore_images(run)
-    run.note_test_opening(f"{model}, images made worse")
+    run.note_test_opening(f"{model}, corrupted images")
     dataset, classes = open_split(run, "test"), run.class_names()
     positions = np.arange(min(len(dataset), IMAGES))
     parts = np.array_split(positions, -(-len(positions) // evaluation_batch_size(device_of(net), dataset.size_px)))
-    ways = [(AS_THEY_ARE, 0.0), *((kind, amount) for kind, amounts in DEGRADATIONS.items() for amount in amounts)]
-    right = np.zeros((len(ways), len(positions)), bool)
+    conditions = [(UNCORRUPTED, 0.0), *((kind, severity) for kind in CORRUPTIONS for severity in CORRUPTIONS[kind])]
+    right = np.zeros((len(conditions), len(positions)), bool)
     for number, part in enumerate(parts):
         batch = dataset.batch(part)
-        images = batch.images.to(device_of(net))  # once, for all ways
-        shown = chain([images], (worse for _, _, worse in degrade_all(images, batch.ids)))
-        for way, worse in enumerate(shown):
-            right[way, part] = predict_probs(net, worse).argmax(axis=1) == batch.labels.numpy()
+        images = batch.images.to(device_of(net))  # once, for all conditions
+        shown = chain([images], (corrupted for _, _, corrupted in corrupt_all(images, batch.ids)))
+        for condition, corrupted in enumerate(shown):
+            right[condition, part] = predict_probs(net, corrupted).argmax(axis=1) == batch.labels.numpy()
             if progress:
-                progress(number * len(ways) + way + 1, len(parts) * len(ways))
+                progress(number * len(conditions) + condition + 1, len(parts) * len(conditions))
     labels, rows = dataset.labels[: len(positions)].numpy(), []
-    for way, (kind, amount) in enumerate(ways):
+    for condition, (kind, severity) in enumerate(conditions):
         for place, name in enumerate(classes):
             inside = labels == place
-            rows.append((kind, float(amount), name, int(inside.sum()), int(right[way, inside].sum())))
+            rows.append((kind, float(severity), name, int(inside.sum()), int(right[condition, inside].sum())))
     table = pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
     run.write_robustness(model, table)
     return table

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from emotion_utils.evaluation.calibration import Caution
+from emotion_utils.evaluation.calibration import SelectivePrediction
 from emotion_utils.figures.style import (
     INK,
     MUTED,
@@ -38,7 +38,7 @@ def plot_reliability(before: pd.DataFrame, after: pd.DataFrame, title: str, colo
     return figure
 
 
-def plot_risk(cautions: Mapping[str, Caution], labels: Mapping[str, str]) -> Figure:
+def plot_risk(cautions: Mapping[str, SelectivePrediction], labels: Mapping[str, str]) -> Figure:
     """The risk-coverage curve of each model, its threshold marked, its name at the right end."""
     colors, markers = model_colors(cautions), model_markers(cautions)
     with figure_style():

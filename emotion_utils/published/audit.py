@@ -18,22 +18,22 @@ from emotion_utils.published.integer_counts import (
     possible_hits,
     possible_predictions,
 )
-from emotion_utils.published.split import judge_split
-from emotion_utils.published.tables import Figures, PrintedCurves, PrintedReport, PrintedResults, read_results
+from emotion_utils.published.split import audit_split
+from emotion_utils.published.tables import Figures, PrintedCurves, PrintedReport, PrintedResults, read_printed_results
 
 RATE_NAMES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 
 
 def audit_file(path: str | Path) -> list[Finding]:
     """The findings about a JSON or CSV file of printed tables. Raises InputError where it cannot be read as one."""
-    return audit_results(read_results(path))
+    return audit_results(read_printed_results(path))
 
 
 def audit_results(results: PrintedResults) -> list[Finding]:
     """The findings about all tables, in the order of the tables; what follows from several of them comes last."""
     findings = [finding for report in results.reports for finding in audit_report(report)]
     findings += [finding for curves in results.curves for finding in _check_best(curves)]
-    return findings + _compare_supports(results.reports) + judge_split(results)
+    return findings + _compare_supports(results.reports) + audit_split(results)
 
 
 def audit_report(report: PrintedReport) -> list[Finding]:

@@ -31,7 +31,7 @@ def say_list(items: Sequence[object]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def tell_findings(findings: Sequence[Finding]) -> list[str]:
+def summarise_findings(findings: Sequence[Finding]) -> list[str]:
     """Lines for a person: how much agrees, what does not, which matrices there are, and what follows."""
     checked = [finding for finding in findings if finding.ok is not None]
     wrong = [finding for finding in checked if not finding.ok]

@@ -30,7 +30,7 @@ def half_unit(decimals: int) -> float:
     return 0.5 * 10.0**-decimals + SLACK
 
 
-def whole_numbers(low: float, high: float) -> range:
+def integers_between(low: float, high: float) -> range:
     """The whole numbers within [low, high], none below 0."""
     return range(max(0, ceil(low - SLACK)), floor(high + SLACK) + 1)
 
@@ -44,7 +44,7 @@ def possible_hits(figures: Figures, decimals: int) -> range:
     """Numbers of recognised images that give the printed recall."""
     half = half_unit(decimals)
     high = min(1.0, figures.recall + half) * figures.support
-    return whole_numbers((figures.recall - half) * figures.support, high)
+    return integers_between((figures.recall - half) * figures.support, high)
 
 
 def possible_predictions(figures: Figures, hits: int, images: int, decimals: int) -> range:
@@ -54,7 +54,7 @@ def possible_predictions(figures: Figures, hits: int, images: int, decimals: int
         return range(images - figures.support + 1) if figures.precision <= half else range(0)
     low = max(hits, hits / (figures.precision + half))
     high = hits / (figures.precision - half) if figures.precision > half else images
-    return whole_numbers(low, min(high, images - figures.support + hits))
+    return integers_between(low, min(high, images - figures.support + hits))
 
 
 def possible_counts(figures: Figures, images: int, decimals: int) -> list[tuple[int, int]]:
@@ -116,7 +116,7 @@ def _is_attainable(ascending: Sequence[float], n: int, half: float) -> bool:
     """Different rates need different numbers of images: one number is not printed in two ways."""
     least = 0
     for rate in ascending:
-        counts = whole_numbers(max(least, (rate - half) * n), min(n, (rate + half) * n))
+        counts = integers_between(max(least, (rate - half) * n), min(n, (rate + half) * n))
         if not counts:
             return False
         least = counts[0] + 1

@@ -14,7 +14,7 @@ from emotion_utils.published.tables import PrintedCurves, PrintedReport, Printed
 MAX_NAMED_SIZES = 8  # sizes of a validation set that a sentence lists
 
 
-def judge_split(results: PrintedResults) -> list[Finding]:
+def audit_split(results: PrintedResults) -> list[Finding]:
     """Sizes of the validation set that make all printed accuracies possible, and what they say about the split."""
     curves = [each for each in results.curves if each.val]
     if not curves:

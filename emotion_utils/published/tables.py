@@ -77,7 +77,7 @@ class PrintedResults:
     split: Mapping[str, float] = field(default_factory=dict)  # share of the data (0-1) by split, where stated
 
 
-def read_results(path: str | Path) -> PrintedResults:
+def read_printed_results(path: str | Path) -> PrintedResults:
     """The tables in a JSON or CSV file (see the top of this module). Raises InputError naming file and place."""
     path = Path(path)
     try:

@@ -13,7 +13,12 @@ import pandas as pd
 
 from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.evaluation.calibration import Calibration, Caution, judge_calibration, judge_caution
+from emotion_utils.evaluation.calibration import (
+    Calibration,
+    SelectivePrediction,
+    measure_calibration,
+    measure_selective_prediction,
+)  # fmt: skip
 from emotion_utils.evaluation.differences import resample_rates
 from emotion_utils.evaluation.metrics import classification_table, confusion, count_correct
 from emotion_utils.evaluation.uncertainty import compare_pairs, macro_intervals
@@ -99,13 +104,16 @@ class Results:
     @cached_property
     def calibrations(self) -> dict[str, Calibration]:
         return {
-            model: judge_calibration(self.vals[model], table, self.class_names, self.config.seed)
+            model: measure_calibration(self.vals[model], table, self.class_names, self.config.seed)
             for model, table in self.tests.items()
         }
 
     @cached_property
-    def cautions(self) -> dict[str, Caution]:
-        return {model: judge_caution(self.vals[model], table, self.class_names) for model, table in self.tests.items()}
+    def cautions(self) -> dict[str, SelectivePrediction]:
+        return {
+            model: measure_selective_prediction(self.vals[model], table, self.class_names)
+            for model, table in self.tests.items()
+        }
 
     def weights_kind(self, model: str) -> str:
         """What its training started from: proxy, official, random or file."""

@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from emotion_utils.errors import EmotionError
-from emotion_utils.evaluation.covered import (
+from emotion_utils.evaluation.occlusion import (
     Answer,
     answer_question,
     choose_question,
-    compare_covered,
-    random_table,
+    compare_occluded,
+    randomisation_table,
     saliency_table,
 )  # fmt: skip
 from emotion_utils.evaluation.regions import RegionBox, read_regions
@@ -39,7 +39,7 @@ class SaliencyResults:
 
     @cached_property
     def compared(self) -> pd.DataFrame:
-        return compare_covered(self.tests, self.tables["covered"], self.class_names)
+        return compare_occluded(self.tests, self.tables["covered"], self.class_names)
 
     @cached_property
     def shares(self) -> pd.DataFrame:
@@ -48,7 +48,7 @@ class SaliencyResults:
     @cached_property
     def resemblance(self) -> pd.DataFrame:
         """Of saliency to that of random networks, step by step."""
-        return random_table(self.tables["randomised"], self.seed)
+        return randomisation_table(self.tables["randomised"], self.seed)
 
     @property
     def images(self) -> int:

@@ -11,8 +11,8 @@ from emotion_utils.evaluation.calibration import (
     calibration_error,
     error_interval,
     fit_temperature,
-    judge_calibration,
-    judge_caution,
+    measure_calibration,
+    measure_selective_prediction,
     reliability,
     risk_coverage,
     soften,
@@ -90,12 +90,12 @@ def test_risk_over_coverage_of_the_hand_computed_case():
 
 def test_judgement_takes_its_choices_from_validation_only():
     val, test = table(*sample(5, 400, 2.0)), table(*sample(6, 400, 2.0))
-    found = judge_calibration(val, test, CLASSES, seed=0)
+    found = measure_calibration(val, test, CLASSES, seed=0)
     assert found.temperature == pytest.approx(fit_temperature(val[list(CLASSES)].to_numpy(), np.array(
         [CLASSES.index(name) for name in val["label"]])))  # fmt: skip
     assert found.ece_after < found.ece
     assert found.brier_after < found.brier
-    caution = judge_caution(val, test, CLASSES)
+    caution = measure_selective_prediction(val, test, CLASSES)
     assert (val[list(CLASSES)].max(axis=1) >= caution.threshold).mean() == pytest.approx(0.8, abs=0.005)
     assert caution.answered == (test[list(CLASSES)].max(axis=1) >= caution.threshold).sum()
     assert caution.right / caution.answered > found.right / 400

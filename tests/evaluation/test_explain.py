@@ -8,11 +8,11 @@ from scipy.stats import spearmanr
 from emotion_utils.evaluation.explain import (
     choose_images,
     choose_layer,
-    compare_random,
-    cover_regions,
+    compare_randomised,
     explain_faces,
     gradcam,
-    look_at,
+    measure_saliency,
+    predict_occluded,
     rank_correlations,
     saliency_maps,
 )  # fmt: skip
@@ -87,19 +87,19 @@ def test_weights_that_are_drawn_anew_change_the_map_and_the_network_keeps_its_ow
     net = network("r18_scratch_emotion")
     before = {key: value.clone() for key, value in net.state_dict().items()}
     state = torch.get_rng_state()
-    table = compare_random({"a": net}, dataset, np.arange(6), seed=0)
+    table = compare_randomised({"a": net}, dataset, np.arange(6), seed=0)
     assert list(table["group"].drop_duplicates()) == ["head", "layer4", "layer3", "layer2", "layer1", "stem"]
     assert table[table["step"] == 6]["correlation"].abs().mean() < 0.8
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
-    assert table.equals(compare_random({"a": net}, dataset, np.arange(6), seed=0))
+    assert table.equals(compare_randomised({"a": net}, dataset, np.arange(6), seed=0))
 
 
 def test_tables_hold_every_image_model_and_region_with_the_networks_own_answers(dataset):
     nets = {model: network(model) for model in MODELS}
     chosen = choose_images(dataset, 6)
     assert list(dataset.labels[chosen].bincount()) == [2, 2, 2]
-    looked, covered = look_at(nets, dataset, chosen, REGIONS), cover_regions(nets, dataset, chosen, REGIONS)
+    looked, covered = measure_saliency(nets, dataset, chosen, REGIONS), predict_occluded(nets, dataset, chosen, REGIONS)
     assert len(looked) == 2 * 6
     assert len(covered) == 2 * 6 * 2
     total = looked[["left", "right", "elsewhere"]].sum(axis=1)
@@ -121,6 +121,6 @@ def test_covering_changes_the_answer_of_a_network_that_looks_there_only(dataset)
             spread = images[..., :24].std(dim=(1, 2, 3)) * self.one
             return torch.stack([0.1 - spread, spread - 0.1, torch.full_like(spread, -9)], dim=1)
 
-    table = cover_regions({"a": Left()}, dataset, np.arange(9), REGIONS).set_index("region")
+    table = predict_occluded({"a": Left()}, dataset, np.arange(9), REGIONS).set_index("region")
     assert set(table.loc["right", "predicted"]) == {"happy"}
     assert set(table.loc["left", "predicted"]) == {"angry"}

@@ -16,14 +16,14 @@ from emotion_utils.audit.prepare import source_of
 from emotion_utils.audit.splits import assign_splits
 from emotion_utils.config import resolve_config
 from emotion_utils.evaluation import explain, predict, predict_files, robustness
-from emotion_utils.evaluation.corruptions import degrade_all
+from emotion_utils.evaluation.corruptions import corrupt_all
 from emotion_utils.evaluation.regions import RegionBox
 from emotion_utils.models import card
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.zoo import build_model, load_model, save_model
 from emotion_utils.report import explorer
 from emotion_utils.run import Run
-from emotion_utils.store.batches import open_split
+from emotion_utils.store.batches import open_split, restore_images
 from emotion_utils.synthetic.faces import render_face
 
 # The pretended device bears the name of one that cannot hold values; torch warns of that.
@@ -138,18 +138,20 @@ def test_faces_in_files_are_judged_there_in_full_batches(run, on_both, monkeypat
 @pytest.mark.parametrize(
     "work",
     [
-        lambda nets, test, chosen: explain.look_at(nets, test, chosen, REGIONS),
-        lambda nets, test, chosen: explain.cover_regions(nets, test, chosen, REGIONS),
-        lambda nets, test, chosen: explain.compare_random(nets, test, chosen, seed=3),
+        lambda nets, test, chosen: explain.measure_saliency(nets, test, chosen, REGIONS),
+        lambda nets, test, chosen: explain.predict_occluded(nets, test, chosen, REGIONS),
+        lambda nets, test, chosen: explain.compare_randomised(nets, test, chosen, seed=3),
     ],
-    ids=["looked at", "covered", "compared with random ones"],
+    ids=["saliency", "occlusion", "randomised"],
 )
 def test_what_a_network_looks_at_is_asked_there(run, on_both, work):
+    restore_images(run)
     test = open_split(run, "test")
     assert_same(*on_both(lambda device: work(nets_on(run, device), test, np.arange(len(test)))))
 
 
 def test_faces_are_explained_there(run, on_both):
+    restore_images(run)
     faces = open_split(run, "test").batch(np.arange(3)).images.permute(0, 2, 3, 1).numpy()
     one, other = on_both(lambda device: explain.explain_faces(nets_on(run, device), faces)[MODEL])
     assert one.max() == 1
@@ -186,13 +188,13 @@ def test_random_weights_are_the_same_wherever_the_network_is(run):
     torch.testing.assert_close(*drawn, atol=0, rtol=0)
 
 
-def test_images_are_made_worse_where_they_are_and_the_same_everywhere():
+def test_images_are_corrupted_on_their_device_and_the_same_everywhere():
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 3, 40, 48), dtype=np.uint8))
-    expected = [worse for _, _, worse in degrade_all(images, list("abc"))]
+    expected = [corrupted for _, _, corrupted in corrupt_all(images, list("abc"))]
     with pretended_device():
-        found = [worse for _, _, worse in degrade_all(images.to(DEVICE), list("abc"))]
-        assert {worse.device for worse in found} == {DEVICE}
-        found = [worse.cpu() for worse in found]
+        found = [corrupted for _, _, corrupted in corrupt_all(images.to(DEVICE), list("abc"))]
+        assert {corrupted.device for corrupted in found} == {DEVICE}
+        found = [corrupted.cpu() for corrupted in found]
     torch.testing.assert_close(found, expected, atol=0, rtol=0)
 
 

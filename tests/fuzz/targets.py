@@ -21,7 +21,7 @@ from emotion_utils.models.weights.conversion import CONV_LAYERS
 from emotion_utils.models.weights.keras import read_keras
 from emotion_utils.published.audit import audit_results
 from emotion_utils.published.study import read_published
-from emotion_utils.published.tables import read_results
+from emotion_utils.published.tables import read_printed_results
 from emotion_utils.run import Run
 from emotion_utils.sources.archives import open_archive
 from emotion_utils.sources.decode import ImageFault, decode_rgb
@@ -159,7 +159,7 @@ def published_tables(folder: Path) -> tuple[Seeds, Try]:
 
     def attempt(content):
         path.write_bytes(content)
-        if results := read_or_refuse(read_results, path):
+        if results := read_or_refuse(read_printed_results, path):
             read_or_refuse(audit_results, results)
 
     return [json.dumps(read_published()).encode()], attempt

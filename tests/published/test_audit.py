@@ -13,10 +13,10 @@ from sklearn.metrics import classification_report
 
 from emotion_utils.errors import InputError
 from emotion_utils.published.audit import audit_file, audit_report, audit_results
-from emotion_utils.published.finding import tell_findings
+from emotion_utils.published.finding import summarise_findings
 from emotion_utils.published.integer_counts import attainable_sizes, compatible_matrices
 from emotion_utils.published.study import published_results
-from emotion_utils.published.tables import parse_json, read_results
+from emotion_utils.published.tables import parse_json, read_printed_results
 
 CLASSES = ("angry", "happy", "sad", "fear", "neutral")
 
@@ -213,7 +213,7 @@ def test_models_tested_on_other_images_are_told_apart():
 def test_findings_are_told_with_what_is_wrong_first():
     table = consistent()
     table["angry"][2] = "0.9100"
-    lines = tell_findings(audit_results(read_tables(table_2_any=table)))
+    lines = summarise_findings(audit_results(read_tables(table_2_any=table)))
     wrong = len(failed(read_tables(table_2_any=table)))
     assert lines[0] == f"{20 - wrong} of 20 checks agree within the rounding of the printed decimals."
     assert lines[1].startswith("Does not agree: any, angry: F1 is printed as 0.9100, but precision")
@@ -248,7 +248,7 @@ def test_report_saved_by_pandas_is_read_as_it_is(tmp_path):
     report = classification_report(labels, predicted, output_dict=True)
     path = tmp_path / "report.csv"
     pd.DataFrame(report).T.to_csv(path)
-    results = read_results(path)
+    results = read_printed_results(path)
     assert results.reports[0].name == "report"
     assert not failed(results)
     found, _ = compatible_matrices(results.reports[0])
@@ -307,12 +307,12 @@ def test_bad_file_is_refused_by_its_place(tmp_path, text, message):
     path = tmp_path / "table.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        read_results(path)
+        read_printed_results(path)
 
 
 def test_missing_and_binary_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
-        read_results(tmp_path / "none.json")
+        read_printed_results(tmp_path / "none.json")
     (tmp_path / "image.csv").write_bytes(b"\xff\xd8\xff\xe0")
     with pytest.raises(InputError, match="not UTF-8"):
-        read_results(tmp_path / "image.csv")
+        read_printed_results(tmp_path / "image.csv")

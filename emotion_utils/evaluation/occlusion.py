@@ -16,7 +16,7 @@ QUESTION = ("sad", "mouth")  # asked before anything was measured: is sadness re
 DEPENDS = 0.5  # of a rank correlation with random networks: below it, what is seen depends on what was learned
 
 
-def compare_covered(
+def compare_occluded(
     tests: Mapping[str, pd.DataFrame], covered: pd.DataFrame, class_names: Sequence[str]
 ) -> pd.DataFrame:
     """What each model finds of each class, before and after a region is covered.
@@ -66,7 +66,7 @@ class Answer:
 
 
 def answer_question(compared: pd.DataFrame, label: str, region: str) -> list[Answer]:
-    """Whether each model needs `region` to find `label`, from `compare_covered`."""
+    """Whether each model needs `region` to find `label`, from `compare_occluded`."""
     answers = []
     for model, rows in compared[compared["label"] == label].groupby("model", sort=False):
         table = rows.set_index("region")
@@ -113,7 +113,7 @@ def saliency_table(saliency: pd.DataFrame, regions: Mapping[str, RegionBox], see
     return pd.DataFrame(rows, columns=["model", "region", "share", "low", "high", "area", "images"])
 
 
-def random_table(randomised: pd.DataFrame, seed: int) -> pd.DataFrame:
+def randomisation_table(randomised: pd.DataFrame, seed: int) -> pd.DataFrame:
     """The mean rank correlation of each `model` and `step` with its bootstrap interval: `correlation, low, high`."""
     rows = []
     for (model, step, group), table in randomised.groupby(["model", "step", "group"], sort=False):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from emotion_utils.errors import InputError
-from emotion_utils.evaluation.cases import agreement_table, choose_cases, confidence_table
+from emotion_utils.evaluation.examples import agreement_table, choose_examples, confidence_table
 
 
 def table(**angry):
@@ -32,11 +32,11 @@ def test_confidence_is_that_of_the_hand_computed_case(predictions):
 
 
 def test_galleries_rank_by_what_they_promise(predictions):
-    assert choose_cases(predictions, "certain", 9) == ["sure", "close"]
-    assert choose_cases(predictions, "mistaken", 9) == ["missed", "split"]
-    assert choose_cases(predictions, "borderline", 1) == ["close"]
+    assert choose_examples(predictions, "certain", 9) == ["sure", "close"]
+    assert choose_examples(predictions, "mistaken", 9) == ["missed", "split"]
+    assert choose_examples(predictions, "borderline", 1) == ["close"]
     with pytest.raises(InputError):
-        choose_cases(predictions, "pretty", 1)
+        choose_examples(predictions, "pretty", 1)
 
 
 def test_agreement_counts_every_image_once(predictions):

@@ -6,11 +6,11 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from emotion_utils.evaluation.covered import (
+from emotion_utils.evaluation.occlusion import (
     answer_question,
     choose_question,
-    compare_covered,
-    random_table,
+    compare_occluded,
+    randomisation_table,
     saliency_table,
 )
 from emotion_utils.evaluation.regions import RegionBox
@@ -36,7 +36,7 @@ def compared():
     }  # fmt: skip
     tables = [answers(wrong).assign(model=model, region=region) for (model, region), wrong in covered.items()]
     shuffled = pd.concat(tables).sample(frac=1, random_state=0)  # rows are matched by id, not by place
-    return compare_covered(tests, shuffled, ("happy", "sad")).set_index(["model", "label", "region"]).sort_index()
+    return compare_occluded(tests, shuffled, ("happy", "sad")).set_index(["model", "label", "region"]).sort_index()
 
 
 def test_losses_and_gains_are_those_counted_by_hand(compared):
@@ -65,7 +65,7 @@ def test_answer_is_yes_only_where_the_region_is_needed(compared):
 def test_harm_that_the_control_does_as_well_is_no_need():
     tests = {"a": answers(set())}
     tables = [answers(set(IDS[:14])).assign(model="a", region=region) for region in ("mouth", "forehead")]
-    compared = compare_covered(tests, pd.concat(tables), ("happy", "sad"))
+    compared = compare_occluded(tests, pd.concat(tables), ("happy", "sad"))
     (answer,) = answer_question(compared, "sad", "mouth")
     assert answer.p_holm < 0.05
     assert not answer.needed
@@ -90,7 +90,7 @@ def test_mean_shares_lie_in_their_intervals_and_blank_maps_do_not_count():
 
 def test_resemblance_is_the_mean_of_each_step():
     rows = pd.DataFrame({"model": "a", "step": [1, 1, 2, 2], "group": ["head", "head", "stem", "stem"]})
-    table = random_table(rows.assign(correlation=[1.0, 0.5, 0.1, -0.1]), seed=0)
+    table = randomisation_table(rows.assign(correlation=[1.0, 0.5, 0.1, -0.1]), seed=0)
     assert list(table["correlation"]) == [0.75, 0.0]
     assert (table["low"] <= table["correlation"]).all()
     assert list(table["group"]) == ["head", "stem"]

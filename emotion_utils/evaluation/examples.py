@@ -33,7 +33,7 @@ def confidence_table(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return table
 
 
-def choose_cases(predictions: Mapping[str, pd.DataFrame], kind: str, count: int) -> list[str]:
+def choose_examples(predictions: Mapping[str, pd.DataFrame], kind: str, count: int) -> list[str]:
     """Ids of the `count` most `certain`, `mistaken` or `borderline` images; ties are broken by id."""
     table = confidence_table(predictions)
     if kind == "certain":
