@@ -90,7 +90,7 @@ def train(model: str, run_dir: Path) -> None:
     from emotion_utils.progress import progress_bar
     from emotion_utils.run import Run
     from emotion_utils.training.distributed import is_main_process
-    from emotion_utils.training.fit import train_model
+    from emotion_utils.training.trainer import train_model
 
     opened = Run.open(run_dir)
     for each in [opened, *opened.replicas()]:

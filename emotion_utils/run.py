@@ -150,11 +150,19 @@ class Run:
         seeds = range(self.config.seed + 1, self.config.seed + self.config.seeds)
         return [Run(self.root, self.config.model_copy(update={"seed": n}), f"seed-{n}") for n in seeds]
 
+    def variant(self, name: str) -> Run:
+        """The same run, whose models have folders of their own by this name, below the usual ones."""
+        return Run(self.root, self.config, str(Path(self.model_folder) / name))
+
     # -- facts about the run (run.json) ------------------------------------------------------------
 
     @property
     def facts(self) -> dict[str, Any]:
         return read_json(self.root / "run.json")
+
+    def stored_config(self) -> RunConfig:
+        """The settings as run.json has them; `config` may differ from them in a notebook."""
+        return validate_config(self.facts["config"])
 
     def write_facts(self, facts: dict[str, Any]) -> None:
         write_json(self.root / "run.json", facts)

@@ -275,7 +275,7 @@ def train_small(folder: Path, kill_at: int) -> None:
     from emotion_utils.store.batches import Dataset
     from emotion_utils.training import checkpoint
     from emotion_utils.training.distributed import join_team
-    from emotion_utils.training.fit import Trainer
+    from emotion_utils.training.epochs import EpochLoop
     from emotion_utils.training.numerics import Numerics
     from emotion_utils.training.repeatable import deterministic
 
@@ -291,7 +291,7 @@ def train_small(folder: Path, kill_at: int) -> None:
 
     with join_team() as team, deterministic():
         net = build_model(model, num_classes=3, image_size_px=size_px, weights="random")
-        trainer = Trainer(net, noise(64, 1), noise(24, 2), Run(folder, config), model, team)
+        trainer = EpochLoop(net, noise(64, 1), noise(24, 2), config.recipes[model], Run(folder, config), model, team)
         begin, count = trainer.learner.begin, iter(range(1, 10**6))
 
         def counting(*args, **kwargs):

@@ -70,7 +70,8 @@ def test_of_several_processes_the_first_alone_predicts(emotion, tmp_path, monkey
     Run.create(tmp_path / "run", resolve_config("smoke"))
     calls = []
     monkeypatch.setenv("RANK", rank) if rank else monkeypatch.delenv("RANK", raising=False)
-    monkeypatch.setattr("emotion_utils.training.fit.train_model", lambda run, model, progress: calls.append("train"))
+    train = "emotion_utils.training.trainer.train_model"
+    monkeypatch.setattr(train, lambda run, model, progress: calls.append("train"))
     monkeypatch.setattr("emotion_utils.evaluation.predict.predict_splits", lambda run, model: calls.append("predict"))
     assert emotion("train", "r18_scratch_emotion", "--run", tmp_path / "run")[0] == 0
     assert calls == done

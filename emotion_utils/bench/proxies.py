@@ -36,8 +36,8 @@ from emotion_utils.sources.source import SYNTHETIC_CLASSES, SYNTHETIC_SIZE_PX
 from emotion_utils.store.batches import open_split, prepare_images
 from emotion_utils.store.store import resize_square
 from emotion_utils.synthetic.faces import render_path, synthetic_table
-from emotion_utils.training.fit import new_model, train_model
 from emotion_utils.training.pretext import find_recipe, make_proxy
+from emotion_utils.training.trainer import new_model, train_model
 
 HELD_OUT_SEED = 1_000_000  # of the people who are judged on; seeds of runs are smaller
 LEVEL = 0.95

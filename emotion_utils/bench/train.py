@@ -30,7 +30,7 @@ from emotion_utils.store.batches import Dataset
 from emotion_utils.store.store import build_store
 from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.distributed import Team
-from emotion_utils.training.fit import Trainer
+from emotion_utils.training.epochs import EpochLoop
 from emotion_utils.training.graph import RecordedWork
 from emotion_utils.training.numerics import Numerics
 from emotion_utils.training.preflight import run_preflight
@@ -283,9 +283,11 @@ def _tensors(setting: Setting) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 def make_trainer(
     net: nn.Module, train_set: Dataset, val_set: Dataset, config: RunConfig, device: torch.device, folder: str
-) -> Trainer:
-    """A Trainer of the only model of `config` that leaves its files in `folder`."""
-    return Trainer(net, train_set, val_set, Run(Path(folder), config), config.models[0], Team(0, 1, device))
+) -> EpochLoop:
+    """The training of the only model of `config` that leaves its files in `folder`."""
+    model = config.models[0]
+    run, team = Run(Path(folder), config), Team(0, 1, device)
+    return EpochLoop(net, train_set, val_set, config.recipes[model], run, model, team)
 
 
 def _train_engine(

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from emotion_utils.errors import InputError
+from emotion_utils.models.edits import Layer, apply_edits, find_edits
 from emotion_utils.models.input_spec import InputSpec
 from emotion_utils.models.resnet import build_resnet18, resnet_depth_groups
 from emotion_utils.models.vggface import VggFace
@@ -31,6 +32,7 @@ class EmotionNet(nn.Module):
         self.design = dict(design)
         self.input_spec = input_spec
         self.provenance = dict(provenance)
+        self.built: str | None = None  # checksum of the network as the settings of a run build it
         self.network = _build(**design)
         self.register_buffer("mean", _per_channel(input_spec.mean), persistent=False)
         self.register_buffer("std", _per_channel(input_spec.std), persistent=False)
@@ -82,14 +84,28 @@ def assemble_network(
     return net
 
 
-def _build(architecture: str, num_classes: int, dropout: float, full_head: bool = False) -> nn.Module:
+def record_edits(net: EmotionNet) -> None:
+    """Puts into `net.design` which layers were edited since it was built; see models.edits."""
+    design = {key: value for key, value in net.design.items() if key != "edits"}
+    with torch.device("meta"):
+        edits = find_edits(net.network, _build(**design))
+    net.design = design | ({"edits": edits} if edits else {})
+
+
+def _build(
+    architecture: str, num_classes: int, dropout: float, full_head: bool = False,
+    edits: Mapping[str, Layer] | None = None,
+) -> nn.Module:  # fmt: skip
     if architecture not in ARCHITECTURE_TITLES:
         raise InputError(f"unknown architecture {architecture!r}: known are {', '.join(ARCHITECTURE_TITLES)}")
     if num_classes < 2 or not math.isfinite(dropout) or not 0 <= dropout < 1:
         raise InputError(f"a network needs 2 or more classes and dropout in 0-1, not {num_classes} and {dropout}")
     if architecture == "resnet18":
-        return build_resnet18(num_classes, dropout=dropout)
-    return VggFace(num_classes, full_head=full_head, dropout=dropout)
+        network: nn.Module = build_resnet18(num_classes, dropout=dropout)
+    else:
+        network = VggFace(num_classes, full_head=full_head, dropout=dropout)
+    apply_edits(network, edits or {})
+    return network
 
 
 def _per_channel(values: tuple[float, float, float]) -> torch.Tensor:

@@ -30,8 +30,9 @@ from emotion_utils.store.batches import Dataset, iterate_batches, open_split, re
 from emotion_utils.store.resident import keep_resident
 from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.distributed import Team, join_team
-from emotion_utils.training.fit import Trainer, new_model
+from emotion_utils.training.epochs import EpochLoop
 from emotion_utils.training.repeatable import deterministic
+from emotion_utils.training.trainer import new_model
 
 SAMPLERS = ("tpe", "grid")
 UNPRUNED_TRIALS = 4  # complete ones that a median needs to mean something
@@ -135,7 +136,9 @@ class Search:
 
     def _train(self, trial: optuna.Trial, run: Run) -> float:
         net = copy.deepcopy(self.net)
-        trainer = Trainer(net, self.train_set, self.val_set, run, self.model, self.team)
+        trainer = EpochLoop(
+            net, self.train_set, self.val_set, run.config.recipes[self.model], run, self.model, self.team
+        )
         trainer.on_epoch.append(_Judge(trial))
         try:
             trainer.fit(preflight=self.team.device.type == "cuda")  # which chooses the numerics there

@@ -8,36 +8,31 @@ caller stops waiting or dies, and then they end.
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-import uuid
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from emotion_utils.config import RunConfig, validate_config
+from emotion_utils.config import Recipe, RunConfig
 from emotion_utils.devices import VARIABLE, count_gpus
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import read_json, write_json
+from emotion_utils.models.card import save_model
+from emotion_utils.models.network import EmotionNet
 from emotion_utils.progress import Progress
 from emotion_utils.provenance import PACKAGE_DIR
 from emotion_utils.run import Run
 
-MODULE = "emotion_utils.training.launch"  # this one, also where it runs as __main__
+MODULE = "emotion_utils.training.worker"  # what the new processes run
 RESTARTS = 3  # of all processes together, after one has died
 LOOK_S = 0.2  # from one look at the progress to the next
-TASK, PROGRESS, FAILURE = "task.json", "progress.json", "failure.json"  # in the folder that all share
+# In the folder that all share.
+TASK, PROGRESS, FAILURE, INITIAL = "task.json", "progress.json", "failure.json", "initial"
 
 
 def processes_to_start(config: RunConfig) -> int:
@@ -58,8 +53,11 @@ def processes_to_start(config: RunConfig) -> int:
     return config.processes
 
 
-def train_in_processes(run: Run, model: str, processes: int, progress: Progress | None = None) -> None:
-    """Trains `model` in so many new processes, which write the same files as one would, and waits for their end.
+def train_in_processes(
+    run: Run, model: str, processes: int, progress: Progress | None = None, *, net: EmotionNet, recipe: Recipe,
+    facts: dict[str, Any],
+) -> None:  # fmt: skip
+    """Trains `net` in so many new processes, which write the same files as one would, and waits for their end.
 
     Raises the InputError or EmotionError that one of them raised, and EmotionError where they fail otherwise each time.
     """
@@ -67,8 +65,13 @@ def train_in_processes(run: Run, model: str, processes: int, progress: Progress 
         torch.cuda.empty_cache()  # what this process only keeps for later is theirs now
     with tempfile.TemporaryDirectory(prefix="emotion-") as name:
         folder = Path(name)
-        place = {"root": str(run.root.absolute()), "model_folder": run.model_folder, "model": model}
-        write_json(folder / TASK, {**place, "config": run.config.model_dump(mode="json"), "processes": processes})
+        save_model(net, folder / INITIAL, run.class_names())
+        task = {
+            "root": str(run.root.absolute()), "model_folder": run.model_folder, "model": model, "facts": facts,
+            "config": run.config.model_dump(mode="json"), "recipe": recipe.model_dump(mode="json"),
+            "processes": processes,
+        }  # fmt: skip
+        write_json(folder / TASK, task)
         launcher = subprocess.Popen(
             [sys.executable, "-m", MODULE, name], stdin=subprocess.PIPE, env=_environment(processes),
             start_new_session=True,  # an interrupt reaches this process alone, which then closes the pipe
@@ -107,99 +110,3 @@ def _raise_failure(folder: Path, status: int) -> None:
         raise EmotionError(
             f"the launcher of the training's processes ended with status {status}; its words stand above"
         )
-
-
-# -- in the new processes --------------------------------------------------------------------------
-
-
-def main() -> None:
-    """`python -m emotion_utils.training.launch FOLDER` is the launcher, and each process that it starts."""
-    folder = Path(sys.argv[1])
-    threading.Thread(target=_end_with_caller, daemon=True).start()
-    if "WORLD_SIZE" in os.environ:
-        _train(folder)
-    else:
-        _launch(folder)
-
-
-def _end_with_caller() -> None:
-    os.read(sys.stdin.fileno(), 1)  # nobody ever writes: this returns when the pipe is closed
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _launch(folder: Path) -> None:
-    logging.disable(logging.CRITICAL)  # what torch says of a process that failed, the caller says in one line
-    config = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=read_json(folder / TASK)["processes"], max_restarts=RESTARTS,
-        rdzv_backend="c10d", rdzv_endpoint="localhost:0", local_addr="localhost", run_id=uuid.uuid4().hex,
-        logs_specs=DefaultLogsSpecs(log_dir=str(folder)),
-    )  # fmt: skip
-    try:
-        elastic_launch(config, sys.executable)("-m", MODULE, str(folder))
-    except SignalException:
-        sys.exit(1)
-    except ChildFailedError as error:
-        if not (folder / FAILURE).exists():
-            _write_failure(folder, EmotionError(_explain(error, folder)))
-
-
-def _train(folder: Path) -> None:
-    from emotion_utils.training.fit import train_model  # which imports this module
-
-    task = read_json(folder / TASK)
-    run = Run(Path(task["root"]), validate_config(task["config"]), task["model_folder"])
-    try:
-        train_model(run, task["model"], progress=_progress_file(folder / PROGRESS))
-    except EmotionError as error:
-        _write_failure(folder, error)
-        sys.exit(1)
-    except Exception as error:
-        _note_first(folder, error)
-        raise
-
-
-def _write_failure(folder: Path, error: EmotionError) -> None:
-    write_json(folder / FAILURE, {"input": isinstance(error, InputError), "message": str(error)})
-
-
-def _progress_file(path: Path) -> Progress:
-    """Keeps the last progress in a file, at most as often as somebody looks."""
-    last = -LOOK_S
-
-    def update(done: int, total: int) -> None:
-        nonlocal last
-        if done < total and time.monotonic() - last < LOOK_S:
-            return
-        last = time.monotonic()
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps([done, total]), encoding="utf-8")
-        temporary.replace(path)
-
-    return update
-
-
-def _note_first(folder: Path, error: Exception) -> None:
-    """The first error of this try: the others only follow, as they lose a partner."""
-    with suppress(FileExistsError), _reason_path(folder).open("x", encoding="utf-8") as file:
-        file.write(f"{type(error).__name__}: {error}")
-
-
-def _reason_path(folder: Path) -> Path:
-    return folder / f"reason-{os.environ.get('TORCHELASTIC_RESTART_COUNT', RESTARTS)}.txt"
-
-
-def _explain(error: ChildFailedError, folder: Path) -> str:
-    """Why the last try ended: a process that was killed comes first, as the others fail for want of it."""
-    killed = [f for f in error.failures.values() if f.exitcode < 0 and f.exitcode != -signal.SIGTERM]
-    if killed:
-        reason = f"it was ended by {killed[0].signal_name()}"
-    elif _reason_path(folder).exists():
-        reason = _reason_path(folder).read_text(encoding="utf-8").partition("\n")[0]
-    else:
-        reason = f"status {error.get_first_failure()[1].exitcode}"
-    mend = "trained again, it goes on from its last checkpoint"
-    return f"a process of the training failed {1 + RESTARTS} times ({reason}); {mend}"
-
-
-if __name__ == "__main__":
-    main()

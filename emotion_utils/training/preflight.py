@@ -23,7 +23,7 @@ from emotion_utils.training import schedule
 from emotion_utils.training.numerics import Numerics
 
 if TYPE_CHECKING:
-    from emotion_utils.training.fit import Trainer
+    from emotion_utils.training.epochs import EpochLoop
 
 FEW = 2  # images, to learn how long a whole batch would take
 GROWTH = 4  # times as many, to see what each more image costs
@@ -34,7 +34,7 @@ COMPILE_S = 60.0  # what compiling a network of this size takes; it is measured,
 WORTH_COMPILING = 10  # times as long a training is at least, for the attempt to cost a tenth of it at most
 
 
-def run_preflight(trainer: Trainer) -> None:
+def run_preflight(trainer: EpochLoop) -> None:
     """Measures, chooses the numerics, and tells it all as an event `preflight`; the training's state stays as it is."""
     kept = trainer.learner.state()
     told, trainer.silent = trainer.silent, True
@@ -61,13 +61,13 @@ def run_preflight(trainer: Trainer) -> None:
 # -- time ------------------------------------------------------------------------------------------
 
 
-def _stages(trainer: Trainer) -> list[int]:
+def _stages(trainer: EpochLoop) -> list[int]:
     """The epochs from which on another kind of step is taken."""
     starts = {step.epoch for step in (*trainer.recipe.phases, *trainer.recipe.grow)}
     return sorted(epoch for epoch in starts if epoch <= trainer.epochs)
 
 
-def _step_seconds(trainer: Trainer, epoch: int) -> float:
+def _step_seconds(trainer: EpochLoop, epoch: int) -> float:
     """Of a whole step of this process in `epoch`."""
     trainer.learner.enter(schedule.phase_at(trainer.recipe, epoch))
     share = _share(trainer)
@@ -77,7 +77,7 @@ def _step_seconds(trainer: Trainer, epoch: int) -> float:
     return _foretell(trainer, lambda images: _step(trainer, images, epoch), share)
 
 
-def _all_seconds(trainer: Trainer, steps: dict[int, float]) -> float:
+def _all_seconds(trainer: EpochLoop, steps: dict[int, float]) -> float:
     """Of all epochs, with their validation."""
     val = trainer.val_set
 
@@ -92,7 +92,7 @@ def _all_seconds(trainer: Trainer, steps: dict[int, float]) -> float:
     return epochs * trainer.steps_per_epoch + validation * trainer.epochs
 
 
-def _foretell(trainer: Trainer, work: Callable[[int], None], images: int) -> float:
+def _foretell(trainer: EpochLoop, work: Callable[[int], None], images: int) -> float:
     """Seconds of work(images): measured, or worked out from fewer images where that would take long.
 
     From one number of images to the next the time grows in a straight line above what every call costs.
@@ -111,12 +111,12 @@ def _foretell(trainer: Trainer, work: Callable[[int], None], images: int) -> flo
     return seconds + (per_image or seconds / count) * (images - count)
 
 
-def _share(trainer: Trainer) -> int:
+def _share(trainer: EpochLoop) -> int:
     """Images of a step in this process."""
     return max(1, trainer.usual_batch // trainer.team.size)
 
 
-def _step(trainer: Trainer, images: int, epoch: int, times: int = 1) -> None:
+def _step(trainer: EpochLoop, images: int, epoch: int, times: int = 1) -> None:
     """Steps at rate 0 on the first `images` of the training set, in every process; read when all are begun."""
     learner = trainer.learner
     learner.guard.start_epoch(10**6)  # none of it may count
@@ -126,13 +126,13 @@ def _step(trainer: Trainer, images: int, epoch: int, times: int = 1) -> None:
         learner.settle(step)
 
 
-def _first_images(trainer: Trainer, images: int) -> Batch:
+def _first_images(trainer: EpochLoop, images: int) -> Batch:
     """This process's share of a batch; of the usual one if `images` is its share of that."""
     total = trainer.usual_batch if images == _share(trainer) else images * trainer.team.size
     return trainer.train_set.batch(np.arange(images))._replace(total=total)
 
 
-def _timed(trainer: Trainer, work: Callable[[], Any]) -> float:
+def _timed(trainer: EpochLoop, work: Callable[[], Any]) -> float:
     """Seconds, the same in all processes of a team."""
     synchronise(trainer.team.device)
     start = time.perf_counter()
@@ -144,7 +144,7 @@ def _timed(trainer: Trainer, work: Callable[[], Any]) -> float:
 # -- memory ----------------------------------------------------------------------------------------
 
 
-def _memory_mb(trainer: Trainer) -> float:
+def _memory_mb(trainer: EpochLoop) -> float:
     """Of this process (on a GPU: of what PyTorch holds there) when the training is at its largest."""
     last = _stages(trainer)[-1]
     trainer.learner.enter(schedule.phase_at(trainer.recipe, last))
@@ -157,7 +157,7 @@ def _memory_mb(trainer: Trainer) -> float:
     return (held + gradients + activations + copies) / 2**20
 
 
-def _activation_bytes(trainer: Trainer, epoch: int) -> float:
+def _activation_bytes(trainer: EpochLoop, epoch: int) -> float:
     """What the network keeps of one image between its forward and its backward pass in `epoch`."""
     saved: dict[int, int] = {}
     parameters = {p.untyped_storage().data_ptr() for p in trainer.learner.net.parameters()}
@@ -181,7 +181,7 @@ def _free_mb(device: torch.device) -> float:
     return (psutil.virtual_memory().available + psutil.Process().memory_info().rss) / 2**20
 
 
-def _warnings(trainer: Trainer, seconds: float, memory_mb: float, free_mb: float) -> list[str]:
+def _warnings(trainer: EpochLoop, seconds: float, memory_mb: float, free_mb: float) -> list[str]:
     """What will not do, each as a sentence."""
     found = []
     if seconds > trainer.budget_s:
@@ -206,7 +206,7 @@ def _has_choice(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def _choose(trainer: Trainer) -> Numerics:
+def _choose(trainer: EpochLoop) -> Numerics:
     """The fastest of what the recipe allows, by the clock; the plain kind unless another one is clearly faster."""
 
     epoch, best = _stages(trainer)[-1], trainer.learner.numerics
@@ -230,7 +230,7 @@ def _choose(trainer: Trainer) -> Numerics:
     return best
 
 
-def _find_fault(trainer: Trainer, numerics: Numerics, epoch: int) -> str:
+def _find_fault(trainer: EpochLoop, numerics: Numerics, epoch: int) -> str:
     """Why this process cannot compute in `numerics`, which it does from now on; found without the others, who may."""
     learner = trainer.learner
     learner.enter(schedule.phase_at(trainer.recipe, epoch))
@@ -245,7 +245,7 @@ def _find_fault(trainer: Trainer, numerics: Numerics, epoch: int) -> str:
     return ""
 
 
-def _alternatives(trainer: Trainer) -> list[dict[str, Any]]:
+def _alternatives(trainer: EpochLoop) -> list[dict[str, Any]]:
     """What may be changed, from the cheapest attempt to the dearest."""
     found: list[dict[str, Any]] = [{"channels_last": True}]
     if trainer.recipe.precision == "auto":

@@ -19,7 +19,7 @@ from emotion_utils.errors import EmotionError
 from emotion_utils.training import checkpoint
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["emotion_utils.training.fit"])
+PROCESSES.set_forkserver_preload(["emotion_utils.training.epochs"])
 FILES = ("best.safetensors", "rows.csv", "predictions.csv")
 
 

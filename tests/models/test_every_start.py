@@ -17,8 +17,8 @@ from emotion_utils.models.weights.load import convert_weights, save_proxy
 from emotion_utils.models.weights.registry import SOURCES
 from emotion_utils.models.zoo import build_model, save_model
 from emotion_utils.run import Run
-from emotion_utils.training.fit import new_model
 from emotion_utils.training.schedule import phase_table
+from emotion_utils.training.trainer import new_model
 
 CLASSES = ("angry", "happy", "sad")
 FC_SHAPES = {"fc6": (4096, 512, 7, 7), "fc7": (4096, 4096, 1, 1), "fc8": (11, 4096, 1, 1)}

@@ -17,15 +17,15 @@ from emotion_utils.devices import CPU
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.search import search, study
 from emotion_utils.search.trials import GRID, MIDDLE, SPACE, grid_points, settings_of_best, trial_config
-from emotion_utils.training.fit import Trainer
+from emotion_utils.training.epochs import EpochLoop
 
 
 @pytest.fixture
 def trained(monkeypatch):
     """Puts the small network in place; the list gets the configuration of each training that begins."""
     tiny_search.use_tiny_parts(monkeypatch.setattr)
-    begun, original = [], Trainer.fit
-    monkeypatch.setattr(Trainer, "fit", lambda trainer, **how: begun.append(trainer.config) or original(trainer, **how))
+    begun, original = [], EpochLoop.fit
+    monkeypatch.setattr(EpochLoop, "fit", lambda loop, **how: begun.append(loop.config) or original(loop, **how))
     return begun
 
 
@@ -120,8 +120,8 @@ def test_a_rate_at_which_nothing_holds_is_a_finding_and_not_the_end(tmp_path, tr
             raise EmotionError("training does not hold")
         return original(trainer, **how)
 
-    original = Trainer.fit
-    monkeypatch.setattr(Trainer, "fit", fit)
+    original = EpochLoop.fit
+    monkeypatch.setattr(EpochLoop, "fit", fit)
     table = search.search_model(tiny_search.make_run(tmp_path), MODEL, sampler="grid", trials=6)
     too_fast = table["lr"] > 0.01
     assert 0 < too_fast.sum() < 6

@@ -18,7 +18,7 @@ from emotion_utils.training.distributed import join_team
 
 SCRIPT = Path(tiny_training.__file__)
 PROCESSES = multiprocessing.get_context("forkserver")  # each begins clean, without importing torch anew
-PROCESSES.set_forkserver_preload(["emotion_utils.training.fit"])
+PROCESSES.set_forkserver_preload(["emotion_utils.training.epochs"])
 ADDED_UP_ELSEWHERE = {"rtol": 1e-3, "atol": 1e-4}  # the same sums, in another order
 
 

@@ -17,8 +17,7 @@ from tiny_training import ALONE, MODEL, WALL_TIMES, TinyNet, make_dataset, make_
 
 from emotion_utils.store.batches import iterate_batches
 from emotion_utils.store.resident import ResidentImages, keep_resident, make_resident
-from emotion_utils.training import checkpoint
-from emotion_utils.training import fit as fit_module
+from emotion_utils.training import checkpoint, epochs
 from emotion_utils.training.batch_size import activation_bytes, choose_batch_size, fit_batch_size
 from emotion_utils.training.numerics import Numerics
 
@@ -142,9 +141,9 @@ def train_and_switch(folder, switch, **settings):
 )
 @pytest.mark.parametrize("lag", [0, 1])
 def test_means_clipping_scale_and_rollback_survive_another_layout(tmp_path, monkeypatch, settings, lag):
-    original = fit_module.Learner.__init__
+    original = epochs.Learner.__init__
     monkeypatch.setattr(
-        fit_module.Learner, "__init__", lambda self, *a, **k: (original(self, *a, **k), setattr(self, "lag", lag))[0]
+        epochs.Learner, "__init__", lambda self, *a, **k: (original(self, *a, **k), setattr(self, "lag", lag))[0]
     )
     (plain, one), (switched, two) = (
         train_and_switch(tmp_path / str(switch), switch, **settings) for switch in (False, True)
@@ -205,7 +204,7 @@ def test_images_on_the_device_give_the_same_batches(tmp_path):
 
 def test_a_training_from_images_on_the_device_gives_the_same_bits(tmp_path, monkeypatch):
     plain = outcome(make_trainer(tmp_path / "plain", net=TinyNet()))
-    monkeypatch.setattr(fit_module, "keep_resident", make_resident)
+    monkeypatch.setattr(epochs, "keep_resident", make_resident)
     trainer = make_trainer(tmp_path / "resident", net=TinyNet())
     assert isinstance(trainer.train_set.images, ResidentImages)
     assert_same_outcome(outcome(trainer), plain)
@@ -255,7 +254,7 @@ def test_what_an_image_costs_is_what_its_layers_keep(tmp_path):
 
 
 def test_a_larger_batch_raises_the_rates_by_its_root_and_both_are_written_down(tmp_path, monkeypatch):
-    monkeypatch.setattr(fit_module, "choose_batch_size", lambda *known: 128)
+    monkeypatch.setattr(epochs, "choose_batch_size", lambda *known: 128)
     trainer = make_trainer(tmp_path, train=300, batch_size="auto", epochs=1, schedule="constant")
     history = trainer.fit()
     (started,) = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "started"]
@@ -267,7 +266,7 @@ def test_a_larger_batch_raises_the_rates_by_its_root_and_both_are_written_down(t
 def test_a_resumed_training_keeps_the_batch_that_it_began_with(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "INTERVAL_S", 0.0)
     monkeypatch.setattr(checkpoint, "COST_SHARE", 1e9)
-    monkeypatch.setattr(fit_module, "choose_batch_size", lambda *known: 16)
+    monkeypatch.setattr(epochs, "choose_batch_size", lambda *known: 16)
     settings = {"train": 100, "batch_size": "auto", "epochs": 2}
     whole = outcome(make_trainer(tmp_path / "whole", net=TinyNet(), **settings))
     trainer = make_trainer(tmp_path / "killed", net=TinyNet(), **settings)
@@ -282,7 +281,7 @@ def test_a_resumed_training_keeps_the_batch_that_it_began_with(tmp_path, monkeyp
     trainer.learner.begin = begin
     with pytest.raises(KeyboardInterrupt):
         trainer.fit()
-    monkeypatch.setattr(fit_module, "choose_batch_size", lambda *known: 64)  # as a GPU with more memory would have
+    monkeypatch.setattr(epochs, "choose_batch_size", lambda *known: 64)  # as a GPU with more memory would have
     again = outcome(make_trainer(tmp_path / "killed", net=TinyNet(), **settings))
     pd.testing.assert_frame_equal(again[0], whole[0], check_exact=True)
     assert same_bits(again[1], whole[1])

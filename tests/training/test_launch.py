@@ -22,7 +22,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.kernels import execute_notebook
 from emotion_utils.run import Run
 from emotion_utils.training import launch
-from emotion_utils.training.fit import train_model
+from emotion_utils.training.trainer import train_model
 
 MODEL = "r18_scratch_emotion"
 PROJECT = Path(__file__).parents[2]
@@ -90,7 +90,7 @@ def test_a_notebook_trains_with_two_processes_to_the_bits_of_torchrun(by_torchru
     run = prepare(tmp_path / "run", "processes=2")
     code = f"""
     from emotion_utils.run import Run
-    from emotion_utils.training.fit import train_model
+    from emotion_utils.training.trainer import train_model
     told = []
     history = train_model(Run.open(run_dir), "{MODEL}", progress=lambda done, total: told.append((done, total)))
     assert told == sorted(set(told)) and told[-1] == (6, 6), told

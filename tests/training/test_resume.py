@@ -11,7 +11,7 @@ from tiny_training import MODEL, make_trainer, same_bits
 from emotion_utils.training import checkpoint
 
 PROCESSES = multiprocessing.get_context("forkserver")  # each begins clean, without importing torch anew
-PROCESSES.set_forkserver_preload(["emotion_utils.training.fit"])
+PROCESSES.set_forkserver_preload(["emotion_utils.training.epochs"])
 
 
 def train_in_a_process(folder, **kill):

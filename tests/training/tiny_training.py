@@ -22,7 +22,7 @@ from emotion_utils.store.augment import to_unit
 from emotion_utils.store.batches import Dataset
 from emotion_utils.training import checkpoint
 from emotion_utils.training.distributed import Team, join_team
-from emotion_utils.training.fit import Trainer
+from emotion_utils.training.epochs import EpochLoop
 from emotion_utils.training.repeatable import deterministic
 
 MODEL = "r18_pre_emotion"
@@ -68,7 +68,7 @@ def make_trainer(
     folder, *, net=None, train=48, train_set=None, val=15, epochs=3, batch_size=8, team=ALONE, balance="none",
     size_px=16, **recipe,
 ):  # fmt: skip
-    """A Trainer whose run folder is `folder`; what is not named here goes into the recipe."""
+    """An EpochLoop whose run folder is `folder`; what is not named here goes into the recipe."""
     phases = recipe.pop("phases", [{"epoch": 1, "train_from": "stem"}])
     recipes = {MODEL: {"lr": 0.01, "precision": "float32", "phases": phases, **recipe}}
     settings = {"models": [MODEL], "epochs": epochs, "batch_size": batch_size, "balance": balance, "recipes": recipes}
@@ -76,7 +76,9 @@ def make_trainer(
     config = validate_config(resolve_config("demo").model_dump() | settings)
     run = Run(Path(folder), config)
     train_set = train_set or make_dataset(train, 1, size_px)
-    return Trainer(net or TinyNet(), train_set, make_dataset(val, 2, size_px), run, MODEL, team)
+    return EpochLoop(
+        net or TinyNet(), train_set, make_dataset(val, 2, size_px), config.recipes[MODEL], run, MODEL, team
+    )
 
 
 def same_bits(one, other):

@@ -1,7 +1,6 @@
 """The loop: what it freezes, counts, keeps and repeats."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,11 +9,9 @@ import torch
 from tiny_training import MODEL, WALL_TIMES, TinyNet, make_dataset, make_trainer, same_bits
 
 from emotion_utils.counter_rng import draw_uniform, mix_keys
-from emotion_utils.errors import InputError
-from emotion_utils.run import HISTORY_COLUMNS, Run
+from emotion_utils.run import HISTORY_COLUMNS
 from emotion_utils.store.augment import augment, to_unit
 from emotion_utils.store.batches import iterate_batches
-from emotion_utils.training import checkpoint, fit
 from emotion_utils.training.repeatable import KeyedDropout, key_dropouts, mix_pairs
 
 HEAD_FIRST = [{"epoch": 1, "train_from": "head"}, {"epoch": 3, "train_from": "body"}]
@@ -111,28 +108,6 @@ def test_best_epoch_is_kept_also_when_the_last_one_is_worse(tmp_path):
     assert trainer.run.read_events(MODEL)[-1]["epoch"] == 2
 
 
-def test_train_model_saves_the_best_epoch_and_takes_its_checkpoint_away(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "INTERVAL_S", 0.0)
-    saved = []
-    monkeypatch.setattr(fit, "new_model", lambda run, model: TinyNet())
-    monkeypatch.setattr(fit, "restore_images", lambda run: None)
-    monkeypatch.setattr(fit, "open_split", lambda run, split: make_dataset(48 if split == "train" else 15, len(split)))
-    monkeypatch.setattr(fit, "save_model", lambda net, *place, **facts: saved.append((clone(net), *place, facts)))
-    monkeypatch.setattr(Run, "class_names", lambda run: ("angry", "happy", "sad"))
-    trainer = make_trainer(tmp_path, lr=0.05, epochs=4)
-    trainer.run.write_facts({})
-    history = fit.train_model(trainer.run, MODEL)
-    assert trainer.run.facts == {"weights": {MODEL: TinyNet.provenance}}
-    again = make_trainer(tmp_path / "again", lr=0.05, epochs=4)
-    again.train_set, again.val_set = make_dataset(48, 5), make_dataset(15, 3)
-    assert again.fit()["val_acc"].tolist() == history["val_acc"].tolist()
-    (state, folder, classes, facts) = saved[0]
-    assert same_bits(state, again.best)
-    assert (folder, classes) == (trainer.run.model_dir(MODEL), ("angry", "happy", "sad"))
-    assert facts == {"crop": trainer.config.crop}
-    assert sorted(path.name for path in folder.iterdir()) == ["events.jsonl", "history.csv"]
-
-
 GROW = [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}]
 
 
@@ -151,16 +126,6 @@ def test_images_grow_and_every_epoch_is_judged_at_full_size(tmp_path):
     assert set(seen[False]) == {32}
     grown = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "grow"]
     assert [(event["epoch"], event["size_px"]) for event in grown] == [(1, 16), (2, 32)]
-
-
-def test_vggface_with_its_own_head_cannot_grow(tmp_path, monkeypatch):
-    monkeypatch.setattr(fit, "ensure_proxies", lambda *args, **kwargs: None)
-    net = SimpleNamespace(design={"full_head": True})
-    monkeypatch.setattr(fit, "build_model", lambda *args, **kwargs: net)
-    monkeypatch.setattr(Run, "class_names", lambda run: ("happy", "sad"))
-    assert fit.new_model(make_trainer(tmp_path).run, MODEL) is net
-    with pytest.raises(InputError, match="grow"):
-        fit.new_model(make_trainer(tmp_path, size_px=32, grow=GROW).run, MODEL)
 
 
 def test_patience_ends_the_training_and_is_written_down(tmp_path):

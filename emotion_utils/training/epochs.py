@@ -1,4 +1,4 @@
-"""The loop that trains every network of the study: from a prepared run to history.csv and the best epoch's weights."""
+"""The loop over epochs: batches to history.csv and the best epoch's weights, with checkpoints and rollbacks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from itertools import islice
 from typing import Any
 
@@ -18,83 +17,37 @@ import torch
 from torch import nn
 
 from emotion_utils.budget import training_seconds
-from emotion_utils.errors import InputError
+from emotion_utils.config import Recipe
 from emotion_utils.files import replacing
 from emotion_utils.history import best_epoch
-from emotion_utils.models.model_specs import needed_proxies
-from emotion_utils.models.zoo import EmotionNet, build_model, save_model
 from emotion_utils.progress import Progress, format_duration
 from emotion_utils.run import Run
 from emotion_utils.store.balance import class_weights, sampler_weights
-from emotion_utils.store.batches import Dataset, iterate_batches, open_split, restore_images
+from emotion_utils.store.batches import Dataset, iterate_batches
 from emotion_utils.store.order import batch_bounds
 from emotion_utils.store.resident import keep_resident
-from emotion_utils.tracking import track
 from emotion_utils.training import schedule
 from emotion_utils.training.batch_size import REFERENCE, choose_batch_size
 from emotion_utils.training.checkpoint import Checkpoint
-from emotion_utils.training.cpu.allocation import reuse_freed_memory
-from emotion_utils.training.distributed import Team, join_team
-from emotion_utils.training.launch import processes_to_start, train_in_processes
+from emotion_utils.training.distributed import Team
 from emotion_utils.training.learner import Learner, StepUnderWay, copy_tensors
 from emotion_utils.training.preflight import run_preflight
-from emotion_utils.training.pretext import ensure_proxies
 from emotion_utils.training.recovery import Rollback, StepFigures
-from emotion_utils.training.repeatable import deterministic
 
 ALWAYS_LOGGED = ("numerics_refused", "graph_refused")  # also of steps that do not count
+STALE = ("model.json", "model.safetensors", "predictions.csv", "robustness.csv")  # of an earlier training
 CHECKPOINT_FORMAT = "2"  # counts the changes of what a checkpoint holds
 OnEpoch = Callable[[list[dict[str, Any]]], None]  # the rows of the history so far
 
 
-def new_model(run: Run, model: str, *, progress: Progress | None = None) -> EmotionNet:
-    """The network as it stands before the first step: the run's weights below a random head.
+class EpochLoop:
+    """The epochs of one training: history, best epoch, events, checkpoints. `Trainer` is what starts and ends it."""
 
-    `progress` follows the making of proxy weights, which takes a minute or two the first time.
-    """
-    config = run.config
-    weights, size_px = config.weights_of(model), config.image_size_px
-    ensure_proxies(needed_proxies(model, weights, size_px), progress, quick=config.profile == "smoke")
-    net = build_model(
-        model, num_classes=len(run.class_names()), image_size_px=size_px,
-        dropout=config.recipes[model].dropout, weights=weights, seed=config.seed,
-    )  # fmt: skip
-    if net.design.get("full_head") and config.recipes[model].grow:
-        raise InputError(f"recipes.{model}.grow: VGGFace's own head takes images of one size; leave grow out")
-    return net
-
-
-def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd.DataFrame:
-    """Trains `model` as the run's recipe says and returns its history; goes on from a checkpoint if there is one.
-
-    Writes history.csv after each epoch, events.jsonl, and at the end the best epoch's weights with their model.json.
-    Where the setting `processes` asks for several, it starts them and waits.
-    """
-    processes = processes_to_start(run.config)
-    if processes > 1:
-        train_in_processes(run, model, processes, progress)
-        return run.read_history(model)
-    net = new_model(run, model)
-    restore_images(run)
-    with join_team() as team, deterministic(), reuse_freed_memory():
-        trainer = Trainer(net, open_split(run, "train"), open_split(run, "val"), run, model, team)
-        with track(run, model) if team.is_main_process else nullcontext() as log_epoch:
-            trainer.on_epoch.append(log_epoch)  # called in the process that leads
-            history = trainer.fit(progress, preflight=True)
-        if team.is_main_process:
-            net.load_state_dict(trainer.best)
-            save_model(net.cpu(), run.model_dir(model), run.class_names(), crop=run.config.crop)
-            run.record(weights={model: net.provenance})
-            trainer.checkpoint.remove()
-        team.wait()  # nobody reads the model before it is there
-    return history
-
-
-class Trainer:
-    """Epochs of one network's training: history, best epoch, events, checkpoints."""
-
-    def __init__(self, net: nn.Module, train_set: Dataset, val_set: Dataset, run: Run, model: str, team: Team) -> None:
-        self.run, self.model, self.config, self.recipe = run, model, run.config, run.config.recipes[model]
+    def __init__(
+        self, net: nn.Module, train_set: Dataset, val_set: Dataset, recipe: Recipe, run: Run, model: str, team: Team,
+        identity: str = "",
+    ) -> None:  # fmt: skip
+        self.run, self.model, self.config, self.recipe = run, model, run.config, recipe
         self.train_set, self.val_set = keep_resident(train_set, team.device), keep_resident(val_set, team.device)
         self.team = team
         labels, k = train_set.labels.numpy(), len(train_set.class_names)
@@ -113,7 +66,7 @@ class Trainer:
         self.on_epoch: list[OnEpoch] = []  # called at the end of each epoch, in the process that leads
         self.best: dict[str, torch.Tensor] = {}
         self.epoch_start: dict[str, Any] = {}  # the state to roll back to
-        self.checkpoint = Checkpoint(run.model_dir(model) / "checkpoint.pt", self._key())
+        self.checkpoint = Checkpoint(run.model_dir(model) / "checkpoint.pt", self._key(identity))
 
     @property
     def usual_batch(self) -> int:
@@ -297,10 +250,16 @@ class Trainer:
                 precision=self.learner.numerics.precision, compiled=self.learner.numerics.compiled,
                 batch_size=self.batch_size, batch_rate_factor=self.batch_rate_factor, epochs=self.epochs,
             )  # fmt: skip
+            self._clear_folder()
         if self.team.is_main_process:
             (self.run.model_dir(self.model) / "history.csv").unlink(missing_ok=True)
             if self.rows:
                 self.run.write_history(self.model, pd.DataFrame(self.rows))
+
+    def _clear_folder(self) -> None:
+        """Removes what an earlier training left, so that nothing is mixed."""
+        for name in STALE if self.team.is_main_process else ():
+            (self.run.model_dir(self.model) / name).unlink(missing_ok=True)
 
     def _write_checkpoint_if_due(self) -> None:
         if self.team.is_main_process and self.checkpoint.is_due():
@@ -320,10 +279,10 @@ class Trainer:
         self.rows, self.sums = list(state["rows"]), dict(state["sums"])
         self.learner.restore(state["learner"])
 
-    def _key(self) -> str:
+    def _key(self, identity: str) -> str:
         """What a checkpoint must have been made with to be of use here."""
         parts = [CHECKPOINT_FORMAT, self.config.fingerprint(), self.model, torch.__version__]
-        parts += [str(getattr(self.learner.net, "provenance", ""))]
+        parts += [self.recipe.model_dump_json(), str(getattr(self.learner.net, "provenance", "")), identity]
         for dataset in (self.train_set, self.val_set):
             parts += [" ".join(dataset.ids), str(dataset.labels.tolist()), " ".join(dataset.class_names)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

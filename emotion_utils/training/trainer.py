@@ -1,0 +1,206 @@
+"""From a network, its data and a recipe to a trained model in the run folder: for notebooks and command alike."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Set
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import BaseModel
+
+from emotion_utils.config import Recipe
+from emotion_utils.errors import InputError
+from emotion_utils.models.card import CARD_FILE, load_model, save_model
+from emotion_utils.models.model_specs import needed_proxies
+from emotion_utils.models.network import EmotionNet, record_edits
+from emotion_utils.models.zoo import build_model
+from emotion_utils.progress import Progress
+from emotion_utils.run import Run
+from emotion_utils.store.augment import to_unit
+from emotion_utils.store.batches import Dataset, open_split, restore_images
+from emotion_utils.tracking import track
+from emotion_utils.training.cpu.allocation import reuse_freed_memory
+from emotion_utils.training.distributed import is_main_process, join_team
+from emotion_utils.training.epochs import EpochLoop
+from emotion_utils.training.fingerprint import Fingerprint, data_sha256, network_sha256, take_fingerprint
+from emotion_utils.training.launch import processes_to_start, train_in_processes
+from emotion_utils.training.pretext import ensure_proxies
+from emotion_utils.training.repeatable import deterministic
+
+
+def new_model(run: Run, model: str, *, progress: Progress | None = None) -> EmotionNet:
+    """The network as it stands before the first step: the run's weights below a random head.
+
+    `progress` follows the making of proxy weights, which takes a minute or two the first time.
+    """
+    config = run.config
+    weights, size_px = config.weights_of(model), config.image_size_px
+    ensure_proxies(needed_proxies(model, weights, size_px), progress, quick=config.profile == "smoke")
+    net = build_model(
+        model, num_classes=len(run.class_names()), image_size_px=size_px,
+        dropout=config.recipes[model].dropout, weights=weights, seed=config.seed,
+    )  # fmt: skip
+    if net.design.get("full_head") and config.recipes[model].grow:
+        raise InputError(f"recipes.{model}.grow: VGGFace's own head takes images of one size; leave grow out")
+    net.built = network_sha256(net)
+    return net
+
+
+def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd.DataFrame:
+    """Trains `model` as the settings of the run say, and returns its history."""
+    net = new_model(run, model)
+    restore_images(run)
+    recipe = run.config.recipes[model]
+    return Trainer(net, open_split(run, "train"), open_split(run, "val"), recipe, run=run, model=model).fit(progress)
+
+
+class Trainer:
+    """Trains just the network, the data and the recipe that it is given.
+
+    `fit` writes history.csv, events.jsonl, model.safetensors and model.json into the folder of `model` in the run, and
+    goes on from the checkpoint there if a training was interrupted. If that folder holds a finished model, `fit` loads
+    it in place of training where it was trained with this network, recipe and data; otherwise the training goes into a
+    folder of its own below, unless `retrain` says to replace the model. model.json lists under `training` what differs
+    from the settings of the run.
+
+    Raises InputError where the network does not fit the classes of the data, or could not be read back from a folder.
+    """
+
+    def __init__(
+        self, net: EmotionNet, train_set: Dataset, val_set: Dataset, recipe: Recipe, *, run: Run, model: str,
+        retrain: bool = False,
+    ) -> None:  # fmt: skip
+        self.net, self.train_set, self.val_set, self.recipe = net, train_set, val_set, recipe.model_copy(deep=True)
+        self.model, self.retrain, self.run = model, retrain, run
+        self.history: pd.DataFrame | None = None
+        record_edits(net)
+        _check_outputs(net, train_set)
+        self.fingerprint = take_fingerprint(net, train_set, val_set, self.recipe, run.config)
+
+    def fit(self, progress: Progress | None = None) -> pd.DataFrame:
+        """Trains, and returns a row per epoch; the network then has the weights of the best one.
+
+        `run` is then the run as the folder that was trained into sees it. A second call trains nothing.
+        """
+        if self.history is None:
+            self.run, is_finished = self._choose_folder()
+            if is_finished:
+                _say(f"loaded {self.folder}: trained before with this network, recipe and data; "
+                     "retrain = True trains it again")  # fmt: skip
+                self.net.load_state_dict(load_model(self.folder)[0].state_dict())
+            else:
+                self._train(progress)
+            self.history = self.run.read_history(self.model)
+        return self.history
+
+    @property
+    def folder(self) -> Path:
+        """Of the trained model."""
+        return self.run.model_dir(self.model)
+
+    def _train(self, progress: Progress | None) -> None:
+        edits = self.find_edits()
+        facts = {**self.fingerprint._asdict(), "recipe_used": self.recipe.model_dump(mode="json"), "edits": edits}
+        if edits:
+            _say("\n- ".join([f"differs from the settings of the run, trained into {self.folder}:", *edits]))
+        processes = processes_to_start(self.run.config)
+        if processes == 1:
+            train_here(self.net, self.train_set, self.val_set, self.recipe, self.run, self.model, facts, progress)
+            return
+        if self.fingerprint.data != _prepared_data(self.run):
+            raise InputError("several processes open the prepared images themselves: edited data need processes=1")
+        train_in_processes(self.run, self.model, processes, progress, net=self.net, recipe=self.recipe, facts=facts)
+        self.net.load_state_dict(load_model(self.folder)[0].state_dict())
+
+    def _choose_folder(self) -> tuple[Run, bool]:
+        """The run that sees the folder to train into, and whether the model in it is this one, finished."""
+        if self.retrain or not self._holds_model(self.run):
+            return self.run, False
+        if self._is_trained(self.run):
+            return self.run, True
+        own = self.run.variant(f"edited-{self.fingerprint.name}")
+        return own, self._holds_model(own) and self._is_trained(own)
+
+    def _holds_model(self, run: Run) -> bool:
+        return (run.model_dir(self.model) / CARD_FILE).exists()
+
+    def _is_trained(self, run: Run) -> bool:
+        """Whether the model in this folder was trained with this network, recipe and data."""
+        known = run.read_model_card(self.model).get("training")
+        if known is None:
+            raise InputError(
+                f"{run.model_dir(self.model)} was trained by an earlier version, which did not record with what; "
+                "retrain=True trains it again"
+            )
+        return Fingerprint.read(known) == self.fingerprint
+
+    def find_edits(self) -> list[str]:
+        """What differs from the settings of the run, a line each; empty where nothing does."""
+        settings = self.run.stored_config()
+        found = _differences(f"recipes.{self.model}.", settings.recipes[self.model], self.recipe)
+        found += _differences("", settings, self.run.config, leave={"recipes", "seed"})
+        if getattr(self.net, "built", None) != self.fingerprint.network:
+            layers = self.net.design.get("edits", {})
+            found.append(f"network: {', '.join(layers) or 'its weights'} edited in the notebook")
+        if self.fingerprint.data != _prepared_data(self.run):
+            found.append(f"data: {len(self.train_set):,} training and {len(self.val_set):,} validation images, edited")
+        return found
+
+
+def train_here(
+    net: EmotionNet, train_set: Dataset, val_set: Dataset, recipe: Recipe, run: Run, model: str,
+    facts: dict[str, Any], progress: Progress | None = None,
+) -> None:  # fmt: skip
+    """The training itself, alone or as this process's share of a team's; `facts` go into model.json.
+
+    What makes training quicker or repeatable changes layers, so a copy of the network is trained.
+    """
+    identity = "".join(Fingerprint.read(facts))
+    with join_team() as team, deterministic(), reuse_freed_memory():
+        loop = EpochLoop(copy.deepcopy(net), train_set, val_set, recipe, run, model, team, identity)
+        with track(run, model) if team.is_main_process else nullcontext() as log_epoch:
+            loop.on_epoch.append(log_epoch)  # called in the main process
+            loop.fit(progress, preflight=True)
+        net.load_state_dict(loop.best)
+        if team.is_main_process:
+            save_model(net, run.model_dir(model), run.class_names(), crop=run.config.crop, training=facts)
+            if not run.model_folder:
+                run.record(weights={model: net.provenance})
+            loop.checkpoint.remove()
+        team.wait()  # nobody reads the model before it is there
+
+
+def _say(line: str) -> None:
+    if is_main_process():
+        print(line)
+
+
+def _prepared_data(run: Run) -> str:
+    """The checksum of the images as the run has them."""
+    return data_sha256(open_split(run, "train"), open_split(run, "val"))
+
+
+@torch.inference_mode()
+def _check_outputs(net: EmotionNet, dataset: Dataset) -> None:
+    """Raises InputError where the network does not give a logit for each class."""
+    images = to_unit(dataset.batch(np.arange(min(2, len(dataset)))).images)
+    was_training, expected = net.training, (len(images), len(dataset.class_names))
+    found = tuple(net.eval()(images.to(next(net.parameters()).device)).shape)
+    net.train(was_training)
+    if found != expected:
+        raise InputError(
+            f"the network gives outputs of shape {found} for {expected[0]} images; {expected} are needed, "
+            f"a logit for each of {', '.join(dataset.class_names)}"
+        )
+
+
+def _differences(prefix: str, settings: BaseModel, used: BaseModel, leave: Set[str] = frozenset()) -> list[str]:
+    """A line for each setting that was changed."""
+    before, now = settings.model_dump(mode="json"), used.model_dump(mode="json")
+    changed = [name for name in before if name not in leave and before[name] != now[name]]
+    return [f"{prefix}{name}: {now[name]} in place of {before[name]}" for name in changed]

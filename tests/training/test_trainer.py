@@ -1,0 +1,193 @@
+"""What the cells show is what is trained: edits are trained, told, and kept apart; what is finished is loaded."""
+
+import copy
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny_training import make_trainer, same_bits
+from torch import nn
+
+from emotion_utils.audit.audit import audit_images
+from emotion_utils.audit.prepare import divide_images, source_of
+from emotion_utils.config import resolve_config
+from emotion_utils.errors import InputError
+from emotion_utils.models.card import load_model
+from emotion_utils.run import Run
+from emotion_utils.store.batches import open_split, prepare_images
+from emotion_utils.training import trainer as module
+from emotion_utils.training.trainer import Trainer, new_model, train_model
+
+MODEL = "r18_scratch_emotion"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A prepared run of 36 synthetic faces of 32 px; its scratch model trains for one epoch of two steps."""
+    settings = ["models=[r18_scratch_emotion]", "synthetic_images=36", "epochs=1", "max_steps_per_epoch=2"]
+    run = Run.create(tmp_path / "run", resolve_config("smoke", [*settings, "min_images_per_class=3"]))
+    source = source_of(run.config)
+    manifest, audit = audit_images(source)
+    manifest, division = divide_images(manifest, run.config)
+    run.write_manifest(manifest)
+    run.write_audit(audit | division)
+    prepare_images(run, source, manifest)
+    return run
+
+
+def make(run, *, net=None, recipe=None, train_set=None, retrain=False):
+    """A Trainer of what the settings say, but for what is given."""
+    return Trainer(
+        net or new_model(run, MODEL), train_set or open_split(run, "train"), open_split(run, "val"),
+        recipe or run.config.recipes[MODEL], run=run, model=MODEL, retrain=retrain,
+    )  # fmt: skip
+
+
+def folders(run):
+    return sorted(path.name for path in (run.root / "models" / MODEL).iterdir() if path.is_dir())
+
+
+def test_unedited_training_is_the_commands_and_lies_in_the_models_folder(run, tmp_path):
+    trainer = make(run)
+    history = trainer.fit()
+    card = run.read_model_card(MODEL)
+    assert card["training"]["edits"] == []
+    assert same_bits(load_model(run.model_dir(MODEL))[0].state_dict(), trainer.net.state_dict())
+    assert folders(run) == []
+    again = Run(tmp_path / "again", run.config)
+    again.write_facts(run.facts)
+    again.write_manifest(run.read_manifest())
+    again.write_audit(run.read_audit())
+    assert train_model(again, MODEL)["val_loss"].tolist() == history["val_loss"].tolist()
+    assert again.read_model_card(MODEL)["sha256"] == card["sha256"]
+
+
+def test_finished_model_is_loaded_and_nothing_is_written(run, capsys):
+    make(run).fit()
+    before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    trainer = make(run)
+    history = trainer.fit()
+    assert "loaded" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
+    assert history.equals(run.read_history(MODEL))
+    assert same_bits(load_model(run.model_dir(MODEL))[0].state_dict(), trainer.net.state_dict())
+
+
+def test_another_head_is_trained_beside_the_model_and_comes_back_from_its_folder(run, capsys):
+    make(run).fit()
+    before = run.read_model_card(MODEL)["sha256"]
+    net = new_model(run, MODEL)
+    net.network.fc = nn.Sequential(nn.Linear(512, 8), nn.GELU(), nn.Linear(8, 3))
+    trainer = make(run, net=net)
+    trainer.fit()
+    assert "fc edited" in capsys.readouterr().out
+    (folder,) = folders(run)
+    assert folder.startswith("edited-")
+    assert run.read_model_card(MODEL)["sha256"] == before
+    loaded, card = load_model(trainer.folder)
+    assert card["training"]["edits"] == ["network: fc edited in the notebook"]
+    assert isinstance(loaded.network.fc[1], nn.GELU)
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(loaded.eval()(images), trainer.net.eval()(images))
+
+
+@pytest.mark.parametrize("edit", ["recipe", "weights", "data", "settings"])
+def test_every_edit_is_trained_and_named(run, edit):
+    net, recipe, train_set = new_model(run, MODEL), run.config.recipes[MODEL], open_split(run, "train")
+    if edit == "recipe":
+        recipe, expected = (
+            recipe.model_copy(update={"lr": 0.5}),
+            "recipes.r18_scratch_emotion.lr: 0.5 in place of 0.001",
+        )
+    elif edit == "weights":
+        for parameter in net.parameters():
+            parameter.data.zero_()
+        expected = "network: its weights edited in the notebook"
+    elif edit == "data":
+        train_set = replace(train_set, rows=train_set.rows[:10], labels=train_set.labels[:10], ids=train_set.ids[:10])
+        expected = f"data: 10 training and {len(open_split(run, 'val'))} validation images, edited"
+    else:
+        run = Run(run.root, run.config.model_copy(update={"batch_size": 8}))
+        expected = "batch_size: 8 in place of 16"
+    trainer = make(run, net=net, recipe=recipe, train_set=train_set)
+    history = trainer.fit()
+    assert run.read_model_card(MODEL)["training"]["edits"] == [expected]
+    if edit == "recipe":
+        assert history["lr"].max() > 0.1
+    if edit == "weights":  # without weights there is no gradient but that of the last bias
+        assert trainer.net.network.conv1.weight.abs().max() == 0
+
+
+def test_retrain_replaces_the_model_and_what_was_said_of_it(run):
+    make(run).fit()
+    (run.model_dir(MODEL) / "predictions.csv").write_text("of the old one")
+    recipe = run.config.recipes[MODEL].model_copy(update={"lr": 0.01})
+    make(run, recipe=recipe, retrain=True).fit()
+    assert folders(run) == []
+    assert not (run.model_dir(MODEL) / "predictions.csv").exists()
+    assert run.read_model_card(MODEL)["training"]["recipe_used"]["lr"] == 0.01
+
+
+def test_model_without_a_record_is_neither_loaded_nor_replaced(run):
+    make(run).fit()
+    card = run.read_model_card(MODEL)
+    del card["training"]
+    run.model_dir(MODEL).joinpath("model.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match="earlier version"):
+        make(run).fit()
+
+
+class OwnBlock(nn.Module):
+    def forward(self, features):
+        return features
+
+
+def test_layer_that_no_folder_can_hold_is_refused_before_training(run):
+    net = new_model(run, MODEL)
+    net.network.relu = OwnBlock()
+    with pytest.raises(InputError, match=r"relu \(OwnBlock\) was edited in a way .* \(docs/own_network.md\)"):
+        make(run, net=net)
+    net = new_model(run, MODEL)
+    net.network.forward = lambda images: images.mean((1, 2, 3))
+    with pytest.raises(InputError, match="own_network"):
+        make(run, net=net)
+
+
+def test_network_of_other_classes_is_refused_before_training(run):
+    net = new_model(run, MODEL)
+    net.network.fc = nn.Linear(512, 7)
+    with pytest.raises(InputError, match=r"shape \(2, 7\) for 2 images; \(2, 3\) are needed"):
+        make(run, net=net)
+
+
+def test_interrupted_training_of_another_recipe_is_not_gone_on_with(run):
+    before = make(run)
+    other = make(run, recipe=run.config.recipes[MODEL].model_copy(update={"lr": 0.02}))
+    assert before.fingerprint.recipe != other.fingerprint.recipe
+    assert before.fingerprint.network == other.fingerprint.network
+
+
+def test_fingerprint_sees_weights_layers_code_and_pixels(run):
+    net = new_model(run, MODEL)
+    original = module.network_sha256(net)
+    assert module.network_sha256(copy.deepcopy(net)) == original
+    net.network.layer4[0].relu = nn.ReLU()
+    assert module.network_sha256(net) != original  # it was in place before
+    train, val = open_split(run, "train"), open_split(run, "val")
+    inverted = replace(train, images=255 - train.images[:])
+    assert module.data_sha256(train, val) != module.data_sha256(inverted, val)
+
+
+def test_vggface_with_its_own_head_cannot_grow(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ensure_proxies", lambda *args, **kwargs: None)
+    monkeypatch.setattr(module, "network_sha256", lambda net: "")
+    net = SimpleNamespace(design={"full_head": True})
+    monkeypatch.setattr(module, "build_model", lambda *args, **kwargs: net)
+    monkeypatch.setattr(Run, "class_names", lambda run: ("happy", "sad"))
+    growing = [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}]
+    assert new_model(make_trainer(tmp_path).run, "r18_pre_emotion") is net
+    with pytest.raises(InputError, match="grow"):
+        new_model(make_trainer(tmp_path, size_px=32, grow=growing).run, "r18_pre_emotion")
