@@ -21,7 +21,7 @@ from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
 from emotion_utils.kernels import execute_notebook
 from emotion_utils.run import Run
-from emotion_utils.training import launch
+from emotion_utils.training import launch, worker
 from emotion_utils.training.trainer import train_model
 
 MODEL = "r18_scratch_emotion"
@@ -173,10 +173,10 @@ def test_what_a_launcher_has_started_starts_no_more(monkeypatch):
 
 def test_of_several_failures_the_one_that_caused_the_others_is_told(tmp_path):
     failures = {rank: ProcessFailure(rank, 100 + rank, status, "") for rank, status in ((0, 1), (1, -9), (2, -15))}
-    assert "ended by SIGKILL" in launch._explain(ChildFailedError("train", failures), tmp_path)
-    launch._note_first(tmp_path, RuntimeError("no such kernel\nand more"))
-    launch._note_first(tmp_path, RuntimeError("connection closed by peer"))
-    told = launch._explain(ChildFailedError("train", {0: failures[0], 2: failures[2]}), tmp_path)
+    assert "ended by SIGKILL" in worker._explain(ChildFailedError("train", failures), tmp_path)
+    worker._note_first(tmp_path, RuntimeError("no such kernel\nand more"))
+    worker._note_first(tmp_path, RuntimeError("connection closed by peer"))
+    told = worker._explain(ChildFailedError("train", {0: failures[0], 2: failures[2]}), tmp_path)
     assert "(RuntimeError: no such kernel)" in told
 
 
