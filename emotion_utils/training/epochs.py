@@ -63,7 +63,7 @@ class EpochLoop:
         self.epoch, self.steps_done = 1, 0  # the epoch that is under way, and how many of its steps are done
         self.sums = {"loss": 0.0, "correct": 0.0, "count": 0, "seconds": 0.0}  # of this epoch
         self.rows: list[dict[str, Any]] = []
-        self.on_epoch: list[OnEpoch] = []  # called at the end of each epoch, in the process that leads
+        self.on_epoch: list[OnEpoch] = []  # called at the end of each epoch, in the main process
         self.best: dict[str, torch.Tensor] = {}
         self.epoch_start: dict[str, Any] = {}  # the state to roll back to
         self.checkpoint = Checkpoint(run.model_dir(model) / "checkpoint.pt", self._key(identity))

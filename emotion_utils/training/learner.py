@@ -123,8 +123,8 @@ class Learner:
         one process lets all of them know that it wants to do something before the next step.
         """
         before = BufferSnapshot(self.net)
-        portions = self.micro.run(len(batch.ids), self._portion(batch, epoch), before) if batch.ids else []
-        sums = [sum(column) for column in zip(*portions, strict=True)] or [0 * self.one] * 2
+        results = self.micro.run(len(batch.ids), self._training_pass(batch, epoch), before) if batch.ids else []
+        sums = [sum(column) for column in zip(*results, strict=True)] or [0 * self.one] * 2
         loss, correct, pause = self.team.sum_step(self.net, torch.stack([*sums, pause * self.one]))
         self.optimizer.collect()
         self.scaler.unscale_(self.optimizer)
@@ -150,7 +150,7 @@ class Learner:
         if figures.skipped and figures.overflowed:
             self.log_event("scale_lowered", **place, scale=figures.scale_after)
         elif figures.skipped:
-            self.log_event("spike_skipped", **place, reason=figures.complaint, ids=self.team.gather(step.ids))
+            self.log_event("spike_skipped", **place, reason=figures.reason, ids=self.team.gather(step.ids))
             self.guard.count_skip()
         return figures
 
@@ -158,7 +158,7 @@ class Learner:
         """By how much float16's gradients are scaled now, and 1 without."""
         return self.scaler.scale(self.one)
 
-    def _portion(self, batch: Batch, epoch: int) -> Callable[[slice], tuple[torch.Tensor, torch.Tensor]]:
+    def _training_pass(self, batch: Batch, epoch: int) -> Callable[[slice], tuple[torch.Tensor, torch.Tensor]]:
         """A function that adds the gradient of a slice of `batch` and returns its (summed loss, correct images).
 
         Both are of the images as the network saw them, against their own labels, without smoothing or class weights,
@@ -194,7 +194,7 @@ class Learner:
         self, total: int, inputs: torch.Tensor, targets: torch.Tensor, labels: torch.Tensor, keys: torch.Tensor,
         *, is_usual: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-        """Adds the gradient of some of the `total` images of a batch; see `_portion`.
+        """Adds the gradient of some of the `total` images of a batch; see `_training_pass`.
 
         Only the usual batch is compiled: another size would have the compiler make a kernel for all sizes, which then
         also serves the usual one, with other bits than in a training that is resumed behind it.
@@ -280,12 +280,12 @@ class Learner:
             dataset, batch_size=self.evaluation_batch_size * self.team.size, seed=0, epoch=0, shuffle=False,
             rank=self.team.rank, world_size=self.team.size, device=self.device,
         )  # fmt: skip
-        portions = [part for b in batches if b.ids for part in self.micro.run(len(b.ids), self._judgement(b))]
-        sums = torch.stack([sum(column) for column in zip(*portions, strict=True)] or [0 * self.one] * 2)
+        results = [part for b in batches if b.ids for part in self.micro.run(len(b.ids), self._validation_pass(b))]
+        sums = torch.stack([sum(column) for column in zip(*results, strict=True)] or [0 * self.one] * 2)
         loss, correct = self.team.sum(sums.tolist())
         return loss, int(correct)
 
-    def _judgement(self, batch: Batch) -> Callable[[slice], tuple[torch.Tensor, torch.Tensor]]:
+    def _validation_pass(self, batch: Batch) -> Callable[[slice], tuple[torch.Tensor, torch.Tensor]]:
         """A function that returns (summed loss, correct images) of a slice of `batch`."""
         weights, prepared = self.weights(), []
 

@@ -192,8 +192,8 @@ def _warnings(trainer: EpochLoop, seconds: float, memory_mb: float, free_mb: flo
         )
     if memory_mb > free_mb:
         found.append(
-            f"about {memory_mb:,.0f} MB of memory are needed and {free_mb:,.0f} MB are free: batches may be taken in "
-            "portions; a smaller batch_size or image_size_px needs less"
+            f"about {memory_mb:,.0f} MB of memory are needed and {free_mb:,.0f} MB are free: batches may be split into "
+            "micro-batches; a smaller batch_size or image_size_px needs less"
         )
     return found
 
@@ -237,7 +237,7 @@ def _find_fault(trainer: EpochLoop, numerics: Numerics, epoch: int) -> str:
     images = _share(trainer)
     try:
         learner.use(numerics)
-        learner._portion(_first_images(trainer, images), epoch)(slice(0, images))
+        learner._training_pass(_first_images(trainer, images), epoch)(slice(0, images))
     except RuntimeError as error:
         return str(error).strip().partition("\n")[0]
     finally:

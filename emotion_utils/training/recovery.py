@@ -1,4 +1,4 @@
-"""What training does when memory runs out or a gradient explodes: smaller portions, skipped steps, a way back."""
+"""What training does when memory runs out or a gradient explodes: micro-batches, skipped steps, rollbacks."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ ROLLBACK_RATE = 0.5  # the rate after a rollback, else the same data would lead 
 
 
 class Rollback(Exception):
-    """Too many steps of an epoch were skipped: go back to where it began."""
+    """Too many steps of an epoch were skipped: restore the state at its start."""
 
 
 class StepFigures(NamedTuple):
-    """What a step came to: numbers on the device, and plain ones once they were read."""
+    """The numbers of one step: tensors while they are on the device, floats once they have been read."""
 
     loss: float  # summed over the images as the network saw them
     correct: float
     norm: float  # of the gradient
-    usual_norm: float  # the window's median before it; NaN while there are too few
+    usual_norm: float  # median of the norms before it; NaN while there are too few
     skipped: float  # 1 or 0
-    scale: float  # of float16's gradients, 1 without; before the step
+    scale: float  # of the gradients before the step; 1 unless they are float16
     scale_after: float
-    pause: float  # above 0: one of the processes wants to do something before the next step
+    pause: float  # above 0: one of the processes has something to do before the next step
 
     @property
     def overflowed(self) -> bool:
-        """Whether the gradients are too large for float16 only because they are scaled, as happens now and then."""
+        """Whether scaling alone made the gradients too large for float16, which is normal now and then."""
         return self.scale > 1 and math.isfinite(self.loss) and not math.isfinite(self.norm)
 
     @property
-    def complaint(self) -> str:
-        """Why the step was not taken."""
+    def reason(self) -> str:
+        """Why the step was skipped."""
         if not math.isfinite(self.loss):
             return f"the loss is {self.loss}"
         if not math.isfinite(self.norm):
@@ -54,21 +54,21 @@ class StepFigures(NamedTuple):
 
 
 class SpikeGuard:
-    """Judges each step by its loss and gradient norm, on the device, and counts; its state is part of a checkpoint."""
+    """Skips steps whose loss or gradient explodes, and counts them; its state is part of a checkpoint."""
 
     def __init__(self, device: torch.device = CPU) -> None:
         self.norms = torch.full((WINDOW,), torch.nan, dtype=wide_float(device), device=device)  # the newest is last
-        self.skipped, self.allowed = 0, SKIPS_PER_EPOCH  # in this epoch
-        self.rollbacks, self.rate_factor = 0, 1.0  # in this run
+        self.skipped, self.allowed = 0, SKIPS_PER_EPOCH  # steps of this epoch
+        self.rollbacks, self.rate_factor = 0, 1.0  # of this training
 
     def judge(self, loss: torch.Tensor, norm: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Whether the step must be skipped, bool (), and the usual norm that it was compared with, float ().
+        """Whether to skip the step, bool (), and the usual norm that it was compared with, float ().
 
-        Remembers the norm of a step that may be taken. Waits for nothing.
+        Both stay on the device. The norm of a step that is taken joins the window.
         """
         loss, norm = loss.to(self.norms.dtype), norm.to(self.norms.dtype)
         usual = torch.where(self.norms[-ENOUGH].isnan(), torch.nan, self.norms.nanquantile(0.5))
-        skip = ~loss.isfinite() | ~norm.isfinite() | (norm > FAR * usual)  # nothing is larger than NaN
+        skip = ~loss.isfinite() | ~norm.isfinite() | (norm > FAR * usual)  # a comparison with NaN is false
         self.norms = torch.where(skip, self.norms, torch.cat([self.norms[1:], norm[None]]))
         return skip, usual
 
@@ -79,17 +79,17 @@ class SpikeGuard:
             raise Rollback
 
     def roll_back(self) -> None:
-        """Counts a rollback and slows down. Raises EmotionError after too many in one run."""
+        """Counts a rollback and lowers the rate. Raises EmotionError after too many in one training."""
         self.rollbacks += 1
         if self.rollbacks > MAX_ROLLBACKS:
             raise EmotionError(
-                f"training diverges: {MAX_ROLLBACKS} times it went back and slowed down, and the loss or gradient "
-                "still explodes (events.jsonl names the steps and images); try a lower lr or more warmup_epochs"
+                f"training diverges: after {MAX_ROLLBACKS} rollbacks, each to a lower rate, the loss or gradient still "
+                "explodes (events.jsonl names the steps and images); try a lower lr or more warmup_epochs"
             )
         self.rate_factor *= ROLLBACK_RATE
 
     def start_epoch(self, steps: int) -> None:
-        """Forgets what held for the last epoch; other layers may learn now, with other norms."""
+        """Forgets the norms of the last epoch: other layers may be trained now, with other norms."""
         self.norms = torch.full_like(self.norms, torch.nan)
         self.skipped, self.allowed = 0, min(max(SKIPS_PER_EPOCH, steps // 100), steps - 1)
 
@@ -104,33 +104,33 @@ class SpikeGuard:
 
 
 class MicroBatches:
-    """Portions of a batch that fit into memory: halved whenever they do not, for the rest of the run.
+    """Splits batches into micro-batches that fit into memory: halved whenever they do not, for the rest of the run.
 
-    The gradient of the whole batch stays what it was, but for one thing: BatchNorm normalises each portion by itself,
-    as it does in each process of a team, so such a network learns a little otherwise. The event says so.
+    Gradient accumulation keeps the gradient of the whole batch, except where the network has BatchNorm, which
+    normalises each micro-batch by itself, as it does in each process of a team. The event says so.
     """
 
     def __init__(self, net: nn.Module, log_event: Callable[..., None], release: Callable[[], bool] = bool) -> None:
         self._net, self._log_event = net, log_event
-        self._release = release  # gives back memory that can be done without, and says whether there was any
+        self._release = release  # frees memory that training can do without, and returns whether there was any
         self.size: int | None = None  # images; None: whole batches
 
-    def run(self, num_images: int, portion: Callable[[slice], Any], kept: BufferSnapshot | None = None) -> list[Any]:
-        """Calls `portion` with slices that cover `num_images`; on an out-of-memory error all of it, in smaller ones.
+    def run(self, num_images: int, work: Callable[[slice], Any], before: BufferSnapshot | None = None) -> list[Any]:
+        """The results of `work` on slices that cover `num_images`; out of memory, all of it again in smaller slices.
 
-        Gradients of a failed attempt are undone, and norm statistics are put back to `kept`, taken before. Raises
-        EmotionError where one image is too much.
+        A failed attempt leaves no gradients, and norm statistics are restored to those `before`. Raises EmotionError
+        where a single image is too much.
         """
         while True:
             try:
-                return [portion(part) for part in even_slices(num_images, self.size or num_images)]
+                return [work(part) for part in even_slices(num_images, self.size or num_images)]
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 reason = str(error).partition("\n")[0]
             self._net.zero_grad(set_to_none=True)
-            if kept:
-                kept.restore()
+            if before:
+                before.restore()
             released = self._release()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
@@ -152,18 +152,18 @@ class MicroBatches:
 
 
 def even_slices(num_images: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` images whose lengths differ by one at most: BatchNorm cannot train on a lone one."""
+    """Slices of at most `size` images, equally long up to one image: BatchNorm cannot train on a single one."""
     parts = math.ceil(num_images / size)
     bounds = [num_images * part // parts for part in range(parts + 1)]
     return (slice(start, end) for start, end in pairwise(bounds))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA, the CPU allocator and numpy each have their own way to say it."""
+    """Whether memory ran out: CUDA, the CPU allocator and numpy each report it in their own way."""
     said = any(words in str(error).lower() for words in ("out of memory", "can't allocate memory"))
     if said or isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return error.__context__ is not None and is_out_of_memory(error.__context__)  # as when a recording is ended by it
+    return error.__context__ is not None and is_out_of_memory(error.__context__)  # as in a CUDA graph's capture
 
 
 def learning_norm_buffers(net: nn.Module) -> list[torch.Tensor]:
@@ -173,9 +173,9 @@ def learning_norm_buffers(net: nn.Module) -> list[torch.Tensor]:
 
 
 class BufferSnapshot:
-    """The statistics of each BatchNorm that is not frozen, as they are when this is made.
+    """A copy of the statistics of each BatchNorm that is not frozen.
 
-    A forward pass moves them before anything can be seen to be wrong with it.
+    A forward pass updates them before its loss can be judged.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -183,14 +183,14 @@ class BufferSnapshot:
         for buffer in learning_norm_buffers(net):
             by_type[buffer.dtype].append(buffer)
         self._buffers = list(by_type.values())
-        self._kept = [_join(buffers) for buffers in self._buffers]  # one tensor of each type, for few launches on a GPU
+        self._copies = [_join(buffers) for buffers in self._buffers]  # one tensor per type: few launches on a GPU
 
     def restore(self, where: bool | torch.Tensor = True) -> None:
-        """Undoes what moved since, if `where`, which may be a bool that is still being computed on the device."""
+        """Restores the statistics if `where`, which may be a bool tensor that the device is still computing."""
         if where is False:
             return
-        for buffers, kept in zip(self._buffers, self._kept, strict=True):
-            values = kept if where is True else torch.where(where, kept, _join(buffers))
+        for buffers, joined in zip(self._buffers, self._copies, strict=True):
+            values = joined if where is True else torch.where(where, joined, _join(buffers))
             parts = values.split([buffer.numel() for buffer in buffers])
             torch._foreach_copy_(buffers, [part.view_as(buffer) for part, buffer in zip(parts, buffers, strict=True)])
 

@@ -36,7 +36,7 @@ def deterministic() -> Iterator[None]:
 class KeyedDropout(nn.Module):
     """Dropout with masks that follow from each sample's key; `set_keys` must be called before each training pass.
 
-    An ordinary mask is drawn for the batch as a whole: it would change when memory forces smaller portions. The numbers
+    An ordinary mask is drawn for the batch as a whole: it would change when memory forces micro-batches. The numbers
     are those of counter_rng.
     """
 

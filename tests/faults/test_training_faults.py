@@ -35,7 +35,9 @@ def fail_forward(trainer, faulty):
     )
 
 
-@pytest.mark.fault("memory runs out in a step", "R", "the step is done again in smaller portions; the results stay")
+@pytest.mark.fault(
+    "memory runs out in a step", "R", "the step is done again in smaller micro-batches; the results stay"
+)
 def test_out_of_memory(tmp_path):
     def most_two(number, images):
         if images > 2:
@@ -43,7 +45,7 @@ def test_out_of_memory(tmp_path):
         return 1
 
     histories = []
-    for name, faulty in (("whole", lambda number, images: 1), ("portions", most_two)):
+    for name, faulty in (("whole", lambda number, images: 1), ("split", most_two)):
         trainer = make_trainer(tmp_path / name, net=TinyNet(norm=False))
         fail_forward(trainer, faulty)
         histories.append(trainer.fit())

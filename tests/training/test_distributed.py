@@ -155,7 +155,7 @@ def fail_on_one(folder):
             forward = trainer.learner.net.forward
             trainer.learner.net.forward = lambda images: forward(images) if len(images) < 3 else _fail()
         trainer.fit()
-        (folder / f"portion_{team.rank}.txt").write_text(str(trainer.learner.micro.size))
+        (folder / f"micro_batch_{team.rank}.txt").write_text(str(trainer.learner.micro.size))
 
 
 def _fail():
@@ -164,5 +164,5 @@ def _fail():
 
 def test_a_lack_of_memory_in_one_process_does_not_stop_the_other(tmp_path):
     run_two(fail_on_one, tmp_path)
-    assert (tmp_path / "portion_0.txt").read_text() == "None"
-    assert int((tmp_path / "portion_1.txt").read_text()) < 4
+    assert (tmp_path / "micro_batch_0.txt").read_text() == "None"
+    assert int((tmp_path / "micro_batch_1.txt").read_text()) < 4
