@@ -12,8 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from emotion_utils.audit.lines import tell_all
-from emotion_utils.audit.prepare import source_of
+from emotion_utils.audit.lines import audit_lines
 from emotion_utils.budget import VARIABLE, Budget
 from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError, InputError
@@ -23,6 +22,7 @@ from emotion_utils.progress import format_duration
 from emotion_utils.provenance import describe_environment
 from emotion_utils.report.checksums import CHECKSUMS, write_checksums
 from emotion_utils.run import Run
+from emotion_utils.sources.source import source_of
 from emotion_utils.stages import (
     DATA_FILES,
     Stage,
@@ -153,7 +153,7 @@ def _run_stage(run: Run, stage: Stage, inputs: str, budget: Budget, label: str, 
     seconds = time.monotonic() - started
     mark_done(run, stage, inputs, seconds, death)  # papermill's own metadata can call a dead kernel finished
     if stage.writes == DATA_FILES:
-        for line in tell_all(run.read_audit()):
+        for line in audit_lines(run.read_audit()):
             say(f"{label}: {line}")
     say(f"{label}: finished in {format_duration(seconds)}")
 

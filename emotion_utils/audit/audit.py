@@ -97,6 +97,24 @@ def count_images(manifest: pd.DataFrame, classes: Sequence[str]) -> dict[str, An
     }
 
 
+def complete_audit(
+    audit: dict[str, Any], manifest: pd.DataFrame, division: dict[str, Any], suspects: pd.DataFrame
+) -> dict[str, Any]:
+    """The audit of `audit_images` with what became known since: counts, the division, suspected labels.
+
+    suspects {judged, doubted, accuracy (0-1, None where nothing was judged), features, listed: records path, label,
+    suggested, score}: see label_suspects.find_label_suspects.
+    """
+    paths = manifest.set_index("id")["path"]
+    listed = suspects.assign(path=suspects["id"].map(paths))[["path", "label", "suggested", "score"]]
+    return {
+        **audit,
+        **count_images(manifest, audit["classes"]),
+        **division,
+        "suspects": {**suspects.attrs, "listed": listed.to_dict("records")},
+    }
+
+
 def kind_of(reason: str) -> str:
     """The kind of a reason: what stands before its details."""
     return reason.partition(":")[0]

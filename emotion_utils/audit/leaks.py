@@ -1,4 +1,4 @@
-"""The leak ladder: held-out images that a model has met in training, and what is done about them. No torch."""
+"""Leaks: held-out images that a model has met in training, and what is done about them. No torch."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ TIES = {"exact copy": ("id", "image"), "near copy": ("cluster",), "same person":
 NO_TIE = ("", -1)  # values that tie nothing
 PAIRS = (("test", "train"), ("val", "train"), ("test", "val"))  # held out, and what a model learns or is chosen from
 MAX_SET_ASIDE = 0.05  # of training: with more taken away it would be another data set
-LADDER_COLUMNS = ("tie", "split", "other", "images", "of", "share", "example", "example_in_other")
+LEAK_COLUMNS = ("tie", "split", "other", "images", "of", "share", "example", "example_in_other")
 
 
 def find_leaks(manifest: pd.DataFrame) -> pd.DataFrame:
     """How many images of one split are in another as well, each counted once, at the closest tie that it has.
 
     Looks at every usable row that has a split, copies that were set aside among them. A row for each tie and each of
-    PAIRS; columns LADDER_COLUMNS: images of `split`, `of` how many, share (0-1), and the paths of an example.
+    PAIRS; columns LEAK_COLUMNS: images of `split`, `of` how many, share (0-1), and the paths of an example.
     """
     usable = _usable(manifest)
     parts = {split: usable[usable["split"] == split] for split in ("train", "val", "test")}
-    ladder = []
+    leaks = []
     for split, other in PAIRS:
         ours, theirs = parts[split], parts[other]
         ties = tie_of(ours, theirs)
@@ -35,14 +35,14 @@ def find_leaks(manifest: pd.DataFrame) -> pd.DataFrame:
             met = ours[ties == tie]
             example = met["path"].iloc[0] if len(met) else ""
             partner = _partners(met.head(1), theirs, tie).iloc[0] if len(met) else ""
-            ladder.append((tie, split, other, len(met), len(ours), len(met) / max(len(ours), 1), example, partner))
-    return pd.DataFrame(ladder, columns=list(LADDER_COLUMNS))
+            leaks.append((tie, split, other, len(met), len(ours), len(met) / max(len(ours), 1), example, partner))
+    return pd.DataFrame(leaks, columns=list(LEAK_COLUMNS))
 
 
-def tell_leaks(ladder: pd.DataFrame) -> list[str]:
+def leak_lines(leaks: pd.DataFrame) -> list[str]:
     """A line for each pair of splits that both have images: what `find_leaks` found."""
     lines = []
-    for (split, other), steps in ladder.groupby(["split", "other"], sort=False):
+    for (split, other), steps in leaks.groupby(["split", "other"], sort=False):
         counts = steps.set_index("tie")["images"]
         if steps["of"].iloc[0]:
             found = [f"{count:,} {tie}" for tie, count in counts.items() if count]

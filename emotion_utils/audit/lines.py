@@ -8,24 +8,24 @@ from typing import Any
 import pandas as pd
 
 from emotion_utils.audit.label_suspects import SKIMAGE
-from emotion_utils.audit.leaks import tell_leaks
+from emotion_utils.audit.leaks import leak_lines
 
 
-def tell_all(audit: Mapping[str, Any]) -> list[str]:
+def audit_lines(audit: Mapping[str, Any]) -> list[str]:
     """What somebody should know who sees none of the notebooks: a line each."""
     lines = [
         *audit["notes"],
         audit["groups"]["line"],
-        tell_copies(audit),
-        tell_near_duplicates(audit),
-        tell_faces(audit),
+        copies_line(audit),
+        near_duplicates_line(audit),
+        faces_line(audit),
     ]
-    ladder = tell_ladder(audit["leaks"]["as_given"])
-    lines += [ladder and f"as the data came: {ladder}", audit["leaks"]["line"], tell_suspects(audit["suspects"])]
+    leaks = leaks_line(audit["leaks"]["as_given"])
+    lines += [leaks and f"as the data came: {leaks}", audit["leaks"]["line"], suspects_line(audit["suspects"])]
     return [line for line in lines if line]
 
 
-def tell_copies(audit: Mapping[str, Any]) -> str:
+def copies_line(audit: Mapping[str, Any]) -> str:
     """Exact copies and contradictions."""
     copies, conflicts = audit["duplicates"], audit["conflicts"]
     line = f"{copies['exact']:,} exact copies of files and {copies['pixels']:,} of pixels were set aside"
@@ -34,13 +34,13 @@ def tell_copies(audit: Mapping[str, Any]) -> str:
     return line
 
 
-def tell_conversions(audit: Mapping[str, Any]) -> str:
+def conversions_line(audit: Mapping[str, Any]) -> str:
     """How many images were not plain 8-bit RGB."""
     kinds = [f"{count:,} {kind}" for kind, count in audit["conversions"].items()]
     return f"brought to upright 8-bit RGB: {', '.join(kinds)}" if kinds else "every image came as upright 8-bit RGB"
 
 
-def tell_sizes(audit: Mapping[str, Any]) -> str:
+def sizes_line(audit: Mapping[str, Any]) -> str:
     """How large the images are."""
     if audit["sizes"] is None:
         return "no image is usable"
@@ -50,7 +50,7 @@ def tell_sizes(audit: Mapping[str, Any]) -> str:
     return f"images of {sizes['smallest']} to {sizes['largest']} pixels, {sizes['median']} in the middle"
 
 
-def tell_faces(audit: Mapping[str, Any]) -> str:
+def faces_line(audit: Mapping[str, Any]) -> str:
     """What became of the crop."""
     faces = audit["faces"]
     if faces["crop"] == "never":
@@ -66,7 +66,7 @@ def tell_faces(audit: Mapping[str, Any]) -> str:
     return line + (f" ({faces['detector']}{several})" if faces["detector"] else "")
 
 
-def tell_near_duplicates(audit: Mapping[str, Any]) -> str:
+def near_duplicates_line(audit: Mapping[str, Any]) -> str:
     """How many, and by which threshold."""
     near = audit["near_duplicates"]
     line = f"{near['images']:,} images are near duplicates of another, in {near['clusters']:,} clusters"
@@ -75,7 +75,7 @@ def tell_near_duplicates(audit: Mapping[str, Any]) -> str:
     return line
 
 
-def tell_suspects(suspects: Mapping[str, Any]) -> str:
+def suspects_line(suspects: Mapping[str, Any]) -> str:
     """How many labels are in doubt, and how far the model that doubts is to be trusted (an audit's `suspects`)."""
     if not suspects["judged"]:
         return "too few images to judge their labels"
@@ -88,7 +88,7 @@ def tell_suspects(suspects: Mapping[str, Any]) -> str:
     return line + (f" (on {SKIMAGE}'s histograms of gradients: this OpenCV makes none)" if other else "")
 
 
-def tell_split(audit: Mapping[str, Any]) -> str:
+def split_line(audit: Mapping[str, Any]) -> str:
     """Where the split comes from."""
     brought, choice = audit["splits"]["brought"], audit["leaks"]["choice"]
     if len(brought) < 2 or choice == "redraw":
@@ -99,11 +99,11 @@ def tell_split(audit: Mapping[str, Any]) -> str:
     return f"as the data bring it ({', '.join(brought)})" + (f", {drawn[0]} drawn from it" if drawn else "")
 
 
-def tell_ladder(records: list[dict[str, Any]] | None) -> str:
-    """A leak ladder in a line."""
+def leaks_line(records: list[dict[str, Any]] | None) -> str:
+    """The records of `leaks.find_leaks` in a line."""
     if not records:
         return ""
-    ladder = pd.DataFrame(records)
-    if not ladder["images"].sum():
+    leaks = pd.DataFrame(records)
+    if not leaks["images"].sum():
         return "no image of one split has a copy, a near copy or its person in another"
-    return "; ".join(tell_leaks(ladder))
+    return "; ".join(leak_lines(leaks))

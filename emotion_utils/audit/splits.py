@@ -9,14 +9,45 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from emotion_utils.audit.leaks import NO_TIE, TIES
+from emotion_utils.audit.groups import find_groups
+from emotion_utils.audit.leaks import NO_TIE, TIES, find_leaks, settle_leaks
 from emotion_utils.audit.stratify import share_out
-from emotion_utils.config import SPLITS
+from emotion_utils.config import SPLITS, RunConfig
 from emotion_utils.counter_rng import id_keys, mix_keys
 from emotion_utils.errors import InputError
 
 SHARE_TOLERANCE = 0.02  # how far a class's share in a split may be from its share in the whole,
 IMAGE_TOLERANCE = 2  # or so many images of the split, where these are more: whole images can be no more exact
+
+
+def divide_images(manifest: pd.DataFrame, config: RunConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The manifest of `audit_images` with groups and splits, leaks settled, and what was found and done (JSON).
+
+    groups {rule, persons, line}; leaks {choice, line, as_given (records of leaks.find_leaks for the split that the data
+    bring, else None), at_random (likewise for a split that knows no ties, where the data bring none, else None),
+    as_used}; splits {brought (names), seed, deviation, class_name, split, within_tolerance, line}. Raises InputError
+    where no split can be made, or where too much of a brought one leaks.
+    """
+    groups, groups_line = find_groups(manifest, config.group)
+    manifest = manifest.assign(group=groups)
+    brought = sorted(set(manifest["split"]) - {""})
+    as_given = find_leaks(manifest) if len(brought) > 1 else None
+    settled, leaks_line = settle_leaks(manifest, config.leaks)
+    divided = _assign(settled, config)
+    as_used = find_leaks(divided)
+    at_random = find_leaks(_divide_blindly(manifest, config)) if as_given is None else None
+    facts = {
+        "groups": {"rule": config.group, "persons": int(groups[groups != ""].nunique()), "line": groups_line},
+        "leaks": {
+            "choice": config.leaks,
+            "line": leaks_line,
+            "as_given": _records(as_given),
+            "at_random": _records(at_random),
+            "as_used": _records(as_used),
+        },
+        "splits": {"brought": brought, "seed": config.seed, **measure_balance(divided)},
+    }
+    return divided, facts
 
 
 def assign_splits(
@@ -84,6 +115,27 @@ def measure_balance(manifest: pd.DataFrame) -> dict[str, Any]:
     return {
         "deviation": worst, "class_name": class_name, "split": split, "within_tolerance": within, "line": line,
     }  # fmt: skip
+
+
+def _assign(manifest: pd.DataFrame, config: RunConfig) -> pd.DataFrame:
+    return assign_splits(
+        manifest,
+        val_fraction=config.val_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.seed,
+        min_images_per_class=config.min_images_per_class,
+    )
+
+
+def _divide_blindly(manifest: pd.DataFrame, config: RunConfig) -> pd.DataFrame:
+    """As a split by single images would be, copies among them, with the ties left in to be counted."""
+    readable = manifest["image"] >= 0
+    blind = manifest.assign(group="", cluster="", image=-1, status=readable.map({True: "kept", False: "quarantined"}))
+    return manifest.assign(split=_assign(blind, config)["split"])
+
+
+def _records(ladder: pd.DataFrame | None) -> list[dict[str, Any]] | None:
+    return None if ladder is None else ladder.to_dict("records")
 
 
 def _plan(brought: np.ndarray, val_fraction: float, test_fraction: float) -> tuple[np.ndarray, dict[str, float]]:

@@ -1,10 +1,11 @@
-"""Deals groups (the images of a person, copies of one image) to splits, so that each split has its share of all classes.
+"""Deals groups (the images of a person, copies of one image) to splits, each of which gets its share of all classes.
 
 Whole groups move, so this is a packing problem. Large groups are placed first where they are needed most; a search then
 mends what overshoots; images that stand alone come last and fill every split up exactly.
 
-Why not scikit-learn's StratifiedGroupKFold, with two of 10 folds as val and test: over 10 seeds it leaves a class up to
-20 % off its share of 600 synthetic images (here 0 %), up to 95 % of 845 named faces (here 3 %). No torch.
+Why not scikit-learn's StratifiedGroupKFold, with two of 10 folds as val and test? Over 10 seeds it leaves a class up to
+20 % off its share of 600 synthetic images (here 0 %) and 95 % of 845 named faces (here 3 %); of FER2013 both are exact,
+but it takes 22 s (here 0.1 s). No torch.
 """
 
 from __future__ import annotations

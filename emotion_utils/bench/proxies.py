@@ -19,7 +19,6 @@ from scipy import stats
 
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.groups import find_groups
-from emotion_utils.audit.prepare import source_of
 from emotion_utils.audit.splits import assign_splits
 from emotion_utils.bench.tables import Measured
 from emotion_utils.config import Phase, Recipe, RunConfig, resolve_config
@@ -32,7 +31,7 @@ from emotion_utils.models.weights.load import read_proxy_recipe
 from emotion_utils.models.weights.registry import PROXIES
 from emotion_utils.models.zoo import load_model
 from emotion_utils.run import Run
-from emotion_utils.sources.source import SYNTHETIC_CLASSES, SYNTHETIC_SIZE_PX
+from emotion_utils.sources.source import SYNTHETIC_CLASSES, SYNTHETIC_SIZE_PX, source_of
 from emotion_utils.store.batches import open_split, prepare_images
 from emotion_utils.store.store import resize_square
 from emotion_utils.synthetic.faces import render_path, synthetic_table

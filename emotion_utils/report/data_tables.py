@@ -34,17 +34,17 @@ def split_table(manifest: pd.DataFrame, class_names: tuple[str, ...]) -> pd.Data
 
 
 def leak_table(leaks: Mapping[str, Any]) -> pd.DataFrame:
-    """The leak ladder of an audit's `leaks`: images of one split that are in another as well, by their closest tie.
+    """What an audit's `leaks` hold: images of one split that are in another as well, by their closest tie.
 
     For data that bring a split as they came; for others, as a split drawn at random by single images would be.
     """
     title = "as the data came" if leaks["as_given"] else "in a random split"
-    ladder = pd.DataFrame(leaks["as_given"] or leaks["at_random"])
-    ladder = ladder[ladder["of"] > 0]
-    pairs = ladder["split"] + ", in " + ladder["other"] + " as well"
-    table = ladder.assign(pair=pairs).pivot(index="pair", columns="tie", values="images")
+    records = pd.DataFrame(leaks["as_given"] or leaks["at_random"])
+    records = records[records["of"] > 0]
+    pairs = records["split"] + ", in " + records["other"] + " as well"
+    table = records.assign(pair=pairs).pivot(index="pair", columns="tie", values="images")
     table = table.reindex(index=pairs.unique(), columns=list(TIES))
-    sizes = ladder.groupby(pairs)["of"].first()
+    sizes = records.groupby(pairs)["of"].first()
     table = table.assign(**{"none of these": sizes - table.sum(axis=1), "images": sizes})
     return table.rename_axis(index=None, columns=title)
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import pandas as pd
 
+from emotion_utils.config import RunConfig
 from emotion_utils.errors import InputError
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.class_names import class_key, match_names, renaming_note
@@ -94,6 +95,17 @@ def open_source(
     except OSError as error:
         raise InputError(f"--data {spec}: cannot be read ({error.strerror}); check path and permissions") from None
     return _name_classes(found, classes)
+
+
+def source_of(config: RunConfig) -> Source:
+    """The source that `config` names. Raises InputError where it cannot be used."""
+    return open_source(
+        config.data,
+        classes=config.classes,
+        seed=config.seed,
+        synthetic_images=config.synthetic_images,
+        lenient=config.lenient,
+    )
 
 
 def _open_path(spec: str, path: Path, lenient: bool) -> Source:

@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 
 from emotion_utils.audit.faces import view_ids
-from emotion_utils.audit.prepare import source_of
 from emotion_utils.config import SPLITS
 from emotion_utils.counter_rng import id_keys
 from emotion_utils.devices import CPU
@@ -20,7 +19,7 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.parallel import count_workers, map_ahead
 from emotion_utils.progress import Progress
 from emotion_utils.run import Run
-from emotion_utils.sources.source import Source
+from emotion_utils.sources.source import Source, source_of
 from emotion_utils.store.order import Share, plan_epoch
 from emotion_utils.store.shards import ShardImages, open_shards, shards_path, write_shards
 from emotion_utils.store.store import Store, StoreDamage, build_store, open_store, store_path

@@ -8,10 +8,10 @@ from face_files import encode, faces, make_image, write_folder, write_zip
 from PIL import Image
 
 from emotion_utils.audit.audit import audit_images
-from emotion_utils.audit.prepare import divide_images, source_of
+from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
 from emotion_utils.run import FRAME_COLUMNS, MANIFEST_COLUMNS
-from emotion_utils.sources.source import open_source
+from emotion_utils.sources.source import open_source, source_of
 
 
 def audit_of(tmp_path, files, **options):

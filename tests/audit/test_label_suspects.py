@@ -14,7 +14,7 @@ from emotion_utils.audit.label_suspects import (
     find_label_suspects,
     rank_suspects,
 )
-from emotion_utils.audit.lines import tell_suspects
+from emotion_utils.audit.lines import suspects_line
 
 WRONG = (5, 16, 31, 40, 63, 82)
 
@@ -68,7 +68,7 @@ def test_turned_labels_are_found_and_the_right_one_is_suggested(stripes, maker):
     assert 0.85 < suspects.attrs["accuracy"] < 0.96  # the six wrong ones count as errors
     assert manifest.equals(before)
     assert suspects.attrs["features"] == maker
-    assert ("this OpenCV makes none" in tell_suspects(suspects.attrs)) == (maker == SKIMAGE)
+    assert ("this OpenCV makes none" in suspects_line(suspects.attrs)) == (maker == SKIMAGE)
 
 
 def test_histograms_are_those_of_their_definition_whoever_makes_them(maker):

@@ -1,4 +1,4 @@
-"""The leak ladder, and what is done about a split that the data bring."""
+"""Leaks, and what is done about a split that the data bring."""
 
 import numpy as np
 import pandas as pd
@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tied_manifests import manifest_of, tied_manifests
 
-from emotion_utils.audit.audit import audit_images
-from emotion_utils.audit.leaks import MAX_SET_ASIDE, find_leaks, settle_leaks, tell_leaks
-from emotion_utils.audit.prepare import complete_audit, divide_images, source_of
-from emotion_utils.audit.splits import assign_splits
+from emotion_utils.audit.audit import audit_images, complete_audit
+from emotion_utils.audit.leaks import MAX_SET_ASIDE, find_leaks, leak_lines, settle_leaks
+from emotion_utils.audit.splits import assign_splits, divide_images
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
+from emotion_utils.sources.source import source_of
 
 TIE_COLUMNS = (("id", ""), ("image", -1), ("cluster", ""), ("group", ""))
 
 
-def ladder_of(manifest):
+def leaks_of(manifest):
     return find_leaks(manifest).set_index(["tie", "split", "other"])
 
 
@@ -30,7 +30,7 @@ def many(rows, **columns):
     return manifest_of(["a", "b"] * (len(split) // 2) + ["a"] * (len(split) % 2), split=split, **columns)
 
 
-# -- the ladder ------------------------------------------------------------------------------------
+# -- finding leaks ---------------------------------------------------------------------------------
 
 
 def test_each_held_out_image_is_counted_once_at_its_closest_tie():
@@ -41,24 +41,24 @@ def test_each_held_out_image_is_counted_once_at_its_closest_tie():
         cluster=["c", "", "", "c", "", "", "c"],
         image=[1, 2, 3, 4, 5, 6, 1],
     )
-    ladder = ladder_of(manifest)
-    assert ladder.xs(("test", "train"), level=["split", "other"])["images"].to_dict() == {
+    leaks = leaks_of(manifest)
+    assert leaks.xs(("test", "train"), level=["split", "other"])["images"].to_dict() == {
         "exact copy": 1, "near copy": 1, "same person": 1,
     }  # fmt: skip
-    assert ladder.loc[("near copy", "test", "train"), ["of", "share", "example", "example_in_other"]].tolist() == [
+    assert leaks.loc[("near copy", "test", "train"), ["of", "share", "example", "example_in_other"]].tolist() == [
         4, 0.25, "3.png", "0.png",
     ]  # fmt: skip
-    assert ladder.loc[("same person", "test", "val"), "images"] == 2
-    assert ladder.loc[("same person", "val", "train"), "share"] == 1
-    assert tell_leaks(find_leaks(manifest))[0] == (
+    assert leaks.loc[("same person", "test", "val"), "images"] == 2
+    assert leaks.loc[("same person", "val", "train"), "share"] == 1
+    assert leak_lines(find_leaks(manifest))[0] == (
         "of 4 images in test, 3 are in train as well (1 exact copy, 1 near copy, 1 same person)"
     )
 
 
-def test_unreadable_images_and_those_without_a_split_are_not_on_the_ladder():
+def test_unreadable_images_and_those_without_a_split_are_no_leaks():
     manifest = manifest_of(["a"] * 4, split=["train", "test", "test", ""], group=["p"] * 4, image=[0, 1, -1, 2])
     manifest.loc[2, "status"] = "quarantined"
-    assert ladder_of(manifest).loc[("same person", "test", "train"), ["images", "of"]].tolist() == [1, 1]
+    assert leaks_of(manifest).loc[("same person", "test", "train"), ["images", "of"]].tolist() == [1, 1]
 
 
 # -- what is done about it -------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from PIL import Image
 from pretend_device import DEVICE, pretended_device
 
 from emotion_utils.audit.audit import audit_images
-from emotion_utils.audit.prepare import source_of
 from emotion_utils.audit.splits import assign_splits
 from emotion_utils.config import resolve_config
 from emotion_utils.evaluation import explain, predict, predict_files, robustness
@@ -23,6 +22,7 @@ from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.zoo import build_model, load_model, save_model
 from emotion_utils.report import explorer
 from emotion_utils.run import Run
+from emotion_utils.sources.source import source_of
 from emotion_utils.store.batches import open_split, restore_images
 from emotion_utils.synthetic.faces import render_face
 

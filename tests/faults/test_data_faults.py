@@ -16,11 +16,11 @@ from PIL import Image
 from emotion_utils.audit import face_detectors
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.face_detectors import Box
-from emotion_utils.audit.lines import tell_conversions, tell_faces
-from emotion_utils.audit.prepare import divide_images, source_of
+from emotion_utils.audit.lines import conversions_line, faces_line
+from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
-from emotion_utils.sources.source import open_source
+from emotion_utils.sources.source import open_source, source_of
 from emotion_utils.store.store import build_store
 
 
@@ -121,7 +121,7 @@ def test_unusual_pixels(audit):
     assert {kind: found["conversions"][kind] for kind in ("CMYK", "16-bit", "palette", "alpha")} == dict.fromkeys(
         ("CMYK", "16-bit", "palette", "alpha"), 1
     )
-    assert "1 CMYK" in tell_conversions(found)
+    assert "1 CMYK" in conversions_line(found)
 
 
 @pytest.mark.fault("image turned by its EXIF tag", "R", "turned upright once, and counted")
@@ -143,7 +143,7 @@ def test_animation(audit):
     manifest, found = audit({"sad/moves.gif": encode(frames[0], "GIF", save_all=True, append_images=frames[1:])})
     assert manifest.loc["sad/moves.gif", "status"] == "kept"
     assert found["conversions"]["animated"] == 1
-    assert "1 animated" in tell_conversions(found)
+    assert "1 animated" in conversions_line(found)
 
 
 @pytest.mark.fault("tiny or constant image", "Q", "set aside: it shows nothing")
@@ -164,7 +164,7 @@ def test_image_without_a_face(audit, finds_eyes):
     files = {"happy/face.png": scene((40, 40, 60)), "sad/empty.png": scene()}
     manifest, found = audit(files, crop="always")
     assert manifest.loc["sad/empty.png", "status"] == "kept"
-    assert "without a face that was found, kept" in tell_faces(found)
+    assert "without a face that was found, kept" in faces_line(found)
     manifest, found = audit(files, crop="always", missed="quarantine")
     assert manifest.loc["sad/empty.png", "reason"].startswith("no face")
     assert found["faces"]["missed"] == found["reasons"]["no face"]
@@ -179,7 +179,7 @@ def test_image_of_two_people(audit, finds_eyes):
     assert frames[0].tolist() == frames[1].tolist()
     left, top, side = frames[0]
     assert left <= 80 and top <= 70 and left + side >= 144  # noqa: PT018 - one frame
-    assert "the largest taken of several in 1" in tell_faces(audit(files, crop="always")[1])
+    assert "the largest taken of several in 1" in faces_line(audit(files, crop="always")[1])
 
 
 # -- copies and splits -------------------------------------------------------------------------------

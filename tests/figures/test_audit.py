@@ -6,13 +6,14 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from emotion_utils.audit.audit import audit_images
-from emotion_utils.audit.lines import tell_all, tell_faces, tell_split, tell_suspects
-from emotion_utils.audit.prepare import complete_audit, divide_images, source_of
+from emotion_utils.audit.audit import audit_images, complete_audit
+from emotion_utils.audit.lines import audit_lines, faces_line, split_line, suspects_line
+from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
 from emotion_utils.figures.audit import plot_crops, plot_distances, plot_pairs, plot_suspects, show_images
 from emotion_utils.report.data_tables import leak_table, quarantine_table
 from emotion_utils.report.sections.data_card import data_card
+from emotion_utils.sources.source import source_of
 
 
 @pytest.fixture
@@ -95,18 +96,18 @@ def test_quarantine_table_has_a_column_for_each_kind_of_reason_and_not_for_each_
 
 def test_lines_say_what_the_audit_holds(prepared):
     audit = prepared[3]
-    assert tell_suspects(audit["suspects"]) == "5 of 40 labels are in doubt, by a model that agrees with 50% of them"
-    assert tell_split(audit) == "drawn from seed 0"
-    assert tell_split(audit | {"splits": {"brought": ["test", "train"], "seed": 0}}) == (
+    assert suspects_line(audit["suspects"]) == "5 of 40 labels are in doubt, by a model that agrees with 50% of them"
+    assert split_line(audit) == "drawn from seed 0"
+    assert split_line(audit | {"splits": {"brought": ["test", "train"], "seed": 0}}) == (
         "as the data bring it (test, train), val drawn from it"
     )
-    assert tell_faces(audit) == "crop=never: every image is used whole"
+    assert faces_line(audit) == "crop=never: every image is used whole"
     faces = {"crop": "auto", "missed_are": "kept", "detector": "D", "cropped": 3, "filled": 0, "missed": 1}
-    assert tell_faces({"faces": faces | {"not_searched": 0, "several": 2}}) == (
+    assert faces_line({"faces": faces | {"not_searched": 0, "several": 2}}) == (
         "crop=auto: 3 cut to the face; 1 without a face that was found, kept (D, the largest taken of several in 2)"
     )
-    assert audit["groups"]["line"] in tell_all(audit)
-    assert all(tell_all(audit))
+    assert audit["groups"]["line"] in audit_lines(audit)
+    assert all(audit_lines(audit))
 
 
 def test_data_card_tells_origin_licence_counts_and_what_was_done(make_results):

@@ -10,13 +10,13 @@ from fake_run import make_history
 from PIL import Image
 
 from emotion_utils.audit.audit import audit_images
-from emotion_utils.audit.prepare import source_of
 from emotion_utils.audit.splits import assign_splits
 from emotion_utils.config import resolve_config
 from emotion_utils.evaluation.predict import predict_splits
 from emotion_utils.models.zoo import build_model, save_model
 from emotion_utils.report.explorer import Explorer, explore, select
 from emotion_utils.run import Run
+from emotion_utils.sources.source import source_of
 
 
 @pytest.fixture(scope="module")

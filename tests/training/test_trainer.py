@@ -11,11 +11,12 @@ from tiny_training import make_trainer, same_bits
 from torch import nn
 
 from emotion_utils.audit.audit import audit_images
-from emotion_utils.audit.prepare import divide_images, source_of
+from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
 from emotion_utils.models.card import load_model
 from emotion_utils.run import Run
+from emotion_utils.sources.source import source_of
 from emotion_utils.store.batches import open_split, prepare_images
 from emotion_utils.training import trainer as module
 from emotion_utils.training.trainer import Trainer, new_model, train_model

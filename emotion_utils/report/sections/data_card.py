@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from emotion_utils.audit import lines as audit_lines
+from emotion_utils.audit import lines
 from emotion_utils.report.exhibits import Shown, html_table, safe, show_table
 from emotion_utils.report.results import Results
 from emotion_utils.report.sections.settings import data_name
@@ -32,21 +32,21 @@ def _images(results: Results) -> Iterator[tuple[str, str]]:
     yield "Images", f"{audit['images']:,} found, {audit['kept']:,} used"
     aside = [f"{count:,} {kind}" for kind, count in audit["reasons"].items()]
     yield "Set aside", ", ".join(aside) if aside else "none"
-    yield "Copies", audit_lines.tell_copies(audit)
-    yield "Near duplicates", audit_lines.tell_near_duplicates(audit)
-    yield "Sizes", audit_lines.tell_sizes(audit)
-    yield "Conversions", audit_lines.tell_conversions(audit)
-    yield "Faces", audit_lines.tell_faces(audit)
-    yield "Labels", audit_lines.tell_suspects(audit["suspects"])
+    yield "Copies", lines.copies_line(audit)
+    yield "Near duplicates", lines.near_duplicates_line(audit)
+    yield "Sizes", lines.sizes_line(audit)
+    yield "Conversions", lines.conversions_line(audit)
+    yield "Faces", lines.faces_line(audit)
+    yield "Labels", lines.suspects_line(audit["suspects"])
 
 
 def _split(results: Results) -> Iterator[tuple[str, str]]:
     audit = results.audit
     leaks = audit["leaks"]
     yield "People", audit["groups"]["line"]
-    yield "Split", audit_lines.tell_split(audit)
+    yield "Split", lines.split_line(audit)
     yield "Class balance", audit["splits"]["line"]
-    yield "Leaks as the data came", audit_lines.tell_ladder(leaks["as_given"])
-    yield "Leaks in a random split", audit_lines.tell_ladder(leaks["at_random"])
+    yield "Leaks as the data came", lines.leaks_line(leaks["as_given"])
+    yield "Leaks in a random split", lines.leaks_line(leaks["at_random"])
     yield "What was done", leaks["line"]
-    yield "Leaks now", audit_lines.tell_ladder(leaks["as_used"])
+    yield "Leaks now", lines.leaks_line(leaks["as_used"])
