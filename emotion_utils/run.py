@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from emotion_utils.config import SPLITS, RunConfig, change_config, resolve_config, validate_config
+from emotion_utils.config import SPLITS, Recipe, RunConfig, change_config, resolve_config, validate_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import (
     as_numbers,
@@ -46,6 +46,11 @@ CREATIVE_COLUMNS = {
 }
 WORDS = ("region", "model", "id", "label", "predicted", "group")  # the columns of these tables that are not numbers
 ROBUSTNESS_COLUMNS = ("kind", "amount", "label", "count", "correct")
+# What a notebook may set otherwise than the run was made with: it decides how a model is trained, and nothing before.
+NOTEBOOK_SETTINGS = (
+    "weights", "epochs", "batch_size", "processes", "max_steps_per_epoch", "balance", "augment", "budget_minutes",
+    "recipes",
+)  # fmt: skip
 PROBABILITY_TOLERANCE = 1e-4  # how far a row of probabilities may be from summing to 1
 
 
@@ -95,8 +100,11 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, root: str | Path) -> Run:
-        """The existing run at `root`. Raises InputError that says what to run first."""
+    def open(cls, root: str | Path, settings: Iterable[str] = ()) -> Run:
+        """The existing run at `root`, with `settings` (as for --set) changed for whoever opens it, not in run.json.
+
+        Raises InputError that says what to run first, and where a setting was decided when the run was prepared.
+        """
         root = Path(root)
         if not (root / "run.json").exists():
             raise InputError(
@@ -105,7 +113,15 @@ class Run:
         facts = read_json(root / "run.json")
         if "config" not in facts:
             raise EmotionError(f"{root / 'run.json'}: no config; start the run again with --fresh")
-        return cls(root, validate_config(facts["config"]))
+        stored = validate_config(facts["config"])
+        config = change_config(stored, settings)
+        decided = [name for name in type(config).model_fields
+                   if name not in NOTEBOOK_SETTINGS and getattr(config, name) != getattr(stored, name)]  # fmt: skip
+        if decided:
+            raise InputError(
+                f"{', '.join(decided)}: decided when {root} was prepared; run notebook 01 with it, in another run_dir"
+            )
+        return cls(root, config)
 
     # -- where things are --------------------------------------------------------------------------
 
@@ -145,10 +161,16 @@ class Run:
     def model_dir(self, model: str) -> Path:
         return self.root / "models" / model / self.model_folder
 
+    def recipe(self, model: str, **changes: Any) -> Recipe:
+        """A copy of the recipe of `model`, to be looked at and changed; `changes` that are None are left out."""
+        given = {key: value for key, value in changes.items() if value is not None}
+        return change_config(self.config, recipes={model: given}).recipes[model]
+
     def replicas(self) -> list[Run]:
         """The same run from each further seed of `seeds`: the data are shared, models/<model>/seed-<n> is its own."""
         seeds = range(self.config.seed + 1, self.config.seed + self.config.seeds)
-        return [Run(self.root, self.config.model_copy(update={"seed": n}), f"seed-{n}") for n in seeds]
+        copies = {f"seed-{n}": self.config.model_copy(update={"seed": n}) for n in seeds}
+        return [Run(self.root, config, str(Path(self.model_folder) / name)) for name, config in copies.items()]
 
     def variant(self, name: str) -> Run:
         """The same run, whose models have folders of their own by this name, below the usual ones."""

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from emotion_utils.devices import pick_device
+from emotion_utils.devices import CPU, pick_device
 from emotion_utils.training.recovery import learning_norm_buffers
 
 PATIENCE = timedelta(minutes=5)  # with a process that neither answers nor dies; torchrun then starts all of them again
@@ -85,6 +85,9 @@ class Team:
         lists: list[list[str]] = [[] for _ in range(self.size)]
         dist.all_gather_object(lists, names)
         return [name for part in lists for name in part]
+
+
+ALONE = Team(0, 1, CPU)  # a process that trains by itself, on the CPU
 
 
 @contextmanager

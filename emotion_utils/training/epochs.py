@@ -23,7 +23,7 @@ from emotion_utils.history import best_epoch
 from emotion_utils.progress import Progress, format_duration
 from emotion_utils.run import Run
 from emotion_utils.store.balance import class_weights, sampler_weights
-from emotion_utils.store.batches import Dataset, iterate_batches
+from emotion_utils.store.batches import Batch, Dataset, iterate_batches
 from emotion_utils.store.order import batch_bounds
 from emotion_utils.store.resident import keep_resident
 from emotion_utils.training import schedule
@@ -96,6 +96,12 @@ class EpochLoop:
         self.log_event("best_epoch", epoch=best, val_acc=float(history["val_acc"][best - 1]))
         return history
 
+    def take_one(self, batch: Batch) -> None:
+        """The first step of the training on `batch` alone."""
+        self.learner.enter(schedule.phase_at(self.recipe, 1))
+        self.learner.guard.start_epoch(self.steps_per_epoch)
+        self.learner.step(batch._replace(total=len(batch.ids)), epoch=1, number=1, rate_factor=self.rate_factor(0))
+
     def _train_epoch(self, progress: Progress | None) -> None:
         phase = schedule.phase_at(self.recipe, self.epoch)
         trainable = self.learner.enter(phase)
@@ -129,7 +135,7 @@ class EpochLoop:
         for number, batch in enumerate(islice(self._batches(), self.steps_done, None), start=self.steps_done + 1):
             wants_to_write = self.team.is_main_process and self.checkpoint.is_due()
             step = self.learner.begin(
-                batch, epoch=self.epoch, number=number, rate_factor=self._rate_factor(number - 1), pause=wants_to_write
+                batch, epoch=self.epoch, number=number, rate_factor=self.rate_factor(number - 1), pause=wants_to_write
             )
             under_way.append((step, batch.total))
             if len(under_way) > self.learner.lag and settle().pause:  # all processes read that at the same step
@@ -154,7 +160,7 @@ class EpochLoop:
     def _all_steps_done(self) -> int:
         return (self.epoch - 1) * self.steps_per_epoch + self.steps_done
 
-    def _rate_factor(self, step: int) -> float:
+    def rate_factor(self, step: int) -> float:
         """Of the recipe's rates, at `step` (0-based) of this epoch."""
         total, before = self.epochs * self.steps_per_epoch, (self.epoch - 1) * self.steps_per_epoch
         factor = schedule.rate_factor(self.recipe, before + step, total, self.steps_per_epoch)

@@ -6,12 +6,13 @@ import copy
 from collections.abc import Set
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from pydantic import BaseModel
+from torch import nn
 
 from emotion_utils.config import Recipe
 from emotion_utils.errors import InputError
@@ -22,15 +23,22 @@ from emotion_utils.models.zoo import build_model
 from emotion_utils.progress import Progress
 from emotion_utils.run import Run
 from emotion_utils.store.augment import to_unit
-from emotion_utils.store.batches import Dataset, open_split, restore_images
+from emotion_utils.store.batches import Batch, Dataset, open_split, restore_images
 from emotion_utils.tracking import track
 from emotion_utils.training.cpu.allocation import reuse_freed_memory
-from emotion_utils.training.distributed import is_main_process, join_team
+from emotion_utils.training.distributed import ALONE, is_main_process, join_team
 from emotion_utils.training.epochs import EpochLoop
 from emotion_utils.training.fingerprint import Fingerprint, data_sha256, network_sha256, take_fingerprint
 from emotion_utils.training.launch import processes_to_start, train_in_processes
 from emotion_utils.training.pretext import ensure_proxies
 from emotion_utils.training.repeatable import deterministic
+
+
+class FirstStep(NamedTuple):
+    """The state of a network after the first step, and the factor of its learning rates in that step (warm-up)."""
+
+    state: dict[str, torch.Tensor]
+    rate_factor: float
 
 
 def new_model(run: Run, model: str, *, progress: Progress | None = None) -> EmotionNet:
@@ -97,6 +105,22 @@ class Trainer:
                 self._train(progress)
             self.history = self.run.read_history(self.model)
         return self.history
+
+    def first_step(self, batch: Batch) -> FirstStep:
+        """What the first step of the training makes of a copy of the network, on `batch`, on the CPU and in float32.
+
+        Without what has no short form in PyTorch: dropout, mixup, class weights.
+        """
+        net = copy.deepcopy(self.net).cpu()
+        for layer in net.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0
+        recipe = self.recipe.model_copy(update={"precision": "float32", "mixup": 0.0})
+        run = Run(self.run.root, self.run.config.model_copy(update={"balance": "none"}))
+        loop = EpochLoop(net, self.train_set, self.val_set, recipe, run, self.model, ALONE)
+        loop.take_one(batch)
+        state = {name: tensor.detach().contiguous() for name, tensor in net.state_dict().items()}
+        return FirstStep(state, loop.rate_factor(0))
 
     @property
     def folder(self) -> Path:

@@ -1,0 +1,62 @@
+"""What the model notebooks show alike: how a training went, and its results on the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from emotion_utils.evaluation.metrics import classification_table
+from emotion_utils.evaluation.predict import predict_splits
+from emotion_utils.figures.results import plot_confusion, plot_curves
+from emotion_utils.figures.style import figure_svg
+from emotion_utils.progress import Progress
+from emotion_utils.report.exhibits import Shown
+from emotion_utils.report.tables import show_classification, show_events, show_history, show_phases, show_search
+from emotion_utils.run import Run
+from emotion_utils.training.schedule import phase_table
+from emotion_utils.training.trainer import Trainer, new_model
+
+
+def show_images(run: Run, plot: Callable[..., Figure], *what: Any) -> Figure | None:
+    """`plot(*what)`, images of persons; nothing where show_faces is off."""
+    return plot(*what) if run.config.show_faces else None
+
+
+def show_training(trainer: Trainer) -> Shown:
+    """The history, its curves, the time of each phase, the events, and the last search if there was one."""
+    run, model, history = trainer.run, trainer.model, trainer.history
+    phases = phase_table(trainer.net.depth_groups, trainer.recipe, len(history), history)
+    curves = figure_svg(plot_curves({model: history}), "curves", "Loss and accuracy after each epoch")
+    way = show_history(history) + Shown(curves) + show_phases(phases)
+    return way + show_events(run.read_events(model)) + show_search(run.read_search(model))
+
+
+def show_test_results(trainer: Trainer, predictions: pd.DataFrame) -> Shown:
+    """The classification report and the confusion matrix of the test images."""
+    test, classes = predictions[predictions["split"] == "test"], trainer.run.class_names()
+    weights = Shown(f"<p>Weights: {trainer.net.provenance['sentence']}.</p>")
+    matrix = Shown(figure_svg(plot_confusion({trainer.model: test}, classes), "confusion", "Confusion matrix"))
+    return weights + show_classification(classification_table(test, classes)) + matrix
+
+
+def summarise_robustness(table: pd.DataFrame) -> pd.DataFrame:
+    """Test images, correct predictions and accuracy (0-1) of each kind and severity of corruption."""
+    sums = table.groupby(["kind", "amount"], sort=False)[["count", "correct"]].sum()
+    return sums.assign(accuracy=(sums["correct"] / sums["count"]).round(3)).rename_axis(index=["kind", "severity"])
+
+
+def train_further_seeds(trainer: Trainer, bar: Callable[..., Progress | None]) -> None:
+    """Trains and predicts with the recipe of `trainer` from each further seed of the run, in folders of their own.
+
+    The network of a further seed is the one that the settings build: what was edited by hand has no other seed.
+    """
+    for run in trainer.run.replicas():
+        other = Trainer(
+            new_model(run, trainer.model), trainer.train_set, trainer.val_set, trainer.recipe, run=run,
+            model=trainer.model, retrain=trainer.retrain,
+        )  # fmt: skip
+        other.fit(bar(f"{trainer.model}, seed {run.config.seed}", unit="step"))
+        predict_splits(other.run, trainer.model)
