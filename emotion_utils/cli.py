@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emotion_utils.config import MODEL_NAMES, PROFILES, RunConfig, resolve_config
+from emotion_utils.config import PROFILES, RunConfig, absolute, resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.waiting import share_cores
 
 if TYPE_CHECKING:
     from emotion_utils.bench.tables import Measured
+    from emotion_utils.run import Run
 
 
 class OneLineErrors(click.Group):
@@ -82,7 +83,7 @@ def settings(profile: str) -> None:
 
 
 @main.command()
-@click.argument("model", type=click.Choice(MODEL_NAMES))
+@click.argument("model")
 @click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
 def train(model: str, run_dir: Path) -> None:
     """Train one model of a prepared run, from each of its seeds, and write the predictions."""
@@ -93,6 +94,7 @@ def train(model: str, run_dir: Path) -> None:
     from emotion_utils.training.trainer import train_model
 
     opened = Run.open(run_dir)
+    _check_model(opened, model)
     for each in [opened, *opened.replicas()]:
         train_model(each, model, progress=progress_bar(f"{model}, seed {each.config.seed}", unit="step"))
         if is_main_process():
@@ -138,7 +140,7 @@ def predict(model_dir: Path, paths: tuple[Path, ...], output: Path | None) -> No
 
 
 @main.command()
-@click.argument("model", type=click.Choice(MODEL_NAMES))
+@click.argument("model")
 @click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
 @click.option("--sampler", default="tpe", help="tpe: proposes by what it has seen; grid: fixed points.  [default: tpe]")
 @click.option("--trials", default=20, type=click.IntRange(min=1), help="Different ones in all.  [default: 20]")
@@ -159,6 +161,7 @@ def search(
     except ModuleNotFoundError as error:
         raise InputError(f"a search needs {error.name}: pip install 'emotion-utils[search]'") from None
     opened = Run.open(run_dir)
+    _check_model(opened, model)
     search_model(
         opened, model, sampler=sampler, trials=trials, epochs=epochs, minutes=minutes, storage=storage, say=click.echo
     )
@@ -326,6 +329,11 @@ def convert_main() -> None:
     main.main(["weights", "convert", *sys.argv[1:]])
 
 
+def _check_model(run: Run, model: str) -> None:
+    if model not in run.config.recipes:
+        raise InputError(f"the run at {run.root} has no model {model!r}: it has {', '.join(run.config.recipes)}")
+
+
 def _width() -> int:
     """Of the lines that are printed for a person."""
     return min(max(shutil.get_terminal_size((100, 24)).columns, 80), 120)
@@ -343,4 +351,4 @@ def _absolute(data: str | None) -> str | None:
     """A path as the notebooks, which run elsewhere, will find it; links and `synthetic` stay as they are."""
     if data is None or data == "synthetic" or ":" in data:
         return data
-    return str(Path(data).expanduser().absolute())
+    return absolute(data)

@@ -11,13 +11,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from emotion_utils.errors import InputError
+from emotion_utils.model_table import STUDY_MODELS, get_spec, import_modules
 
 PROFILES = ("smoke", "demo", "paper")
-MODEL_NAMES = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
 SPLITS = ("train", "val", "test")
+NEW_RUN = "new run"  # the context in which settings are validated that are not complete yet
 
 MOST_IMAGES = 4096  # of one step
 MOST_PROCESSES = 64  # of one training, on one machine
@@ -41,8 +51,8 @@ class Phase(FrozenModel):
     train_from: str
 
 
-class Growth(FrozenModel):
-    """From `epoch` (1-based) on, the network learns from images of `size_px` a side; it is judged at full size."""
+class ResizingStep(FrozenModel):
+    """From `epoch` (1-based) on, training images have `size_px` a side; validation uses the full size."""
 
     epoch: int = Field(ge=1)
     size_px: int = Field(ge=16, le=512)
@@ -79,7 +89,9 @@ class Recipe(FrozenModel):
     """null: as many as the run's other models."""
     augment_strength: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0
     """Times the ranges of augment."""
-    grow: tuple[Growth, ...] = ()
+    progressive_resizing: tuple[ResizingStep, ...] = Field(
+        (), validation_alias=AliasChoices("progressive_resizing", "grow")
+    )
     """Small images first, for speed: [{epoch: 1, size_px: 32}, ...]; the last size is image_size_px."""
     weights: str | None = None
     """proxy, official, random, a name of `emotion weights list`, a file, a model's folder; null: as the run."""
@@ -95,7 +107,7 @@ class Recipe(FrozenModel):
     def _keep_paths_absolute(cls, weights: str | None) -> str | None:
         """Notebooks run elsewhere. A name has neither slash nor suffix, whatever lies in the present folder."""
         is_path = weights is not None and (os.sep in weights or Path(weights).suffix != "")
-        return os.path.abspath(Path(weights).expanduser()) if is_path else weights
+        return absolute(weights) if is_path else weights
 
     @model_validator(mode="after")
     def _phases_start_at_one_and_ascend(self) -> Recipe:
@@ -105,10 +117,13 @@ class Recipe(FrozenModel):
         return self
 
     @model_validator(mode="after")
-    def _images_grow_from_epoch_one(self) -> Recipe:
-        epochs, sizes = [step.epoch for step in self.grow], [step.size_px for step in self.grow]
-        if self.grow and (epochs[0] != 1 or epochs != sorted(set(epochs)) or sizes != sorted(set(sizes))):
-            raise ValueError(f"grow must start at epoch 1, epochs and sizes must ascend, found {epochs} and {sizes}")
+    def _sizes_ascend_from_epoch_one(self) -> Recipe:
+        steps = self.progressive_resizing
+        epochs, sizes = [step.epoch for step in steps], [step.size_px for step in steps]
+        if steps and (epochs[0] != 1 or epochs != sorted(set(epochs)) or sizes != sorted(set(sizes))):
+            raise ValueError(
+                f"progressive_resizing must start at epoch 1, epochs and sizes must ascend, found {epochs} and {sizes}"
+            )
         return self
 
 
@@ -149,9 +164,9 @@ class RunConfig(FrozenModel):
     """All chance follows from it."""
     seeds: int = Field(1, ge=1, le=20)
     """Trainings of each model, from `seed` upwards; the report then has their mean and spread."""
-    models: tuple[Literal["VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion"], ...] = Field(
-        MODEL_NAMES, min_length=1
-    )
+    modules: tuple[str, ...] = ()
+    """Python files that register models of your own."""
+    models: tuple[str, ...] = Field(STUDY_MODELS, min_length=1)
     """Which are trained and compared."""
     weights: Literal["proxy", "official"]
     """What pretrained models start from: weights made here from drawn images, or published ones."""
@@ -199,6 +214,32 @@ class RunConfig(FrozenModel):
     augment: AugmentConfig = AugmentConfig()
     recipes: dict[str, Recipe]
 
+    @field_validator("modules")
+    @classmethod
+    def _modules_of_a_new_run_can_be_imported(cls, modules: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """A finished run is read without: only who builds its networks needs them."""
+        modules = tuple(map(absolute, modules))
+        if info.context == NEW_RUN:
+            import_modules(modules)
+        return modules
+
+    @field_validator("models")
+    @classmethod
+    def _models_of_a_new_run_are_known(cls, models: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.context == NEW_RUN and "modules" in info.data:
+            for name in models:
+                get_spec(name)
+        return models
+
+    @field_validator("recipes", mode="before")
+    @classmethod
+    def _recipes_of_a_new_run_begin_with_their_defaults(cls, recipes: Any, info: ValidationInfo) -> Any:
+        """Those of the study's models, of the models asked for and of what else is named."""
+        if info.context != NEW_RUN or not isinstance(recipes, Mapping) or "models" not in info.data:
+            return recipes
+        names = (*STUDY_MODELS, *info.data["models"], *recipes)
+        return _merge({name: dict(get_spec(name).recipe) for name in names}, recipes)
+
     @field_validator("batch_size", "processes", mode="before")
     @classmethod
     def _is_auto_or_a_count(cls, value: Any, info: ValidationInfo) -> Any:
@@ -220,9 +261,11 @@ class RunConfig(FrozenModel):
         if missing:
             raise ValueError(f"recipes: none for {', '.join(missing)}")
         for name in self.models:
-            grow = self.recipes[name].grow
-            if grow and grow[-1].size_px != self.image_size_px:
-                raise ValueError(f"recipes.{name}.grow must end with image_size_px, {self.image_size_px}")
+            steps = self.recipes[name].progressive_resizing
+            if steps and steps[-1].size_px != self.image_size_px:
+                raise ValueError(
+                    f"recipes.{name}.progressive_resizing must end with image_size_px, {self.image_size_px}"
+                )
         if self.profile == "paper" and self.data == "synthetic":
             raise ValueError("data: the paper profile needs real faces; give them with --data PATH")
         return self
@@ -243,8 +286,8 @@ def resolve_config(profile: str = "demo", settings: Iterable[str] = (), **overri
     """
     if profile not in PROFILES:
         raise InputError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
-    values = _merge(_read_profile("base"), _read_profile(profile))
-    return _apply(values | {"profile": profile}, settings, overrides)
+    text = resources.files("emotion_utils").joinpath(f"profiles/{profile}.yaml").read_text(encoding="utf-8")
+    return _apply({"recipes": {}} | yaml.safe_load(text) | {"profile": profile}, settings, overrides)
 
 
 def change_config(config: RunConfig, settings: Iterable[str] = (), **overrides: Any) -> RunConfig:
@@ -252,10 +295,13 @@ def change_config(config: RunConfig, settings: Iterable[str] = (), **overrides: 
     return _apply(config.model_dump(mode="json"), settings, overrides)
 
 
-def validate_config(values: Mapping[str, Any]) -> RunConfig:
-    """A RunConfig from plain values; every fault becomes one InputError line."""
+def validate_config(values: Mapping[str, Any], context: str | None = None) -> RunConfig:
+    """A RunConfig from plain values, such as those of run.json; every fault becomes one InputError line.
+
+    With the context NEW_RUN the values may be incomplete: recipes begin with the defaults of the table of models.
+    """
     try:
-        return RunConfig.model_validate(values)
+        return RunConfig.model_validate(values, context=context)
     except ValidationError as error:
         raise InputError("; ".join(_explain(fault) for fault in error.errors())) from None
 
@@ -268,18 +314,19 @@ def cache_dir() -> Path:
     return Path(base) / "emotion_utils"
 
 
+def absolute(path: str) -> str:
+    """As the notebooks, which run in another folder, will find it."""
+    return os.path.abspath(Path(path).expanduser())
+
+
 def _apply(values: dict[str, Any], settings: Iterable[str], overrides: Mapping[str, Any]) -> RunConfig:
     for setting in settings:
         key, separator, text = setting.partition("=")
         if not separator or not key.strip():
             raise InputError(f"--set {setting!r}: expected key=value")
         _assign(values, key.strip(), _parse_value(setting, text))
-    return validate_config(_merge(values, {key: value for key, value in overrides.items() if value is not None}))
-
-
-def _read_profile(name: str) -> dict[str, Any]:
-    text = resources.files("emotion_utils").joinpath(f"profiles/{name}.yaml").read_text(encoding="utf-8")
-    return yaml.safe_load(text) or {}
+    values = _merge(values, {key: value for key, value in overrides.items() if value is not None})
+    return validate_config(values, context=NEW_RUN)
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -322,6 +369,7 @@ def _known_keys(place: tuple[str | int, ...]) -> list[str]:
     """The keys that would have been right at `place`."""
     if len(place) == 1:
         return list(RunConfig.model_fields)
-    recipe = Phase if "phases" in place else Growth if "grow" in place else Recipe
+    steps = {"phases": Phase, "progressive_resizing": ResizingStep, "grow": ResizingStep}
+    recipe = next((kind for key, kind in steps.items() if key in place), Recipe)
     inner = {"augment": AugmentConfig, "recipes": recipe}
     return list(inner[str(place[0])].model_fields)

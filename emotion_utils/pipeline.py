@@ -89,7 +89,7 @@ def check_weights(config: RunConfig) -> dict[str, str]:
     Refuses before anything is written what is not on this machine, is damaged or belongs to another network. Proxies
     are made when they are needed.
     """
-    from emotion_utils.models.model_specs import RANDOM, choose_source, needed_proxies
+    from emotion_utils.models.weights.choice import RANDOM, choose_source, needed_proxies
 
     def identify(model: str) -> str:
         weights, size_px = config.weights_of(model), config.image_size_px

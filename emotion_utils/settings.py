@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from emotion_utils.config import AugmentConfig, Recipe, RunConfig
+from emotion_utils.model_table import MODELS
 
 OPTIONS = ("profile", "data", "classes")  # of the command itself
 BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}  # as pydantic names them
@@ -37,7 +38,7 @@ def list_settings(config: RunConfig) -> list[Setting]:
                                    [getattr(config.recipes[model], name) for model in config.models])
                          for name, inner in Recipe.model_fields.items()]  # fmt: skip
         elif key not in OPTIONS:
-            settings.append(_describe(key, field, [getattr(config, key)]))
+            settings.append(_describe(key, field, [getattr(config, key)], MODELS if key == "models" else ()))
     return settings
 
 
@@ -49,11 +50,11 @@ def tell_setting(setting: Setting, width: int) -> str:
     return "\n".join([*lines, *wrapped(setting.meaning, initial_indent="    ", subsequent_indent="    ")])
 
 
-def _describe(key: str, field: FieldInfo, values: list[Any]) -> Setting:
+def _describe(key: str, field: FieldInfo, values: list[Any], choices: Iterable[str] = ()) -> Setting:
     written = list(dict.fromkeys(_write(value) for value in values))
     if len(written) > 1:
         written = [_write(value) for value in values]
-    return Setting(key, " | ".join(written), ", ".join(_choices(field)), field.description)
+    return Setting(key, " | ".join(written), ", ".join(choices or _choices(field)), field.description)
 
 
 def _write(value: Any) -> str:

@@ -8,19 +8,21 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotion_utils.config import MODEL_NAMES, RunConfig
+from emotion_utils.config import RunConfig
 from emotion_utils.files import file_sha256
-from emotion_utils.provenance import PROJECT_DIR, code_sha256
+from emotion_utils.model_table import MODELS
+from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR, code_sha256
 from emotion_utils.report.checksums import CHECKSUMS
 from emotion_utils.run import Run
 
 NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
-MODEL_NOTEBOOKS = ("02_vggface_finetuned", "03_resnet18_scratch", "04_resnet18_pretrained")
+OWN_NOTEBOOK = PACKAGE_DIR / "models" / "template" / "own_model.ipynb"  # for every model without one of its own
 MODEL_FILES = ("history.csv", "predictions.csv", "model.safetensors", "model.json")
 DATA_FILES = ("data/manifest.csv", "data/audit.json")
 # A stage depends on the rooms below it, so that a change in the report trains nothing again.
 DATA_ROOMS = (
-    "errors.py", "config.py", "profiles", "files.py", "run.py", "parallel.py", "cache_building.py", "counter_rng.py",
+    "errors.py", "model_table.py", "config.py", "profiles", "files.py", "run.py", "parallel.py", "cache_building.py",
+    "counter_rng.py",
     "synthetic", "sources", "audit", "store",
 )  # fmt: skip
 MODEL_ROOMS = (*DATA_ROOMS, "devices.py", "budget.py", "models", "training", "search", "evaluation", "published")
@@ -39,15 +41,19 @@ class Stage:
 
     @property
     def source(self) -> Path:
-        return NOTEBOOKS_DIR / f"{self.notebook}.ipynb"
+        has_its_own = self.model is None or MODELS[self.model].notebook
+        return NOTEBOOKS_DIR / f"{self.notebook}.ipynb" if has_its_own else OWN_NOTEBOOK
 
 
 def stages_of(config: RunConfig) -> list[Stage]:
     """The stages of a run in order; a model that is not asked for has none."""
-    names = dict(zip(MODEL_NAMES, MODEL_NOTEBOOKS, strict=True))
+    specs = [spec for name, spec in MODELS.items() if name in config.models]
     written = {model: _model_files(model, config) for model in config.models}
     predictions = tuple(file for model in config.models for file in written[model])
-    training = [Stage(names[m], DATA_FILES, written[m], MODEL_ROOMS, m) for m in MODEL_NAMES if m in config.models]
+    training = [
+        Stage(spec.notebook or f"04_{spec.name}", DATA_FILES, written[spec.name], MODEL_ROOMS, spec.name)
+        for spec in specs
+    ]
     return [
         Stage("01_data_preparation", (), DATA_FILES, DATA_ROOMS),
         *training,
@@ -65,7 +71,7 @@ def _model_files(model: str, config: RunConfig) -> tuple[str, ...]:
 
 def executed_path(run: Run, stage: Stage) -> Path:
     """The notebook as it was run, with its outputs."""
-    return run.notebooks_dir / stage.source.name
+    return run.notebooks_dir / f"{stage.notebook}.ipynb"
 
 
 # -- what is up to date ----------------------------------------------------------------------------
@@ -79,6 +85,7 @@ def inputs_sha256(run: Run, stage: Stage, origins: dict[str, str]) -> str:
     parts = {
         "notebook": file_sha256(stage.source),
         "code": code_sha256(stage.rooms),
+        "modules": [file_sha256(Path(path)) for path in run.config.modules],
         "config": run.config.fingerprint(),
         "data": origins["data"],
         "weights": origins.get(stage.model or ""),

@@ -55,10 +55,13 @@ def test_fingerprint_follows_every_setting():
         (["classes=[happy, happy]"], "twice"),
         (["models=[]"], "models"),
         (["recipes.VGG16_emotion.phases=[{epoch: 2, train_from: conv1}]"], "start at epoch 1"),
-        (["recipes.VGG16_emotion.grow=[{epoch: 2, size_px: 48}]"], "start at epoch 1"),
-        (["recipes.VGG16_emotion.grow=[{epoch: 1, size_px: 48}, {epoch: 3, size_px: 32}]"], "must ascend"),
-        (["recipes.VGG16_emotion.grow=[{epoch: 1, size_px: 32}]"], "must end with image_size_px, 48"),
-        (["recipes.VGG16_emotion.grow=[{epoch: 1, size: 48}]"], "size_px"),
+        (["recipes.VGG16_emotion.progressive_resizing=[{epoch: 2, size_px: 48}]"], "start at epoch 1"),
+        (
+            ["recipes.VGG16_emotion.progressive_resizing=[{epoch: 1, size_px: 48}, {epoch: 3, size_px: 32}]"],
+            "must ascend",
+        ),
+        (["recipes.VGG16_emotion.progressive_resizing=[{epoch: 1, size_px: 32}]"], "must end with image_size_px, 48"),
+        (["recipes.VGG16_emotion.progressive_resizing=[{epoch: 1, size: 48}]"], "size_px"),
     ],
 )
 def test_mistake_becomes_one_line_that_names_the_key(settings, named):

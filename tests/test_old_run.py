@@ -11,8 +11,8 @@ from filled_weights import fill_weights
 from safetensors.torch import save_file
 
 from emotion_utils.cli import main
-from emotion_utils.config import MODEL_NAMES
 from emotion_utils.files import file_sha256
+from emotion_utils.model_table import STUDY_MODELS
 from emotion_utils.models.zoo import build_model, load_model
 from emotion_utils.report.page.render import render_report
 from emotion_utils.run import Run
@@ -39,7 +39,7 @@ def old_model(tmp_path_factory):
 
 def test_settings_of_the_old_run_are_read(old):
     recipe = old.config.recipes["r18_pre_emotion"]
-    assert [(step.epoch, step.size_px) for step in recipe.grow] == [(1, 32), (2, 48)]
+    assert [(step.epoch, step.size_px) for step in recipe.progressive_resizing] == [(1, 32), (2, 48)]
     assert [(phase.epoch, phase.train_from) for phase in recipe.phases] == [(1, "layer3"), (2, "stem")]
     assert [each.config.seed for each in (old, *old.replicas())] == [0, 1]
 
@@ -65,7 +65,7 @@ def test_report_of_an_old_run_is_rendered_anew(old, monkeypatch):
     render_report(old, execute(NOTEBOOK, old, old.notebooks_dir / NOTEBOOK.name))
     anew = (old.root / "report.html").read_text(encoding="utf-8")
     assert anew != page
-    for model in MODEL_NAMES:
+    for model in STUDY_MODELS:
         test = old.read_predictions(model).query("split == 'test'")
         assert f"{(test['label'] == test['predicted']).mean():.4f}" in anew
 

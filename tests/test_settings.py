@@ -4,8 +4,9 @@ import pytest
 from click.testing import CliRunner
 
 from emotion_utils.cli import main
-from emotion_utils.config import MODEL_NAMES, AugmentConfig, Recipe, RunConfig, resolve_config
+from emotion_utils.config import AugmentConfig, Recipe, RunConfig, resolve_config
 from emotion_utils.errors import InputError
+from emotion_utils.model_table import STUDY_MODELS
 from emotion_utils.settings import OPTIONS, list_settings, tell_setting
 
 DEMO = resolve_config("demo")
@@ -25,17 +26,19 @@ def test_every_setting_is_there_once_with_what_it_means():
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
 def test_what_is_listed_sets_what_is_already_so(setting):
     values = setting.value.split(" | ")
-    values = values if len(values) > 1 else values * len(MODEL_NAMES)
-    typed = [f"{setting.key.replace('MODEL', model)}={value}" for model, value in zip(MODEL_NAMES, values, strict=True)]
+    values = values if len(values) > 1 else values * len(STUDY_MODELS)
+    typed = [
+        f"{setting.key.replace('MODEL', model)}={value}" for model, value in zip(STUDY_MODELS, values, strict=True)
+    ]
     assert resolve_config("demo", typed) == DEMO
 
 
 @pytest.mark.parametrize("key", ["crop", "show_faces", "tracking", "recipes.MODEL.schedule"])
 def test_each_choice_is_accepted_and_another_is_not(key):
     for choice in BY_KEY[key].choices.split(", "):
-        resolve_config("demo", [f"{key}={choice}".replace("MODEL", MODEL_NAMES[0])])
-    with pytest.raises(InputError, match=key.replace("MODEL", MODEL_NAMES[0])):
-        resolve_config("demo", [f"{key}=sideways".replace("MODEL", MODEL_NAMES[0])])
+        resolve_config("demo", [f"{key}={choice}".replace("MODEL", STUDY_MODELS[0])])
+    with pytest.raises(InputError, match=key.replace("MODEL", STUDY_MODELS[0])):
+        resolve_config("demo", [f"{key}=sideways".replace("MODEL", STUDY_MODELS[0])])
 
 
 def test_the_ends_of_a_range_are_named():
@@ -46,7 +49,7 @@ def test_the_ends_of_a_range_are_named():
 
 
 def test_models_that_differ_stand_side_by_side():
-    rates = [str(DEMO.recipes[model].lr) for model in MODEL_NAMES]
+    rates = [str(DEMO.recipes[model].lr) for model in STUDY_MODELS]
     assert BY_KEY["recipes.MODEL.lr"].value == " | ".join(rates)
 
 

@@ -37,12 +37,14 @@ BATCH_SIZE, GPU_BATCH_SIZE = 64, 256  # the rates of the recipes belong to the f
 RECIPES: dict[str, dict[str, Any]] = {
     "quick": {
         "epochs": 4, "lr": 2.0e-3, "weight_decay": 0.05, "schedule": "one_cycle", "label_smoothing": 0.1,
-        "augment_strength": 0.25, "grow": [{"epoch": 1, "size_px": 48}],
+        "augment_strength": 0.25, "progressive_resizing": [{"epoch": 1, "size_px": 48}],
     },
     "thorough": {
         "epochs": 38, "lr": 2.0e-3, "weight_decay": 0.05, "schedule": "one_cycle", "label_smoothing": 0.1,
         "mixup": 0.2, "augment_strength": 1.25,
-        "grow": [{"epoch": 1, "size_px": 48}, {"epoch": 7, "size_px": 64}, {"epoch": 19, "size_px": 96}],
+        "progressive_resizing": [
+            {"epoch": 1, "size_px": 48}, {"epoch": 7, "size_px": 64}, {"epoch": 19, "size_px": 96},
+        ],
     },
 }  # fmt: skip
 
@@ -117,7 +119,7 @@ class _Parts:
 
     def engine_curve(self, way: str, recipe: dict[str, Any]) -> pd.DataFrame:
         """The engine with `recipe`; weights are those that the epoch would leave, averaged ones if there are any."""
-        sizes = recipe["grow"]
+        sizes = recipe["progressive_resizing"]
         size_px = sizes[-1]["size_px"]
         batch_size = BATCH_SIZE if self._device.type == "cpu" else GPU_BATCH_SIZE
         lr = recipe["lr"] * math.sqrt(batch_size / BATCH_SIZE)

@@ -24,9 +24,9 @@ from emotion_utils.bench.tables import Measured
 from emotion_utils.config import Phase, Recipe, RunConfig, resolve_config
 from emotion_utils.evaluation.predict import predict_probs
 from emotion_utils.files import file_sha256, write_json
-from emotion_utils.models.model_specs import RANDOM
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.weights.cache import proxy_path
+from emotion_utils.models.weights.choice import RANDOM
 from emotion_utils.models.weights.load import read_proxy_recipe
 from emotion_utils.models.weights.registry import PROXIES
 from emotion_utils.models.zoo import load_model

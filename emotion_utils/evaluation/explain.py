@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +16,10 @@ from scipy.stats import rankdata
 from torch import nn
 
 from emotion_utils.devices import EVALUATION_BATCH_SIZE, evaluation_batch_size
+from emotion_utils.errors import InputError
 from emotion_utils.evaluation.corruptions import occlude
 from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS, device_of, predict_probs
 from emotion_utils.evaluation.regions import RegionBox, region_shares
-from emotion_utils.models.vggface import VggFace
 from emotion_utils.models.zoo import EmotionNet
 from emotion_utils.store.augment import to_unit
 from emotion_utils.store.batches import Batch, Dataset
@@ -26,9 +27,6 @@ from emotion_utils.store.batches import Batch, Dataset
 MIN_CELLS = 6  # a side of the map: a coarser one cannot tell eyes from brows
 DRAWS = 3  # random networks that each map is compared with
 DECIMALS = 6
-# Grad-CAM's layers from the deepest on, and by how much each has shrunk the image.
-VGG_LAYERS = (("pool5", 16), ("pool4", 8), ("pool3", 4))  # what goes into the pooling
-RESNET_LAYERS = (("layer4", 32), ("layer3", 16), ("layer2", 8), ("layer1", 4))  # what comes out of the block
 
 
 class Layer(NamedTuple):
@@ -44,11 +42,31 @@ def choose_layer(net: EmotionNet) -> Layer:
 
     At 224 px that is the last convolution, as usual; of smaller images the last ones leave only a few cells.
     """
-    is_vgg = isinstance(net.network, VggFace)
-    layers = VGG_LAYERS if is_vgg else RESNET_LAYERS
-    deep_enough = [name for name, shrinkage in layers if net.input_spec.size_px // shrinkage >= MIN_CELLS]
-    name = deep_enough[0] if deep_enough else layers[-1][0]
-    return Layer(name, getattr(net.network, name), at_input=is_vgg)
+    names, at_input = net.architecture.saliency_layers, net.architecture.saliency_at_input
+    names = names or [groups[-1] for groups in list(net.architecture.depth_groups.values())[-2::-1]]
+    layers = [Layer(name, net.network.get_submodule(name), at_input) for name in names]
+    sides = _measure_sides(net, layers)
+    if not any(sides):
+        raise InputError(f"{net.architecture.name}: none of {', '.join(names)} gives maps; name one in saliency_layers")
+    deep_enough = [layer for layer, side in zip(layers, sides, strict=True) if side >= MIN_CELLS]
+    return deep_enough[0] if deep_enough else layers[-1]
+
+
+@torch.inference_mode()
+def _measure_sides(net: EmotionNet, layers: list[Layer]) -> list[int]:
+    """How many cells the map of each layer has a side; 0 where it is no map."""
+    sides = dict.fromkeys((layer.module for layer in layers), 0)
+
+    def measure(layer: Layer, module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        maps = inputs[0] if layer.at_input else output
+        sides[module] = maps.shape[-1] if maps.ndim == 4 else 0
+
+    hooks = [layer.module.register_forward_hook(partial(measure, layer)) for layer in layers]
+    size_px = net.input_spec.size_px
+    net.eval()(torch.zeros(1, 3, size_px, size_px, device=device_of(net)))
+    for hook in hooks:
+        hook.remove()
+    return [sides[layer.module] for layer in layers]
 
 
 def gradcam(net: EmotionNet, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,8 @@ from html import escape
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from emotion_utils.model_table import STUDY_MODELS
+
 INK, MUTED, RULE, PAPER = "#1b1d22", "#5b6068", "#d9dce1", "#ffffff"
 SHADE = "#0a6aa6"  # of a cell in a matrix, the more opaque the more images it holds
 # Each colour with the one that takes its place on a dark page. Okabe and Ito's set, darkened until text in it reads.
@@ -21,7 +23,6 @@ MODEL_COLORS = (
     ("#b0305c", "#ff94b4"), ("#4d5661", "#b4bdc9"),
 )  # fmt: skip
 MODEL_MARKERS = "osD^vPX*<>"
-KNOWN_MODELS = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")  # the same colour wherever they appear
 NAME_LETTERS = 14  # of a class name in a figure; the tables have it in full
 SPLIT_COLORS = {"train": "#44617f", "val": "#a9c4dd", "test": "#e3b667"}
 DARK = {INK: "#e7e8ea", MUTED: "#a7adb6", RULE: "#3a4048", PAPER: "#16181c", **dict(MODEL_COLORS)}
@@ -63,8 +64,9 @@ def model_color(model: str) -> str:
 
 def _places(models: Iterable[str]) -> dict[str, int]:
     models = list(models)
-    free = [place for place in range(len(MODEL_COLORS)) if place >= len(KNOWN_MODELS)] + list(range(len(KNOWN_MODELS)))
-    places = {model: KNOWN_MODELS.index(model) for model in models if model in KNOWN_MODELS}
+    kept = len(STUDY_MODELS)
+    free = [*range(kept, len(MODEL_COLORS)), *range(kept)]
+    places = {model: STUDY_MODELS.index(model) for model in models if model in STUDY_MODELS}
     for model in models:
         if model not in places:
             places[model] = next((p for p in free if p not in places.values()), len(places) % len(MODEL_COLORS))

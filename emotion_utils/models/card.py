@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import file_sha256, replacing, write_json
+from emotion_utils.model_table import import_modules, module_of
 from emotion_utils.models.input_spec import InputSpec
 from emotion_utils.models.network import EmotionNet, assemble_network
 from emotion_utils.models.reference import builtin_images
@@ -44,6 +45,11 @@ def save_model(net: EmotionNet, model_dir: str | Path, class_names: Sequence[str
         raise EmotionError(f"{weights_path}: the network answers with values that are not finite: its training failed")
     card = {
         "design": net.design,
+        "architecture": {
+            "title": net.architecture.title,
+            "depth_groups": list(net.depth_groups),
+            "module": module_of(net.architecture.name),
+        },
         "class_names": list(class_names),
         "input": {**net.input_spec.as_dict(), "resize_kernel": KERNEL},
         "provenance": net.provenance,
@@ -71,6 +77,7 @@ def load_model(model_dir: str | Path, device: torch.device | None = None) -> tup
             f"{weights_path}: wrong checksum: {CARD_FILE} expects SHA-256 {card['sha256']}, found {found}; "
             "the two do not belong together or the file is damaged: train the model again"
         )
+    _import_module(model_dir, card)
     net = _rebuild(weights_path, card["design"], _contract(model_dir, card), card["provenance"])
     check_answers(model_dir, card["answers"], answer_builtin_images(net))
     return net.to(device or "cpu"), card
@@ -112,6 +119,20 @@ def check_answers(model_dir: Path, expected: list[list[float]], found: list[list
 def answer_builtin_images(net: EmotionNet) -> list[list[float]]:
     """Logits (2, k) of a network on the CPU to the two built-in images, in evaluation mode."""
     return net.eval()(builtin_images(net.input_spec.size_px)).tolist()
+
+
+def _import_module(model_dir: Path, card: dict[str, Any]) -> None:
+    """Runs the file that builds the network, where that is none of the package's."""
+    module = card.get("architecture", {}).get("module")
+    if not module:
+        return
+    try:
+        import_modules([module])
+    except InputError as error:
+        raise InputError(
+            f"{model_dir}: the network is built by a file of yours: {error}; put it there, "
+            f"or name its new place as `module` in {CARD_FILE}"
+        ) from None
 
 
 def _contract(model_dir: Path, card: dict[str, Any]) -> InputSpec:

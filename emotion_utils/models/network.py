@@ -1,8 +1,9 @@
-"""EmotionNet: one of the two architectures, with what it wants to be fed and where its weights come from."""
+"""EmotionNet: a network of the table of models, with its input and where its weights come from."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +11,9 @@ import torch
 from torch import nn
 
 from emotion_utils.errors import InputError
+from emotion_utils.model_table import HEAD, get_architecture
 from emotion_utils.models.edits import Layer, apply_edits, find_edits
 from emotion_utils.models.input_spec import InputSpec
-from emotion_utils.models.resnet import build_resnet18, resnet_depth_groups
-from emotion_utils.models.vggface import VggFace
-
-ARCHITECTURE_TITLES = {"vgg16": "VGG16", "resnet18": "ResNet18"}
 
 
 class EmotionNet(nn.Module):
@@ -33,6 +31,7 @@ class EmotionNet(nn.Module):
         self.input_spec = input_spec
         self.provenance = dict(provenance)
         self.built: str | None = None  # checksum of the network as the settings of a run build it
+        self.architecture = get_architecture(design["architecture"])
         self.network = _build(**design)
         self.register_buffer("mean", _per_channel(input_spec.mean), persistent=False)
         self.register_buffer("std", _per_channel(input_spec.std), persistent=False)
@@ -42,14 +41,23 @@ class EmotionNet(nn.Module):
 
     @property
     def depth_groups(self) -> dict[str, list[nn.Module]]:
-        if isinstance(self.network, VggFace):
-            return self.network.depth_groups()
-        return resnet_depth_groups(self.network)
+        """Layers from input to output. Raises InputError where a parameter is in none of them, or in two."""
+        layers = dict(self.network.named_modules())
+        groups = {
+            name: [layers[layer] for layer in names if layer in layers]
+            for name, names in self.architecture.depth_groups.items()
+        }
+        counts = Counter(id(p) for modules in groups.values() for module in modules for p in module.parameters())
+        for name, parameter in self.network.named_parameters():
+            if counts[id(parameter)] != 1:
+                where = "two depth groups" if counts[id(parameter)] else "no depth group"
+                raise InputError(f"architecture {self.architecture.name!r}: {name} is in {where}")
+        return {name: modules for name, modules in groups.items() if modules}
 
     def body_state(self) -> dict[str, torch.Tensor]:
         """Parameters and buffers of everything but the head, under the keys of `network`."""
         head = {
-            id(tensor) for module in self.depth_groups["head"] for tensor in module.state_dict(keep_vars=True).values()
+            id(tensor) for module in self.depth_groups[HEAD] for tensor in module.state_dict(keep_vars=True).values()
         }
         state = self.network.state_dict(keep_vars=True)
         return {key: tensor.detach() for key, tensor in state.items() if id(tensor) not in head}
@@ -64,7 +72,7 @@ def make_network(
 ) -> EmotionNet:
     """An EmotionNet with random weights from `seed`; the caller's random state stays as it was.
 
-    `design`: architecture ("vgg16" or "resnet18"), num_classes, dropout, and for vgg16 full_head.
+    `design`: architecture (its name in the table), num_classes, dropout, and for vgg16 full_head.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -93,17 +101,11 @@ def record_edits(net: EmotionNet) -> None:
 
 
 def _build(
-    architecture: str, num_classes: int, dropout: float, full_head: bool = False,
-    edits: Mapping[str, Layer] | None = None,
-) -> nn.Module:  # fmt: skip
-    if architecture not in ARCHITECTURE_TITLES:
-        raise InputError(f"unknown architecture {architecture!r}: known are {', '.join(ARCHITECTURE_TITLES)}")
+    architecture: str, num_classes: int, dropout: float, edits: Mapping[str, Layer] | None = None, **options: Any
+) -> nn.Module:
     if num_classes < 2 or not math.isfinite(dropout) or not 0 <= dropout < 1:
         raise InputError(f"a network needs 2 or more classes and dropout in 0-1, not {num_classes} and {dropout}")
-    if architecture == "resnet18":
-        network: nn.Module = build_resnet18(num_classes, dropout=dropout)
-    else:
-        network = VggFace(num_classes, full_head=full_head, dropout=dropout)
+    network = get_architecture(architecture).build_network(num_classes=num_classes, dropout=dropout, **options)
     apply_edits(network, edits or {})
     return network
 

@@ -18,9 +18,3 @@ def build_resnet18(num_classes: int, *, dropout: float) -> ResNet:
     nn.init.zeros_(last.bias)
     network.fc = nn.Sequential(nn.Dropout(dropout), last)
     return network
-
-
-def resnet_depth_groups(network: ResNet) -> dict[str, list[nn.Module]]:
-    """The blocks from input to output."""
-    blocks = {name: [getattr(network, name)] for name in ("layer1", "layer2", "layer3", "layer4")}
-    return {"stem": [network.conv1, network.bn1], **blocks, "head": [network.fc]}

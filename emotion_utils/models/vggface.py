@@ -33,7 +33,7 @@ class VggFace(nn.Module):
     Without, pool5 is averaged over the image, which fits any size from 32 px on.
     """
 
-    def __init__(self, num_classes: int, *, full_head: bool, dropout: float) -> None:
+    def __init__(self, num_classes: int, *, dropout: float, full_head: bool = False) -> None:
         super().__init__()
         self.full_head = full_head
         channels = 3
@@ -69,13 +69,6 @@ class VggFace(nn.Module):
                 images = functional.relu(getattr(self, name)(images))
             images = getattr(self, f"pool{block[-1]}")(images)
         return images
-
-    def depth_groups(self) -> dict[str, list[nn.Module]]:
-        """The layers with weights, from input to output."""
-        groups = {block: [getattr(self, name) for name in conv_names(block)] for block in CONV_BLOCKS}
-        if self.full_head:
-            return {**groups, "fc6": [self.fc6], "fc7": [self.fc7], "head": [self.fc8]}
-        return {**groups, "head": [self.norm, self.fc8]}
 
 
 def _initialise(module: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""The networks of the three models, each with its first weights, and what is said of where these come from."""
+"""The network of each model with its initial weights, and what is said of where these come from."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import InputError
+from emotion_utils.model_table import VGG16, ModelSpec, get_spec
 from emotion_utils.models.card import load_model, save_model
 from emotion_utils.models.input_spec import IMAGENET, Normalisation, takes_full_head
-from emotion_utils.models.model_specs import MODELS, RANDOM, ModelSpec, choose_source, get_spec, needed_weights
-from emotion_utils.models.network import ARCHITECTURE_TITLES, EmotionNet, make_network
+from emotion_utils.models.network import EmotionNet, make_network
+from emotion_utils.models.weights.choice import BY_MODEL, RANDOM, choose_source
 from emotion_utils.models.weights.load import LoadedWeights, load_registered, load_weights
 from emotion_utils.models.weights.registry import SOURCES
 
-__all__ = ["MODELS", "EmotionNet", "ModelSpec", "build_model", "load_model", "needed_weights", "save_model"]
+__all__ = ["EmotionNet", "build_model", "load_model", "save_model"]
 
 
 def build_model(
@@ -28,19 +29,20 @@ def build_model(
 ) -> EmotionNet:
     """The network of model `name` on the CPU; its head is random from `seed`, the rest comes from `weights`.
 
-    `weights`: "proxy" or "official" (what MODELS says of them: r18_scratch_emotion stays random), "random", the name
-    of a registered source, a file of weights, or the folder of a model that was trained before. Nothing is fetched.
-    Raises InputError or EmotionError where weights are missing, damaged or of another network.
+    `weights`: "proxy" or "official" (what the table of models says of them: r18_scratch_emotion stays random),
+    "random", the name of a registered source, a file of weights, or the folder of a model that was trained before.
+    Nothing is fetched. Raises InputError or EmotionError where weights are missing, damaged or of another network.
     """
     spec = get_spec(name)
-    design: dict[str, Any] = {"architecture": spec.architecture, "num_classes": num_classes, "dropout": dropout}
+    architecture = spec.architecture.name
+    design: dict[str, Any] = {"architecture": architecture, "num_classes": num_classes, "dropout": dropout}
     found = _find(spec, weights, image_size_px)
     if found is None:
         return make_network(design, IMAGENET.at(image_size_px), _random_provenance(spec, seed), seed=seed)
     loaded, provenance = found
-    if loaded.architecture != spec.architecture:
-        raise InputError(f"{name} is a {spec.architecture}; {weights} holds weights of a {loaded.architecture}")
-    if spec.architecture == "vgg16":
+    if loaded.architecture != architecture:
+        raise InputError(f"{name} is a {architecture}; {weights} holds weights of a {loaded.architecture}")
+    if spec.architecture is VGG16:
         design["full_head"] = takes_full_head(image_size_px) and "fc6.weight" in loaded.state
     net = make_network(design, loaded.normalisation.at(image_size_px), provenance, seed=seed)
     _copy_body(net, loaded, provenance["source"])
@@ -52,7 +54,7 @@ def _find(spec: ModelSpec, weights: str | Path, image_size_px: int) -> tuple[Loa
     source = choose_source(spec.name, str(weights), image_size_px)
     if source is not None:
         return _registered(source)
-    return None if weights in (RANDOM, *spec.weights) else _from_path(Path(weights))
+    return None if weights in (RANDOM, *BY_MODEL) else _from_path(Path(weights))
 
 
 def _registered(name: str) -> tuple[LoadedWeights, dict[str, Any]]:
@@ -76,10 +78,10 @@ def _from_earlier_run(path: Path) -> tuple[LoadedWeights, dict[str, Any]]:
     before, classes = card["provenance"], ", ".join(card["class_names"])
     name = f"{path.parents[1].name}/{path.name}" if path.parent.name == "models" else path.name
     loaded = LoadedWeights(
-        architecture=net.design["architecture"],
+        architecture=net.architecture.name,
         state=net.body_state(),
         normalisation=Normalisation(net.input_spec.mean, net.input_spec.std),
-        title=f"{ARCHITECTURE_TITLES[net.design['architecture']]}, trained before in {name} on {classes} "
+        title=f"{net.architecture.title}, trained before in {name} on {classes} "
         f"from: {before.get('sentence', 'unknown weights')}",
         sha256=card["sha256"],
         licence=before.get("licence"),
@@ -89,7 +91,7 @@ def _from_earlier_run(path: Path) -> tuple[LoadedWeights, dict[str, Any]]:
 
 
 def _random_provenance(spec: ModelSpec, seed: int) -> dict[str, Any]:
-    sentence = f"{ARCHITECTURE_TITLES[spec.architecture]}, random weights from seed {seed}"
+    sentence = f"{spec.architecture.title}, random weights from seed {seed}"
     return {
         "name": RANDOM, "kind": RANDOM, "source": f"seed {seed}", "trained_on": None, "sha256": None, "licence": None,
         "sentence": sentence,

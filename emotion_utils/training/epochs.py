@@ -111,7 +111,7 @@ class EpochLoop:
             if phase.epoch == self.epoch:
                 name = schedule.phase_name(phase, self.learner.groups)
                 self.log_event("phase", epoch=self.epoch, phase=name, trainable_parameters=trainable)
-            if self.epoch in [step.epoch for step in self.recipe.grow]:
+            if self.epoch in [step.epoch for step in self.recipe.progressive_resizing]:
                 self.log_event("grow", epoch=self.epoch, size_px=schedule.size_at(self.recipe, self.epoch))
         start = time.perf_counter() - self.sums["seconds"]
         self._take_steps(start, progress)

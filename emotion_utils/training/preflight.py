@@ -63,7 +63,7 @@ def run_preflight(trainer: EpochLoop) -> None:
 
 def _stages(trainer: EpochLoop) -> list[int]:
     """The epochs from which on another kind of step is taken."""
-    starts = {step.epoch for step in (*trainer.recipe.phases, *trainer.recipe.grow)}
+    starts = {step.epoch for step in (*trainer.recipe.phases, *trainer.recipe.progressive_resizing)}
     return sorted(epoch for epoch in starts if epoch <= trainer.epochs)
 
 

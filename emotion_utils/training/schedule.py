@@ -33,7 +33,7 @@ def phase_at(recipe: Recipe, epoch: int) -> Phase:
 
 def size_at(recipe: Recipe, epoch: int) -> int | None:
     """The side of the images in `epoch` (1-based), in pixels; None where they do not grow: that of the run."""
-    sizes = [step.size_px for step in recipe.grow if step.epoch <= epoch]
+    sizes = [step.size_px for step in recipe.progressive_resizing if step.epoch <= epoch]
     return sizes[-1] if sizes else None
 
 

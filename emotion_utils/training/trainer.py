@@ -16,9 +16,10 @@ from torch import nn
 
 from emotion_utils.config import Recipe
 from emotion_utils.errors import InputError
+from emotion_utils.model_table import import_modules
 from emotion_utils.models.card import CARD_FILE, load_model, save_model
-from emotion_utils.models.model_specs import needed_proxies
 from emotion_utils.models.network import EmotionNet, record_edits
+from emotion_utils.models.weights.choice import needed_proxies
 from emotion_utils.models.zoo import build_model
 from emotion_utils.progress import Progress
 from emotion_utils.run import Run
@@ -47,14 +48,15 @@ def new_model(run: Run, model: str, *, progress: Progress | None = None) -> Emot
     `progress` follows the making of proxy weights, which takes a minute or two the first time.
     """
     config = run.config
+    import_modules(config.modules)
     weights, size_px = config.weights_of(model), config.image_size_px
     ensure_proxies(needed_proxies(model, weights, size_px), progress, quick=config.profile == "smoke")
     net = build_model(
         model, num_classes=len(run.class_names()), image_size_px=size_px,
         dropout=config.recipes[model].dropout, weights=weights, seed=config.seed,
     )  # fmt: skip
-    if net.design.get("full_head") and config.recipes[model].grow:
-        raise InputError(f"recipes.{model}.grow: VGGFace's own head takes images of one size; leave grow out")
+    if net.design.get("full_head") and config.recipes[model].progressive_resizing:
+        raise InputError(f"recipes.{model}.progressive_resizing: VGGFace's own head takes images of one size")
     net.built = network_sha256(net)
     return net
 

@@ -164,7 +164,11 @@ def test_plain_epoch_is_adam_on_the_mean_cross_entropy():
 
 @pytest.fixture
 def quick_recipes(monkeypatch):
-    recipe = {"epochs": 3, "lr": 0.1, "grow": [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}]}
+    recipe = {
+        "epochs": 3,
+        "lr": 0.1,
+        "progressive_resizing": [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}],
+    }
     monkeypatch.setattr(accuracy, "RECIPES", {"quick": recipe})
     monkeypatch.setattr(accuracy, "PLAIN", {"size_px": 32, "batch_size": 4, "epochs": 2})
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from emotion_utils.config import MODEL_NAMES
+from emotion_utils.model_table import STUDY_MODELS
 from emotion_utils.provenance import PROJECT_DIR
 from emotion_utils.run import Run
 
@@ -78,7 +78,7 @@ def test_every_artefact_is_there_and_keeps_its_schema(finished):
     manifest = run.read_manifest()
     assert run.class_names() == ("angry", "fear", "happy", "sad")
     assert sorted(run.read_audit()["classes"]) == ["angry", "fear", "happy", "sad"]
-    for model in MODEL_NAMES:
+    for model in STUDY_MODELS:
         assert len(run.read_history(model)) == 2
         predictions = run.read_predictions(model)
         held_out = manifest[manifest["split"].isin(["val", "test"])]
@@ -106,7 +106,7 @@ def test_broken_image_is_set_aside_with_its_reason_and_counted(finished):
 
 def test_best_epoch_of_the_history_is_the_model_that_predicted(finished):
     run = Run.open(finished[0])
-    for model in MODEL_NAMES:
+    for model in STUDY_MODELS:
         val = run.read_predictions(model).query("split == 'val'")
         accuracy = float(np.mean(val["label"] == val["predicted"]))
         assert accuracy == pytest.approx(run.read_history(model)["val_acc"].max(), abs=1e-9)
@@ -115,7 +115,7 @@ def test_best_epoch_of_the_history_is_the_model_that_predicted(finished):
 def test_pdf_text_holds_the_numbers_of_the_predictions(finished):
     run = Run.open(finished[0])
     text = re.sub(r"\s+", " ", " ".join(page.extract_text() for page in PdfReader(finished[0] / "report.pdf").pages))
-    for model in MODEL_NAMES:
+    for model in STUDY_MODELS:
         test = run.read_predictions(model).query("split == 'test'")
         assert model in text
         assert f"{np.mean(test['label'] == test['predicted']):.4f}" in text
@@ -124,7 +124,7 @@ def test_pdf_text_holds_the_numbers_of_the_predictions(finished):
 
 def test_html_is_there_and_loads_nothing(finished):
     html = (finished[0] / "report.html").read_text(encoding="utf-8")
-    assert all(model in html for model in MODEL_NAMES)
+    assert all(model in html for model in STUDY_MODELS)
     assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", re.sub(r"<a\b[^>]*>", "", html))
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from emotion_utils.figures.results import plot_confusion, plot_curves, plot_matrix
 from emotion_utils.figures.style import (
     DARK,
-    KNOWN_MODELS,
     MODEL_COLORS,
     figure_svg,
     model_color,
@@ -21,6 +20,7 @@ from emotion_utils.figures.style import (
     spread_labels,
     theme_svgs,
 )  # fmt: skip
+from emotion_utils.model_table import STUDY_MODELS
 from emotion_utils.report import panels
 
 
@@ -36,9 +36,9 @@ def contrast(one, other):
 
 
 def test_model_keeps_its_colour_in_any_company():
-    for model in KNOWN_MODELS:
-        assert model_color(model) == model_colors(["another", *reversed(KNOWN_MODELS)])[model]
-    ten = [*KNOWN_MODELS, *(f"m{number}" for number in range(7))]
+    for model in STUDY_MODELS:
+        assert model_color(model) == model_colors(["another", *reversed(STUDY_MODELS)])[model]
+    ten = [*STUDY_MODELS, *(f"m{number}" for number in range(7))]
     assert len(set(model_colors(ten).values())) == len(set(model_markers(ten).values())) == 10
 
 

@@ -7,18 +7,18 @@ import pytest
 import torch
 import torchvision
 
-from emotion_utils.config import MODEL_NAMES
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.model_table import STUDY_MODELS
 from emotion_utils.models import zoo
 from emotion_utils.models.input_spec import IMAGENET, VGGFACE
-from emotion_utils.models.network import make_network
+from emotion_utils.models.network import EmotionNet, make_network
 from emotion_utils.models.reference import builtin_images
-from emotion_utils.models.vggface import VggFace
 from emotion_utils.models.weights.cache import weights_dir
+from emotion_utils.models.weights.choice import needed_weights
 from emotion_utils.models.weights.conversion import to_state
 from emotion_utils.models.weights.load import LoadedWeights, save_proxy
 from emotion_utils.models.weights.registry import SOURCES
-from emotion_utils.models.zoo import MODELS, build_model, load_model, needed_weights, save_model
+from emotion_utils.models.zoo import build_model, load_model, save_model
 
 PROXY_OF = {"VGG16_emotion": "proxy_vgg16", "r18_pre_emotion": "proxy_resnet18"}
 
@@ -48,11 +48,7 @@ def notop_file(trunk_arrays):
     return cache_file("vggface_keras_notop")
 
 
-def test_table_holds_the_models_of_the_study():
-    assert tuple(MODELS) == MODEL_NAMES
-
-
-@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize("name", STUDY_MODELS)
 @pytest.mark.parametrize("size_px", [32, 48, 64])
 @pytest.mark.parametrize("num_classes", [2, 10])
 def test_random_network_of_any_size_and_number_of_classes_answers(name, size_px, num_classes):
@@ -66,7 +62,7 @@ def test_random_network_of_any_size_and_number_of_classes_answers(name, size_px,
     assert "random weights from seed 0" in net.provenance["sentence"]
 
 
-@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize("name", STUDY_MODELS)
 def test_seed_decides_random_weights_and_the_callers_random_state_does_not(name):
     torch.manual_seed(1)
     first, state = build(name, "random", seed=5).state_dict(), torch.get_rng_state()
@@ -96,10 +92,11 @@ def test_depth_groups_hold_every_parameter_once_from_input_to_output(name, group
 
 
 def test_full_head_has_fc6_and_fc7_as_groups_of_their_own():
+    design = {"architecture": "vgg16", "num_classes": 3, "dropout": 0.5, "full_head": True}
     with torch.device("meta"):
-        net = VggFace(3, full_head=True, dropout=0.5)
-    assert list(net.depth_groups())[-3:] == ["fc6", "fc7", "head"]
-    assert net.fc6.weight.shape == (4096, 25088)
+        net = EmotionNet(design, IMAGENET.at(224), {})
+    assert list(net.depth_groups)[-3:] == ["fc6", "fc7", "head"]
+    assert net.network.fc6.weight.shape == (4096, 25088)
     assert not any(isinstance(module, torch.nn.AdaptiveAvgPool2d) for module in net.modules())
 
 

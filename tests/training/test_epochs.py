@@ -119,7 +119,7 @@ def sizes_seen(net):
 
 
 def test_images_grow_and_every_epoch_is_judged_at_full_size(tmp_path):
-    trainer = make_trainer(tmp_path, size_px=32, epochs=3, grow=GROW)
+    trainer = make_trainer(tmp_path, size_px=32, epochs=3, progressive_resizing=GROW)
     seen = sizes_seen(trainer.learner.net)
     trainer.fit()
     assert seen[True] == [16] * 6 + [32] * 12

@@ -63,7 +63,7 @@ def fake_gpu(monkeypatch):
         {"mixup": 0.2, "ema_decay": 0.9, "label_smoothing": 0.1},
         {"clip_norm": 0.1},
         {"phases": [{"epoch": 1, "train_from": "body"}]},
-        {"size_px": 32, "grow": [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}]},
+        {"size_px": 32, "progressive_resizing": [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}]},
         {"precision": "bfloat16"},
     ],
 )

@@ -70,7 +70,7 @@ def test_time_is_added_up_over_phases_and_validations(tmp_path, monkeypatch):
 
 def test_each_size_of_the_images_is_measured_for_itself(tmp_path):
     growth = [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}]
-    trainer = make_trainer(tmp_path, epochs=5, phases=PHASES, grow=growth, size_px=32)
+    trainer = make_trainer(tmp_path, epochs=5, phases=PHASES, progressive_resizing=growth, size_px=32)
     sizes = []
     trainer.learner.net.register_forward_pre_hook(lambda net, inputs: sizes.append(inputs[0].shape[-1]))
     preflight.run_preflight(trainer)
@@ -200,7 +200,7 @@ def test_a_graph_is_recorded_once_for_each_phase_and_size(tmp_path, gpu, monkeyp
     monkeypatch.setattr(graph, "capture", lambda work, forget: recorded.append(1) or run_again(work, forget))
     growth = [{"epoch": 1, "size_px": 16}, {"epoch": 4, "size_px": 32}]
     phases = [{"epoch": 1, "train_from": "body"}, {"epoch": 3, "train_from": "stem"}]
-    trainer = make_trainer(tmp_path, net=TinyNet(), size_px=32, grow=growth, phases=phases, epochs=5)
+    trainer = make_trainer(tmp_path, net=TinyNet(), size_px=32, progressive_resizing=growth, phases=phases, epochs=5)
     trainer.learner.use(Numerics(graphed=True))
     counts = []
     trainer.on_epoch.append(lambda rows: counts.append(len(recorded)))

@@ -40,7 +40,7 @@ def test_one_cycle_starts_low_peaks_at_three_tenths_and_ends_near_zero():
 
 
 def test_images_keep_their_size_until_the_next_step_of_growth():
-    recipe = make_recipe(grow=[{"epoch": 1, "size_px": 24}, {"epoch": 3, "size_px": 48}])
+    recipe = make_recipe(progressive_resizing=[{"epoch": 1, "size_px": 24}, {"epoch": 3, "size_px": 48}])
     assert [schedule.size_at(recipe, epoch) for epoch in (1, 2, 3, 9)] == [24, 24, 48, 48]
     assert schedule.size_at(make_recipe(), 1) is None
 

@@ -190,5 +190,5 @@ def test_vggface_with_its_own_head_cannot_grow(tmp_path, monkeypatch):
     monkeypatch.setattr(Run, "class_names", lambda run: ("happy", "sad"))
     growing = [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}]
     assert new_model(make_trainer(tmp_path).run, "r18_pre_emotion") is net
-    with pytest.raises(InputError, match="grow"):
-        new_model(make_trainer(tmp_path, size_px=32, grow=growing).run, "r18_pre_emotion")
+    with pytest.raises(InputError, match="progressive_resizing"):
+        new_model(make_trainer(tmp_path, size_px=32, progressive_resizing=growing).run, "r18_pre_emotion")

@@ -72,7 +72,7 @@ def make_trainer(
     phases = recipe.pop("phases", [{"epoch": 1, "train_from": "stem"}])
     recipes = {MODEL: {"lr": 0.01, "precision": "float32", "phases": phases, **recipe}}
     settings = {"models": [MODEL], "epochs": epochs, "batch_size": batch_size, "balance": balance, "recipes": recipes}
-    settings |= {"image_size_px": size_px} if "grow" in recipe else {}
+    settings |= {"image_size_px": size_px} if "progressive_resizing" in recipe else {}
     config = validate_config(resolve_config("demo").model_dump() | settings)
     run = Run(Path(folder), config)
     train_set = train_set or make_dataset(train, 1, size_px)
@@ -136,7 +136,7 @@ def train(folder, *, kill_at=0, kill_in_checkpoint=0, norm=True, batch_size=8):
     checkpoint.INTERVAL_S, checkpoint.COST_SHARE = 0.0, 1e9
     phases = [{"epoch": 1, "train_from": "body"}, {"epoch": 2, "train_from": "stem"}]
     settings = {"phases": phases, "ema_decay": 0.9, "mixup": 0.2, "train": 45, "batch_size": batch_size}
-    settings |= {"size_px": 32, "grow": [{"epoch": 1, "size_px": 16}, {"epoch": 3, "size_px": 32}]}
+    settings |= {"size_px": 32, "progressive_resizing": [{"epoch": 1, "size_px": 16}, {"epoch": 3, "size_px": 32}]}
     with join_team(timedelta(seconds=15)) as team, deterministic():
         trainer = make_trainer(folder, net=TinyNet(norm=norm), team=team, **settings)
         first_try = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"

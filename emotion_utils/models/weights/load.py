@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import file_sha256, replacing, write_json
+from emotion_utils.model_table import get_architecture
 from emotion_utils.models.input_spec import IMAGENET, VGGFACE, Normalisation
-from emotion_utils.models.network import ARCHITECTURE_TITLES, EmotionNet
+from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.weights.cache import (
     FULL_DISK,
     check_checksum,
@@ -74,7 +75,7 @@ def load_weights(path: Path) -> LoadedWeights:
     if network == "vggface":
         return _converted(read_vggface(tensors, path), path)
     state = rename_torchvision(tensors) if network == "vgg16" else dict(tensors)
-    title = f"{ARCHITECTURE_TITLES[network]}, weights of {path.name}"
+    title = f"{get_architecture(network).title}, weights of {path.name}"
     return LoadedWeights(network, state, IMAGENET, title, file_sha256(path), "as given with the file")
 
 

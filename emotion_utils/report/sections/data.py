@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from emotion_utils.config import SPLITS
+from emotion_utils.model_table import get_architecture
 from emotion_utils.report.claims import Label, Model, Ref
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 from emotion_utils.report.sections.settings import data_name
 
 UNEVEN = 1.2  # times the smallest class: from here on the largest is worth a remark
-TITLES = {"vgg16": "VGG16", "resnet18": "ResNet18"}
-FIRST_LAYERS = ("conv1", "stem")  # the depth groups next to the image
 STARTS = {
     "proxy": "starts from proxy weights",
     "official": "starts from published weights",
@@ -104,13 +105,12 @@ def _say_augmentation(prose: Prose) -> None:
 def tell_architectures(results: Results) -> Prose:
     prose = Prose(results, "architectures")
     for model in results.models:
-        design = results.cards[model]["design"]
         prose.item()
         kind = results.weights_kind(model)
         origin = results.cards[model]["provenance"]["sentence"].split(", sha256")[0]  # the checksum stands in a table
         prose.say(
             f"{{model}} is a {{title}} that {STARTS[kind]}{'' if kind == 'random' else ' ({origin})'}.",
-            model=Model(model), title=TITLES.get(design["architecture"], design["architecture"]), origin=origin,
+            model=Model(model), title=_describe_architecture(results, model)["title"], origin=origin,
         )  # fmt: skip
         _say_phases(prose, model)
     prose.paragraph()
@@ -123,6 +123,15 @@ def tell_architectures(results: Results) -> Prose:
     return prose
 
 
+def _describe_architecture(results: Results, model: str) -> dict[str, Any]:
+    """Title and depth groups of a network, as its model.json has them; before release 2 it had only its name."""
+    card = results.cards[model]
+    if "architecture" in card:
+        return card["architecture"]
+    architecture = get_architecture(card["design"]["architecture"])
+    return {"title": architecture.title, "depth_groups": list(architecture.depth_groups)}
+
+
 def _say_phases(prose: Prose, model: str) -> None:
     first, *later = [
         phase
@@ -130,7 +139,7 @@ def _say_phases(prose: Prose, model: str) -> None:
         if phase.epoch <= len(prose.results.histories[model])
     ]
     if not later:
-        if first.train_from in FIRST_LAYERS:
+        if first.train_from == _describe_architecture(prose.results, model)["depth_groups"][0]:
             prose.say("It is trained from end to end, from the first epoch on.")
         else:
             prose.say("Only what lies from {start} to the output is trained.", start=first.train_from)

@@ -1,0 +1,223 @@
+"""The table of models: how each network is built, which weights it starts from, how it is trained. Needs no torch.
+
+A row of your own needs no change here: a Python file that calls `register_model`, named by the setting `modules`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from emotion_utils.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+HEAD = "head"  # the depth group that is never taken over from other weights
+NAME = re.compile(r"[A-Za-z][\w-]*")  # of a folder, a notebook and a key of --set
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How a network is built and divided into depth groups."""
+
+    name: str  # as model.json has it
+    title: str  # as the report has it
+    build: str | Callable[..., nn.Module]
+    """build(num_classes=k, dropout=p): normalised float images (B, 3, H, W) to logits (B, k). A string
+    "module:function" is imported when a network is built."""
+    depth_groups: Mapping[str, tuple[str, ...]]
+    """From input to output, the last one `head`: the dotted names of the layers of each. A layer that this network
+    does not have is left out; every parameter belongs to exactly one group."""
+    saliency_layers: tuple[str, ...] = ()
+    """Layers whose output, (B, C, h, w), Grad-CAM may be taken from, the deepest first; none: the last layer of each
+    depth group but the head."""
+    saliency_at_input: bool = False  # Grad-CAM is taken from what these layers are given instead
+
+    def build_network(self, **options: Any) -> nn.Module:
+        """A network with the default initialisation; `options` are those of `build`."""
+        build = self.build
+        if isinstance(build, str):
+            module, _, name = build.partition(":")
+            build = getattr(importlib.import_module(module), name)
+        return build(**options)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A row of the table: an architecture, the weights that it starts from, and the defaults of its recipe."""
+
+    name: str
+    architecture: Architecture
+    recipe: Mapping[str, Any]
+    """Settings of `recipes.NAME`, as in a profile, which may change some of them."""
+    weights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What the setting `weights` ("proxy" or "official") stands for: registered sources, the preferred one first.
+    Random weights where it has no entry."""
+    from_scratch: bool = False  # it never starts from other than random weights
+    notebook: str | None = None  # the stem of the notebook that trains it; None: one that serves every model
+    module: str | None = None  # the file that registered it; None: the package itself
+
+
+VGG16 = Architecture(
+    name="vgg16",
+    title="VGG16",
+    build="emotion_utils.models.vggface:VggFace",
+    depth_groups={
+        "conv1": ("conv1_1", "conv1_2"),
+        "conv2": ("conv2_1", "conv2_2"),
+        "conv3": ("conv3_1", "conv3_2", "conv3_3"),
+        "conv4": ("conv4_1", "conv4_2", "conv4_3"),
+        "conv5": ("conv5_1", "conv5_2", "conv5_3"),
+        "fc6": ("fc6",),
+        "fc7": ("fc7",),
+        "head": ("norm", "fc8"),
+    },
+    saliency_layers=("pool5", "pool4", "pool3"),  # what goes into the pooling
+    saliency_at_input=True,
+)
+RESNET18 = Architecture(
+    name="resnet18",
+    title="ResNet18",
+    build="emotion_utils.models.resnet:build_resnet18",
+    depth_groups={
+        "stem": ("conv1", "bn1"),
+        "layer1": ("layer1",),
+        "layer2": ("layer2",),
+        "layer3": ("layer3",),
+        "layer4": ("layer4",),
+        "head": ("fc",),
+    },
+    saliency_layers=("layer4", "layer3", "layer2", "layer1"),
+)
+
+MODELS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(
+            name="VGG16_emotion",
+            architecture=VGG16,
+            recipe={  # the study: early convolutions frozen for the first epochs, unfrozen later
+                "lr": 5.0e-4,
+                "dropout": 0.2,
+                "warmup_epochs": 1,
+                "phases": [{"epoch": 1, "train_from": "conv3"}, {"epoch": 3, "train_from": "conv1"}],
+            },
+            weights={
+                "proxy": ("proxy_vgg16",),
+                "official": ("vggface_keras", "vggface_deepface", "vggface_oxford", "vggface_keras_notop"),
+            },
+            notebook="02_vggface_finetuned",
+        ),
+        ModelSpec(
+            name="r18_scratch_emotion",
+            architecture=RESNET18,
+            recipe={  # the study: random weights, trained end to end
+                "lr": 1.0e-3,
+                "warmup_epochs": 1,
+                "phases": [{"epoch": 1, "train_from": "stem"}],
+            },
+            from_scratch=True,
+            notebook="03_resnet18_scratch",
+        ),
+        ModelSpec(
+            name="r18_pre_emotion",
+            architecture=RESNET18,
+            recipe={  # the study: gradual unfreezing with layer-specific learning rates
+                "lr": 1.0e-3,
+                "layer_decay": 0.7,
+                "phases": [{"epoch": 1, "train_from": "layer3"}, {"epoch": 2, "train_from": "stem"}],
+            },
+            weights={"proxy": ("proxy_resnet18",), "official": ("resnet18_imagenet",)},
+            notebook="04_resnet18_pretrained",
+        ),
+    )
+}
+STUDY_MODELS = tuple(MODELS)  # those of the published study, which a run trains unless it is told otherwise
+
+
+def get_spec(name: str) -> ModelSpec:
+    """The model called `name`. Raises InputError that names the known ones."""
+    if name not in MODELS:
+        raise InputError(f"unknown model {name!r}: known are {', '.join(MODELS)}; --set modules=[FILE] adds your own")
+    return MODELS[name]
+
+
+def get_architecture(name: str) -> Architecture:
+    """The architecture called `name`, of any model. Raises InputError that names the known ones."""
+    known = {spec.architecture.name: spec.architecture for spec in MODELS.values()}
+    if name not in known:
+        raise InputError(f"unknown architecture {name!r}: known are {', '.join(known)}")
+    return known[name]
+
+
+def module_of(architecture: str) -> str | None:
+    """The file that has to be imported before a network of `architecture` can be built; None for the package's own."""
+    modules = {spec.architecture.name: spec.module for spec in reversed(MODELS.values())}
+    return modules.get(architecture)
+
+
+# -- networks from outside -------------------------------------------------------------------------
+
+_IMPORTED: dict[str, bytes] = {}  # the files that registered models, as they were then
+
+
+def register_model(spec: ModelSpec) -> None:
+    """Adds a row to the table. Raises InputError where it clashes with another one or is not complete."""
+    if not NAME.fullmatch(spec.name):
+        raise InputError(f"model {spec.name!r}: a name consists of letters, digits, - and _, and begins with a letter")
+    if spec.name in MODELS:
+        raise InputError(f"model {spec.name!r} is registered already: give yours another name")
+    if any(spec.architecture.name == row.architecture.name and spec.architecture != row.architecture
+           for row in MODELS.values()):  # fmt: skip
+        raise InputError(f"architecture {spec.architecture.name!r} is registered already: give yours another name")
+    groups = list(spec.architecture.depth_groups)
+    if len(groups) < 2 or groups[-1] != HEAD:
+        raise InputError(
+            f"architecture {spec.architecture.name!r}: it needs 2 or more depth_groups, the last one {HEAD!r}"
+        )
+    MODELS[spec.name] = spec
+
+
+def import_modules(paths: Iterable[str]) -> None:
+    """Runs Python files that register models; one that has changed since is run again.
+
+    Raises InputError where a file is missing, fails, or registers nothing.
+    """
+    for path in paths:
+        try:
+            code = Path(path).read_bytes()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        if _IMPORTED.get(path) != code:
+            _import(path, code)
+
+
+def _import(path: str, code: bytes) -> None:
+    """Rows of an earlier version of the file go first; where this one fails, nothing of it stays."""
+    for model in [model for model, spec in MODELS.items() if spec.module == path]:
+        del MODELS[model]
+    _IMPORTED.pop(path, None)
+    before = set(MODELS)
+    module = ModuleType(f"emotion_module_{hashlib.sha256(path.encode()).hexdigest()[:16]}")
+    module.__file__ = path
+    sys.modules[module.__name__] = module  # where dataclasses and inspect look for it
+    try:
+        exec(compile(code, path, "exec"), module.__dict__)
+        if set(MODELS) == before:
+            raise InputError("it does not call register_model")
+    except Exception as error:  # of code that anybody may have written
+        for model in set(MODELS) - before:
+            del MODELS[model]
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        raise InputError(f"{path}: {kind}{error}") from error
+    for model in set(MODELS) - before:
+        MODELS[model] = replace(MODELS[model], module=path)
+    _IMPORTED[path] = code
