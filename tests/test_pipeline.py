@@ -11,6 +11,7 @@ from emotion_utils import pipeline
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.pipeline import run_pipeline
+from emotion_utils.run import Run
 from emotion_utils.stages import Stage, stages_of
 
 
@@ -46,6 +47,18 @@ def test_failure_names_notebook_cell_error_and_log_and_keeps_what_was_finished(s
     assert "the reason" in log
     assert "the reason" in (root / "notebooks" / f"{SECOND}.ipynb").read_text()
     assert list(json.loads((root / "run.json").read_text())["stages"]) == [FIRST]
+
+
+def test_the_first_notebook_may_open_a_run_that_the_command_has_made_with_settings(small, tmp_path):
+    write_notebook(
+        small / f"{FIRST}.ipynb",
+        "from emotion_utils.run import Run\n"
+        "run = Run.start(run_dir, profile=profile, data=data, seed=seed, settings=[])\n"
+        "(run.root / 'a').write_text(str(run.config.image_size_px))",
+    )
+    config = resolve_config("smoke", ["image_size_px=40", "classes=[happy, sad]"])
+    run_pipeline(tmp_path / "run", config, say=lambda line: None)
+    assert (tmp_path / "run" / "a").read_text() == "40"
 
 
 def test_notebook_that_writes_nothing_is_no_success(small, tmp_path):
