@@ -123,7 +123,7 @@ class Learner:
         one process lets all of them know that it wants to do something before the next step.
         """
         before = BufferSnapshot(self.net)
-        results = self.micro.run(len(batch.ids), self._training_pass(batch, epoch), before) if batch.ids else []
+        results = self.micro.run(len(batch.ids), self.training_pass(batch, epoch), before) if batch.ids else []
         sums = [sum(column) for column in zip(*results, strict=True)] or [0 * self.one] * 2
         loss, correct, pause = self.team.sum_step(self.net, torch.stack([*sums, pause * self.one]))
         self.optimizer.collect()
@@ -158,7 +158,7 @@ class Learner:
         """By how much float16's gradients are scaled now, and 1 without."""
         return self.scaler.scale(self.one)
 
-    def _training_pass(self, batch: Batch, epoch: int) -> Callable[[slice], tuple[torch.Tensor, torch.Tensor]]:
+    def training_pass(self, batch: Batch, epoch: int) -> Callable[[slice], tuple[torch.Tensor, torch.Tensor]]:
         """A function that adds the gradient of a slice of `batch` and returns its (summed loss, correct images).
 
         Both are of the images as the network saw them, against their own labels, without smoothing or class weights,
@@ -194,7 +194,7 @@ class Learner:
         self, total: int, inputs: torch.Tensor, targets: torch.Tensor, labels: torch.Tensor, keys: torch.Tensor,
         *, is_usual: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-        """Adds the gradient of some of the `total` images of a batch; see `_training_pass`.
+        """Adds the gradient of some of the `total` images of a batch; see `training_pass`.
 
         Only the usual batch is compiled: another size would have the compiler make a kernel for all sizes, which then
         also serves the usual one, with other bits than in a training that is resumed behind it.

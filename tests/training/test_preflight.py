@@ -10,7 +10,8 @@ import torch
 from tiny_training import ALONE, MODEL, WALL_TIMES, TinyNet, make_trainer, same_bits
 
 from emotion_utils.store.augment import augment
-from emotion_utils.training import graph, preflight, schedule
+from emotion_utils.training import choose_numerics as choice
+from emotion_utils.training import graph, preflight, schedule, trial_steps
 from emotion_utils.training import learner as learner_module
 from emotion_utils.training import numerics as numerics_module
 from emotion_utils.training.numerics import Numerics, asked_for
@@ -58,9 +59,9 @@ def test_the_state_after_it_is_that_before_it_also_where_the_look_ahead_fails(tm
 def test_time_is_added_up_over_phases_and_validations(tmp_path, monkeypatch):
     trainer = make_trainer(tmp_path, phases=PHASES, epochs=5, train=48, val=40, batch_size=8)
     seconds = {1: 0.5, 3: 2.0}  # of a step in each phase
-    monkeypatch.setattr(preflight, "_step_seconds", lambda trainer, epoch: seconds[epoch])
+    monkeypatch.setattr(trial_steps, "step_seconds", lambda trainer, epoch: seconds[epoch])
     trainer.learner.evaluation_batch_size = 10
-    monkeypatch.setattr(preflight, "_timed", lambda trainer, work: work() or 1.5)
+    monkeypatch.setattr(trial_steps, "timed", lambda trainer, work: work() or 1.5)
     preflight.run_preflight(trainer)
     event = preflight_event(trainer)
     assert event["step_seconds"] == [0.5, 2.0]
@@ -79,16 +80,26 @@ def test_each_size_of_the_images_is_measured_for_itself(tmp_path):
     assert set(sizes) == {16, 32}
 
 
+def test_steps_of_one_kind_are_timed_once(tmp_path, monkeypatch):
+    phases = [*PHASES, {"epoch": 4, "train_from": "head"}]
+    trainer = make_trainer(tmp_path, phases=phases, epochs=5)
+    timed = []
+    monkeypatch.setattr(trial_steps, "step_seconds", lambda trainer, epoch: timed.append(epoch) or float(epoch))
+    preflight.run_preflight(trainer)
+    assert timed == [1, 3]
+    assert preflight_event(trainer)["step_seconds"] == [1.0, 3.0, 1.0]
+
+
 @pytest.mark.parametrize(
     ("per_image", "sizes", "expected"),
-    [(0.5, [2], 16 * 1.05 / 2), (0.2, [2, 2, 8, 8], 3.25), (0.01, [2, 2, 8, 8, 16, 16], 0.21)],
+    [(0.5, [2], 16 * 1.05 / 2), (0.2, [2, 2, 8, 8], 3.25), (0.01, [2, 2, 16, 16], 0.21)],
 )
 def test_a_step_that_takes_long_is_worked_out_from_fewer_images(tmp_path, monkeypatch, per_image, sizes, expected):
     trainer = make_trainer(tmp_path, batch_size=16)
     seen = []
-    monkeypatch.setattr(preflight, "_step", lambda trainer, images, epoch: seen.append(images))
-    monkeypatch.setattr(preflight, "_timed", lambda trainer, work: work() or 0.05 + per_image * seen[-1])
-    assert preflight._step_seconds(trainer, 1) == pytest.approx(expected)
+    monkeypatch.setattr(trial_steps, "take_steps", lambda trainer, images, epoch: seen.append(images))
+    monkeypatch.setattr(trial_steps, "timed", lambda trainer, work: work() or 0.05 + per_image * seen[-1])
+    assert trial_steps.step_seconds(trainer, 1) == pytest.approx(expected)
     assert seen == sizes
 
 
@@ -110,8 +121,8 @@ def test_memory_has_room_for_gradients_moments_and_copies(tmp_path):
 
 def test_what_will_not_do_is_said_before_it_starts(tmp_path, monkeypatch):
     trainer = make_trainer(tmp_path, epochs=10, budget_minutes=2)
-    monkeypatch.setattr(preflight, "_step_seconds", lambda trainer, epoch: 10.0)
-    monkeypatch.setattr(preflight, "_timed", lambda trainer, work: 0.0)
+    monkeypatch.setattr(trial_steps, "step_seconds", lambda trainer, epoch: 10.0)
+    monkeypatch.setattr(trial_steps, "extrapolate_seconds", lambda trainer, work, images: 0.0)
     monkeypatch.setattr(preflight, "_free_mb", lambda device: 0.5)
     preflight.run_preflight(trainer)
     budget, memory = preflight_event(trainer)["warnings"]
@@ -120,7 +131,7 @@ def test_what_will_not_do_is_said_before_it_starts(tmp_path, monkeypatch):
 
 
 def test_on_the_cpu_the_clock_decides_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight, "_choose", lambda trainer: pytest.fail("measured"))
+    monkeypatch.setattr(preflight, "choose_numerics", lambda trainer: pytest.fail("measured"))
     trainer = make_trainer(tmp_path, precision="auto", compile="auto")
     preflight.run_preflight(trainer)
     event = preflight_event(trainer)
@@ -139,7 +150,7 @@ def clock(monkeypatch):
         factor = tensor_cores[numerics.precision != "float32", numerics.channels_last]
         return factor * (0.7 if numerics.compiled else 1) * (0.5 if numerics.graphed else 1)
 
-    monkeypatch.setattr(preflight, "_step_seconds", step_seconds)
+    monkeypatch.setattr(trial_steps, "step_seconds", step_seconds)
     monkeypatch.setattr(graph, "capture", run_again)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: True)
     monkeypatch.setattr(learner_module.torch, "compile", lambda net, **how: net)
@@ -148,24 +159,24 @@ def clock(monkeypatch):
 
 def test_a_gpu_takes_what_is_clearly_faster(tmp_path, clock):
     trainer = make_trainer(tmp_path, epochs=1000, precision="auto", compile="auto")
-    assert preflight._choose(trainer) == Numerics("bfloat16", channels_last=True, compiled=True, graphed=True)
+    assert choice.choose_numerics(trainer) == Numerics("bfloat16", channels_last=True, compiled=True, graphed=True)
 
 
 def test_what_is_hardly_faster_is_not_worth_it(tmp_path, clock, monkeypatch):
-    monkeypatch.setattr(preflight, "GAIN", 0.5)
+    monkeypatch.setattr(choice, "GAIN", 0.5)
     trainer = make_trainer(tmp_path, epochs=1000, precision="auto", compile="auto")
-    assert preflight._choose(trainer) == Numerics()
+    assert choice.choose_numerics(trainer) == Numerics()
 
 
 def test_a_short_training_does_not_try_to_compile(tmp_path, clock):
     trainer = make_trainer(tmp_path, epochs=3, precision="auto", compile="auto")
-    assert preflight._choose(trainer) == Numerics("bfloat16", channels_last=True, graphed=True)
+    assert choice.choose_numerics(trainer) == Numerics("bfloat16", channels_last=True, graphed=True)
     assert not any(numerics.compiled for numerics in clock)
 
 
 def test_what_the_recipe_names_is_not_changed(tmp_path, clock):
     trainer = make_trainer(tmp_path, epochs=1000, precision="float32", compile="never")
-    assert preflight._choose(trainer) == Numerics(graphed=True)  # float32 is slower in channels last
+    assert choice.choose_numerics(trainer) == Numerics(graphed=True)  # float32 is slower in channels last
     assert {numerics.precision for numerics in clock} == {"float32"}
 
 
@@ -176,8 +187,8 @@ def test_what_the_recipe_names_is_not_changed(tmp_path, clock):
 def gpu(monkeypatch):
     """A CPU whose clock says that the last of what is tried is the fastest, and whose graphs are plain runs."""
     seconds = itertools.count(1000, -300)
-    monkeypatch.setattr(preflight, "_has_choice", lambda device: True)
-    monkeypatch.setattr(preflight, "_timed", lambda trainer, work: (work(), next(seconds))[1])
+    monkeypatch.setattr(trial_steps, "is_cuda", lambda device: True)
+    monkeypatch.setattr(trial_steps, "timed", lambda trainer, work: (work(), next(seconds))[1])
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: True)
     monkeypatch.setattr(learner_module.torch, "compile", lambda net, **how: net)
     monkeypatch.setattr(graph, "capture", run_again)
@@ -257,7 +268,7 @@ def test_what_fails_when_it_is_tried_is_left_and_told(tmp_path, gpu, monkeypatch
         raise RuntimeError("no compiler here\nand much more")
 
     monkeypatch.setattr(learner_module.torch, "compile", refuse)
-    monkeypatch.setattr(preflight, "WORTH_COMPILING", 0)
+    monkeypatch.setattr(choice, "WORTH_COMPILING", 0)
     plain = make_trainer(tmp_path / "plain", net=TinyNet(), precision="float32", compile="auto", epochs=2)
     preflight.run_preflight(plain)
     assert plain.learner.numerics == Numerics(channels_last=True, graphed=True)
@@ -308,8 +319,8 @@ def test_what_one_process_cannot_do_is_tried_by_none(tmp_path, gpu, monkeypatch)
     team = replace(ALONE)
     object.__setattr__(team, "least", lambda value: 0)  # another process has a fault each time
     trainer.team, measured = team, []
-    monkeypatch.setattr(preflight, "_step_seconds", lambda trainer, epoch: measured.append(1) or 1.0)
-    assert preflight._choose(trainer) == Numerics()
+    monkeypatch.setattr(trial_steps, "step_seconds", lambda trainer, epoch: measured.append(1) or 1.0)
+    assert choice.choose_numerics(trainer) == Numerics()
     assert len(measured) == 1
 
 
@@ -322,8 +333,8 @@ def test_each_kind_of_numbers_is_tried_with_whole_batches(tmp_path, gpu, monkeyp
         trainer.learner.micro.size = 4  # memory ran out
         return 1.0
 
-    monkeypatch.setattr(preflight, "_step_seconds", step_seconds)
-    preflight._choose(trainer)
+    monkeypatch.setattr(trial_steps, "step_seconds", step_seconds)
+    choice.choose_numerics(trainer)
     assert set(sizes) == {None}
     assert trainer.learner.micro.size is None
 
