@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from emotion_utils.evaluation.differences import draw_again, percentiles
-from emotion_utils.evaluation.metrics import wilson_interval
+from emotion_utils.evaluation.statistics import percentile_interval, resample_counts, wilson_interval
 
 BINS = 10  # of equal width
 SMALLEST = 5e-7  # probabilities are stored with six decimals: what reads 0 may be up to this
@@ -125,8 +124,8 @@ def error_interval(confidence: np.ndarray, right: np.ndarray, seed: int) -> tupl
     gaps = np.zeros((len(right), BINS))
     gaps[np.arange(len(right)), _bin_of(confidence)] = confidence - right
     every = np.ones(len(right), dtype=np.int64)
-    errors = [np.abs(drawn @ gaps).sum(axis=1) / len(right) for drawn in draw_again(every, seed)]
-    return percentiles(np.concatenate(errors))
+    errors = [np.abs(drawn @ gaps).sum(axis=1) / len(right) for drawn in resample_counts(every, seed)]
+    return percentile_interval(np.concatenate(errors))
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:

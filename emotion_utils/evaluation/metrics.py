@@ -1,4 +1,4 @@
-"""Counts and rates from stored predictions: what a classifier got right, class by class. No torch.
+"""Confusion matrix, accuracy, precision, recall and F1 from stored predictions. No torch.
 
 `predictions` is a table with the columns `label` and `predicted`, one row per image, of one split. Rates are 0-1.
 A rate whose denominator is zero is 0: a class that was never predicted has precision 0, one without images recall 0.
@@ -6,7 +6,6 @@ A rate whose denominator is zero is 0: a class that was never predicted has prec
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,8 +15,6 @@ from emotion_utils.errors import InputError
 
 REPORT_COLUMNS = ("precision", "recall", "f1-score", "support")
 SUMMARY_ROWS = ("accuracy", "macro avg", "weighted avg")
-LEVEL = 0.95  # of every interval
-Z = 1.959963984540054  # the normal quantile that belongs to it
 
 
 def confusion(predictions: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
@@ -25,15 +22,12 @@ def confusion(predictions: pd.DataFrame, class_names: Sequence[str]) -> pd.DataF
 
     Raises InputError for a label or a prediction that is not among `class_names`.
     """
-    place = {name: number for number, name in enumerate(class_names)}
-    foreign = sorted((set(predictions["label"]) | set(predictions["predicted"])) - set(place))
+    names = list(class_names)
+    foreign = sorted((set(predictions["label"]) | set(predictions["predicted"])) - set(names))
     if foreign:
-        raise InputError(
-            f"class {foreign[0]!r} is not among {', '.join(map(repr, class_names))}: train the model again"
-        )
-    counts = np.zeros((len(place), len(place)), dtype=np.int64)
-    np.add.at(counts, (predictions["label"].map(place), predictions["predicted"].map(place)), 1)
-    return pd.DataFrame(counts, index=list(class_names), columns=list(class_names))
+        raise InputError(f"class {foreign[0]!r} is not among {', '.join(map(repr, names))}: train the model again")
+    counts = pd.crosstab(predictions["label"], predictions["predicted"]).reindex(index=names, columns=names)
+    return counts.fillna(0).astype("int64").rename_axis(index=None, columns=None)
 
 
 def classification_table(predictions: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
@@ -70,23 +64,6 @@ def count_correct(predictions: pd.DataFrame) -> int:
 def accuracy(predictions: pd.DataFrame) -> float:
     """The share (0-1) of images whose predicted class is their label."""
     return float(_divide(count_correct(predictions), len(predictions)))
-
-
-def wilson_interval(correct: int, count: int) -> tuple[float, float]:
-    """The interval (0-1) that holds the true rate at LEVEL, of `correct` successes in `count` trials (Wilson 1927).
-
-    Without trials nothing is known: (0, 1).
-    """
-    if not 0 <= correct <= count:
-        raise InputError(f"{correct} of {count} cannot be right")
-    if count == 0:
-        return 0.0, 1.0
-    rate = correct / count
-    centre = (rate + Z**2 / (2 * count)) / (1 + Z**2 / count)
-    half = Z / (1 + Z**2 / count) * math.sqrt(rate * (1 - rate) / count + Z**2 / (4 * count**2))
-    low = 0.0 if correct == 0 else centre - half  # the ends are exact; rounding must not move them
-    high = 1.0 if correct == count else centre + half
-    return low, high
 
 
 def _divide(numerator: np.ndarray | float, denominator: np.ndarray | float) -> np.ndarray:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from emotion_utils.evaluation.metrics import LEVEL
 from emotion_utils.evaluation.regions import CONTROL, ELSEWHERE, FEATURES, RegionBox
-from emotion_utils.evaluation.uncertainty import ALPHA, RESAMPLES, adjust_holm
+from emotion_utils.evaluation.statistics import ALPHA, adjust_holm, bootstrap_means, mcnemar_p, percentile_interval
 
 QUESTION = ("sad", "mouth")  # asked before anything was measured: is sadness read from the mouth?
 DEPENDS = 0.5  # of a rank correlation with random networks: below it, what is seen depends on what was learned
@@ -26,8 +25,6 @@ def compare_occluded(
     were `lost` (right before, wrong when covered) or `gained`, the `p_value` of the exact McNemar test, and `p_holm`,
     adjusted for all rows together.
     """
-    from scipy.stats import binomtest
-
     rows = []
     for (model, region), answers in covered.groupby(["model", "region"], sort=False):
         shown = tests[model].set_index("id").loc[answers["id"]]
@@ -38,13 +35,11 @@ def compare_occluded(
             if not own.any():
                 continue
             lost, gained = int((before & ~after & own).sum()), int((after & ~before & own).sum())
-            p_value = float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
-            figures = (int(own.sum()), int(before[own].sum()), int(after[own].sum()), lost, gained, p_value)
-            rows.append((model, label, region, *figures))
+            counts = (int(own.sum()), int(before[own].sum()), int(after[own].sum()), lost, gained)
+            rows.append((model, label, region, *counts, mcnemar_p(lost, gained)))
     columns = ["model", "label", "region", "count", "before", "after", "lost", "gained", "p_value"]
     table = pd.DataFrame(rows, columns=columns)
-    table["p_holm"] = adjust_holm(table["p_value"].to_numpy())
-    return table
+    return table.assign(p_holm=adjust_holm(table["p_value"].to_numpy()))
 
 
 @dataclass(frozen=True)
@@ -105,11 +100,10 @@ def saliency_table(saliency: pd.DataFrame, regions: Mapping[str, RegionBox], see
     for model, table in saliency.groupby("model", sort=False):
         shares = table[names].to_numpy()
         shares = shares[shares.sum(axis=1) > 0]
-        means = _bootstrap_means(shares, seed)
-        for place, name in enumerate(names):
-            low, high = np.quantile(means[:, place], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(shares) else (0.0, 0.0)
-            share = float(shares[:, place].mean()) if len(shares) else 0.0
-            rows.append((model, name, share, float(low), float(high), areas[name], len(shares)))
+        intervals = percentile_interval(bootstrap_means(shares, seed)).T if len(shares) else np.zeros((len(names), 2))
+        for name, column, (low, high) in zip(names, shares.T, intervals, strict=True):
+            share = column.mean() if len(shares) else 0.0
+            rows.append((model, name, share, low, high, areas[name], len(shares)))
     return pd.DataFrame(rows, columns=["model", "region", "share", "low", "high", "area", "images"])
 
 
@@ -118,16 +112,6 @@ def randomisation_table(randomised: pd.DataFrame, seed: int) -> pd.DataFrame:
     rows = []
     for (model, step, group), table in randomised.groupby(["model", "step", "group"], sort=False):
         values = table["correlation"].to_numpy()[:, None]
-        low, high = np.quantile(_bootstrap_means(values, seed), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        rows.append((model, int(step), group, float(values.mean()), float(low), float(high)))
+        low, high = percentile_interval(bootstrap_means(values, seed)[:, 0])
+        rows.append((model, int(step), group, values.mean(), low, high))
     return pd.DataFrame(rows, columns=["model", "step", "group", "correlation", "low", "high"])
-
-
-def _bootstrap_means(values: np.ndarray, seed: int) -> np.ndarray:
-    """Means over rows of `values` (n, m), drawn again RESAMPLES times: (RESAMPLES, m)."""
-    if not len(values):
-        return np.zeros((RESAMPLES, values.shape[1]))
-    weights = np.random.default_rng(seed).multinomial(
-        len(values), np.full(len(values), 1 / len(values)), size=RESAMPLES
-    )
-    return weights @ values / len(values)

@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from emotion_utils.evaluation.metrics import wilson_interval
 from emotion_utils.evaluation.occlusion import DEPENDS
-from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.evaluation.statistics import ALPHA, wilson_interval
 from emotion_utils.figures.style import (
     INK,
     MUTED,

@@ -16,7 +16,7 @@ from html import escape
 from typing import Any
 
 from emotion_utils.errors import EmotionError
-from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.evaluation.statistics import ALPHA
 from emotion_utils.files import write_json
 from emotion_utils.progress import format_duration
 from emotion_utils.run import Run

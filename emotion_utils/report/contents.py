@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emotion_utils.evaluation.metrics import LEVEL
-from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.evaluation.statistics import ALPHA, LEVEL
 from emotion_utils.report.claims import Claim, Label, Model
 from emotion_utils.report.exhibits import Shown
 from emotion_utils.report.prose import Prose

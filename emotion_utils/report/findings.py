@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from emotion_utils.evaluation.metrics import count_correct, wilson_interval
-from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.evaluation.metrics import count_correct
+from emotion_utils.evaluation.statistics import ALPHA, wilson_interval
 
 NEAR = 0.01  # of accuracy: this close to the best epoch counts as having arrived
 NO_LOSS = 1e-9  # a loss below is zero but for rounding, and nothing is so many times larger

@@ -8,7 +8,8 @@ from html import escape
 
 from PIL import Image
 
-from emotion_utils.evaluation.metrics import LEVEL, count_correct, wilson_interval
+from emotion_utils.evaluation.metrics import count_correct
+from emotion_utils.evaluation.statistics import LEVEL, wilson_interval
 from emotion_utils.figures.data import plot_class_balance
 from emotion_utils.figures.results import CURVES, matrix_side_in, plot_curve, plot_matrix, plot_metric, read_places
 from emotion_utils.figures.style import figure_svg

@@ -19,9 +19,8 @@ from emotion_utils.evaluation.calibration import (
     measure_calibration,
     measure_selective_prediction,
 )  # fmt: skip
-from emotion_utils.evaluation.differences import resample_rates
+from emotion_utils.evaluation.comparison import compare_pairs, macro_intervals, resample_rates
 from emotion_utils.evaluation.metrics import classification_table, confusion, count_correct
-from emotion_utils.evaluation.uncertainty import compare_pairs, macro_intervals
 from emotion_utils.report.saliency import SaliencyResults, read_looks
 from emotion_utils.run import Run
 

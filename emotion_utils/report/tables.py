@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from emotion_utils.evaluation.metrics import LEVEL, SUMMARY_ROWS, count_correct, wilson_interval
-from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.evaluation.metrics import SUMMARY_ROWS, count_correct
+from emotion_utils.evaluation.statistics import ALPHA, LEVEL, wilson_interval
 from emotion_utils.events import COLUMNS, event_lines
 from emotion_utils.history import best_epoch
 from emotion_utils.progress import format_duration

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from emotion_utils.devices import evaluation_batch_size
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.history import best_epoch
 from emotion_utils.run import Run
 from emotion_utils.search.selection_bias import METHOD, corrected_best, pack_bits, unpack_bits
 from emotion_utils.search.study import open_study
@@ -253,7 +254,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "augment_strength": facts["augment_strength"],
         "state": trial.state.name.lower(),
         "epochs": len(val_accs),
-        "best_epoch": int(np.argmax(val_accs)) + 1 if val_accs else 0,
+        "best_epoch": best_epoch(val_accs) or 0,
         "val_acc": max(val_accs, default=float("nan")),
         "seconds": facts.get("seconds", 0.0),
         "reason": facts.get("reason", ""),

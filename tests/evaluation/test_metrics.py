@@ -1,4 +1,4 @@
-"""Counts and rates against scikit-learn and statsmodels, which work them out in their own way."""
+"""Counts and rates against scikit-learn, which works them out in its own way."""
 
 import numpy as np
 import pandas as pd
@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import classification_report, confusion_matrix
-from statsmodels.stats.proportion import proportion_confint
 
 from emotion_utils.errors import InputError
-from emotion_utils.evaluation.metrics import accuracy, classification_table, confusion, wilson_interval
+from emotion_utils.evaluation.metrics import accuracy, classification_table, confusion
 
 
 @st.composite
@@ -44,17 +43,7 @@ def test_confusion_is_that_of_scikit_learn(case):
     assert (found.to_numpy() == confusion_matrix(table["label"], table["predicted"], labels=names)).all()
 
 
-@given(st.integers(0, 400), st.integers(1, 400))
-@settings(max_examples=80, deadline=None)
-def test_wilson_interval_is_that_of_statsmodels(correct, count):
-    correct = min(correct, count)
-    low, high = wilson_interval(correct, count)
-    assert (low, high) == pytest.approx(proportion_confint(correct, count, method="wilson"), abs=1e-12)
-    assert 0 <= low <= correct / count <= high <= 1
-
-
-def test_no_images_leave_the_rate_unknown():
-    assert wilson_interval(0, 0) == (0.0, 1.0)
+def test_no_images_have_accuracy_zero():
     assert accuracy(pd.DataFrame({"label": [], "predicted": []})) == 0.0
 
 
@@ -62,8 +51,3 @@ def test_class_of_another_run_is_refused_by_name():
     table = pd.DataFrame({"label": ["angry"], "predicted": ["bored"]})
     with pytest.raises(InputError, match="'bored'"):
         confusion(table, ["angry", "happy"])
-
-
-def test_more_right_than_there_are_is_refused():
-    with pytest.raises(InputError):
-        wilson_interval(3, 2)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from emotion_utils.evaluation.calibration import COVERAGE, TEMPERATURES
-from emotion_utils.evaluation.differences import (
+from emotion_utils.evaluation.comparison import difference_intervals
+from emotion_utils.evaluation.statistics import (
+    ALPHA,
+    LEVEL,
     POWER,
     detectable_difference,
-    difference_intervals,
     fewest_images,
-    percentiles,
+    percentile_interval,
+    wilson_interval,
 )
-from emotion_utils.evaluation.metrics import LEVEL, wilson_interval
-from emotion_utils.evaluation.uncertainty import ALPHA
 from emotion_utils.figures.calibration import plot_reliability, plot_risk
 from emotion_utils.figures.style import figure_svg, model_colors
 from emotion_utils.report.claims import Model, Ref
@@ -152,7 +153,7 @@ def intervals_table(results: Results) -> Shown:
             hits, support = int(counts.iat[place, place]), int(counts.iloc[place].sum())
             recall.append(with_interval(hits / support, wilson_interval(hits, support)) if support else MISSING)
             value = float(results.reports[model]["f1-score"].iloc[place])
-            f1.append(with_interval(value, percentiles(results.resampled[model][1][:, place])))
+            f1.append(with_interval(value, percentile_interval(results.resampled[model][1][:, place])))
         rows += [recall, f1]
     head = ("Class", "Rate", *(safe_model(results, model) for model in results.models))
     note = f"In brackets: {LEVEL:.0%} intervals, Wilson's for the recall, bootstrap over test images for F1."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emotion_utils.evaluation.metrics import LEVEL, wilson_interval
+from emotion_utils.evaluation.statistics import LEVEL, wilson_interval
 from emotion_utils.events import TROUBLE, event_sentences
 from emotion_utils.report.claims import Label, Model, Ref
 from emotion_utils.report.exhibits import report_key

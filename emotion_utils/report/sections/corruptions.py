@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from emotion_utils.evaluation.metrics import LEVEL, wilson_interval
+from emotion_utils.evaluation.statistics import LEVEL, wilson_interval
 from emotion_utils.figures.style import MUTED, figure_style, figure_svg, model_colors
 from emotion_utils.report.claims import Model, Ref
 from emotion_utils.report.exhibits import Shown, html_table, safe, safe_model, show_figure, show_table

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from emotion_utils.evaluation.metrics import LEVEL
 from emotion_utils.evaluation.occlusion import DEPENDS, Answer
 from emotion_utils.evaluation.regions import CONTROL, FEATURES
-from emotion_utils.evaluation.uncertainty import ALPHA
+from emotion_utils.evaluation.statistics import ALPHA, LEVEL
 from emotion_utils.figures.saliency import plot_covered, plot_resemblance, plot_shares
 from emotion_utils.figures.style import figure_svg
 from emotion_utils.report.claims import Label, Model, Ref

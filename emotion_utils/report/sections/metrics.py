@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from emotion_utils.evaluation.metrics import LEVEL, count_correct, wilson_interval
+from emotion_utils.evaluation.metrics import count_correct
+from emotion_utils.evaluation.statistics import LEVEL, wilson_interval
 from emotion_utils.published.study import published_models, published_table, read_published
 from emotion_utils.report.claims import AHEAD, Label, Model, Ref
 from emotion_utils.report.findings import Lead, Ranking, learned_nothing, majority, rank_models

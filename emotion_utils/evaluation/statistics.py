@@ -1,0 +1,121 @@
+"""Intervals, paired tests and the power of a test set; each statistic of the project stands here once. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from emotion_utils.errors import InputError
+
+LEVEL = 0.95  # of every interval
+ALPHA = 0.05  # of all tests of a family together
+RESAMPLES = 2000  # of a bootstrap
+POWER = 0.8  # the probability with which a detectable difference is shown
+CHUNK = 2**22  # cells resampled at a time: some 30 MB
+
+# -- intervals -------------------------------------------------------------------------------------
+
+
+def wilson_interval(correct: int, count: int) -> tuple[float, float]:
+    """The interval (0-1) at LEVEL of the true rate behind `correct` successes in `count` trials (Wilson 1927).
+
+    Without trials nothing is known: (0, 1). Raises InputError for more successes than trials.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    if not 0 <= correct <= count:
+        raise InputError(f"{correct} correct of {count}: a count must lie between 0 and the number of images")
+    if count == 0:
+        return 0.0, 1.0
+    low, high = proportion_confint(correct, count, alpha=1 - LEVEL, method="wilson")
+    return float(low) if correct else 0.0, float(high) if correct < count else 1.0  # exact ends, in spite of rounding
+
+
+def resample_counts(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """Draws `counts.sum()` images with replacement, RESAMPLES times (Efron 1979).
+
+    Yields int64 (m, n), how often each of the n kinds in `counts` (n,) was drawn; RESAMPLES rows in all, in parts that
+    fit into memory. The same `seed` gives the same draws.
+    """
+    rng = np.random.default_rng(seed)
+    step = max(1, CHUNK // len(counts))
+    for start in range(0, RESAMPLES, step):
+        yield rng.multinomial(counts.sum(), counts / counts.sum(), size=min(step, RESAMPLES - start))
+
+
+def bootstrap_means(values: np.ndarray, seed: int) -> np.ndarray:
+    """Means of the columns of `values` (n, m), with its rows resampled: float64 (RESAMPLES, m)."""
+    once = np.ones(len(values), dtype=np.int64)
+    return np.concatenate([drawn @ values / len(values) for drawn in resample_counts(once, seed)])
+
+
+def percentile_interval(values: np.ndarray) -> np.ndarray:
+    """Low and high at LEVEL of bootstrap values (RESAMPLES, ...): float64 (2, ...)."""
+    return np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+
+
+# -- paired tests ----------------------------------------------------------------------------------
+
+
+def mcnemar_p(only_a: int, only_b: int) -> float:
+    """The p-value of the exact McNemar test (1947): of the images that one of two answers got right, how many each."""
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    return float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue) if only_a + only_b else 1.0
+
+
+def adjust_holm(p_values: np.ndarray) -> np.ndarray:
+    """p-values (n,) adjusted for n tests, so that the chance of any false positive is at most ALPHA (Holm 1979)."""
+    from statsmodels.stats.multitest import multipletests
+
+    return multipletests(p_values, method="holm")[1] if len(p_values) else np.empty(0)
+
+
+# -- the power of the exact McNemar test -----------------------------------------------------------
+
+
+def most_losses(disagreements: np.ndarray, alpha: float = ALPHA) -> np.ndarray:
+    """How many of the `disagreements`, images that only one of two models gets right, the better model may lose.
+
+    int64, like `disagreements`: with so many losses it is still significantly ahead; -1 where even none is too many.
+    """
+    from scipy.stats import binom
+
+    near = binom.ppf(alpha / 2, disagreements, 0.5)
+    fits = binom.cdf(near, disagreements, 0.5) <= alpha / 2
+    return np.where(disagreements > 0, np.where(fits, near, near - 1), -1).astype(np.int64)
+
+
+def fewest_images(alpha: float = ALPHA) -> int:
+    """The fewest images that one model must win, losing none, for the test to be significant."""
+    return int(np.argmax(most_losses(np.arange(2 * math.ceil(-math.log2(alpha)) + 2), alpha) >= 0))
+
+
+def detectable_difference(count: int, share: float, alpha: float = ALPHA) -> float | None:
+    """The smallest true difference of accuracies (0-1) that the test shows with probability POWER on `count` images.
+
+    Only one of the models is right on a `share` (0-1) of all images; None where even a difference of `share`, the
+    largest that there can be, is not shown.
+    """
+    from scipy.stats import binom
+
+    every = np.arange(count + 1)
+    chance = binom.pmf(every, count, share)
+    losses = most_losses(every, alpha)
+    used = (chance > 1e-12) & (losses >= 0)
+    every, chance, losses = every[used], chance[used], losses[used]
+
+    def shows(excess: int) -> bool:
+        won = (1 + excess / count / share) / 2  # of the disagreements, those that the better model wins
+        either = binom.cdf(losses, every, 1 - won) + binom.cdf(losses, every, won)
+        return float(chance @ either) >= POWER
+
+    low, high = 0, math.floor(share * count + 1e-9)
+    if high == 0 or not shows(high):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if shows(middle) else (middle, high)
+    return high / count
