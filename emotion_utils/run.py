@@ -166,6 +166,11 @@ class Run:
         given = {key: value for key, value in changes.items() if value is not None}
         return change_config(self.config, recipes={model: given}).recipes[model]
 
+    def title(self, model: str) -> str:
+        """What to call a model of this run: its name, and for a variant that of its folder."""
+        variant = [part for part in Path(self.model_folder).parts if not part.startswith("seed-")]
+        return "/".join([model, *variant])
+
     def replicas(self) -> list[Run]:
         """The same run from each further seed of `seeds`: the data are shared, models/<model>/seed-<n> is its own."""
         seeds = range(self.config.seed + 1, self.config.seed + self.config.seeds)
@@ -223,10 +228,16 @@ class Run:
         """The classes of the prepared data, in the order of every probability column and network output."""
         return tuple(self.read_audit()["classes"])
 
-    def note_test_opening(self, reader: str) -> None:
-        """One line for each time that the images of the test split are opened."""
+    def note_test_opening(self, reader: str, of: str = "") -> None:
+        """One line for each time that the images of the test split are opened.
+
+        `of` says with which models they are looked at: the same look again is none.
+        """
+        line = json.dumps({"reader": reader} | ({"of": of} if of else {})) + "\n"
+        if of and self.openings_path.exists() and line in self.openings_path.read_text(encoding="utf-8"):
+            return
         with self.openings_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"reader": reader}) + "\n")
+            file.write(line)
 
     def read_test_openings(self) -> list[str]:
         """Who opened the test images, in order; whoever did it twice stands there twice."""

@@ -16,10 +16,15 @@ PROBABILITY_DECIMALS = 6
 
 
 def predict_splits(run: Run, model: str) -> pd.DataFrame:
-    """Predicts val and test with the saved model and writes predictions.csv, one row per image."""
+    """Predicts val and test with the saved model and writes predictions.csv, one row per image.
+
+    Predictions that this model has made before are read: the test images are not opened again.
+    """
+    if (run.model_dir(model) / "predictions.csv").exists():  # a new training removes those of the last one
+        return run.read_predictions(model)
     net, _ = load_model(run.model_dir(model), pick_device())
     restore_images(run)
-    run.note_test_opening(f"{model}, seed {run.config.seed}")
+    run.note_test_opening(f"{run.title(model)}, seed {run.config.seed}")
     parts = [predict_split(run, net, split) for split in ("val", "test")]
     predictions = pd.concat(parts, ignore_index=True)
     run.write_predictions(model, predictions)

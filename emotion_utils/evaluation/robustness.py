@@ -22,11 +22,14 @@ UNCORRUPTED = "as they are"  # its kind in robustness.csv
 def measure_robustness(run: Run, model: str, *, progress: Progress | None = None) -> pd.DataFrame:
     """Counts correct predictions on test images, uncorrupted and under each corruption; writes robustness.csv.
 
-    Columns: `kind`, `amount` (the severity), `label`, `count` of images, `correct` predictions among them.
+    Columns: `kind`, `amount` (the severity), `label`, `count` of images, `correct` predictions among them. What was
+    measured of this model before is read.
     """
+    if (run.model_dir(model) / "robustness.csv").exists():  # a new training removes that of the last one
+        return run.read_robustness(model)
     net, _ = load_model(run.model_dir(model), pick_device())
     restore_images(run)
-    run.note_test_opening(f"{model}, corrupted images")
+    run.note_test_opening(f"{run.title(model)}, corrupted images")
     dataset, classes = open_split(run, "test"), run.class_names()
     positions = np.arange(min(len(dataset), IMAGES))
     parts = np.array_split(positions, -(-len(positions) // evaluation_batch_size(device_of(net), dataset.size_px)))

@@ -8,10 +8,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from emotion_utils.config import Recipe
 from emotion_utils.evaluation.metrics import classification_table
 from emotion_utils.evaluation.predict import predict_splits
 from emotion_utils.figures.results import plot_confusion, plot_curves
 from emotion_utils.figures.style import figure_svg
+from emotion_utils.models.network import EmotionNet
 from emotion_utils.progress import Progress
 from emotion_utils.report.exhibits import Shown
 from emotion_utils.report.tables import show_classification, show_events, show_history, show_phases, show_search
@@ -23,6 +25,25 @@ from emotion_utils.training.trainer import Trainer, new_model
 def show_images(run: Run, plot: Callable[..., Figure], *what: Any) -> Figure | None:
     """`plot(*what)`, images of persons; nothing where show_faces is off."""
     return plot(*what) if run.config.show_faces else None
+
+
+def tabulate_recipe(recipe: Recipe) -> pd.DataFrame:
+    """Every setting of a recipe, its value, and what it means."""
+    fields = type(recipe).model_fields
+    rows = {
+        name: (str(value), fields[name].description or "") for name, value in recipe.model_dump(mode="json").items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "meaning"])
+
+
+def tabulate_phases(net: EmotionNet, recipe: Recipe, epochs: int) -> pd.DataFrame:
+    """A column per phase: its epochs, trainable and frozen parameters, and the full learning rate of each group."""
+    table = phase_table(net.depth_groups, recipe, epochs).set_index("phase")
+    spans = table["first_epoch"].astype(str) + " to " + table["last_epoch"].astype(str)
+    counts = table[["trainable_parameters", "frozen_parameters"]].map("{:,}".format)
+    rates = table.filter(like="lr_").map(lambda rate: f"{rate:.3g}" if rate else "frozen")
+    shown = pd.concat([spans.rename("epochs"), counts, rates], axis=1).T
+    return shown.rename(index=lambda name: name.replace("_parameters", " parameters").replace("lr_", "learning rate, "))
 
 
 def show_training(trainer: Trainer) -> Shown:

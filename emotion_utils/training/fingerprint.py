@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import json
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -72,13 +74,17 @@ def data_sha256(*datasets: Dataset) -> str:
 
 
 def _code(kind: type[nn.Module]) -> str | bytes:
-    """A class's name and source text; the text of a class that a notebook defines is its compiled code."""
+    """A class's name and code, comments and docstrings aside; of a class that a notebook defines, what is compiled."""
     if kind.__module__.startswith(("torch.", "torchvision.")):
         return _full_name(kind)
-    if kind.__module__ != "__main__":
-        return _full_name(kind) + inspect.getsource(kind)
-    codes = [value.__code__ for _, value in sorted(vars(kind).items()) if inspect.isfunction(value)]
-    return b"".join(code.co_code + repr((code.co_names, code.co_consts)).encode() for code in codes)
+    if kind.__module__ == "__main__":
+        codes = [value.__code__ for _, value in sorted(vars(kind).items()) if inspect.isfunction(value)]
+        return b"".join(code.co_code + repr((code.co_names, code.co_consts)).encode() for code in codes)
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return _full_name(kind) + ast.unparse(tree)
 
 
 def _full_name(kind: type) -> str:

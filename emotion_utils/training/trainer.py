@@ -133,7 +133,7 @@ class Trainer:
         edits = self.find_edits()
         facts = {**self.fingerprint._asdict(), "recipe_used": self.recipe.model_dump(mode="json"), "edits": edits}
         if edits:
-            _say("\n- ".join([f"differs from the settings of the run, trained into {self.folder}:", *edits]))
+            _say("\n- ".join(["this training differs from the settings of the run:", *edits]))
         processes = processes_to_start(self.run.config)
         if processes == 1:
             train_here(self.net, self.train_set, self.val_set, self.recipe, self.run, self.model, facts, progress)
@@ -147,23 +147,29 @@ class Trainer:
         """The run that sees the folder to train into, and whether the model in it is this one, finished."""
         if self.retrain or not self._holds_model(self.run):
             return self.run, False
-        if self._is_trained(self.run):
+        others = self._find_others(self.run)
+        if not others:
             return self.run, True
         own = self.run.variant(f"edited-{self.fingerprint.name}")
-        return own, self._holds_model(own) and self._is_trained(own)
+        is_finished = self._holds_model(own) and not self._find_others(own)
+        if not is_finished:
+            _say(f"{self.folder} holds a model of another {' and '.join(others)}: it stays, and this one is trained "
+                 f"into {own.model_dir(self.model)}; retrain = True would replace it")  # fmt: skip
+        return own, is_finished
 
     def _holds_model(self, run: Run) -> bool:
         return (run.model_dir(self.model) / CARD_FILE).exists()
 
-    def _is_trained(self, run: Run) -> bool:
-        """Whether the model in this folder was trained with this network, recipe and data."""
+    def _find_others(self, run: Run) -> list[str]:
+        """What of network, recipe and data the model in this folder was trained with otherwise."""
         known = run.read_model_card(self.model).get("training")
         if known is None:
             raise InputError(
                 f"{run.model_dir(self.model)} was trained by an earlier version, which did not record with what; "
-                "retrain=True trains it again"
+                "retrain = True trains it again"
             )
-        return Fingerprint.read(known) == self.fingerprint
+        stored = Fingerprint.read(known)
+        return [name for name in Fingerprint._fields if getattr(stored, name) != getattr(self.fingerprint, name)]
 
     def find_edits(self) -> list[str]:
         """What differs from the settings of the run, a line each; empty where nothing does."""
