@@ -287,12 +287,12 @@ def resolve_config(profile: str = "demo", settings: Iterable[str] = (), **overri
     if profile not in PROFILES:
         raise InputError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
     text = resources.files("emotion_utils").joinpath(f"profiles/{profile}.yaml").read_text(encoding="utf-8")
-    return _apply({"recipes": {}} | yaml.safe_load(text) | {"profile": profile}, settings, overrides)
+    return _apply({"recipes": {}} | yaml.safe_load(text) | {"profile": profile}, settings, overrides, NEW_RUN)
 
 
 def change_config(config: RunConfig, settings: Iterable[str] = (), **overrides: Any) -> RunConfig:
     """`config` with settings and overrides applied, as `resolve_config` does. Raises InputError likewise."""
-    return _apply(config.model_dump(mode="json"), settings, overrides)
+    return _apply(config.model_dump(mode="json"), settings, overrides, NEW_RUN if settings else None)
 
 
 def validate_config(values: Mapping[str, Any], context: str | None = None) -> RunConfig:
@@ -319,14 +319,16 @@ def absolute(path: str) -> str:
     return os.path.abspath(Path(path).expanduser())
 
 
-def _apply(values: dict[str, Any], settings: Iterable[str], overrides: Mapping[str, Any]) -> RunConfig:
+def _apply(
+    values: dict[str, Any], settings: Iterable[str], overrides: Mapping[str, Any], context: str | None
+) -> RunConfig:
     for setting in settings:
         key, separator, text = setting.partition("=")
         if not separator or not key.strip():
             raise InputError(f"--set {setting!r}: expected key=value")
         _assign(values, key.strip(), _parse_value(setting, text))
     values = _merge(values, {key: value for key, value in overrides.items() if value is not None})
-    return validate_config(values, context=NEW_RUN)
+    return validate_config(values, context)
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

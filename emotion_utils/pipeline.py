@@ -25,6 +25,7 @@ from emotion_utils.run import Run
 from emotion_utils.sources.source import source_of
 from emotion_utils.stages import (
     DATA_FILES,
+    OWN_NOTEBOOK,
     Stage,
     executed_path,
     forget,
@@ -200,6 +201,8 @@ def _parameters(run: Run, stage: Stage) -> dict[str, Any]:
     parameters: dict[str, Any] = {"run_dir": str(run.root.resolve())}
     if stage.notebook == "01_data_preparation":
         parameters |= {"profile": run.config.profile, "data": run.config.data, "seed": run.config.seed}
+    if stage.source == OWN_NOTEBOOK:
+        parameters["model"] = stage.model
     return parameters
 
 

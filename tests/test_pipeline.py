@@ -11,7 +11,6 @@ from emotion_utils import pipeline
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.pipeline import run_pipeline
-from emotion_utils.run import Run
 from emotion_utils.stages import Stage, stages_of
 
 

@@ -15,6 +15,7 @@ import yaml
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "emotion_utils"
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+OWN_NOTEBOOK = PACKAGE / "models" / "template" / "own_model.ipynb"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PYPROJECT["optional-dependencies"]
@@ -205,14 +206,14 @@ def test_the_six_notebooks_are_there():
     ]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, OWN_NOTEBOOK], ids=lambda path: path.stem)
 def test_notebook_is_committed_without_outputs(path):
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, OWN_NOTEBOOK], ids=lambda path: path.stem)
 def test_notebook_has_one_parameters_cell_and_opens_with_a_title(path):
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     assert "".join(cells[0]["source"]).startswith("# ")

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from emotion_utils.config import RunConfig, resolve_config
+from emotion_utils.config import Recipe, RunConfig, resolve_config
 from emotion_utils.report.data_tables import split_table
 from emotion_utils.report.exhibits import Shown, html_table, safe, safe_model, show_table
 from emotion_utils.report.results import Results
@@ -155,11 +155,14 @@ def repeat_command(config: RunConfig) -> str:
     """`./run_all.sh` with what differs from the profile."""
     default = resolve_config(config.profile, data=config.data).model_dump(mode="json")
     ours = config.model_dump(mode="json")
+    unset = Recipe.model_construct().model_dump(mode="json")
+    default["recipes"] = dict.fromkeys(ours["recipes"], unset) | default["recipes"]
     words = ["./run_all.sh", "--profile", config.profile]
     words += ["--data", data_name(config)] if config.data != "synthetic" else []
     words += ["--classes", ",".join(config.classes)] if config.classes else []
     for key, value in _differences(default, ours):
         told = Path(value).name if key.endswith(".weights") and value else value  # of a path only the last part
+        told = [Path(path).name for path in value] if key == "modules" else told
         words += ["--set", f"{key}={json.dumps(told)}"]
     return shlex.join(words)
 

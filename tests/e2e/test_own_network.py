@@ -1,0 +1,63 @@
+"""A network from a file outside the package, from `emotion run` to `emotion predict`: the one that docs/ shows."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from emotion_utils.cli import main
+from emotion_utils.model_table import MODELS
+from emotion_utils.provenance import PROJECT_DIR
+from emotion_utils.synthetic.faces import render_path, synthetic_table
+
+pytestmark = pytest.mark.e2e
+
+
+def emotion(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """my_net.py as the documentation has it, and a finished run `run` that compares it with a network of the study."""
+    folder = tmp_path_factory.mktemp("own")
+    page = (PROJECT_DIR / "docs" / "own_network.md").read_text(encoding="utf-8")
+    (folder / "my_net.py").write_text(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], encoding="utf-8")
+    settings = [f"modules=[{folder / 'my_net.py'}]", "models=[r18_scratch_emotion, my_net]", "recipes.my_net.lr=2e-3"]
+    options = [option for setting in settings for option in ("--set", setting)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMOTION_CACHE_DIR", str(folder / "cache"))
+        finished = emotion("run", "--profile", "smoke", "--output", folder / "run", *options)
+    assert finished.exit_code == 0, finished.output
+    yield folder
+    for name in [name for name, spec in MODELS.items() if spec.module]:
+        del MODELS[name]
+
+
+def test_report_compares_it_and_verify_finds_every_number_again(folder):
+    html = (folder / "run" / "report.html").read_text(encoding="utf-8")
+    assert "network of two convolutions" in html
+    assert (folder / "run" / "notebooks" / "04_my_net.html").exists()
+    assert emotion("verify", folder / "run").exit_code == 0
+
+
+def test_its_recipe_is_its_row_with_what_was_set(folder):
+    recipe = json.loads((folder / "run" / "run.json").read_text(encoding="utf-8"))["config"]["recipes"]["my_net"]
+    assert (recipe["lr"], recipe["phases"]) == (2e-3, [{"epoch": 1, "train_from": "body"}])
+
+
+def test_predict_runs_its_file_and_says_what_is_missing_when_it_is_gone(folder, tmp_path):
+    path = synthetic_table(30, ("angry", "happy"), 1)["path"].iloc[0]
+    Image.fromarray(render_path(path, 1, 64)).save(tmp_path / "face.png")
+    model, table = folder / "run" / "models" / "my_net", tmp_path / "table.csv"
+    assert emotion("predict", model, tmp_path / "face.png", "--output", table).exit_code == 0
+    assert list(pd.read_csv(table)["path"]) == [str(tmp_path / "face.png")]
+    (folder / "my_net.py").rename(folder / "moved.py")
+    refused = emotion("predict", model, tmp_path / "face.png")
+    assert refused.exit_code == 2
+    assert f"{folder / 'my_net.py'}: cannot be read" in refused.stderr
+    assert emotion("verify", folder / "run").exit_code == 0
+    (folder / "moved.py").rename(folder / "my_net.py")
