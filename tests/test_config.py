@@ -1,6 +1,7 @@
 """The configuration: profiles, overrides, and one line for each mistake."""
 
 import pytest
+from pydantic import ValidationError
 
 from emotion_utils.config import PROFILES, AugmentConfig, resolve_config, validate_config
 from emotion_utils.errors import InputError
@@ -100,3 +101,14 @@ def test_weights_of_a_recipe_are_its_own_and_paths_are_kept_absolute(monkeypatch
     assert resolve_config("smoke").weights_of("r18_pre_emotion") == "proxy"
     monkeypatch.chdir("/")
     assert validate_config(config.model_dump(mode="json")) == config
+
+
+def test_recipe_can_be_changed_and_a_change_is_validated():
+    recipe = resolve_config("demo").recipes["r18_scratch_emotion"].model_copy(deep=True)
+    recipe.lr = 0.5
+    assert recipe.lr == 0.5
+    for name, value in (("lr", -1), ("phases", [{"epoch": 2, "train_from": "stem"}]), ("learning_rate", 1)):
+        with pytest.raises(ValidationError):
+            setattr(recipe, name, value)
+    assert recipe.phases[0].epoch == 1
+    assert resolve_config("demo").recipes["r18_scratch_emotion"].lr == 0.001

@@ -64,6 +64,11 @@ class Results:
         return list(self.tests)
 
     @property
+    def weights_sha256(self) -> str:
+        """The beginning of the SHA-256 of each model's weights."""
+        return " ".join(card["sha256"][:12] for card in self.cards.values())
+
+    @property
     def test_size(self) -> int:
         return len(next(iter(self.tests.values())))
 
