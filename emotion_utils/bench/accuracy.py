@@ -1,4 +1,4 @@
-"""How soon a network recognises faces that it never saw: this engine and the plain loop, from random weights."""
+"""Accuracy on unseen faces over training time: this engine and the plain loop, from random weights."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def bench_accuracy(
 
 
 def compare_curves(curves: list[pd.DataFrame]) -> pd.DataFrame:
-    """When each way was first as good as the plain loop ever was: way, best, accuracy, seconds (NaN: never), ratio.
+    """When each way first reached the plain loop's best accuracy: way, best, accuracy, seconds (NaN: never), ratio.
 
     `ratio` is the plain loop's time over that of the way; all accuracies are those of unseen faces as they are.
     """
@@ -88,12 +88,12 @@ def _open_parts(spec: str, classes: tuple[str, ...] | None, scratch: Path) -> _P
 
 
 def _by_key(rows: pd.DataFrame) -> pd.DataFrame:
-    """In an order that hangs on the ids alone."""
+    """In an order that depends on the ids alone."""
     return rows.iloc[np.argsort(id_keys(rows["id"]), kind="stable")].reset_index(drop=True)
 
 
 class _Parts:
-    """The training part in keyed order, and the faces that nobody learns from."""
+    """The training part in a reproducible order, and the unseen faces."""
 
     def __init__(self, source: Any, train: pd.DataFrame, unseen: pd.DataFrame, scratch: Path) -> None:
         self._source, self._train, self._unseen, self._scratch = source, train, unseen, scratch

@@ -1,4 +1,4 @@
-"""How quickly data get ready, beside the plain way through torchvision: both in one run, in turns, medians compared."""
+"""How fast data are prepared, beside plain torchvision: both in one run, in turns, medians compared."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from emotion_utils.store.store import Store, build_store, open_store, store_path
 
 ROUNDS = 3
 BATCH_SIZE = 64
-BATCH_IMAGES = 8000  # batches are made of so many images at most, spread over the data
-BATCH_SECONDS = 4.0  # each round of batches runs at least so long, after a first batch that is not counted
+BATCH_IMAGES = 8000  # at most, spread over the data
+BATCH_SECONDS = 4.0  # per round at least, after a first batch that is not timed
 
 
 def bench_store(spec: str, *, size_px: int = 48, rounds: int = ROUNDS) -> pd.DataFrame:
@@ -44,7 +44,7 @@ def bench_store(spec: str, *, size_px: int = 48, rounds: int = ROUNDS) -> pd.Dat
     """
     manifest = manifest_of(open_source(spec))
     with _unpacked(open_source(spec), manifest) as folder, tempfile.TemporaryDirectory() as scratch:
-        _pass_image_folder(folder, size_px)  # not counted: imports, and files that the system then has in memory
+        _pass_image_folder(folder, size_px)  # not timed: imports modules and fills the file cache
         measured = []
         for number in range(rounds):
             plain = {"plain": _clock(_pass_image_folder, folder, size_px)[1]}
@@ -83,7 +83,7 @@ def bench_batches(spec: str, *, sizes_px: tuple[int, ...] = (48, 112, 224), roun
 
 
 def manifest_of(source: Source, step: int = 1) -> pd.DataFrame:
-    """What an audit writes of `source` (or of every `step`-th file), the images that it keeps."""
+    """The images of `source`, or of every `step`-th file, that an audit keeps, as a manifest."""
     part = replace(source, table=source.table[::step].reset_index(drop=True))
     manifest, _ = audit_images(part)
     return manifest[manifest["status"] == "kept"].assign(split="train").reset_index(drop=True)
@@ -175,7 +175,7 @@ def _store_batches(store: Store, manifest: pd.DataFrame, seed: int) -> Iterator[
 
 def _clock(work: Callable[..., Any], *arguments: Any, **settings: Any) -> tuple[Any, np.ndarray]:
     """What `work` returns, and its wall time and processor time of all threads, float64 (2,) seconds."""
-    gc.collect()  # what other work left behind is not this one's to clear away
+    gc.collect()  # garbage of earlier work must not count here
     start = np.array([time.perf_counter(), time.process_time()])
     result = work(*arguments, **settings)
     return result, np.array([time.perf_counter(), time.process_time()]) - start
@@ -191,6 +191,6 @@ def _rate(batches: Iterator[int]) -> float:
 
 
 def _with_ratios(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
-    """Adds how many times the plain way's rate each rate is."""
+    """Adds the ratio of each rate to that of the plain way."""
     plain = table[table["way"] == "plain"].iloc[0]
     return table.assign(**{name: table[rate] / plain[rate] for rate, name in columns.items()})

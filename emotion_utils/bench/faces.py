@@ -1,4 +1,4 @@
-"""How well and how quickly faces are found: in images as they are, and pasted into cluttered scenes."""
+"""How well and how fast faces are detected: in images as given, and pasted into cluttered scenes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from emotion_utils.sources.source import open_source
 
 SCENE_PX = (480, 640)  # height, width
 PASTED_PX = (60, 220)  # longer side of a pasted image, drawn evenly
-FACE_SIDE = 0.84  # of an image's side: the face at the centre of an image that was cut for it
-MIN_OVERLAP = 0.5  # intersection over union from which on a box is the face
-MIN_CONTAINED = 0.8  # of the true box within the crop, for a crop that shows the face
+FACE_SIDE = 0.84  # share of the side that the face has in an image cropped to it
+MIN_OVERLAP = 0.5  # least intersection over union of a box that counts as the face
+MIN_CONTAINED = 0.8  # least share of the true box in a crop that shows the face
 MATERIALS = ("as given", "in a scene", "scene alone")
 
 
@@ -49,7 +49,7 @@ def bench_faces(
 
 
 def working_detectors() -> list[FaceDetector]:
-    """One of each kind that works here."""
+    """One of each kind that works on this machine."""
     found = []
     for probe in PROBES:
         try:

@@ -1,6 +1,6 @@
 """The plain way to train, as tutorials show it: ImageFolder, torchvision's transforms, a DataLoader, Adam.
 
-Nothing of the project's own engine is used here: it is what the engine is measured against.
+It uses nothing of the project's engine and is the baseline for it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]  # images and labels
 
 
 def write_folder(source: Source, rows: pd.DataFrame, folder: Path) -> Path:
-    """A folder class/*.jpg of the files in `rows` (columns path, label), as ImageFolder wants it; returns `folder`."""
+    """A folder class/*.jpg of the files in `rows` (columns path, label), as ImageFolder expects; returns `folder`."""
     for number, row in enumerate(rows.itertuples()):
         target = folder / row.label / f"{number:06d}{Path(row.path).suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def write_folder(source: Source, rows: pd.DataFrame, folder: Path) -> Path:
 def make_loader(
     folder: Path, size_px: int, batch_size: int, *, augment: AugmentConfig, workers: int | None = None
 ) -> DataLoader:
-    """Batches of float (B, 3, size_px, size_px), 0-1, and labels, shuffled and changed at random.
+    """Batches of float (B, 3, size_px, size_px), 0-1, and labels, shuffled and augmented.
 
     `workers` processes decode; WORKERS if None.
     """

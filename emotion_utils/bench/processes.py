@@ -1,7 +1,7 @@
-"""Two processes that train one network: gradients summed once a step, as here, or by DistributedDataParallel.
+"""Two processes that train one network: gradients summed once per step, as here, or by DistributedDataParallel.
 
 On GPUs where there are two, else on the CPU with one thread each. Forward, backward, sum and optimizer alone are timed,
-on tensors in memory. How each of the two ways bears a process that runs out of memory half-way is tried out as well.
+on tensors in memory. How each way copes with a process that runs out of memory half-way is tested as well.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from emotion_utils.training.distributed import Team, join_team
 PROCESSES = 2
 CLASSES = 7
 WAYS = ("summed once", "DistributedDataParallel")
-STEPS, ROUNDS = 8, 15  # of each way, in turns; the first step of a round is not counted
+STEPS, ROUNDS = 8, 15  # of each way, in turns; the first step of a round is not timed
 PATIENCE = timedelta(seconds=15)  # with a process that does not answer
 PASSES = ("forward", "backward")  # where memory can run out
 
@@ -60,16 +60,16 @@ def bench_processes(
 
 
 def bench_backoff(*, passes: tuple[str, ...] = PASSES, patience: timedelta = PATIENCE) -> pd.DataFrame:
-    """What becomes of a step in which one of two processes runs out of memory and begins its share again in halves.
+    """How a step ends in which one of two processes runs out of memory and starts its share again in halves.
 
-    Columns: way, memory_ends_in (the pass), first, second: what each process says at the end.
+    Columns: way, memory_ends_in (the pass), first, second: how each process ends.
     """
     undisturbed = _run_team(_step_once, WAYS[0], "", patience)[0]
     rows = []
     for way in WAYS:
         for where in passes:
             ends = _run_team(_step_once, way, where, patience)
-            rows.append((way, where, *(_tell_end(end, undisturbed) for end in ends)))
+            rows.append((way, where, *(_describe_end(end, undisturbed) for end in ends)))
     return pd.DataFrame(rows, columns=["way", "memory_ends_in", "first", "second"])
 
 
@@ -77,7 +77,7 @@ def bench_backoff(*, passes: tuple[str, ...] = PASSES, patience: timedelta = PAT
 
 
 def _run_team(task: Callable[..., Any], *arguments: object) -> list[Any]:
-    """What `task(*arguments)` returns in each of two fresh processes that know of each other."""
+    """The results of `task(*arguments)` in each of two new processes that form a team."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -131,9 +131,9 @@ def _summed_once(net: nn.Module, team: Team, low: torch.autocast) -> Step:
 
 
 def _distributed_data_parallel(net: nn.Module, team: Team, low: torch.autocast) -> Step:
-    """As its documentation shows it; it averages gradients, and sends the norm statistics of the first process round.
+    """As its documentation shows it; it averages gradients, and broadcasts the norm statistics of the first process.
 
-    The loss and the right answers of all are needed here too.
+    The summed loss and correct count are needed here too.
     """
     wrapped = DistributedDataParallel(net, gradient_as_bucket_view=True)
     optimizer = torch.optim.AdamW(net.parameters(), fused=True)
@@ -193,7 +193,7 @@ def _step_once(way: str, fails_in: str, patience: timedelta) -> torch.Tensor | s
 
 
 def _wrap_without_buffers(net: nn.Module) -> nn.Module:
-    """What bears most: with norm statistics sent round, a further forward pass waits for the other process."""
+    """The most robust variant: if norm statistics are broadcast, another forward pass waits for the other process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch 2.14 has a new name, which 2.10 does not know
         return DistributedDataParallel(net, broadcast_buffers=False)
@@ -220,7 +220,7 @@ class _Fault:
         self._hook.remove()
 
 
-def _tell_end(end: torch.Tensor | str, undisturbed: torch.Tensor) -> str:
+def _describe_end(end: torch.Tensor | str, undisturbed: torch.Tensor) -> str:
     if isinstance(end, str):
         return end
     return "the undisturbed weights" if torch.allclose(end, undisturbed, rtol=1e-3, atol=1e-5) else "other weights"

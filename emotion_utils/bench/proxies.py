@@ -1,7 +1,7 @@
-"""What the proxies are worth: each pretrained network beside the same network from scratch, over several seeds.
+"""What proxy weights gain: each pretrained network beside the same network from scratch, over several seeds.
 
 A seed decides the faces, the split, the head and the order of the images. Both networks of a pair see the same
-batches for as many epochs, and are judged on their run's test split and on faces of people whom no seed has drawn.
+batches for as many epochs, and are tested on their run's test split and on faces of people who are in no run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW
 
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.groups import find_groups
@@ -23,6 +23,7 @@ from emotion_utils.audit.splits import assign_splits
 from emotion_utils.bench.tables import Measured
 from emotion_utils.config import Phase, Recipe, RunConfig, resolve_config
 from emotion_utils.evaluation.predict import predict_probs
+from emotion_utils.evaluation.statistics import LEVEL
 from emotion_utils.files import file_sha256, write_json
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.weights.cache import proxy_path
@@ -38,8 +39,7 @@ from emotion_utils.synthetic.faces import render_path, synthetic_table
 from emotion_utils.training.pretext import find_recipe, make_proxy
 from emotion_utils.training.trainer import new_model, train_model
 
-HELD_OUT_SEED = 1_000_000  # of the people who are judged on; seeds of runs are smaller
-LEVEL = 0.95
+HELD_OUT_SEED = 1_000_000  # of the people to test on; seeds of runs are smaller
 BATCH_SIZE = 64
 NETWORKS = {"vgg16": ("VGG16_emotion", "VGG16_emotion"), "resnet18": ("r18_scratch_emotion", "r18_pre_emotion")}
 STARTS = ("scratch", "proxy")
@@ -47,7 +47,7 @@ STARTS = ("scratch", "proxy")
 VGG16_SCRATCH = {"weights": RANDOM, "lr": 2.0e-4, "layer_decay": 1.0, "phases": (Phase(epoch=1, train_from="conv1"),)}
 
 
-class JudgedImages(NamedTuple):
+class LabelledImages(NamedTuple):
     """images uint8 (N, 3, S, S), labels int64 (N,)."""
 
     images: torch.Tensor
@@ -57,7 +57,7 @@ class JudgedImages(NamedTuple):
 def bench_proxies(folder: Path, seeds: Iterable[int], *, held_out: int = 600) -> Iterator[Measured]:
     """Tables: seconds to make each proxy; accuracies of each pair; their mean differences with intervals.
 
-    Trained networks are kept in `folder`: the same command goes on where it was stopped.
+    Trained networks are kept in `folder`: the same command resumes where it was stopped.
     """
     yield Measured("seconds to make the proxies", pd.DataFrame([time_proxy(name, folder) for name in PROXIES]))
     images = draw_held_out(held_out, resolve_config("demo").image_size_px)
@@ -67,7 +67,7 @@ def bench_proxies(folder: Path, seeds: Iterable[int], *, held_out: int = 600) ->
     yield Measured(f"proxy - scratch, mean over seeds, {LEVEL:.0%} t interval", summarise(table))
 
 
-def compare_pair(network: str, folder: Path, seed: int, images: JudgedImages) -> dict[str, object]:
+def compare_pair(network: str, folder: Path, seed: int, images: LabelledImages) -> dict[str, object]:
     """A row: network, seed, `scratch` and `proxy` (accuracies on `images`), `difference`, and the same for the
     test split, with `test_` before the name."""
     nets = {start: train(open_run(folder, network, start, seed), network, start) for start in STARTS}
@@ -76,7 +76,7 @@ def compare_pair(network: str, folder: Path, seed: int, images: JudgedImages) ->
     test = open_split(run, "test")
     batch = test.batch(np.arange(len(test)))
     row: dict[str, object] = {"network": network, "seed": seed}
-    for prefix, judged_on in (("", images), ("test_", JudgedImages(batch.images, batch.labels.numpy()))):
+    for prefix, judged_on in (("", images), ("test_", LabelledImages(batch.images, batch.labels.numpy()))):
         rates = {start: share_correct(net, judged_on) for start, net in nets.items()}
         row |= {f"{prefix}{start}": rate for start, rate in rates.items()}
         row[f"{prefix}difference"] = rates["proxy"] - rates["scratch"]
@@ -89,10 +89,9 @@ def summarise(pairs: pd.DataFrame) -> pd.DataFrame:
     for network, table in pairs.groupby("network"):
         for judged_on, column in (("new people", "difference"), ("test split", "test_difference")):
             values = table[column].to_numpy()
-            reach = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-            mean = values.mean()
-            row = {"network": network, "judged_on": judged_on, "seeds": len(values), "mean_difference": mean}
-            rows.append(row | {"low": mean - reach, "high": mean + reach})
+            low, high = DescrStatsW(values).tconfint_mean(1 - LEVEL)
+            row = {"network": network, "judged_on": judged_on, "seeds": len(values), "mean_difference": values.mean()}
+            rows.append(row | {"low": low, "high": high})
     return pd.DataFrame(rows)
 
 
@@ -133,7 +132,7 @@ def prepare_run(root: Path, config: RunConfig) -> Run:
 
 
 def train(run: Run, network: str, start: str) -> EmotionNet:
-    """The network as its run keeps it; trained now if it is not there, or started from other weights."""
+    """The trained network of a run; trained now if it is missing or started from other weights."""
     model = NETWORKS[network][STARTS.index(start)]
     folder = run.model_dir(model)
     provenance = new_model(run, model).provenance
@@ -142,23 +141,23 @@ def train(run: Run, network: str, start: str) -> EmotionNet:
     return load_model(folder)[0]
 
 
-def draw_held_out(count: int, size_px: int) -> JudgedImages:
-    """`count` faces of people who are in no run, drawn as those of a run are."""
+def draw_held_out(count: int, size_px: int) -> LabelledImages:
+    """`count` synthetic faces of people who are in no run."""
     table = synthetic_table(count, SYNTHETIC_CLASSES, HELD_OUT_SEED)
     faces = (render_path(path, HELD_OUT_SEED, SYNTHETIC_SIZE_PX) for path in table["path"])
     images = np.stack([resize_square(face, size_px) for face in faces])
     labels = table["label"].map(SYNTHETIC_CLASSES.index).to_numpy()
-    return JudgedImages(torch.from_numpy(images).permute(0, 3, 1, 2), labels)
+    return LabelledImages(torch.from_numpy(images).permute(0, 3, 1, 2), labels)
 
 
-def share_correct(net: EmotionNet, images: JudgedImages) -> float:
+def share_correct(net: EmotionNet, images: LabelledImages) -> float:
     """Accuracy, 0-1."""
     parts = [predict_probs(net, part).argmax(1) for part in images.images.split(BATCH_SIZE)]
     return float((np.concatenate(parts) == images.labels).mean())
 
 
 def time_proxy(name: str, folder: Path) -> dict[str, object]:
-    """Makes a proxy and says how long it took; from `folder` where the one in the cache is that one."""
+    """Makes a proxy and records the time it took; reads it from `folder` if the proxy in the cache is that one."""
     record, path = folder / f"{name}.json", proxy_path(name)
     if record.exists() and path.exists():
         made = json.loads(record.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Does preparing data take time in proportion to the number of images, and bounded memory? Up to a million images."""
+"""Does the time to prepare data grow linearly with the images, and is memory bounded? Up to a million images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IMAGES_PER_PERSON = 5
 
 
 class GeneratedSource:
-    """Small images made from their path whenever they are read; none is kept."""
+    """Small images, generated from their path on each read."""
 
     def read(self, path: str) -> bytes:
         noise = hashlib.shake_128(path.encode()).digest(SIZE_PX * SIZE_PX)

@@ -1,4 +1,4 @@
-"""What `emotion bench` can measure: for each subject its tables, one after the other, as soon as they are there."""
+"""The subjects of `emotion bench`: each yields its tables as soon as they are measured."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from emotion_utils.bench.faces import bench_faces
 from emotion_utils.bench.scale import bench_scale
 from emotion_utils.bench.tables import Measured
 
-DRAWN_IMAGES = 400  # where no data are given: files of so many drawn faces, of DRAWN_PX a side
-DRAWN_PX = 48
+SYNTHETIC_IMAGES = 400  # files of synthetic faces, if no data are given
+SYNTHETIC_PX = 48  # their side
 BRIEF_SIZES_PX = (48, 112)
 
 
@@ -33,7 +33,7 @@ def measure_data(spec: str, *, scale: bool = False, brief: bool = False) -> Iter
             bench_batches(files, **sizes),
         )
     if scale:
-        yield Measured("many small images, made as they are read; peak_mb: the whole process", bench_scale())
+        yield Measured("many small images, generated when read; peak_mb: of the whole process", bench_scale())
 
 
 def measure_faces(spec: str, *, images: int = 200) -> Iterator[Measured]:
@@ -49,7 +49,7 @@ def measure_train(
 
     `curve` adds accuracy over time: an hour.
     """
-    from emotion_utils.bench.company import bench_company
+    from emotion_utils.bench.contention import bench_contention
     from emotion_utils.bench.plain import MODEL
     from emotion_utils.bench.train import bench_memory, bench_steps
 
@@ -57,7 +57,7 @@ def measure_train(
         yield Measured(f"{spec}: training ({MODEL})", bench_steps(files, **steps))
     yield Measured("memory of a training", bench_memory())
     if not brief:
-        yield Measured(f"a training that is not alone ({MODEL}, on the CPU); ratio: to alone", bench_company())
+        yield Measured(f"training beside busy programs ({MODEL}, on the CPU); ratio: to alone", bench_contention())
     if curve:
         from emotion_utils.bench.accuracy import bench_accuracy, compare_curves
 
@@ -69,12 +69,12 @@ def measure_train(
 
 
 def measure_processes() -> Iterator[Measured]:
-    """Two processes on one network, beside DistributedDataParallel: speed, and what a lack of memory does to them."""
+    """Two processes on one network, beside DistributedDataParallel: speed, and what happens when memory runs out."""
     from emotion_utils.bench.plain import MODEL
     from emotion_utils.bench.processes import WAYS, bench_backoff, bench_processes
 
     yield Measured(f"two processes ({MODEL}); ratio: to {WAYS[1]}", bench_processes())
-    yield Measured("the second of two processes runs out of memory once; how each of them ends", bench_backoff())
+    yield Measured("the second of two processes runs out of memory once; how each process ends", bench_backoff())
 
 
 def measure_briefly(spec: str) -> Iterator[Measured]:
@@ -86,7 +86,7 @@ def measure_briefly(spec: str) -> Iterator[Measured]:
 
 @contextmanager
 def _files_of(spec: str) -> Iterator[str]:
-    """`spec`; for the drawn faces, which are files nowhere, a folder of them."""
+    """`spec` itself; for synthetic faces, which are not files, a folder with some of them."""
     if spec != "synthetic":
         yield spec
         return
@@ -94,8 +94,8 @@ def _files_of(spec: str) -> Iterator[str]:
     from emotion_utils.synthetic.faces import render_path, synthetic_table
 
     with tempfile.TemporaryDirectory() as folder:
-        for path in synthetic_table(DRAWN_IMAGES, SYNTHETIC_CLASSES, 0)["path"]:
+        for path in synthetic_table(SYNTHETIC_IMAGES, SYNTHETIC_CLASSES, 0)["path"]:
             target = Path(folder, path).with_suffix(".jpg")
             target.parent.mkdir(exist_ok=True)
-            cv2.imwrite(str(target), render_path(path, 0, DRAWN_PX)[:, :, ::-1])
+            cv2.imwrite(str(target), render_path(path, 0, SYNTHETIC_PX)[:, :, ::-1])
         yield folder

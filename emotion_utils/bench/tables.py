@@ -1,4 +1,4 @@
-"""Tables of measurements: as a person reads them, and as a file keeps them."""
+"""Tables of measurements, as text and as a CSV file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SHARES = (  # columns of rates between 0 and 1
 
 
 class Measured(NamedTuple):
-    """A table of measurements and the line that says what was measured."""
+    """A table of measurements and its title."""
 
     title: str
     table: pd.DataFrame
 
 
 def format_table(measured: Measured) -> str:
-    """Title and table as aligned text; ratios as 3.1x, numbers with as many digits as mean something."""
+    """Title and table as aligned text; ratios as 3.1x, numbers with their significant digits."""
     columns = {name: [_format_cell(name, value) for value in column] for name, column in measured.table.items()}
     lines = [measured.title]
     rows = [list(columns), *zip(*columns.values(), strict=True)]
@@ -37,7 +37,7 @@ def format_table(measured: Measured) -> str:
 
 
 def write_csv(path: Path, tables: Iterable[Measured]) -> None:
-    """All tables in one file, one below the other: the first column says which; what a table has not is empty."""
+    """All tables in one file, one below the other: the first column is its title; missing cells are empty."""
     joined = pd.concat([table.assign(table=title) for title, table in tables], ignore_index=True)
     joined.insert(0, "table", joined.pop("table"))
     try:

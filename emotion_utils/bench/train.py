@@ -1,4 +1,4 @@
-"""How quickly a network trains: this engine, a plain loop, and the bare arithmetic of each; and the memory it takes.
+"""How fast a network trains: this engine, a plain loop, and the bare computation of each; and the memory used.
 
 The engine computes in what a training would choose here: on a GPU that is measured once for each size.
 """
@@ -43,8 +43,8 @@ MEMORY_STEPS = 4
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What all ways have in common: images of one size, in one folder and one store, in equal batches."""
+class Workload:
+    """What is the same for every way: images of one size, in one folder and one store, in equal batches."""
 
     folder: Path
     dataset: Dataset
@@ -63,10 +63,10 @@ def bench_steps(
     spec: str, *, sizes_px: tuple[int, ...] = (48, 96), batch_size: int | None = None, workers: int = plain.WORKERS,
     steps: int | None = None, rounds: int = ROUNDS,
 ) -> pd.DataFrame:  # fmt: skip
-    """A row per size and way, over the same number of images, in turns; medians over `rounds`. On a GPU if one works.
+    """A row per size and way, each over the same images, in turns; medians over `rounds`. On a GPU if there is one.
 
     Ways: plain; plain, bare (its forward, backward and optimizer steps on tensors in memory); engine; engine, bare; on
-    a GPU also bare: the step that one would write there by hand, with autocast, channels last and a fused AdamW.
+    a GPU also bare: the step as one would write it there by hand, with autocast, channels last and a fused AdamW.
     Columns: size_px, way, numbers (in which the layers compute), images_per_second, ratio (to plain), overhead (time of
     an epoch over that of its bare steps), of_bare (rate over that of bare; NaN on a CPU). `batch_size` and `steps` are
     BATCH_SIZE and STEPS if None, more on a GPU.
@@ -83,14 +83,14 @@ def bench_steps(
         for size_px in sizes_px:
             dataset = make_dataset(source, manifest, size_px, Path(scratch))
             numerics = choose_numerics(dataset, size_px, batch_size, device)
-            tables.append(_time_ways(Setting(folder, dataset, size_px, batch_size, workers, device, numerics), rounds))
+            tables.append(_time_ways(Workload(folder, dataset, size_px, batch_size, workers, device, numerics), rounds))
     return pd.concat(tables, ignore_index=True)
 
 
 def bench_memory(*, size_px: int = 112, batch_size: int = 32) -> pd.DataFrame:
-    """Columns: model, size_px, batch_size, peak_mb: the largest resident memory of a process that trains and judges.
+    """Columns: model, size_px, batch_size, peak_mb: the peak resident memory of a process that trains and validates.
 
-    Each is measured in a fresh process, Python and its libraries included, on drawn noise.
+    Each is measured in a fresh process, including Python and its libraries, on noise.
     """
     context = multiprocessing.get_context("spawn")
     rows = []
@@ -114,9 +114,9 @@ def measure_memory(model: str, size_px: int, batch_size: int) -> dict[str, str |
 def make_dataset(
     source: Source, manifest: pd.DataFrame, size_px: int, cache: Path, class_names: tuple[str, ...] = ()
 ) -> Dataset:
-    """The images of `manifest`, decoded into a store below `cache`; an image that stands twice comes twice.
+    """The images of `manifest`, decoded into a store below `cache`; an image listed twice comes twice.
 
-    `class_names` are those of the labels, in order of the alphabet, if none are given.
+    `class_names` are by default the labels in alphabetical order.
     """
     store = build_store(source, manifest, size_px=size_px, cache=cache)
     names = class_names or tuple(sorted(set(manifest["label"])))
@@ -126,7 +126,7 @@ def make_dataset(
 
 
 def make_config(size_px: int, batch_size: int, model: str = plain.MODEL, **recipe: object) -> RunConfig:
-    """The demo profile's settings for one model, at this size; `recipe` changes that of the model."""
+    """The demo profile's workloads for one model, at this size; `recipe` changes that of the model."""
     values = resolve_config("demo").model_dump()
     recipes = {model: values["recipes"][model] | recipe}
     changes = {"image_size_px": size_px, "batch_size": batch_size, "epochs": 1, "models": [model], "recipes": recipes}
@@ -138,11 +138,11 @@ def make_net(model: str, num_classes: int, size_px: int) -> nn.Module:
 
 
 def choose_numerics(dataset: Dataset, size_px: int, batch_size: int, device: torch.device) -> Numerics:
-    """What a training of this size would compute in."""
+    """The numerics that a training of this size would choose."""
     net, config = make_net(plain.MODEL, len(dataset.class_names), size_px), make_config(size_px, batch_size)
     with tempfile.TemporaryDirectory() as folder, deterministic(), reuse_freed_memory():
         trainer = make_trainer(net, dataset, dataset, config, device, folder)
-        if device.type != "cpu":  # there the clock decides nothing
+        if device.type != "cpu":  # on a CPU nothing is timed to decide
             run_preflight(trainer)
         return trainer.learner.numerics
 
@@ -150,88 +150,88 @@ def choose_numerics(dataset: Dataset, size_px: int, batch_size: int, device: tor
 # -- the ways --------------------------------------------------------------------------------------
 
 
-def _time_ways(setting: Setting, rounds: int) -> pd.DataFrame:
-    ways: dict[str, Callable[[Setting], float]] = {
+def _time_ways(workload: Workload, rounds: int) -> pd.DataFrame:
+    ways: dict[str, Callable[[Workload], float]] = {
         "plain": _time_plain,
         "plain, bare": _time_plain_bare,
         "engine": _time_engine,
         "engine, bare": _time_engine_bare,
     }
-    if setting.device.type != "cpu":
+    if workload.device.type != "cpu":
         ways["bare"] = _time_bare
-    rates = pd.DataFrame([{way: measure(setting) for way, measure in ways.items()} for _ in range(rounds)])
+    rates = pd.DataFrame([{way: measure(workload) for way, measure in ways.items()} for _ in range(rounds)])
     rows = []
     for way, rate in rates.items():  # ratios within a round: a machine's speed changes from minute to minute
         overhead = (rates[f"{way}, bare"] / rate).median() if f"{way}, bare" in rates else np.nan
         of_bare = (rate / rates["bare"]).median() if "bare" in rates else np.nan
         row = (rate.median(), (rate / rates["plain"]).median(), overhead, of_bare)
-        rows.append((setting.size_px, way, _numbers_of(way, setting), *row))
+        rows.append((workload.size_px, way, _numbers_of(way, workload), *row))
     return pd.DataFrame(
         rows, columns=["size_px", "way", "numbers", "images_per_second", "ratio", "overhead", "of_bare"]
     )
 
 
-def _numbers_of(way: str, setting: Setting) -> str:
+def _numbers_of(way: str, workload: Workload) -> str:
     if way.startswith("plain"):
         return "float32"
     if way == "bare":
         return f"{_low_precision()}, channels_last"
     flags = ("channels_last", "compiled", "graphed")
-    return ", ".join([setting.numerics.precision, *(flag for flag in flags if getattr(setting.numerics, flag))])
+    return ", ".join([workload.numerics.precision, *(flag for flag in flags if getattr(workload.numerics, flag))])
 
 
 class _Clock:
-    """Steps of one batch each; the first ends the warming up.
+    """Times steps of one batch each; the first one is the warm-up.
 
-    `waits`: on a GPU, the end of a step is not its end there; the first and the last one are waited for.
+    `waits`: a GPU computes on after a call returns, so the first and the last step are waited for.
     """
 
-    def __init__(self, setting: Setting, *, waits: bool = True) -> None:
-        self._setting, self._waits, self._times = setting, waits, []
+    def __init__(self, workload: Workload, *, waits: bool = True) -> None:
+        self._workload, self._waits, self._times = workload, waits, []
 
     def tick(self, *_: object) -> None:
-        if self._waits and len(self._times) in (0, self._setting.steps - 1):
-            synchronise(self._setting.device)
+        if self._waits and len(self._times) in (0, self._workload.steps - 1):
+            synchronise(self._workload.device)
         self._times.append(time.perf_counter())
 
     def images_per_second(self) -> float:
-        return self._setting.batch_size * (len(self._times) - 1) / (self._times[-1] - self._times[0])
+        return self._workload.batch_size * (len(self._times) - 1) / (self._times[-1] - self._times[0])
 
 
-def _time_plain(setting: Setting) -> float:
-    clock, augment = _Clock(setting), make_config(setting.size_px, setting.batch_size).augment
+def _time_plain(workload: Workload) -> float:
+    clock, augment = _Clock(workload), make_config(workload.size_px, workload.batch_size).augment
     loader = plain.make_loader(
-        setting.folder, setting.size_px, setting.batch_size, augment=augment, workers=setting.workers
+        workload.folder, workload.size_px, workload.batch_size, augment=augment, workers=workload.workers
     )
-    net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px).to(setting.device)
-    plain.train_epoch(net, plain.make_adam(net), loader, setting.device, clock.tick)
+    net = make_net(plain.MODEL, len(workload.dataset.class_names), workload.size_px).to(workload.device)
+    plain.train_epoch(net, plain.make_adam(net), loader, workload.device, clock.tick)
     return clock.images_per_second()
 
 
-def _time_plain_bare(setting: Setting) -> float:
-    clock = _Clock(setting)
-    net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px).to(setting.device)
-    plain.train_epoch(net, plain.make_adam(net), _tensors(setting), setting.device, clock.tick)
+def _time_plain_bare(workload: Workload) -> float:
+    clock = _Clock(workload)
+    net = make_net(plain.MODEL, len(workload.dataset.class_names), workload.size_px).to(workload.device)
+    plain.train_epoch(net, plain.make_adam(net), _tensors(workload), workload.device, clock.tick)
     return clock.images_per_second()
 
 
-def _time_engine(setting: Setting) -> float:
-    clock = _Clock(setting, waits=False)  # it tells of a step when it has read what became of it
-    config = make_config(setting.size_px, setting.batch_size)
-    net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px)
-    few = replace(setting.dataset, rows=setting.dataset.rows[:2], labels=setting.dataset.labels[:2],
-                  ids=setting.dataset.ids[:2])  # fmt: skip
-    _train_engine(net, setting.dataset, few, config, setting.device, clock.tick, setting.numerics)
+def _time_engine(workload: Workload) -> float:
+    clock = _Clock(workload, waits=False)  # the engine reports a step once it has read the result
+    config = make_config(workload.size_px, workload.batch_size)
+    net = make_net(plain.MODEL, len(workload.dataset.class_names), workload.size_px)
+    few = replace(workload.dataset, rows=workload.dataset.rows[:2], labels=workload.dataset.labels[:2],
+                  ids=workload.dataset.ids[:2])  # fmt: skip
+    _train_engine(net, workload.dataset, few, config, workload.device, clock.tick, workload.numerics)
     return clock.images_per_second()
 
 
-def _time_engine_bare(setting: Setting) -> float:
-    """The network, numerics and optimizer of the engine, without all that the engine does around them."""
-    clock, config = _Clock(setting), make_config(setting.size_px, setting.batch_size)
-    net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px)
+def _time_engine_bare(workload: Workload) -> float:
+    """The network, numerics and optimizer of the engine, without the rest of the engine."""
+    clock, config = _Clock(workload), make_config(workload.size_px, workload.batch_size)
+    net = make_net(plain.MODEL, len(workload.dataset.class_names), workload.size_px)
     with tempfile.TemporaryDirectory() as folder, deterministic(), reuse_freed_memory():
-        learner = make_trainer(net, setting.dataset, setting.dataset, config, setting.device, folder).learner
-        learner.use(replace(setting.numerics, graphed=False))
+        learner = make_trainer(net, workload.dataset, workload.dataset, config, workload.device, folder).learner
+        learner.use(replace(workload.numerics, graphed=False))
         learner.enter(learner.recipe.phases[0])
 
         def work(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor]:
@@ -239,8 +239,8 @@ def _time_engine_bare(setting: Setting) -> float:
             loss.backward()
             return (loss.detach(),)
 
-        batches = _tensors(setting)
-        if setting.numerics.graphed:
+        batches = _tensors(workload)
+        if workload.numerics.graphed:
             recorded = RecordedWork(learner.net, work, batches[0])
             step = lambda *batch: recorded(batch)  # noqa: E731
         else:
@@ -253,14 +253,14 @@ def _time_engine_bare(setting: Setting) -> float:
     return clock.images_per_second()
 
 
-def _time_bare(setting: Setting) -> float:
+def _time_bare(workload: Workload) -> float:
     """A step as one would write it for a GPU: autocast, channels last, a fused AdamW; nothing compiled or recorded."""
-    clock, low = _Clock(setting), getattr(torch, _low_precision())
-    net = make_net(plain.MODEL, len(setting.dataset.class_names), setting.size_px).to(setting.device)
+    clock, low = _Clock(workload), getattr(torch, _low_precision())
+    net = make_net(plain.MODEL, len(workload.dataset.class_names), workload.size_px).to(workload.device)
     net.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(net.parameters(), fused=True)
-    for images, labels in _tensors(setting):
-        with torch.autocast(setting.device.type, low):
+    for images, labels in _tensors(workload):
+        with torch.autocast(workload.device.type, low):
             loss = torch.nn.functional.cross_entropy(net(images.to(memory_format=torch.channels_last)), labels)
         loss.backward()
         optimizer.step()
@@ -270,15 +270,15 @@ def _time_bare(setting: Setting) -> float:
 
 
 def _low_precision() -> str:
-    """What a GPU here computes fastest in."""
+    """The fastest precision of this GPU."""
     return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
 
 
-def _tensors(setting: Setting) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """All batches, on the device; one tensor of images serves for all."""
-    batch = setting.dataset.batch(np.arange(setting.batch_size))
-    ready = to_unit(batch.images).to(setting.device), batch.labels.to(setting.device)
-    return [ready] * setting.steps
+def _tensors(workload: Workload) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """All batches, on the device; they share one tensor of images."""
+    batch = workload.dataset.batch(np.arange(workload.batch_size))
+    ready = to_unit(batch.images).to(workload.device), batch.labels.to(workload.device)
+    return [ready] * workload.steps
 
 
 def make_trainer(

@@ -1,7 +1,7 @@
-"""Do probabilities keep what they promise, and what would an "unsure" answer gain? No torch.
+"""Calibration of a model's probabilities, and selective prediction, where it may answer "unsure". No torch.
 
 `predictions` is a table of one split with `label`, `predicted` and one probability column per class. A temperature
-changes how sure a model says to be, and hardly ever what it says.
+changes the confidence of a model and hardly ever its answer.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import pandas as pd
 from emotion_utils.evaluation.statistics import percentile_interval, resample_counts, wilson_interval
 
 BINS = 10  # of equal width
-SMALLEST = 5e-7  # probabilities are stored with six decimals: what reads 0 may be up to this
+SMALLEST = 5e-7  # probabilities are stored with six decimals, so a stored 0 may be up to this
 TEMPERATURES = (0.05, 20.0)
-COVERAGE = 0.8  # of the validation images, the surest, are answered; the rest are "unsure"
+COVERAGE = 0.8  # share of the validation images that is answered, the most confident ones
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """One model on the test split, before and after the temperature that its validation images ask for."""
+    """One model on the test split, before and after temperature scaling fitted on its validation images."""
 
     temperature: float
-    confidence: float  # mean probability of the answers, before
-    right: int  # of the test images
+    confidence: float  # mean probability of the predicted classes, before
+    right: int  # correct test images
     ece: float
     ece_low: float
     ece_high: float
@@ -41,29 +41,29 @@ class Calibration:
 
 @dataclass(frozen=True)
 class SelectivePrediction:
-    """What a model does that says "unsure" where its largest probability is below `threshold`."""
+    """A model that answers "unsure" where its largest probability is below `threshold`, on the test split."""
 
     threshold: float  # chosen on validation images
     answered: int
-    right: int
+    right: int  # correct among the answered
     count: int  # test images
     area: float  # under the risk-coverage curve: the mean risk over all coverages
     coverage: np.ndarray  # (n,) shares answered, 1/n to 1
-    risk: np.ndarray  # (n,) share of wrong ones among the answered
+    risk: np.ndarray  # (n,) share of errors among the answered
 
 
 def measure_calibration(val: pd.DataFrame, test: pd.DataFrame, class_names: Sequence[str], seed: int) -> Calibration:
     """Temperature from `val`, everything else from `test` (Guo et al. 2017)."""
     temperature = fit_temperature(*_probs_and_labels(val, class_names))
     probs, labels = _probs_and_labels(test, class_names)
-    softened = soften(probs, temperature)
+    scaled_probs = apply_temperature(probs, temperature)
     right = probs.argmax(axis=1) == labels
-    before, after = probs.max(axis=1), softened.max(axis=1)
+    before, after = probs.max(axis=1), scaled_probs.max(axis=1)
     return Calibration(
         temperature, float(before.mean()), int(right.sum()),
         calibration_error(before, right), *error_interval(before, right, seed),
         calibration_error(after, right), *error_interval(after, right, seed),
-        brier_score(probs, labels), brier_score(softened, labels),
+        brier_score(probs, labels), brier_score(scaled_probs, labels),
         reliability(before, right), reliability(after, right),
     )  # fmt: skip
 
@@ -72,8 +72,8 @@ def measure_selective_prediction(
     val: pd.DataFrame, test: pd.DataFrame, class_names: Sequence[str]
 ) -> SelectivePrediction:
     """Threshold from `val`, so that COVERAGE of it is answered; the rest from `test` (Geifman and El-Yaniv 2017)."""
-    sure = np.sort(_probs_and_labels(val, class_names)[0].max(axis=1))[::-1]
-    threshold = float(sure[max(int(np.ceil(COVERAGE * len(sure))) - 1, 0)])
+    descending = np.sort(_probs_and_labels(val, class_names)[0].max(axis=1))[::-1]
+    threshold = float(descending[max(int(np.ceil(COVERAGE * len(descending))) - 1, 0)])
     probs, labels = _probs_and_labels(test, class_names)
     confidence, right = probs.max(axis=1), probs.argmax(axis=1) == labels
     answered = confidence >= threshold
@@ -84,7 +84,7 @@ def measure_selective_prediction(
 
 
 def fit_temperature(probs: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature within TEMPERATURES of the highest likelihood of `labels` (n,) under `probs` (n, k)."""
+    """The temperature within TEMPERATURES that makes `labels` (n,) most likely under `probs` (n, k)."""
     from scipy.optimize import minimize_scalar
 
     logits = np.log(np.maximum(probs, SMALLEST))
@@ -99,27 +99,27 @@ def fit_temperature(probs: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def soften(probs: np.ndarray, temperature: float) -> np.ndarray:
-    """float64 (n, k): the probabilities that the same logits give, divided by `temperature`."""
+def apply_temperature(probs: np.ndarray, temperature: float) -> np.ndarray:
+    """float64 (n, k): the probabilities after dividing the logits behind `probs` by `temperature`."""
     powers = np.maximum(probs, SMALLEST) ** (1 / temperature)
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def brier_score(probs: np.ndarray, labels: np.ndarray) -> float:
-    """The mean squared distance (0-2) of the probabilities from the label's 0 and 1 (Brier 1950)."""
+    """The mean squared distance (0-2) of the probabilities from the one-hot label (Brier 1950)."""
     truth = np.eye(probs.shape[1])[labels]
     return float(((probs - truth) ** 2).sum(axis=1).mean())
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """How far confidence and accuracy are apart in BINS bins, weighted by their images (0-1; Naeini et al. 2015)."""
+    """The expected calibration error (0-1): |confidence - accuracy|, mean over images in BINS bins (Naeini 2015)."""
     return float(np.abs(_gaps(confidence, right)).sum() / len(right))
 
 
 def error_interval(confidence: np.ndarray, right: np.ndarray, seed: int) -> tuple[float, float]:
-    """Bootstrap interval of `calibration_error`, images drawn again with replacement.
+    """Bootstrap interval of `calibration_error`.
 
-    The error of drawn images is larger than that of a large set would be, so the interval leans upwards.
+    It is biased upwards: the error of a resampled set is on average larger than that of the set itself.
     """
     gaps = np.zeros((len(right), BINS))
     gaps[np.arange(len(right)), _bin_of(confidence)] = confidence - right
@@ -129,7 +129,7 @@ def error_interval(confidence: np.ndarray, right: np.ndarray, seed: int) -> tupl
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
-    """One row per bin that holds images: `count`, mean `confidence`, `accuracy` and its Wilson `low` and `high`."""
+    """One row per non-empty bin: `count`, mean `confidence`, `accuracy` and its Wilson interval, `low` and `high`."""
     place = _bin_of(confidence)
     rows = []
     for number in np.unique(place):
@@ -140,17 +140,17 @@ def reliability(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
 
 
 def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coverage and risk float64 (n,): the surest images first; equally sure ones share their mean risk."""
+    """Coverage and risk, float64 (n,), from the most confident image on; equal confidences share their mean risk."""
     order = np.argsort(-confidence, kind="stable")
-    sure, wrong = confidence[order], ~right[order]
-    _, group = np.unique(-sure, return_inverse=True)
+    wrong = ~right[order]
+    _, group = np.unique(-confidence[order], return_inverse=True)
     shared = np.bincount(group, wrong) / np.bincount(group)
     answered = np.arange(1, len(right) + 1)
     return answered / len(right), shared[group].cumsum() / answered
 
 
 def _gaps(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(BINS,): of each bin the sum of confidences less the number of right ones."""
+    """(BINS,): per bin, the sum of confidences minus the number of correct images."""
     place = _bin_of(confidence)
     return np.bincount(place, confidence, BINS) - np.bincount(place, right, BINS)
 

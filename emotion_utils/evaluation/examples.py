@@ -1,4 +1,4 @@
-"""Which test images are worth a look: certain, mistaken, borderline. Reads predictions only; no torch."""
+"""Selects the test images to show: certain, mistaken or borderline ones. Reads predictions only; no torch."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def choose_examples(predictions: Mapping[str, pd.DataFrame], kind: str, count: i
     elif kind == "borderline":
         ranked = table.sort_values("margin", kind="stable")
     else:
-        raise InputError(f"unknown kind of case {kind!r}: certain, mistaken or borderline")
+        raise InputError(f"unknown kind of example {kind!r}: choose certain, mistaken or borderline")
     return list(ranked.index[:count])
 
 
 def agreement_table(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Counts of test images per class (columns) and number of models that were right (rows, all to none)."""
+    """How many test images of each class (columns) were classified correctly by all models, by one less ... (rows)."""
     table = confidence_table(predictions)
     counts = pd.crosstab(table["models_right"], table["label"])
     counts = counts.reindex(range(len(predictions), -1, -1), fill_value=0)

@@ -1,4 +1,4 @@
-"""What a network looks at: Grad-CAM, whether that depends on what it learned, and what covering a region costs."""
+"""Saliency by Grad-CAM, its sanity check with randomised weights, and predictions with a region occluded."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from emotion_utils.models.zoo import EmotionNet
 from emotion_utils.store.augment import to_unit
 from emotion_utils.store.batches import Batch, Dataset
 
-MIN_CELLS = 6  # a side of the map: a coarser one cannot tell eyes from brows
-DRAWS = 3  # random networks that each map is compared with
+MIN_CELLS = 6  # per side of the map; a coarser one cannot separate eyes from brows
+DRAWS = 3  # randomised networks that each map is compared with
 DECIMALS = 6
 
 
@@ -92,21 +92,23 @@ def saliency_maps(net: EmotionNet, images: torch.Tensor, targets: torch.Tensor) 
 
 
 def explain_faces(nets: Mapping[str, EmotionNet], faces: np.ndarray) -> dict[str, np.ndarray]:
-    """The saliency of a few faces, uint8 (n, H, W, 3), for what each model says of them: float64 (n, H, W), 0-1."""
+    """Saliency of faces, uint8 (n, H, W, 3), for the class that each model predicts: float64 (n, H, W), 0-1."""
     if not len(faces):
         return {model: np.empty(faces.shape[:3]) for model in nets}
     images = torch.from_numpy(faces).permute(0, 3, 1, 2)
-    return {model: saliency_maps(net, images, name_images(net, images)) for model, net in nets.items()}
+    return {model: saliency_maps(net, images, predict_classes(net, images)) for model, net in nets.items()}
 
 
-def name_images(net: EmotionNet, images: torch.Tensor) -> torch.Tensor:
-    """The class that the network gives each of uint8 images (B, 3, H, W): int64 (B,), as predictions.csv has it."""
+def predict_classes(net: EmotionNet, images: torch.Tensor) -> torch.Tensor:
+    """The predicted classes of uint8 images (B, 3, H, W): int64 (B,), equal to those in predictions.csv."""
     return torch.from_numpy(predict_probs(net, images).round(PROBABILITY_DECIMALS).argmax(axis=1))
 
 
 def choose_images(dataset: Dataset, most: int) -> np.ndarray:
-    """Positions, int (n,), of at most `most` images, of each class alike: the first by id, which is as good as drawn
-    by lot, as an id is a checksum."""
+    """Positions, int (n,), of about `most` images, equally many per class: the first by id.
+
+    Ids are checksums, so that is a random sample.
+    """
     labels = dataset.labels.numpy()
     share = max(1, most // len(dataset.class_names))
     return np.sort(np.concatenate([np.flatnonzero(labels == label)[:share] for label in np.unique(labels)]))
@@ -115,15 +117,15 @@ def choose_images(dataset: Dataset, most: int) -> np.ndarray:
 def measure_saliency(
     nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, regions: dict[str, RegionBox]
 ) -> pd.DataFrame:
-    """How the saliency for what each model says of an image is shared out among `regions`.
+    """How the saliency for each model's prediction is distributed over `regions`.
 
     Rows `model, id, label, predicted`, then a share (0-1) per region and `elsewhere`; 0 in all of them where nothing in
     the image speaks for the answer.
     """
     rows = []
     for model, net in nets.items():
-        for batch in _batches(dataset, positions, EVALUATION_BATCH_SIZE):  # maps keep what each layer said: no more
-            predicted = name_images(net, batch.images)
+        for batch in _batches(dataset, positions, EVALUATION_BATCH_SIZE):  # Grad-CAM keeps activations: no larger
+            predicted = predict_classes(net, batch.images)
             shares = region_shares(saliency_maps(net, batch.images, predicted), regions)
             columns = {name: np.round(share, DECIMALS) for name, share in shares.items()}
             rows.append(_table(model, dataset, batch, predicted).assign(**columns))
@@ -133,14 +135,14 @@ def measure_saliency(
 def predict_occluded(
     nets: Mapping[str, EmotionNet], dataset: Dataset, positions: np.ndarray, regions: dict[str, RegionBox]
 ) -> pd.DataFrame:
-    """What each model says of images of which one region is covered: rows `model, id, label, predicted, region`."""
+    """Each model's predictions with one region occluded: rows `model, id, label, predicted, region`."""
     rows = []
     for model, net in nets.items():
         answers: dict[str, list[pd.DataFrame]] = {name: [] for name in regions}
         for batch in _batches(dataset, positions, evaluation_batch_size(device_of(net), dataset.size_px)):
             images = batch.images.to(device_of(net))  # once, for all regions
             for name, box in regions.items():
-                predicted = name_images(net, occlude(images, *box.pixels(*images.shape[2:])))
+                predicted = predict_classes(net, occlude(images, *box.pixels(*images.shape[2:])))
                 answers[name].append(_table(model, dataset, batch, predicted).assign(region=name))
         rows += [table for name in regions for table in answers[name]]
     return pd.concat(rows, ignore_index=True)
@@ -158,7 +160,7 @@ def compare_randomised(
     rows = []
     for model, net in nets.items():
         batch = dataset.batch(positions)
-        predicted = name_images(net, batch.images)
+        predicted = predict_classes(net, batch.images)
         own = gradcam(net, batch.images, predicted)
         draws = [_cascade(net, seed + draw, batch.images, predicted, own) for draw in range(DRAWS)]
         for step, group in enumerate(reversed(net.depth_groups), start=1):

@@ -1,4 +1,4 @@
-"""Images in files, folders and archives, each with the faces in it as a network wants them. No torch."""
+"""Images in files, folders and archives, each with its faces, cropped and resized for a network. No torch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class InputImage:
 
 @dataclass(frozen=True)
 class Faces:
-    """What was found in an image: uint8 (n, size_px, size_px, 3) RGB with n boxes, or the reason of a refusal.
+    """The faces of an image: uint8 (n, size_px, size_px, 3) RGB with n boxes, or the reason why it was refused.
 
     A box is that of the face in pixels of the upright image; None where the image was taken whole.
     """
@@ -55,9 +55,9 @@ def read_faces(images: Iterable[InputImage], mode: CropMode, size_px: int) -> It
 
 
 def cut_faces(image: np.ndarray, mode: CropMode) -> list[tuple[Box | None, np.ndarray]]:
-    """Box and image of each face in uint8 (H, W, 3), the one first that training would have taken, cut as there.
+    """Box and crop of each face in uint8 (H, W, 3), first the one that training would have used.
 
-    One whole image where training would have taken it whole.
+    Where training would have used the whole image, that is the only one.
     """
     found = crop_faces(image, mode)
     if found.outcome != "cropped":

@@ -1,4 +1,4 @@
-"""What covering a part of the face costs each model and class, and where its saliency lies. Reads tables; no torch."""
+"""What occluding a part of the face costs each model and class, and where saliency lies. Reads tables; no torch."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pandas as pd
 from emotion_utils.evaluation.regions import CONTROL, ELSEWHERE, FEATURES, RegionBox
 from emotion_utils.evaluation.statistics import ALPHA, adjust_holm, bootstrap_means, mcnemar_p, percentile_interval
 
-QUESTION = ("sad", "mouth")  # asked before anything was measured: is sadness read from the mouth?
-DEPENDS = 0.5  # of a rank correlation with random networks: below it, what is seen depends on what was learned
+QUESTION = ("sad", "mouth")  # fixed before anything was measured: do models recognise sadness by the mouth?
+DEPENDS = 0.5  # rank correlation with randomised networks below which a map depends on what was learned
 
 
 def compare_occluded(
     tests: Mapping[str, pd.DataFrame], covered: pd.DataFrame, class_names: Sequence[str]
 ) -> pd.DataFrame:
-    """What each model finds of each class, before and after a region is covered.
+    """How many images of each class each model recognises, before and after a region is occluded.
 
-    From the test rows of each model and the stored answers to covered images (a subset of them). One row per
-    `model`, `label` and `region` with images: their `count`, how many were right `before` and `after`, how many
-    were `lost` (right before, wrong when covered) or `gained`, the `p_value` of the exact McNemar test, and `p_holm`,
-    adjusted for all rows together.
+    `tests` are the test rows of each model, `covered` the predictions for a subset of them with a region occluded.
+    One row per `model`, `label` and `region` with images: their `count`, how many were correct `before` and `after`,
+    how many were `lost` (correct before, wrong after) or `gained`, the `p_value` of the exact McNemar test, and
+    `p_holm`, adjusted for all rows together.
     """
     rows = []
     for (model, region), answers in covered.groupby(["model", "region"], sort=False):
@@ -44,24 +44,24 @@ def compare_occluded(
 
 @dataclass(frozen=True)
 class Answer:
-    """What covering a region did to one model's recall of a class; rates 0-1."""
+    """The effect of occluding a region on one model's recall of a class; rates 0-1."""
 
     model: str
     count: int
     before: float
     after: float
-    control: float  # recall with the forehead covered instead
+    control: float  # recall with the forehead occluded instead
     p_holm: float
-    worst: list[str]  # the features whose covering leaves the least of this class, several if they tie
+    worst: list[str]  # the features whose occlusion leaves the lowest recall, several if they tie
 
     @property
     def needed(self) -> bool:
-        """Covering it makes the model miss more, beyond chance, and more than covering as much of the forehead."""
+        """Whether occlusion lowers recall significantly, and more than occluding as much of the forehead does."""
         return self.p_holm <= ALPHA and self.after < min(self.before, self.control)
 
 
 def answer_question(compared: pd.DataFrame, label: str, region: str) -> list[Answer]:
-    """Whether each model needs `region` to find `label`, from `compare_occluded`."""
+    """Whether each model needs `region` to recognise `label`, from `compare_occluded`."""
     answers = []
     for model, rows in compared[compared["label"] == label].groupby("model", sort=False):
         table = rows.set_index("region")
@@ -82,16 +82,16 @@ def answer_question(compared: pd.DataFrame, label: str, region: str) -> list[Ans
 
 
 def choose_question(class_names: Sequence[str]) -> tuple[str, str]:
-    """QUESTION, or the same of the last class where this run has no such class."""
+    """QUESTION; its label is replaced by the last class where this run has no such class."""
     label, region = QUESTION
     return (label if label in class_names else class_names[-1]), region
 
 
 def saliency_table(saliency: pd.DataFrame, regions: Mapping[str, RegionBox], seed: int) -> pd.DataFrame:
-    """How much of each model's saliency lies in each region, on average over images.
+    """The mean share of each model's saliency that lies in each region.
 
-    Rows `model`, `region` with the mean `share` (0-1), its bootstrap interval `low` to `high` (images drawn again,
-    from `seed`), the `area` (0-1) that the region covers, and the `images` that had any saliency.
+    Rows `model`, `region` with the mean `share` (0-1), its bootstrap interval `low` to `high`, the
+    `area` (0-1) that the region covers, and the number of `images` with any saliency; the others do not count.
     """
     names = [*regions, ELSEWHERE]
     areas = {name: box.area for name, box in regions.items()}

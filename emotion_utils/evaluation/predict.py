@@ -1,4 +1,4 @@
-"""What a trained model says of images: the predictions of a run, from which every figure of the report is made."""
+"""Predictions of a trained model for the images of a run; every figure of the report is computed from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a saved model says of the faces in files: one row per face, or per file that was refused with its reason."""
+"""Predictions of a saved model for the faces in files: one row per face, or per refused file with its reason."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from emotion_utils.models.network import EmotionNet
 from emotion_utils.progress import Progress
 from emotion_utils.training.repeatable import deterministic
 
-# Batches are always full, the last one is filled up: a product of another size is summed in another order, and so what
-# a face gets would hang on how many stand beside it. Small, because one image pays for a whole batch.
+# Batches are always full; the last one is padded. A matrix product of another size sums in another order, so that a
+# face's probabilities would depend on how many faces stand beside it. Small, because one image pays for a whole batch.
 BATCH_FACES = 8
 GPU_BATCH_FACES = 64  # there a full batch takes hardly longer than one image
 BOX_COLUMNS = ("left", "top", "width", "height")
 FACE_COLUMNS = ("path", "face", *BOX_COLUMNS, "predicted", "confidence")  # then the classes, then reason
 
-IMAGES_AT_ONCE = 64  # are held in memory
+IMAGES_AT_ONCE = 64  # held in memory
 
 
 def predict_files(
     model_dir: str | Path, paths: Iterable[str | Path], *, progress: Progress | None = None
 ) -> pd.DataFrame:
-    """The answers of the model in `model_dir` to every face in the files, folders and archives `paths`.
+    """Predictions of the model in `model_dir` for every face in the files, folders and archives `paths`.
 
     Columns: path; face (1-based within an image); left, top, width, height (its box in pixels of the upright image,
     empty where the image was taken whole); predicted; confidence (0-1, the probability of `predicted`); a probability

@@ -1,6 +1,6 @@
-"""Where brows, eyes and mouth lie in the images of a run, found on the average face. No torch.
+"""Where brows, eyes and mouth lie in the images of a run, located on the average face. No torch.
 
-The images are cut to the face but not aligned, so a region is a band that holds the feature in most of them; the
+Images are cropped to the face but not aligned, so a region is a band that holds the feature in most of them; the
 report draws the regions on the average face, so that a reader sees whether they fit.
 """
 
@@ -15,7 +15,7 @@ import pandas as pd
 from emotion_utils.errors import InputError
 
 FEATURES = ("brows", "eyes", "mouth")
-CONTROL = "forehead"  # as large as the mouth, and where no feature lies: what covering any part does by itself
+CONTROL = "forehead"  # as large as the mouth, without a feature: the effect of occlusion as such
 ELSEWHERE = "elsewhere"
 REGION_COLUMNS = ("region", "left", "top", "right", "bottom")
 # Parts of the image's side. Where to look for the dark rows of the eyes (beside the nose) and of the mouth:
@@ -27,7 +27,7 @@ WIDE, NARROW = (0.15, 0.85), (0.25, 0.75)  # brows and eyes; mouth and control
 
 
 class RegionBox(NamedTuple):
-    """A rectangle in parts (0-1) of the image's sides."""
+    """A rectangle; coordinates are shares (0-1) of the image's sides."""
 
     left: float
     top: float

@@ -1,4 +1,4 @@
-"""Is a published table of results consistent with itself? Each check ends in findings that say so in a sentence.
+"""Is a published table of results consistent with itself? Each check yields findings, each with a sentence.
 
 Figures count as equal where rounding to the printed decimals explains the difference. No torch.
 """
@@ -85,13 +85,13 @@ def _check_counts(place: str, figures: Figures, report: PrintedReport) -> Iterat
     found = next(((hit, predicted) for hit, predicted in ways if predicted), None)
     printed = say_rate(figures.precision, decimals)
     if found:
-        recomputed, whole = printed, f"{found[0]} right out of {say_range(found[1])} predictions"
+        recomputed, whole = printed, f"{found[0]} correct out of {say_range(found[1])} predictions"
         yield Finding("precision", place, printed, printed, True, f"Precision {printed} is {whole}.")
         return
     near = max(hits[0], round(hits[0] / figures.precision)) if figures.precision else total
     recomputed = say_rate(hits[0] / near if near else 0.0, decimals)
     sentence = (
-        f"Precision {printed} with {hits[0]} right ones is no whole number of predictions; {near} give {recomputed}."
+        f"No whole number of predictions gives precision {printed} with {hits[0]} correct; {near} give {recomputed}."
     )
     yield Finding("precision", place, printed, recomputed, False, sentence)
 
@@ -114,7 +114,7 @@ def _check_accuracy(report: PrintedReport) -> Iterator[Finding]:
     ranges = [possible_hits(figures, report.decimals) for figures in report.classes.values()]
     printed = say_rate(report.accuracy, report.decimals)
     if not total or not all(ranges):
-        sentence = f"Accuracy {printed} cannot be checked: a recall is no whole number of images."
+        sentence = f"Accuracy {printed} cannot be checked: no whole number of images gives one of the recalls."
         yield Finding("accuracy", report.name, printed, "", None, sentence)
         return
     low, high = sum(hits[0] for hits in ranges), sum(hits[-1] for hits in ranges)
@@ -124,7 +124,7 @@ def _check_accuracy(report: PrintedReport) -> Iterator[Finding]:
     ]
     recomputed = say_rate((right or [low])[0] / total, report.decimals)
     sentence = (
-        f"Accuracy {printed} is {say_range(right)} of {total} images, as the recalls say."
+        f"Accuracy {printed} is {say_range(right)} of {total} images, in agreement with the recalls."
         if right
         else f"Accuracy is printed as {printed}, but the recalls add up to {low} of {total} images, {recomputed}."
     )
@@ -178,13 +178,13 @@ def _check_best(curves: PrintedCurves) -> Iterator[Finding]:
 
 
 def _compare_supports(reports: Sequence[PrintedReport]) -> list[Finding]:
-    """Are all models tested on as many images of each class?"""
+    """Are all models tested on the same number of images per class?"""
     if len(reports) < 2:
         return []
     counts = [{name: figures.support for name, figures in report.classes.items()} for report in reports]
     texts = [", ".join(f"{name} {count}" for name, count in each.items()) for each in counts]
     ok = all(each == counts[0] for each in counts)
-    sentence = "All models are tested on as many images of each class" + ("." if ok else ": that is not so.")
+    sentence = "All models are tested on the same number of images per class."
     if not ok:
         sentence = "The models are tested on different numbers of images, so that their tables cannot be compared."
     return [Finding("support", "all reports", " | ".join(dict.fromkeys(texts)), texts[0], ok, sentence)]
@@ -195,7 +195,7 @@ def _harmonic_mean(precision: float, recall: float) -> float:
 
 
 def _say_errors(matrices: np.ndarray, names: list[str]) -> str:
-    """How many images of each class are taken for another: the range over all matrices, without empty cells."""
+    """How many images of each class are predicted as another: the range over all matrices, without empty cells."""
     low, high = matrices.min(axis=0), matrices.max(axis=0)
     cells = [
         f"{say_range(sorted({int(low[row, column]), int(high[row, column])}))} {names[row]} as {names[column]}"

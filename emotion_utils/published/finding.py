@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked. `ok` None: neither right nor wrong, something that follows or cannot be told."""
+    """The result of a check. `ok` is None where it is neither right nor wrong: a consequence, or not to be checked."""
 
     check: str  # f1, recall, precision, support, accuracy, average, matrix, best, validation size, split, test set
     place: str  # table, and row where it is about one
@@ -32,13 +32,13 @@ def say_list(items: Sequence[object]) -> str:
 
 
 def summarise_findings(findings: Sequence[Finding]) -> list[str]:
-    """Lines for a person: how much agrees, what does not, which matrices there are, and what follows."""
+    """Lines of text: how many checks agree, what does not, the possible matrices, and what follows."""
     checked = [finding for finding in findings if finding.ok is not None]
     wrong = [finding for finding in checked if not finding.ok]
-    told = [f"{len(checked) - len(wrong)} of {len(checked)} checks agree within the rounding of the printed decimals."]
+    lines = [f"{len(checked) - len(wrong)} of {len(checked)} checks agree within the rounding of the printed decimals."]
     groups = {
         "Does not agree": wrong,
         "Confusion matrix": [finding for finding in checked if finding.ok and finding.check == "matrix"],
         "What follows": [finding for finding in findings if finding.ok is None],
     }
-    return told + [f"{name}: {each.place}: {each.sentence}" for name, group in groups.items() for each in group]
+    return lines + [f"{name}: {each.place}: {each.sentence}" for name, group in groups.items() for each in group]

@@ -1,4 +1,4 @@
-"""What whole numbers of images can stand behind printed rates: hits, confusion matrices, sizes of a set. No torch."""
+"""Which whole numbers of images are compatible with printed rates: hits, confusion matrices, set sizes. No torch."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ MAX_DECIMALS = 4  # sizes of a set are tried up to 10,000
 
 @dataclass(frozen=True)
 class Margins:
-    """Whole numbers of images, one per class: recognised ones (the diagonal) and predictions (the column sums)."""
+    """Numbers of images, one per class: correct ones (the diagonal) and predictions (the column sums)."""
 
     hits: tuple[int, ...]
     predicted: tuple[int, ...]
 
 
 def half_unit(decimals: int) -> float:
-    """How far rounding to so many decimals moves a figure at most."""
+    """The largest change that rounding to `decimals` makes."""
     return 0.5 * 10.0**-decimals + SLACK
 
 
 def integers_between(low: float, high: float) -> range:
-    """The whole numbers within [low, high], none below 0."""
+    """The integers within [low, high] that are not negative."""
     return range(max(0, ceil(low - SLACK)), floor(high + SLACK) + 1)
 
 
 def f1_of(hits: int, predicted: int, support: int) -> float:
-    """0 where nothing was to be found and nothing predicted."""
+    """The F1 of a class; 0 where it has neither images nor predictions."""
     return 2 * hits / (predicted + support) if predicted + support else 0.0
 
 
 def possible_hits(figures: Figures, decimals: int) -> range:
-    """Numbers of recognised images that give the printed recall."""
+    """Numbers of correct images that give the printed recall."""
     half = half_unit(decimals)
     high = min(1.0, figures.recall + half) * figures.support
     return integers_between((figures.recall - half) * figures.support, high)
 
 
 def possible_predictions(figures: Figures, hits: int, images: int, decimals: int) -> range:
-    """How often the class was predicted, for its printed precision and `hits`, among `images` in all."""
+    """Numbers of predictions of a class that give its printed precision with `hits`, among `images` in all."""
     half = half_unit(decimals)
     if hits == 0:  # precision 0, of however many predictions
         return range(images - figures.support + 1) if figures.precision <= half else range(0)
@@ -202,7 +202,7 @@ def _fill(margins: Margins, supports: Sequence[int]) -> Iterator[list[list[int]]
 
 
 def _spread(errors: int, room: list[int]) -> Iterator[list[int]]:
-    """Every way to put `errors` into cells that hold at most `room`."""
+    """Every way to distribute `errors` over cells that hold at most `room`."""
     if len(room) == 1:
         if errors <= room[0]:
             yield [errors]

@@ -1,4 +1,4 @@
-"""What printed accuracies say about the sets behind them: how large they can be, and what follows for the split.
+"""What printed accuracies reveal about the sets behind them: possible sizes, and what follows for the split.
 
 An accuracy is a whole number of images over the size of the set: three decimals rule out most sizes. No torch.
 """
@@ -62,9 +62,9 @@ def _find_tested_epoch(report: PrintedReport, curves: PrintedCurves) -> Finding:
     epochs = [number for number, rate in enumerate(curves.val, 1) if abs(rate - report.accuracy) <= half]
     best = max(curves.val)
     printed = say_rate(report.accuracy, report.decimals)
-    told = f"the validation accuracy of epoch {say_list(epochs)}" if epochs else "the validation accuracy of no epoch"
+    match = f"the validation accuracy of epoch {say_list(epochs)}" if epochs else "the validation accuracy of no epoch"
     is_best = any(abs(curves.val[number - 1] - best) <= SLACK for number in epochs)
-    sentence = f"Test accuracy {printed} is {told}"
+    sentence = f"Test accuracy {printed} is {match}"
     if not is_best:
         sentence += (
             f"; the best is {say_rate(best, curves.decimals)}. Were test and validation set the same images, the "

@@ -31,7 +31,7 @@ def published_table(published: dict[str, Any], model: str) -> pd.DataFrame:
 
 
 def published_results() -> PrintedResults:
-    """The study's tables with the decimals that it prints, for `published_audit.audit_results`."""
+    """The study's tables with the decimals that it prints, for `audit.audit_results`."""
     return parse_json(_published_text(), "published.json")
 
 

@@ -32,7 +32,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.evaluation.metrics import REPORT_COLUMNS, SUMMARY_ROWS
 
 RATES = REPORT_COLUMNS[:3]
-MAX_DECIMALS = 12  # beyond them a figure is a float written out, not a printed one
+MAX_DECIMALS = 12  # with more, a figure is a full float and not a printed one
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _from_csv(text: str, path: Path) -> PrintedResults:
             curve = [row.get("train", ""), row.get("val", "")]
             rows = epochs[table] if any(curve) else reports[table]
             if row["row"] in rows or None in cells:
-                raise InputError(f"{place}: {'too many cells' if None in cells else 'this row stands there twice'}")
+                raise InputError(f"{place}: {'too many cells' if None in cells else 'this row appears twice'}")
             rows[row["row"]] = curve if any(curve) else [row.get(column, "") for column in REPORT_COLUMNS]
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from None
@@ -173,7 +173,9 @@ def _report(place: str, name: str, rows: Mapping[str, list[str]]) -> PrintedRepo
     strange = [row for row in rows if row.endswith(" avg") and row not in SUMMARY_ROWS]
     classes = {row: _figures(f"{place}, {row}", cells) for row, cells in rows.items() if row not in SUMMARY_ROWS}
     if strange or len(classes) < 2:
-        raise InputError(f"{place}: " + (f"{strange[0]} is not known here" if strange else "two classes are needed"))
+        raise InputError(
+            f"{place}: " + (f"{strange[0]} is not a known row" if strange else "at least two classes are needed")
+        )
     for row, figures in classes.items():
         if figures.support is None:
             raise InputError(f"{place}, {row}: the support (number of images) is missing")
@@ -190,7 +192,7 @@ def _report(place: str, name: str, rows: Mapping[str, list[str]]) -> PrintedRepo
 def _curves(place: str, name: str, train: list[str], val: list[str], best: str) -> PrintedCurves:
     series = [tuple(_rate(place, value) for value in values) for values in (train, val)]
     if train and val and len(train) != len(val):
-        raise InputError(f"{place}: {len(train)} epochs of training beside {len(val)} of validation")
+        raise InputError(f"{place}: {len(train)} epochs of training but {len(val)} of validation")
     best_val = _rate(f"{place}, best", best) if best else None
     return PrintedCurves(name, *series, best_val, _decimals([*train, *val, *([best] if best else [])]))
 
@@ -203,7 +205,7 @@ def _figures(place: str, cells: list[str]) -> Figures:
 def _rate(place: str, text: str) -> float:
     number = _number(place, text)
     if not 0 <= number <= 1:
-        raise InputError(f"{place}: {text} is no rate within 0-1; divide percentages by 100")
+        raise InputError(f"{place}: {text} is not a rate between 0 and 1; divide percentages by 100")
     return number
 
 
@@ -212,7 +214,7 @@ def _count(place: str, text: str) -> int | None:
         return None
     number = _number(place, text)
     if number < 0 or number != math.floor(number) or number > 1e9:
-        raise InputError(f"{place}: {text} is no number of images")
+        raise InputError(f"{place}: {text} is not a number of images")
     return int(number)
 
 
@@ -239,9 +241,9 @@ def _need(value: Any, kind: type, place: str) -> Any:
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a JSON object: the last of two equal keys would win unseen."""
+    """An object of a JSON file; without this check the last of two equal keys would win silently."""
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"{name!r} stands there twice")
+            raise InputError(f"{name!r} appears twice")
     return dict(pairs)

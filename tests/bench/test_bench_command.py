@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from emotion_utils.bench import accuracy, company, subjects, train
+from emotion_utils.bench import accuracy, contention, subjects, train
 from emotion_utils.bench.tables import Measured, format_table, write_csv
 from emotion_utils.cli import main
 from emotion_utils.errors import InputError
@@ -37,7 +37,7 @@ def measured(monkeypatch):
         monkeypatch.setattr(subjects, name, stand_in(name, table))
     monkeypatch.setattr(train, "bench_steps", stand_in("bench_steps", STORE))
     monkeypatch.setattr(train, "bench_memory", stand_in("bench_memory", STORE))
-    monkeypatch.setattr(company, "bench_company", stand_in("bench_company", STORE))
+    monkeypatch.setattr(contention, "bench_contention", stand_in("bench_contention", STORE))
     monkeypatch.setattr(accuracy, "bench_accuracy", stand_in("bench_accuracy", [CURVE, CURVE.assign(way="quick")]))
     return calls
 
@@ -84,7 +84,7 @@ def test_the_curve_of_a_training_is_drawn_only_when_asked_for(measured):
     assert measured == [
         ("bench_steps", ("faces.zip",), {"sizes_px": (48, 96), "batch_size": None, "workers": 2}),
         ("bench_memory", (), {}),
-        ("bench_company", (), {}),
+        ("bench_contention", (), {}),
     ]
     measured.clear()
     result = CliRunner().invoke(main, ["bench", "train", "--data", "faces.zip", "--classes", "sad,happy", "--curve"])
@@ -113,8 +113,8 @@ def test_options_before_the_subject_are_refused_and_nothing_is_measured(measured
     assert not measured
 
 
-def test_drawn_faces_are_measured_as_files(measured, monkeypatch):
-    monkeypatch.setattr(subjects, "DRAWN_IMAGES", 3)
+def test_synthetic_faces_are_measured_as_files(measured, monkeypatch):
+    monkeypatch.setattr(subjects, "SYNTHETIC_IMAGES", 3)
     names = []
 
     def bench_store(spec, **settings):

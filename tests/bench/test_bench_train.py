@@ -57,7 +57,7 @@ def test_all_ways_are_timed_over_equal_steps_at_each_size(tmp_path, small, monke
 
     def rate(clock):
         way = ways[sum(map(len, steps.values())) % 4]
-        steps[way].append((len(clock._times), clock._setting.batch_size))
+        steps[way].append((len(clock._times), clock._workload.batch_size))
         rates[way].append(original(clock))
         return rates[way][-1]
 
@@ -80,14 +80,14 @@ def test_all_ways_are_timed_over_equal_steps_at_each_size(tmp_path, small, monke
             assert overhead == pytest.approx(np.mean(here[f"{way}, bare"] / here[way]))
 
 
-def make_setting(steps=3, device=CPU):
+def make_workload(steps=3, device=CPU):
     data = train.Dataset(None, np.arange(8 * steps), torch.zeros(8 * steps), [""] * 8 * steps, ("a", "b"))
-    return train.Setting(None, data, 32, 8, 0, device, train.Numerics())
+    return train.Workload(None, data, 32, 8, 0, device, train.Numerics())
 
 
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_clock_counts_from_the_end_of_the_first_step(monkeypatch, waits):
-    clock, times, waited = train._Clock(make_setting(), waits=waits), iter([100.0, 101.0, 103.0]), []
+    clock, times, waited = train._Clock(make_workload(), waits=waits), iter([100.0, 101.0, 103.0]), []
     monkeypatch.setattr(train.time, "perf_counter", lambda: next(times))
     monkeypatch.setattr(train, "synchronise", lambda device: waited.append(len(clock._times)))
     for done in range(3):
@@ -99,9 +99,9 @@ def test_a_clock_counts_from_the_end_of_the_first_step(monkeypatch, waits):
 def test_on_a_gpu_everything_is_set_beside_a_step_written_for_one(monkeypatch):
     rates = {"_time_plain": 10.0, "_time_plain_bare": 20.0, "_time_engine": 80.0, "_time_engine_bare": 88.0}
     for name, rate in (rates | {"_time_bare": 100.0}).items():
-        monkeypatch.setattr(train, name, lambda setting, rate=rate: rate)
+        monkeypatch.setattr(train, name, lambda workload, rate=rate: rate)
     monkeypatch.setattr(train, "_low_precision", lambda: "bfloat16")
-    table = train._time_ways(make_setting(device=torch.device("cuda")), rounds=1).set_index("way")
+    table = train._time_ways(make_workload(device=torch.device("cuda")), rounds=1).set_index("way")
     assert table["of_bare"].tolist() == [0.1, 0.2, 0.8, 0.88, 1.0]
     assert table.loc["engine", ["ratio", "overhead"]].tolist() == [8.0, pytest.approx(1.1)]
     assert table.loc["bare", "numbers"] == "bfloat16, channels_last"
@@ -121,8 +121,8 @@ def test_the_bare_step_of_the_engine_may_be_a_recorded_one(monkeypatch, small):
     monkeypatch.setattr(train, "RecordedWork", Recorded)
     images = np.zeros((24, 32, 32, 3), np.uint8)
     data = train.Dataset(images, np.arange(24), torch.arange(24) % 2, [str(n) for n in range(24)], ("a", "b"))
-    setting = train.Setting(None, data, 32, 8, 0, CPU, train.Numerics(graphed=True))
-    assert train._time_engine_bare(setting) > 0
+    workload = train.Workload(None, data, 32, 8, 0, CPU, train.Numerics(graphed=True))
+    assert train._time_engine_bare(workload) > 0
     assert calls == [8, 8, 8]
 
 
@@ -132,7 +132,7 @@ def test_the_step_written_for_a_gpu_learns(monkeypatch, small):
     monkeypatch.setattr(train, "_low_precision", lambda: "bfloat16")
     images = np.zeros((24, 32, 32, 3), np.uint8)
     data = train.Dataset(images, np.arange(24), torch.arange(24) % 2, [str(n) for n in range(24)], ("a", "b"))
-    assert train._time_bare(train.Setting(None, data, 32, 8, 0, CPU, train.Numerics())) > 0
+    assert train._time_bare(train.Workload(None, data, 32, 8, 0, CPU, train.Numerics())) > 0
     assert not torch.equal(nets[0].head.weight, SmallNet(2).head.weight)
 
 

@@ -1,4 +1,4 @@
-"""Calibration and caution against scikit-learn, brute force and hand."""
+"""Calibration and selective prediction against scikit-learn, brute force and hand."""
 
 import numpy as np
 import pandas as pd
@@ -7,6 +7,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
 from emotion_utils.evaluation.calibration import (
+    apply_temperature,
     brier_score,
     calibration_error,
     error_interval,
@@ -15,7 +16,6 @@ from emotion_utils.evaluation.calibration import (
     measure_selective_prediction,
     reliability,
     risk_coverage,
-    soften,
 )
 
 CLASSES = ("a", "b", "c")
@@ -27,7 +27,7 @@ def sample(seed, count, temperature):
     logits = rng.normal(size=(count, 3)) * 1.5
     true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     labels = np.array([rng.choice(3, p=row) for row in true])
-    return soften(true, 1 / temperature), labels
+    return apply_temperature(true, 1 / temperature), labels
 
 
 def table(probs, labels):
@@ -43,16 +43,16 @@ def test_temperature_is_found_again():
 
 def test_temperature_has_the_lowest_log_loss_of_many_tried():
     probs, labels = sample(1, 300, 0.7)
-    found = log_loss(labels, soften(probs, fit_temperature(probs, labels)))
-    assert all(found <= log_loss(labels, soften(probs, t)) + 1e-9 for t in np.geomspace(0.1, 10, 60))
+    found = log_loss(labels, apply_temperature(probs, fit_temperature(probs, labels)))
+    assert all(found <= log_loss(labels, apply_temperature(probs, t)) + 1e-9 for t in np.geomspace(0.1, 10, 60))
 
 
-def test_softening_keeps_the_answer_and_sums_to_one():
+def test_apply_temperatureing_keeps_the_answer_and_sums_to_one():
     probs, _ = sample(2, 50, 1.0)
-    soft = soften(probs, 3.0)
+    soft = apply_temperature(probs, 3.0)
     assert (soft.argmax(axis=1) == probs.argmax(axis=1)).all()
     assert soft.sum(axis=1) == pytest.approx(1)
-    assert soften(probs, 1.0) == pytest.approx(probs, abs=1e-6)
+    assert apply_temperature(probs, 1.0) == pytest.approx(probs, abs=1e-6)
 
 
 def test_brier_score_is_that_of_scikit_learn():
@@ -95,7 +95,7 @@ def test_judgement_takes_its_choices_from_validation_only():
         [CLASSES.index(name) for name in val["label"]])))  # fmt: skip
     assert found.ece_after < found.ece
     assert found.brier_after < found.brier
-    caution = measure_selective_prediction(val, test, CLASSES)
-    assert (val[list(CLASSES)].max(axis=1) >= caution.threshold).mean() == pytest.approx(0.8, abs=0.005)
-    assert caution.answered == (test[list(CLASSES)].max(axis=1) >= caution.threshold).sum()
-    assert caution.right / caution.answered > found.right / 400
+    selective = measure_selective_prediction(val, test, CLASSES)
+    assert (val[list(CLASSES)].max(axis=1) >= selective.threshold).mean() == pytest.approx(0.8, abs=0.005)
+    assert selective.answered == (test[list(CLASSES)].max(axis=1) >= selective.threshold).sum()
+    assert selective.right / selective.answered > found.right / 400

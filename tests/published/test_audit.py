@@ -266,10 +266,10 @@ def test_zeros_at_the_end_count_as_printed_decimals():
         (lambda t: t["table_2_any"]["angry"].pop(), "angry: expected 4 figures, found 3"),
         (lambda t: t["table_2_any"]["angry"].__setitem__(0, "98.62"), "divide percentages by 100"),
         (lambda t: t["table_2_any"]["angry"].__setitem__(1, "NaN"), "'NaN' is not a number"),
-        (lambda t: t["table_2_any"]["angry"].__setitem__(3, "12.5"), "12.5 is no number of images"),
+        (lambda t: t["table_2_any"]["angry"].__setitem__(3, "12.5"), "12.5 is not a number of images"),
         (lambda t: t["table_2_any"]["angry"].__setitem__(3, None), "None is not a number"),
         (lambda t: t["table_2_any"].__setitem__("angry", "0.9"), "angry: expected a list"),
-        (lambda t: t["table_2_any"].__setitem__("micro avg", ["0.1", "0.1", "0.1", "3"]), "micro avg is not known"),
+        (lambda t: t["table_2_any"].__setitem__("micro avg", ["0.1", "0.1", "0.1", "3"]), "micro avg is not a known"),
         (lambda t: t["table_2_any"].clear(), "two classes are needed"),
         (lambda t: t.__setitem__("table_1", {"any": {"train": ["0.1"], "val": ["0.1", "0.2"]}}), "1 epochs of"),
         (lambda t: t.__setitem__("table_1", ["0.1"]), "table_1: expected an object"),
@@ -284,7 +284,7 @@ def test_bad_json_is_refused_by_its_place(change, message):
 
 
 def test_equal_keys_are_refused():
-    with pytest.raises(InputError, match="'sad' stands there twice"):
+    with pytest.raises(InputError, match="'sad' appears twice"):
         parse_json('{"table_2_any": {"sad": [1, 1, 1, 1], "sad": [1, 1, 1, 1]}}', "test")
 
 
@@ -294,7 +294,7 @@ def test_equal_keys_are_refused():
         ("", "expected the columns row"),
         ("{", "not readable as JSON"),
         ("a,b\n1,2\n", "expected the columns row"),
-        ("row,precision,recall,f1-score,support\na,1,1,1,1\na,1,1,1,1\n", "line 3: this row stands there twice"),
+        ("row,precision,recall,f1-score,support\na,1,1,1,1\na,1,1,1,1\n", "line 3: this row appears twice"),
         ("row,precision,recall,f1-score,support\na,1,1,1,1,9\n", "line 2: too many cells"),
         ("row,precision,recall,f1-score,support\na,1,1,1,1\nb,1\n", "b: '' is not a number"),
         ("row,precision,recall,f1-score,support\na,1,1,1,\nb,1,1,1,3\n", "a: the support .* is missing"),

@@ -1,4 +1,4 @@
-"""How long a step of a training takes alone, and beside programs that keep every core busy; for both ways to wait."""
+"""How long a training step takes alone and beside programs that keep every core busy, for both ways to wait."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ from emotion_utils.store.batches import Dataset
 from emotion_utils.waiting import POLICY_VARIABLE, SPINS_VARIABLE, share_cores
 
 ROUNDS = 3
-STEPS = 3  # of each turn; one more before them is not counted: it finds its images prepared
+STEPS = 3  # timed per turn; one more before them is not timed, as its images are ready
 NUM_CLASSES = 3
-# Keeps a core busy for as long as the process that started it lives, whose number it is given.
+# Keeps a core busy while the parent process, whose id is its argument, is alive.
 BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]):\n    sum(range(100_000))"
 
 
-def bench_company(*, size_px: int = 48, batch_size: int = 64, steps: int = STEPS, rounds: int = ROUNDS) -> pd.DataFrame:
+def bench_contention(
+    *, size_px: int = 48, batch_size: int = 64, steps: int = STEPS, rounds: int = ROUNDS
+) -> pd.DataFrame:
     """A row for each way to wait (`libgomp's own` and `ours`), alone and beside one busy process per core.
 
     The engine trains on the CPU, on noise, in two processes that take turns; medians over `rounds` turns of `steps`.
@@ -63,7 +65,7 @@ def take_turn(training: Connection) -> float:
 
 @contextmanager
 def busy_processes(count: int) -> Iterator[None]:
-    """So many other programs, each of which would use a core of its own all the time."""
+    """Runs `count` other programs, each of which keeps a core busy."""
     command = [sys.executable, "-S", "-c", BUSY, str(os.getpid())]
     with ExitStack() as stack:
         for _ in range(count):
@@ -73,9 +75,9 @@ def busy_processes(count: int) -> Iterator[None]:
 
 
 def train_in_turns(turns: Connection, size_px: int, batch_size: int, steps: int, count: int) -> None:
-    """Trains for `count` turns of 1 + `steps` steps; each begins when something is received, and sends its time.
+    """Trains for `count` turns of 1 + `steps` steps; each turn starts when a message arrives and sends its time.
 
-    The time is that of a step, in ms; the first step of a turn is not in it.
+    That is the mean time of a step in ms, without the first step of the turn.
     """
     torch.set_num_threads(count_workers())
     clock = _Turns(turns, steps)
@@ -88,7 +90,7 @@ def train_in_turns(turns: Connection, size_px: int, batch_size: int, steps: int,
 
 
 class _Turns:
-    """Times the steps of each turn, and lets the training wait between two."""
+    """Times the steps of each turn, and pauses the training between turns."""
 
     def __init__(self, turns: Connection, steps: int) -> None:
         self._turns, self._steps, self._done, self._start = turns, steps, 0, 0.0
@@ -120,7 +122,7 @@ def _our_spins() -> Mapping[str, str]:
 
 @contextmanager
 def _training(environment: Mapping[str, str], *shape: Any) -> Iterator[Connection]:
-    """A process that trains, started with these variables: torch reads them once. Yields what `take_turn` takes."""
+    """Starts a training process with these variables, which torch reads once; yields the connection for `take_turn`."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=train_in_turns, args=(theirs, *shape), daemon=True)
     with _variables(environment):
@@ -135,7 +137,7 @@ def _training(environment: Mapping[str, str], *shape: Any) -> Iterator[Connectio
 
 @contextmanager
 def _variables(environment: Mapping[str, str]) -> Iterator[None]:
-    """Sets the variables of waiting to these alone for as long as the block lasts."""
+    """Within the block, replaces the environment variables that say how threads wait."""
     before = {name: os.environ.pop(name) for name in (SPINS_VARIABLE, POLICY_VARIABLE) if name in os.environ}
     os.environ.update(environment)
     try:

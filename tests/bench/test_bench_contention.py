@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from emotion_utils.bench import company
+from emotion_utils.bench import contention
 from emotion_utils.waiting import POLICY_VARIABLE, SPINS, SPINS_VARIABLE
 
 
@@ -17,14 +17,14 @@ def tell_variables(turns, *shape):
 
 def test_each_training_takes_turns_alone_and_beside_one_busy_process_per_core(monkeypatch):
     told, busy, started = [], [], []
-    monkeypatch.setattr(company, "count_workers", lambda: 3)
+    monkeypatch.setattr(contention, "count_workers", lambda: 3)
 
-    @company.contextmanager
+    @contention.contextmanager
     def training(environment, *shape):
         started.append((dict(environment), shape))
         yield environment.get(SPINS_VARIABLE, "")
 
-    @company.contextmanager
+    @contention.contextmanager
     def busy_processes(count):
         busy.append(count)
         yield
@@ -36,8 +36,8 @@ def test_each_training_takes_turns_alone_and_beside_one_busy_process_per_core(mo
         return base * (1 if not busy else 8 if training == "" else 2)
 
     for name, stand_in in {"_training": training, "busy_processes": busy_processes, "take_turn": take_turn}.items():
-        monkeypatch.setattr(company, name, stand_in)
-    table = company.bench_company(size_px=32, batch_size=4, steps=2, rounds=3)
+        monkeypatch.setattr(contention, name, stand_in)
+    table = contention.bench_contention(size_px=32, batch_size=4, steps=2, rounds=3)
     assert started == [({}, (32, 4, 2, 7)), ({SPINS_VARIABLE: str(SPINS)}, (32, 4, 2, 7))]
     ours = str(SPINS)
     assert told == [("", 0), (ours, 0), *3 * [("", 0), ("", 3), (ours, 0), (ours, 3)]]
@@ -48,11 +48,11 @@ def test_each_training_takes_turns_alone_and_beside_one_busy_process_per_core(mo
 
 
 def test_a_training_is_started_with_the_variables_of_its_way_and_the_users_own_stay(monkeypatch):
-    monkeypatch.setattr(company, "train_in_turns", tell_variables)
+    monkeypatch.setattr(contention, "train_in_turns", tell_variables)
     monkeypatch.setenv(SPINS_VARIABLE, "7")
     monkeypatch.setenv(POLICY_VARIABLE, "active")
-    for environment, expected in (({}, [None, None]), (company._our_spins(), [str(SPINS), None])):
-        with company._training(environment, 32, 4) as turns:
+    for environment, expected in (({}, [None, None]), (contention._our_spins(), [str(SPINS), None])):
+        with contention._training(environment, 32, 4) as turns:
             assert turns.recv() == (expected, (32, 4))
         assert not multiprocessing.active_children()
         assert (os.environ[SPINS_VARIABLE], os.environ[POLICY_VARIABLE]) == ("7", "active")
@@ -65,8 +65,8 @@ def test_busy_processes_run_for_as_long_as_the_block_and_no_longer(monkeypatch):
         processes.append(popen(*args, **more))
         return processes[-1]
 
-    monkeypatch.setattr(company.subprocess, "Popen", start)
-    with company.busy_processes(2):
+    monkeypatch.setattr(contention.subprocess, "Popen", start)
+    with contention.busy_processes(2):
         assert [process.poll() for process in processes] == [None, None]
     assert all(process.poll() is not None for process in processes)
 
@@ -74,7 +74,7 @@ def test_busy_processes_run_for_as_long_as_the_block_and_no_longer(monkeypatch):
 def test_a_busy_process_ends_with_the_one_that_started_it():
     """The one in the middle ends at once; the pipe is at its end when the busy one, which has it too, has ended."""
     code = "import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1], str(os.getpid())])"
-    command = [company.sys.executable, "-c", code, company.BUSY]
+    command = [contention.sys.executable, "-c", code, contention.BUSY]
     subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True)
 
 
@@ -93,8 +93,8 @@ class Turns:
 
 def test_a_turn_is_timed_from_the_end_of_its_first_step_and_waits_to_be_asked(monkeypatch):
     turns, times = Turns(), iter([100.0, 102.0, 500.0, 501.0])
-    monkeypatch.setattr(company.time, "perf_counter", lambda: next(times))
-    clock = company._Turns(turns, steps=2)
+    monkeypatch.setattr(contention.time, "perf_counter", lambda: next(times))
+    clock = contention._Turns(turns, steps=2)
     for done in range(1, 7):
         clock.tick(done, 6)
         assert (len(turns.sent), turns.asked) == (done // 3, 1 if done >= 3 else 0)  # after the last nobody asks
@@ -103,6 +103,6 @@ def test_a_turn_is_timed_from_the_end_of_its_first_step_and_waits_to_be_asked(mo
 
 def test_the_engine_trains_as_many_steps_as_all_turns_have():
     turns = Turns()
-    company.train_in_turns(turns, 32, 2, 1, 2)
+    contention.train_in_turns(turns, 32, 2, 1, 2)
     assert turns.asked == len(turns.sent) == 2
     assert all(milliseconds > 0 for milliseconds in turns.sent)
