@@ -6,16 +6,19 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from emotion_utils.errors import EmotionError, InputError
 
 LARGEST_WHOLE = 2**53  # up to here a float64 holds each whole number
+
+Kind = Literal["text", "number", "integer", "number or empty"]  # of what a column holds; what is empty reads as NaN
+NUMBERS = ("number", "integer", "number or empty")
 
 
 @contextmanager
@@ -83,7 +86,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_csv(path: Path, made_by: str) -> pd.DataFrame:
-    """A table of text: what is a number is converted by `as_numbers`, to the very bits that were written.
+    """A table of text, for `convert_columns`.
 
     Raises InputError where the file is missing, EmotionError where it is cut off or damaged; both name `made_by`.
     """
@@ -98,23 +101,24 @@ def read_csv(path: Path, made_by: str) -> pd.DataFrame:
         raise EmotionError(f"{path}: not readable as CSV ({error}); make it again with {made_by}") from None
 
 
-def as_numbers(path: Path, table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """A copy with these columns as float64. Raises EmotionError naming the file and the first row that is no number."""
+def convert_columns(path: Path, table: pd.DataFrame, kinds: Mapping[str, Any]) -> pd.DataFrame:
+    """A copy with the NUMBERS among `kinds` as float64 or int64, to the very bits that were written.
+
+    Raises EmotionError naming the file and the first row that holds something else.
+    """
     table = table.copy()
-    for column in columns:
+    for column, kind in kinds.items():
+        if kind not in NUMBERS:
+            continue
+        if kind == "number or empty":
+            table[column] = table[column].replace("", None)
         numbers = pd.to_numeric(table[column], errors="coerce")
-        refuse_rows(path, numbers.isna(), f"{column} is not a number")
+        refuse_rows(path, numbers.isna() & table[column].notna(), f"{column} is not a number")
         table[column] = table[column].astype("float64")
+        if kind == "integer":
+            refuse_rows(path, (numbers % 1 != 0) | (numbers.abs() > LARGEST_WHOLE), f"{column} is not a whole number")
+            table[column] = table[column].astype("int64")
     return table
-
-
-def as_whole_numbers(path: Path, table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """A copy with these columns as int64. Raises EmotionError naming the file and the first row that is none."""
-    table = as_numbers(path, table, columns)
-    for column in columns:
-        numbers = table[column]
-        refuse_rows(path, (numbers % 1 != 0) | (numbers.abs() > LARGEST_WHOLE), f"{column} is not a whole number")
-    return table.astype(dict.fromkeys(columns, "int64"))
 
 
 def check_columns(path: Path, table: pd.DataFrame, columns: Iterable[str]) -> None:
@@ -129,7 +133,7 @@ def check_columns(path: Path, table: pd.DataFrame, columns: Iterable[str]) -> No
 def check_values(path: Path, column: pd.Series, allowed: set[str]) -> None:
     """Raises EmotionError naming the first row whose value is not allowed."""
     expected = ", ".join(repr(value) for value in sorted(allowed))
-    refuse_rows(path, ~column.isin(allowed), f"{column.name} is none of {expected}")
+    refuse_rows(path, ~column.isin(allowed), f"{column.name} is not one of {expected}")
 
 
 def refuse_rows(path: Path, bad: pd.Series, complaint: str) -> None:

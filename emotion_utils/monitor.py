@@ -27,7 +27,7 @@ class EpochMonitor:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._epochs_told = 0
-        self._events = run.read_events(model) if model else []  # told, or of an earlier training
+        self._events = run.read("events", model) if model else []  # told, or of an earlier training
 
     def __enter__(self) -> EpochMonitor:
         if self._model:
@@ -46,15 +46,15 @@ class EpochMonitor:
 
     def _tell(self) -> None:
         self._tell_events()
-        if not (self._run.model_dir(self._model) / "history.csv").exists():
+        if not self._run.path("history", self._model).exists():
             return
-        history = self._run.read_history(self._model)
+        history = self._run.read("history", self._model)
         if len(history) > self._epochs_told:
             self._epochs_told = len(history)
             self._say(epoch_line(history, self._epochs))
 
     def _tell_events(self) -> None:
-        known, self._events = self._events, self._run.read_events(self._model)
+        known, self._events = self._events, self._run.read("events", self._model)
         told = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(known, self._events, strict=False))))
         for event in self._events[told:]:  # a training that begins again takes back what it had told
             for line in event_lines(event):

@@ -154,7 +154,7 @@ def _run_stage(run: Run, stage: Stage, inputs: str, budget: Budget, label: str, 
     seconds = time.monotonic() - started
     mark_done(run, stage, inputs, seconds, death)  # papermill's own metadata can call a dead kernel finished
     if stage.writes == DATA_FILES:
-        for line in audit_lines(run.read_audit()):
+        for line in audit_lines(run.read("audit")):
             say(f"{label}: {line}")
     say(f"{label}: finished in {format_duration(seconds)}")
 
@@ -187,7 +187,7 @@ def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> st
             raise EmotionError(f"{again}, for the second time: {mend}") from None
         reason = str(death).partition("; see")[0]
         if stage.model:
-            run.append_event(stage.model, "kernel_restarted", reason=reason)
+            run.append("events", stage.model, kind="kernel_restarted", reason=reason)
         return reason
 
 

@@ -110,7 +110,7 @@ def forget(run: Run, stage: Stage) -> None:
     facts = run.facts
     facts["stages"].pop(stage.notebook, None)
     facts.pop("report", None)
-    run.write_facts(facts)
+    run.write("facts", facts)
     (run.root / CHECKSUMS).unlink(missing_ok=True)
     for name in stage.writes:
         path = run.root / name

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from emotion_utils.artefacts import HISTORY_COLUMNS
 from emotion_utils.config import resolve_config
 from emotion_utils.monitor import EpochMonitor, epoch_line
-from emotion_utils.run import HISTORY_COLUMNS, Run
+from emotion_utils.run import Run
 
 MODEL = "r18_scratch_emotion"
 
@@ -23,7 +24,7 @@ def test_last_epoch_is_told_even_if_training_ends_at_once(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke"))
     said = []
     with EpochMonitor(run, MODEL, said.append):
-        run.write_history(MODEL, history(2))
+        run.write("history", history(2), MODEL)
     assert said[-1].startswith("epoch 2/2")
     assert len(said) == len(set(said))
 
@@ -32,35 +33,35 @@ def test_events_are_told_once_also_those_that_a_resumed_training_adds(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke"))
     said = []
     monitor = EpochMonitor(run, MODEL, said.append)
-    run.append_event(MODEL, "phase", epoch=1, phase="head", trainable_parameters=1500)
-    run.append_event(MODEL, "started", device="cpu")
-    run.append_event(MODEL, "rollback", epoch=1, rate_factor=0.5, rollbacks=1)
+    run.append("events", MODEL, kind="phase", epoch=1, phase="head", trainable_parameters=1500)
+    run.append("events", MODEL, kind="started", device="cpu")
+    run.append("events", MODEL, kind="rollback", epoch=1, rate_factor=0.5, rollbacks=1)
     monitor._tell()
     monitor._tell()
     assert said == ["epoch 1: head is trained, 1,500 parameters", "epoch 1 starts again at 0.5 times the learning rate"]
     (run.model_dir(MODEL) / "events.jsonl").write_text(
         ""
     )  # a resumed training takes back what is behind its checkpoint
-    run.append_event(MODEL, "phase", epoch=1, phase="head", trainable_parameters=1500)
-    run.append_event(MODEL, "resumed", epoch=1, step=3)
+    run.append("events", MODEL, kind="phase", epoch=1, phase="head", trainable_parameters=1500)
+    run.append("events", MODEL, kind="resumed", epoch=1, step=3)
     monitor._tell()
     assert said[2:] == ["continues from its checkpoint, epoch 1, step 3"]
 
 
 def test_events_of_an_earlier_training_are_not_told(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke"))
-    run.append_event(MODEL, "early_stop", epoch=2, reason="old")
+    run.append("events", MODEL, kind="early_stop", epoch=2, reason="old")
     said = []
     monitor = EpochMonitor(run, MODEL, said.append)
     monitor._tell()
-    run.append_event(MODEL, "early_stop", epoch=3, reason="new")
+    run.append("events", MODEL, kind="early_stop", epoch=3, reason="new")
     monitor._tell()
     assert said == ["stopped after epoch 3: new"]
 
 
 def test_a_line_counts_the_epochs_of_the_recipe(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke", [f"recipes.{MODEL}.epochs=5"]))
-    run.write_history(MODEL, history(2))
+    run.write("history", history(2), MODEL)
     said = []
     EpochMonitor(run, MODEL, said.append)._tell()
     assert said[0].startswith("epoch 2/5")

@@ -66,7 +66,7 @@ def test_report_of_an_old_run_is_rendered_anew(old, monkeypatch):
     anew = (old.root / "report.html").read_text(encoding="utf-8")
     assert anew != page
     for model in STUDY_MODELS:
-        test = old.read_predictions(model).query("split == 'test'")
+        test = old.read("predictions", model).query("split == 'test'")
         assert f"{(test['label'] == test['predicted']).mean():.4f}" in anew
 
 

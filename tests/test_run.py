@@ -5,10 +5,11 @@ import json
 import pandas as pd
 import pytest
 
+from emotion_utils.artefacts import ARTEFACTS, HISTORY_COLUMNS, MANIFEST_COLUMNS
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.files import write_json
-from emotion_utils.run import HISTORY_COLUMNS, MANIFEST_COLUMNS, Run
+from emotion_utils.files import write_csv, write_json
+from emotion_utils.run import Run
 
 CLASSES = ["angry", "happy"]
 MODEL = "r18_scratch_emotion"
@@ -17,7 +18,7 @@ MODEL = "r18_scratch_emotion"
 @pytest.fixture
 def run(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke"))
-    run.write_audit({"classes": CLASSES})
+    run.write("audit", {"classes": CLASSES})
     return run
 
 
@@ -33,25 +34,25 @@ def history(epochs=2):
 
 def test_predictions_survive_the_file_to_the_last_bit(run):
     written = predictions(angry=[0.1 + 0.2, 2 / 3], happy=[0.7, 1 / 3], predicted=["happy", "angry"])
-    run.write_predictions(MODEL, written)
-    pd.testing.assert_frame_equal(run.read_predictions(MODEL), written, check_exact=True)
+    run.write("predictions", written, MODEL)
+    pd.testing.assert_frame_equal(run.read("predictions", MODEL), written, check_exact=True)
 
 
 def test_measured_tables_survive_the_file_and_keep_their_columns(run):
     table = pd.DataFrame({"model": MODEL, "step": [1.0], "group": ["head"], "id": ["7"], "correlation": [0.1 + 0.2]})
-    run.write_creative("randomised", table)
-    pd.testing.assert_frame_equal(run.read_creative("randomised"), table, check_exact=True)
+    run.write("randomised", table)
+    pd.testing.assert_frame_equal(run.read("randomised"), table, check_exact=True)
     with pytest.raises(EmotionError, match="correlation is missing"):
-        run.write_creative("randomised", table.drop(columns="correlation"))
+        run.write("randomised", table.drop(columns="correlation"))
     with pytest.raises(InputError, match="05_creative_element"):
-        run.read_creative("covered")
+        run.read("covered")
 
 
 def test_class_named_like_a_missing_value_stays_text(run):
-    run.write_audit({"classes": ["NA", "null"]})
+    run.write("audit", {"classes": ["NA", "null"]})
     table = predictions(label=["NA", "null"], predicted=["NA", "NA"]).rename(columns={"angry": "NA", "happy": "null"})
-    run.write_predictions(MODEL, table)
-    assert list(run.read_predictions(MODEL)["label"]) == ["NA", "null"]
+    run.write("predictions", table, MODEL)
+    assert list(run.read("predictions", MODEL)["label"]) == ["NA", "null"]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_class_named_like_a_missing_value_stays_text(run):
     [
         ({"split": ["val", "train"]}, "row 3: split"),
         ({"label": ["joy", "happy"]}, "row 2: label"),
-        ({"id": ["a", "a"]}, "row 3: the id stands there twice"),
+        ({"id": ["a", "a"]}, "row 3: this id appears twice"),
         ({"angry": [0.75, 1.5]}, "row 3: a probability is not within 0-1"),
         ({"angry": [0.75, float("nan")]}, "row 3: a probability is not within 0-1"),
         ({"angry": [0.8, 0.5000001]}, "row 2: the probabilities do not sum to 1"),
@@ -68,42 +69,56 @@ def test_class_named_like_a_missing_value_stays_text(run):
 )
 def test_contradictory_predictions_are_refused_by_row(run, changes, complaint):
     with pytest.raises(EmotionError, match=complaint):
-        run.write_predictions(MODEL, predictions(**changes))
+        run.write("predictions", predictions(**changes), MODEL)
 
 
 def test_missing_column_is_named(run):
     with pytest.raises(EmotionError, match="column val_acc is missing"):
-        run.write_history(MODEL, history().drop(columns="val_acc"))
+        run.write("history", history().drop(columns="val_acc"), MODEL)
 
 
 def test_word_in_place_of_a_number_is_named_by_row(run):
-    run.write_history(MODEL, history())
+    run.write("history", history(), MODEL)
     path = run.model_dir(MODEL) / "history.csv"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], lines[1], lines[2].replace("1.0", "much", 1), ""]))
     with pytest.raises(EmotionError, match=r"row 3: .* is not a number"):
-        run.read_history(MODEL)
+        run.read("history", MODEL)
 
 
 @pytest.mark.parametrize("width", ["inf", "96.5", "1e300", "wide"])
 def test_width_that_is_no_whole_number_is_named_by_row(run, width):
-    run.manifest_path.parent.mkdir(parents=True, exist_ok=True)
-    run.manifest_path.write_text(
+    run.path("manifest").parent.mkdir(parents=True, exist_ok=True)
+    run.path("manifest").write_text(
         f"{','.join(MANIFEST_COLUMNS)}\na,a.png,happy,,train,kept,,96,96\nb,b.png,happy,,train,kept,,{width},96\n"
     )
     with pytest.raises(EmotionError, match=r"manifest\.csv, row 3: width is not a (whole )?number"):
-        run.read_manifest()
+        run.read("manifest")
 
 
 def test_skipped_epoch_is_refused(run):
-    run.write_history(MODEL, history().assign(epoch=[1, 3]))
+    skipping = history().assign(epoch=[1, 3])
     with pytest.raises(EmotionError, match="epochs must count"):
-        run.read_history(MODEL)
+        run.write("history", skipping, MODEL)
+    write_csv(run.path("history", MODEL), skipping)
+    with pytest.raises(EmotionError, match="epochs must count"):
+        run.read("history", MODEL)
+
+
+def test_trial_without_an_epoch_has_no_accuracy(run):
+    row = dict.fromkeys(ARTEFACTS["search"].columns, 1.0) | {"key": "k", "sampler": "tpe", "reason": "diverged"}
+    trials = pd.DataFrame([row | {"state": "pruned", "val_acc": float("nan")}, row | {"state": "complete", "trial": 2}])
+    run.write("search", trials, MODEL)
+    assert run.read("search", MODEL)["val_acc"].isna().tolist() == [True, False]
+    trials["seconds"] = float("nan")
+    run.write("search", trials, MODEL)
+    with pytest.raises(EmotionError, match="row 2: seconds is not a number"):
+        run.read("search", MODEL)
 
 
 def test_missing_artefact_says_what_to_run_first(run, tmp_path):
     with pytest.raises(InputError, match="01_data_preparation first"):
-        run.read_manifest()
+        run.read("manifest")
     with pytest.raises(InputError, match="01_data_preparation first"):
         Run.open(tmp_path / "nothing")
 
@@ -123,9 +138,9 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_events_are_kept_in_order(run):
-    run.append_event(MODEL, "unfrozen", epoch=4)
-    run.append_event(MODEL, "early_stop", epoch=7)
-    assert [event["kind"] for event in run.read_events(MODEL)] == ["unfrozen", "early_stop"]
+    run.append("events", MODEL, kind="unfrozen", epoch=4)
+    run.append("events", MODEL, kind="early_stop", epoch=7)
+    assert [event["kind"] for event in run.read("events", MODEL)] == ["unfrozen", "early_stop"]
 
 
 def test_recorded_facts_are_merged(run):

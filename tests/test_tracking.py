@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from emotion_utils import tracking
+from emotion_utils.artefacts import HISTORY_COLUMNS
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
 from emotion_utils.pipeline import run_pipeline
-from emotion_utils.run import HISTORY_COLUMNS, Run
+from emotion_utils.run import Run
 
 MODEL = "r18_scratch_emotion"
 

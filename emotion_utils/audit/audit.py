@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS
 from emotion_utils.audit import near_duplicates
 from emotion_utils.audit.face_detectors import get_detector
 from emotion_utils.audit.faces import CropMode, frames_of
@@ -17,7 +18,6 @@ from emotion_utils.audit.near_duplicates import DistanceThreshold
 from emotion_utils.audit.scan import Scan, read_thumbs, scan_images
 from emotion_utils.parallel import count_workers
 from emotion_utils.progress import Progress
-from emotion_utils.run import FRAME_COLUMNS, MANIFEST_COLUMNS
 from emotion_utils.sources.source import Source
 
 MAX_EXAMPLES = 24  # pairs and images that the audit names for a gallery
@@ -36,8 +36,8 @@ def audit_images(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Reads every image of `source` once and looks for the face in it; `progress` is called with (done, total).
 
-    The manifest has run.MANIFEST_COLUMNS, one row per image in the order of the source's table, with the split that
-    the data brings or "", and more columns:
+    The manifest has artefacts.MANIFEST_COLUMNS, one row per image in the order of the source's table, with the split
+    that the data brings or "", and more columns:
     - image: number of the distinct image (by decoded pixels), -1 where unusable; equal images are copies;
     - cluster: name shared by near duplicates (nearly the same image: cut, light or file differ), else "";
     - face_left, face_top, face_side: the square that `crop` uses of the image, in pixels; side 0: all of it.

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from emotion_utils.artefacts import FRAME_COLUMNS
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.faces import CropMode
 from emotion_utils.cache_building import only_builder, replacing_folder
@@ -16,7 +17,6 @@ from emotion_utils.config import cache_dir
 from emotion_utils.files import file_sha256, write_csv, write_json
 from emotion_utils.progress import Progress
 from emotion_utils.provenance import code_sha256
-from emotion_utils.run import FRAME_COLUMNS
 from emotion_utils.sources.source import Source
 
 CODE = ("errors.py", "files.py", "run.py", "parallel.py", "synthetic", "sources", "audit")  # what an audit is made by

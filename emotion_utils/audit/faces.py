@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from emotion_utils.artefacts import FRAME_COLUMNS
 from emotion_utils.audit.face_detectors import MIN_FACE_PX, Box, FaceDetector, get_detector
-from emotion_utils.run import FRAME_COLUMNS
 
 CropMode = Literal["auto", "always", "never"]
 Frame = tuple[int, int, int]  # left, top and side of the square that is used, in pixels; side 0: the whole image

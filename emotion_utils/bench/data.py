@@ -145,12 +145,12 @@ def _time_stages(spec: str, size_px: int, folder: Path) -> dict[str, np.ndarray]
 def _split(run: Run, manifest: pd.DataFrame) -> pd.DataFrame:
     manifest["group"], _ = find_groups(manifest)
     manifest = assign_splits(manifest, val_fraction=0.1, test_fraction=0.1, seed=0)
-    run.write_manifest(manifest)
+    run.write("manifest", manifest)
     return manifest
 
 
 def _reopen(run: Run, size_px: int, cache: Path) -> None:
-    manifest = run.read_manifest()
+    manifest = run.read("manifest")
     ids = manifest.loc[manifest["status"] == "kept", "id"]
     open_store(store_path(ids, size_px, cache)).rows(ids)
 

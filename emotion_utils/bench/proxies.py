@@ -109,15 +109,15 @@ def open_run(folder: Path, network: str, start: str, seed: int) -> Run:
     config = make_config(network, start, seed)
     prepared = prepare_run(folder / f"seed-{seed}", config.model_copy(update={"recipes": resolve_config().recipes}))
     run = Run.create(prepared.root / f"{network}-{start}", config)
-    run.write_audit(prepared.read_audit())
-    run.write_manifest(prepared.read_manifest())
+    run.write("audit", prepared.read("audit"))
+    run.write("manifest", prepared.read("manifest"))
     return run
 
 
 def prepare_run(root: Path, config: RunConfig) -> Run:
     """A run with its images audited, split and decoded, as notebook 01 does it."""
     run = Run.create(root, config)
-    if run.manifest_path.exists():
+    if run.path("manifest").exists():
         return run
     source = source_of(config)
     manifest, audit = audit_images(source)
@@ -125,9 +125,9 @@ def prepare_run(root: Path, config: RunConfig) -> Run:
     fractions = {"val_fraction": config.val_fraction, "test_fraction": config.test_fraction}
     least = config.min_images_per_class
     manifest = assign_splits(manifest, **fractions, seed=config.seed, min_images_per_class=least)
-    run.write_audit(audit)
+    run.write("audit", audit)
     prepare_images(run, source, manifest)
-    run.write_manifest(manifest)
+    run.write("manifest", manifest)
     return run
 
 
@@ -136,7 +136,7 @@ def train(run: Run, network: str, start: str) -> EmotionNet:
     model = NETWORKS[network][STARTS.index(start)]
     folder = run.model_dir(model)
     provenance = new_model(run, model).provenance
-    if not (folder / "model.json").exists() or run.read_model_card(model)["provenance"] != provenance:
+    if not (folder / "model.json").exists() or run.read("model_card", model)["provenance"] != provenance:
         train_model(run, model)
     return load_model(folder)[0]
 

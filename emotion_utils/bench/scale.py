@@ -54,8 +54,8 @@ def measure_scale(count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", resolve_config("smoke"))
         source = GeneratedSource()
-        run.write_manifest(_make_manifest(source, count))
-        manifest = run.read_manifest()
+        run.write("manifest", _make_manifest(source, count))
+        manifest = run.read("manifest")
         marks.append(time.perf_counter())
         manifest["group"], _ = find_groups(manifest)
         marks.append(time.perf_counter())

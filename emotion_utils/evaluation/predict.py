@@ -21,13 +21,13 @@ def predict_splits(run: Run, model: str) -> pd.DataFrame:
     Predictions that this model has made before are read: the test images are not opened again.
     """
     if (run.model_dir(model) / "predictions.csv").exists():  # a new training removes those of the last one
-        return run.read_predictions(model)
+        return run.read("predictions", model)
     net, _ = load_model(run.model_dir(model), pick_device())
     restore_images(run)
     run.note_test_opening(f"{run.title(model)}, seed {run.config.seed}")
     parts = [predict_split(run, net, split) for split in ("val", "test")]
     predictions = pd.concat(parts, ignore_index=True)
-    run.write_predictions(model, predictions)
+    run.write("predictions", predictions, model)
     return predictions
 
 

@@ -26,7 +26,7 @@ def measure_robustness(run: Run, model: str, *, progress: Progress | None = None
     measured of this model before is read.
     """
     if (run.model_dir(model) / "robustness.csv").exists():  # a new training removes that of the last one
-        return run.read_robustness(model)
+        return run.read("robustness", model)
     net, _ = load_model(run.model_dir(model), pick_device())
     restore_images(run)
     run.note_test_opening(f"{run.title(model)}, corrupted images")
@@ -49,5 +49,5 @@ def measure_robustness(run: Run, model: str, *, progress: Progress | None = None
             inside = labels == place
             rows.append((kind, float(severity), name, int(inside.sum()), int(right[condition, inside].sum())))
     table = pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
-    run.write_robustness(model, table)
+    run.write("robustness", table, model)
     return table

@@ -17,7 +17,6 @@ from typing import Any
 
 from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.statistics import ALPHA
-from emotion_utils.files import write_json
 from emotion_utils.progress import format_duration
 from emotion_utils.run import Run
 
@@ -105,7 +104,7 @@ def write_claims(run: Run, claims: Iterable[Claim]) -> None:
     claims = list(claims)
     for claim in claims:
         check_claim(claim)
-    write_json(run.claims_path, [claim.as_dict() for claim in claims])
+    run.write("claims", [claim.as_dict() for claim in claims])
 
 
 # -- how a value is shown --------------------------------------------------------------------------

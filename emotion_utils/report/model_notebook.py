@@ -52,7 +52,7 @@ def show_training(trainer: Trainer) -> Shown:
     phases = phase_table(trainer.net.depth_groups, trainer.recipe, len(history), history)
     curves = figure_svg(plot_curves({model: history}), "curves", "Loss and accuracy after each epoch")
     way = show_history(history) + Shown(curves) + show_phases(phases)
-    return way + show_events(run.read_events(model)) + show_search(run.read_search(model))
+    return way + show_events(run.read("events", model)) + show_search(run.read_search(model))
 
 
 def show_test_results(trainer: Trainer, predictions: pd.DataFrame) -> Shown:

@@ -140,10 +140,10 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
     models = run.finished_models()
     if not models:
         raise InputError(f"no model of {run.root} is trained: run notebooks 02 to 04 first")
-    manifest, classes = run.read_manifest(), run.class_names()
-    predictions = {model: run.read_predictions(model) for model in models}
-    cards = {model: run.read_model_card(model) for model in models}
-    histories = {model: run.read_history(model) for model in models}
+    manifest, classes = run.read("manifest"), run.class_names()
+    predictions = {model: run.read("predictions", model) for model in models}
+    cards = {model: run.read("model_card", model) for model in models}
+    histories = {model: run.read("history", model) for model in models}
     for model in models:
         _check_model(run, model, manifest, predictions[model], cards[model], classes)
         _check_history(run, model, histories[model], predictions[model])
@@ -159,10 +159,10 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
         vals={model: _rows(table, "val") for model, table in predictions.items()},
         tests=tests,
         cards=cards,
-        events={model: run.read_events(model) for model in models},
+        events={model: run.read("events", model) for model in models},
         searches={model: found for model in models if (found := run.read_search(model))},
         robustness=_read_robustness(run, models),
-        openings=run.read_test_openings(),
+        openings=[line["reader"] for line in run.read("test_openings")],
         seeds=_read_seeds(run, models, manifest, classes) if run.config.seeds > 1 else None,
         images={name: path for name in IMAGES if (path := run.figures_dir / f"{name}.png").exists()},
         looks=read_looks(run, tests) if measured else None,
@@ -170,11 +170,11 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
 
 
 def _read_audit(run: Run) -> dict[str, Any]:
-    audit = run.read_audit()
+    audit = run.read("audit")
     missing = [key for key in AUDIT_KEYS if key not in audit]
     if missing:
         raise EmotionError(
-            f"{run.audit_path}: holds nothing on {', '.join(missing)}; it is of an earlier version or was changed: "
+            f"{run.path('audit')}: holds nothing on {', '.join(missing)}; it is of an earlier version or was changed: "
             "make it again with --fresh"
         )
     return audit
@@ -186,8 +186,8 @@ def _read_seeds(run: Run, models: list[str], manifest: pd.DataFrame, classes: tu
     for model in models:
         rows = []
         for each in [run, *run.replicas()]:
-            predictions, history = each.read_predictions(model), each.read_history(model)
-            _check_model(each, model, manifest, predictions, each.read_model_card(model), classes)
+            predictions, history = each.read("predictions", model), each.read("history", model)
+            _check_model(each, model, manifest, predictions, each.read("model_card", model), classes)
             _check_history(each, model, history, predictions)
             f1 = classification_table(_rows(predictions, "test"), classes)["f1-score"]
             right, macro = f1.iloc[len(classes) : len(classes) + 2]  # by place: a class may be called accuracy
@@ -198,11 +198,11 @@ def _read_seeds(run: Run, models: list[str], manifest: pd.DataFrame, classes: tu
 
 def _read_robustness(run: Run, models: list[str]) -> dict[str, pd.DataFrame]:
     """Of the models that were measured; all of them in the same ways (EmotionError)."""
-    found = {m: run.read_robustness(m) for m in models if (run.model_dir(m) / "robustness.csv").exists()}
+    found = {m: run.read("robustness", m) for m in models if run.path("robustness", m).exists()}
     ways = ["kind", "amount", "label", "count"]
     for model, table in found.items():
         if not table[ways].equals(next(iter(found.values()))[ways]):
-            path = run.model_dir(model) / "robustness.csv"
+            path = run.path("robustness", model)
             raise EmotionError(f"{path}: measured in other ways than the others: run the notebook of {model} again")
     return found
 
@@ -215,7 +215,7 @@ def _check_model(
     run: Run, model: str, manifest: pd.DataFrame, predictions: pd.DataFrame, card: Mapping[str, Any], classes: tuple
 ) -> None:
     """Raises EmotionError where predictions, manifest and model.json are not of one run."""
-    path = run.model_dir(model) / "predictions.csv"
+    path = run.path("predictions", model)
     if tuple(card["class_names"]) != classes:
         raise EmotionError(
             f"{run.model_dir(model) / 'model.json'}: classes {', '.join(card['class_names'])}, but the data have "
@@ -242,7 +242,7 @@ def _check_model(
 
 def _check_history(run: Run, model: str, history: pd.DataFrame, predictions: pd.DataFrame) -> None:
     """Raises EmotionError where the epochs are not those of the model that predicted."""
-    path, epochs = run.model_dir(model) / "history.csv", run.config.recipes[model].epochs or run.config.epochs
+    path, epochs = run.path("history", model), run.config.recipes[model].epochs or run.config.epochs
     if not 1 <= len(history) <= epochs:
         raise EmotionError(f"{path}: {len(history)} epochs, but the run has {epochs}: train {model} again")
     for part in ("train", "val"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from emotion_utils.artefacts import CREATIVE_TABLES
 from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.occlusion import (
     Answer,
@@ -19,14 +20,14 @@ from emotion_utils.evaluation.occlusion import (
     saliency_table,
 )  # fmt: skip
 from emotion_utils.evaluation.regions import RegionBox, read_regions
-from emotion_utils.run import CREATIVE_COLUMNS, Run
+from emotion_utils.run import Run
 
 AGAIN = "run 05_creative_element again"
 
 
 @dataclass(frozen=True)
 class SaliencyResults:
-    """The measured tables of a run (`run.CREATIVE_COLUMNS`), of the models in `tests`."""
+    """The measured tables of a run (`artefacts.CREATIVE_TABLES`), of the models in `tests`."""
 
     tests: Mapping[str, pd.DataFrame]
     class_names: tuple[str, ...]
@@ -67,12 +68,12 @@ class SaliencyResults:
 
 def read_looks(run: Run, tests: Mapping[str, pd.DataFrame]) -> SaliencyResults | None:
     """None where notebook 05 has not measured anything; EmotionError where its tables are of other predictions."""
-    if not any(run.creative_path(name).exists() for name in CREATIVE_COLUMNS):
+    if not any(run.path(name).exists() for name in CREATIVE_TABLES):
         return None
-    tables = {name: run.read_creative(name) for name in CREATIVE_COLUMNS}
+    tables = {name: run.read(name) for name in CREATIVE_TABLES}
     regions = set(tables["regions"]["region"])
     for name in ("saliency", "covered", "randomised"):
-        table, path = tables[name], run.creative_path(name)
+        table, path = tables[name], run.path(name)
         missing = [model for model in tests if model not in set(table["model"])]
         if missing:
             raise EmotionError(f"{path}: nothing of {missing[0]}: {AGAIN}")
@@ -81,7 +82,7 @@ def read_looks(run: Run, tests: Mapping[str, pd.DataFrame]) -> SaliencyResults |
             _check_rows(path, rows, tests[model].set_index("id")["label"], run.class_names())
     unknown = set(tables["covered"]["region"]) ^ regions | (regions - set(tables["saliency"].columns))
     if unknown:
-        raise EmotionError(f"{run.creative_path('covered')}: region {min(unknown)} is not in all tables: {AGAIN}")
+        raise EmotionError(f"{run.path('covered')}: region {min(unknown)} is not in all tables: {AGAIN}")
     return SaliencyResults(tests, run.class_names(), run.config.seed, tables)
 
 

@@ -114,12 +114,12 @@ def _recompute(run: Run) -> str:
     results, page = read_results(run), _read_page(run)
     written_by = run.facts.get("environment", {}).get("git_revision", "unknown")
     comparison = Comparison(written_by, git_revision(), [*results.models, *results.class_names])
-    stored = run.read_claims()
+    stored = run.read("claims")
     _compare_claims(run, stored, collect_claims(results), comparison)
     said = read_prose(page)
     for number, claim in enumerate(stored, start=1):
         if squeeze_text(claim["text"]) not in said:
-            raise EmotionError(f"report.html lacks sentence {number} of {run.claims_path.name}: {claim['text']!r}")
+            raise EmotionError(f"report.html lacks sentence {number} of {run.path('claims').name}: {claim['text']!r}")
     cells = _compare_tables(results, page, comparison)
     return f"{len(stored):,} sentences and {cells:,} cells of tables were recomputed and agree{comparison.note()}"
 
@@ -140,7 +140,7 @@ def _compare_claims(run: Run, stored: list[dict[str, Any]], claims: list[Claim],
     counts = f"{len(stored)} sentences are stored, {len(claims)} follow from the artefacts"
     rest, spare = iter(claims), 0 if comparison.by_words else len(claims) - len(stored)
     for number, theirs in enumerate(stored, start=1):
-        place = f"{run.claims_path}, sentence {number}"
+        place = f"{run.path('claims')}, sentence {number}"
         first = ours = next(rest, None)
         if ours is None:
             raise EmotionError(f"{place}: {counts}")
@@ -152,7 +152,7 @@ def _compare_claims(run: Run, stored: list[dict[str, Any]], claims: list[Claim],
         comparison.sentences += theirs["text"] != ours.text
         _check_numerals(place, theirs, ours)
     if comparison.by_words and len(stored) < len(claims):
-        raise EmotionError(f"{run.claims_path}, sentence {len(stored) + 1}: {counts}")
+        raise EmotionError(f"{run.path('claims')}, sentence {len(stored) + 1}: {counts}")
 
 
 def _difference(theirs: dict[str, Any], ours: Claim, comparison: Comparison) -> tuple[str, Any, Any] | None:

@@ -181,16 +181,17 @@ class Search:
         table = pd.DataFrame(rows)
         best = max(complete, key=lambda trial: trial.value)
         right = np.array([unpack_bits(trial.user_attrs["right"], len(self.val_set)) for trial in complete])
-        self.run.write_search(self.model, table, {
+        self.run.write("search", table, self.model)
+        self.run.write("search_summary", {
             "trials": len(table), "complete": len(complete), "epochs": self.epochs, "val_count": len(self.val_set),
             "seconds": round(float(table["seconds"].sum()), 1), "best": best.number, "val_acc": best.value,
             "corrected_val_acc": corrected_best(right, self._people(), self.run.config.seed), "method": METHOD,
-        })  # fmt: skip
+        }, self.model)  # fmt: skip
         return table
 
     def _people(self) -> np.ndarray:
         """(N,): who is on each validation image; an image of nobody known stands for itself."""
-        group = self.run.read_manifest().set_index("id").loc[self.val_set.ids, "group"]
+        group = self.run.read("manifest").set_index("id").loc[self.val_set.ids, "group"]
         return group.where(group != "", "image " + group.index.to_series()).to_numpy()
 
 

@@ -107,7 +107,7 @@ def restore_images(run: Run, *, progress: Progress | None = None) -> None:
 
     Raises InputError where the run is not prepared, or its data are no longer there.
     """
-    manifest = run.read_manifest()
+    manifest = run.read("manifest")
     try:
         for split in SPLITS if run.config.store == "shards" else SPLITS[:1]:  # a store holds all splits
             _open_images(run, manifest, split)
@@ -120,11 +120,11 @@ def open_split(run: Run, split: str) -> Dataset:
 
     Raises InputError that says what to run first or what restores the images, EmotionError where the split is empty.
     """
-    manifest = run.read_manifest()
+    manifest = run.read("manifest")
     class_names = run.class_names()
     rows = manifest[manifest["split"] == split].sort_values("id")
     if rows.empty:
-        raise EmotionError(f"{run.manifest_path}: no image in {split}; start again with --fresh")
+        raise EmotionError(f"{run.path('manifest')}: no image in {split}; start again with --fresh")
     ids = rows["id"].tolist()
     try:
         images = _open_images(run, manifest, split)

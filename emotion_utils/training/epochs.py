@@ -187,7 +187,7 @@ class EpochLoop:
         self.epoch, self.steps_done, self.sums = self.epoch + 1, 0, dict.fromkeys(self.sums, 0)
         self.epoch_start = {}
         if self.team.is_main_process:
-            self.run.write_history(self.model, pd.DataFrame(self.rows))
+            self.run.write("history", pd.DataFrame(self.rows), self.model)
             for call in self.on_epoch:
                 call(self.rows)
         self._write_checkpoint_if_due()
@@ -241,7 +241,7 @@ class EpochLoop:
         state, refusal = self.checkpoint.read()
         if self.team.is_main_process:
             self.checkpoint.clear()
-            _cut_lines(self.run.model_dir(self.model) / "events.jsonl", state["events"] if state else 0)
+            _cut_lines(self.run.path("events", self.model), state["events"] if state else 0)
         if refusal:
             self.log_event("checkpoint_refused", reason=refusal)
         if state:
@@ -258,9 +258,9 @@ class EpochLoop:
             )  # fmt: skip
             self._clear_folder()
         if self.team.is_main_process:
-            (self.run.model_dir(self.model) / "history.csv").unlink(missing_ok=True)
+            self.run.path("history", self.model).unlink(missing_ok=True)
             if self.rows:
-                self.run.write_history(self.model, pd.DataFrame(self.rows))
+                self.run.write("history", pd.DataFrame(self.rows), self.model)
 
     def _clear_folder(self) -> None:
         """Removes what an earlier training left, so that nothing is mixed."""
@@ -269,7 +269,7 @@ class EpochLoop:
 
     def _write_checkpoint_if_due(self) -> None:
         if self.team.is_main_process and self.checkpoint.is_due():
-            events = len(self.run.read_events(self.model))
+            events = len(self.run.read("events", self.model))
             self.checkpoint.write(self._state() | {"epoch_start": self.epoch_start, "events": events})
 
     def _state(self) -> dict[str, Any]:
@@ -296,7 +296,7 @@ class EpochLoop:
     def log_event(self, kind: str, **details: Any) -> None:
         """One line of events.jsonl; in a team, the first process speaks for all."""
         if self.team.is_main_process and (not self.silent or kind in ALWAYS_LOGGED):
-            self.run.append_event(self.model, kind, **details)
+            self.run.append("events", self.model, kind=kind, **details)
 
 
 def _cut_lines(path: os.PathLike, count: int) -> None:

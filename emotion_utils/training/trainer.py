@@ -105,7 +105,7 @@ class Trainer:
                 self.net.load_state_dict(load_model(self.folder)[0].state_dict())
             else:
                 self._train(progress)
-            self.history = self.run.read_history(self.model)
+            self.history = self.run.read("history", self.model)
         return self.history
 
     def first_step(self, batch: Batch) -> FirstStep:
@@ -162,7 +162,7 @@ class Trainer:
 
     def _find_others(self, run: Run) -> list[str]:
         """What of network, recipe and data the model in this folder was trained with otherwise."""
-        known = run.read_model_card(self.model).get("training")
+        known = run.read("model_card", self.model).get("training")
         if known is None:
             raise InputError(
                 f"{run.model_dir(self.model)} was trained by an earlier version, which did not record with what; "

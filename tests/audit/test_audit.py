@@ -7,10 +7,10 @@ import pytest
 from face_files import encode, faces, make_image, write_folder, write_zip
 from PIL import Image
 
+from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
-from emotion_utils.run import FRAME_COLUMNS, MANIFEST_COLUMNS
 from emotion_utils.sources.source import open_source, source_of
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from face_files import encode, make_image, write_folder
 
+from emotion_utils.artefacts import FRAME_COLUMNS
 from emotion_utils.audit import face_detectors
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.face_detectors import Box
@@ -12,7 +13,7 @@ from emotion_utils.audit.faces import frames_of, view_ids
 from emotion_utils.audit.label_suspects import find_label_suspects
 from emotion_utils.config import resolve_config
 from emotion_utils.evaluation.input_images import InputImage, read_faces
-from emotion_utils.run import FRAME_COLUMNS, Run
+from emotion_utils.run import Run
 from emotion_utils.sources.source import open_source
 from emotion_utils.store.shards import open_shards, shards_path, write_shards
 from emotion_utils.store.store import build_store, resize_square, store_path
@@ -144,8 +145,8 @@ def test_another_crop_is_another_store_and_the_same_crop_the_same(source):
 def test_frames_survive_the_manifest_file_and_older_manifests_have_none(source, tmp_path):
     manifest, _ = audit_of(source, crop="auto")
     run = Run.create(tmp_path / "run", resolve_config("smoke"))
-    run.write_manifest(manifest)
-    read = run.read_manifest()
+    run.write("manifest", manifest)
+    read = run.read("manifest")
     np.testing.assert_array_equal(frames_of(read), frames_of(manifest))
     assert frames_of(read).any()
     older = read.drop(columns=list(FRAME_COLUMNS))

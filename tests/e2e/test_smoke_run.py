@@ -75,48 +75,48 @@ def test_a_run_needs_no_network(finished):
 
 def test_every_artefact_is_there_and_keeps_its_schema(finished):
     run = Run.open(finished[0])
-    manifest = run.read_manifest()
+    manifest = run.read("manifest")
     assert run.class_names() == ("angry", "fear", "happy", "sad")
-    assert sorted(run.read_audit()["classes"]) == ["angry", "fear", "happy", "sad"]
+    assert sorted(run.read("audit")["classes"]) == ["angry", "fear", "happy", "sad"]
     for model in STUDY_MODELS:
-        assert len(run.read_history(model)) == 2
-        predictions = run.read_predictions(model)
+        assert len(run.read("history", model)) == 2
+        predictions = run.read("predictions", model)
         held_out = manifest[manifest["split"].isin(["val", "test"])]
         assert sorted(predictions["id"]) == sorted(held_out["id"])
         assert (run.model_dir(model) / "model.safetensors").stat().st_size > 1_000_000
-        assert run.read_model_card(model)
+        assert run.read("model_card", model)
     facts = run.facts
     assert facts["environment"]["versions"]["torch"]
     assert all(stage["seconds"] > 0 for stage in facts["stages"].values())
 
 
 def test_no_person_is_in_two_splits(finished):
-    kept = Run.open(finished[0]).read_manifest().query("status == 'kept'")
+    kept = Run.open(finished[0]).read("manifest").query("status == 'kept'")
     assert (kept["group"] != "").all()
     assert (kept.groupby("group")["split"].nunique() == 1).all()
 
 
 def test_broken_image_is_set_aside_with_its_reason_and_counted(finished):
     run = Run.open(finished[0])
-    broken = run.read_manifest().query("status == 'quarantined'")
+    broken = run.read("manifest").query("status == 'quarantined'")
     assert [path.split("/")[-1] for path in broken["path"]] == ["broken.png"]
     assert broken["reason"].iloc[0]
-    assert run.read_audit()["quarantined"] == 1
+    assert run.read("audit")["quarantined"] == 1
 
 
 def test_best_epoch_of_the_history_is_the_model_that_predicted(finished):
     run = Run.open(finished[0])
     for model in STUDY_MODELS:
-        val = run.read_predictions(model).query("split == 'val'")
+        val = run.read("predictions", model).query("split == 'val'")
         accuracy = float(np.mean(val["label"] == val["predicted"]))
-        assert accuracy == pytest.approx(run.read_history(model)["val_acc"].max(), abs=1e-9)
+        assert accuracy == pytest.approx(run.read("history", model)["val_acc"].max(), abs=1e-9)
 
 
 def test_pdf_text_holds_the_numbers_of_the_predictions(finished):
     run = Run.open(finished[0])
     text = re.sub(r"\s+", " ", " ".join(page.extract_text() for page in PdfReader(finished[0] / "report.pdf").pages))
     for model in STUDY_MODELS:
-        test = run.read_predictions(model).query("split == 'test'")
+        test = run.read("predictions", model).query("split == 'test'")
         assert model in text
         assert f"{np.mean(test['label'] == test['predicted']):.4f}" in text
     assert "proxy" in text.lower()

@@ -49,8 +49,8 @@ def run(tmp_path_factory):
     manifest, audit = audit_images(source_of(config))
     manifest["group"] = ""
     manifest = assign_splits(manifest, val_fraction=0.2, test_fraction=0.2, seed=0, min_images_per_class=3)
-    run.write_manifest(manifest)
-    run.write_audit(audit | dict.fromkeys(("groups", "leaks", "splits", "suspects")))
+    run.write("manifest", manifest)
+    run.write("audit", audit | dict.fromkeys(("groups", "leaks", "splits", "suspects")))
     net = build_model(MODEL, num_classes=3, image_size_px=config.image_size_px, weights="random", seed=1)
     with torch.no_grad():
         net.network.fc[1].weight.mul_(30)

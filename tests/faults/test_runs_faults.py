@@ -177,7 +177,7 @@ def test_time_budget(small, tmp_path, monkeypatch):
     row = trainer._row
     trainer._row = lambda *parts: row(*parts) | {"seconds": 60.0}
     assert len(trainer.fit()) == 2  # a third minute would not fit
-    told = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "early_stop"]
+    told = [event for event in trainer.run.read("events", MODEL) if event["kind"] == "early_stop"]
     assert told[0]["reason"] == "another epoch would outlast the 2 min 30 s that it may take"
     assert trainer.best
 

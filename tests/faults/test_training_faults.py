@@ -24,7 +24,7 @@ FILES = ("best.safetensors", "rows.csv", "predictions.csv")
 
 
 def events_of(trainer, kind):
-    return [event for event in trainer.run.read_events(MODEL) if event["kind"] == kind]
+    return [event for event in trainer.run.read("events", MODEL) if event["kind"] == kind]
 
 
 def fail_forward(trainer, faulty):
@@ -142,5 +142,5 @@ def test_full_disk(tmp_path, monkeypatch):
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
     again = make_trainer(tmp_path / "full")
     again.fit()
-    assert [event["kind"] for event in again.run.read_events(MODEL)].count("resumed") == 1
+    assert [event["kind"] for event in again.run.read("events", MODEL)].count("resumed") == 1
     assert same_bits(again.best, undisturbed.best)

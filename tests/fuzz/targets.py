@@ -100,15 +100,15 @@ def archives(folder: Path) -> tuple[Seeds, Try]:
 
 
 def manifest(folder: Path) -> tuple[Seeds, Try]:
-    return _table_of_a_run(folder, "data/manifest.csv", Run.read_manifest)
+    return _table_of_a_run(folder, "data/manifest.csv", lambda run: run.read("manifest"))
 
 
 def history(folder: Path) -> tuple[Seeds, Try]:
-    return _table_of_a_run(folder, f"models/{MODEL}/history.csv", lambda run: run.read_history(MODEL))
+    return _table_of_a_run(folder, f"models/{MODEL}/history.csv", lambda run: run.read("history", MODEL))
 
 
 def predictions(folder: Path) -> tuple[Seeds, Try]:
-    return _table_of_a_run(folder, f"models/{MODEL}/predictions.csv", lambda run: run.read_predictions(MODEL))
+    return _table_of_a_run(folder, f"models/{MODEL}/predictions.csv", lambda run: run.read("predictions", MODEL))
 
 
 def _table_of_a_run(folder: Path, name: str, read: Callable[[Run], Any]) -> tuple[Seeds, Try]:

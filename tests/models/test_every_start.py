@@ -124,7 +124,7 @@ def test_paper_profile_starts_from_the_files_in_the_folder(weights_dir, full_arr
     write_keras(weights_dir / "rcmalli_vggface_tf_vgg16.h5", full_arrays)
     write_torchvision(weights_dir, torchvision.models.resnet18, monkeypatch, "resnet18_imagenet")
     run = Run.create(tmp_path / "run", resolve_config("paper", data=str(tmp_path)))
-    run.write_audit({"classes": list(CLASSES)})
+    run.write("audit", {"classes": list(CLASSES)})
     for model, source in (("VGG16_emotion", "vggface_keras"), ("r18_pre_emotion", "resnet18_imagenet")):
         net = new_model(run, model)
         assert net.provenance["name"] == source
@@ -142,7 +142,7 @@ def test_recipe_starts_one_model_elsewhere_than_the_run(tmp_path):
     assert config.weights_of("r18_pre_emotion") == str(earlier)
     assert config.weights_of("VGG16_emotion") == "proxy"
     run = Run.create(tmp_path / "run", config)
-    run.write_audit({"classes": list(CLASSES)})
+    run.write("audit", {"classes": list(CLASSES)})
     net = new_model(run, "r18_pre_emotion")
     assert net.provenance["name"] == "fer/r18_scratch_emotion"
     first = start("r18_scratch_emotion", "random", 32)

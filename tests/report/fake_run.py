@@ -31,28 +31,28 @@ def make_run(
     recipe = config.recipes["r18_scratch_emotion"]
     recipes = {model: config.recipes.get(model, recipe) for model in skills}
     run = Run(root, config.model_copy(update={"models": tuple(skills), "recipes": recipes, "seeds": seeds}))
-    run.write_facts({"config": run.config.model_dump(mode="json"), "environment": ENVIRONMENT, "stages": STAGES})
+    run.write("facts", {"config": run.config.model_dump(mode="json"), "environment": ENVIRONMENT, "stages": STAGES})
     manifest = make_manifest(classes, images, broken)
-    run.write_manifest(manifest)
-    run.write_audit(make_audit(manifest, classes))
+    run.write("manifest", manifest)
+    run.write("audit", make_audit(manifest, classes))
     for model, skill in skills.items():
         for each in [run, *run.replicas()]:
-            each.write_predictions(model, make_predictions(rng, manifest, classes, skill))
-            each.write_history(model, make_history(rng, each, model, epochs))
+            each.write("predictions", make_predictions(rng, manifest, classes, skill), model)
+            each.write("history", make_history(rng, each, model, epochs), model)
             write_json(each.model_dir(model) / "model.json", make_card(model, classes, weights))
             run.note_test_opening(f"{model}, seed {each.config.seed}")
-        run.write_robustness(model, make_robustness(rng, classes, skill))
-        run.append_event(
-            model, "started", device="cpu", processes=1, threads=2, precision="bfloat16", compiled=False,
+        run.write("robustness", make_robustness(rng, classes, skill), model)
+        run.append(
+            "events", model, kind="started", device="cpu", processes=1, threads=2, precision="bfloat16", compiled=False,
             batch_size=config.batch_size, epochs=epochs,
         )  # fmt: skip
-        run.append_event(model, "phase", epoch=1, phase="conv4-head", trainable_parameters=13_000_000)
+        run.append("events", model, kind="phase", epoch=1, phase="conv4-head", trainable_parameters=13_000_000)
         if epochs >= 4:
-            run.append_event(model, "phase", epoch=4, phase="conv1-head", trainable_parameters=14_700_000)
+            run.append("events", model, kind="phase", epoch=4, phase="conv1-head", trainable_parameters=14_700_000)
     write_looks(rng, run, skills)
     backoff = {"micro_batch_before": 32, "micro_batch": 16, "batchnorm_by_portion": True}
-    run.append_event(model, "memory_backoff", reason="out of memory", **backoff)
-    run.append_event(model, "spike_skipped", epoch=1, step=9, reason="the gradient norm is 1e4", ids=["x"])
+    run.append("events", model, kind="memory_backoff", reason="out of memory", **backoff)
+    run.append("events", model, kind="spike_skipped", epoch=1, step=9, reason="the gradient norm is 1e4", ids=["x"])
     return run
 
 
@@ -119,7 +119,7 @@ def make_predictions(rng, manifest, classes, skill):
 
 def make_history(rng, run, model, epochs):
     """A curve that ends near the validation accuracy of the stored predictions, which is its maximum."""
-    val = run.read_predictions(model).query("split == 'val'")
+    val = run.read("predictions", model).query("split == 'val'")
     best = (val["label"] == val["predicted"]).mean()
     epoch = np.arange(1, epochs + 1)
     rise = 1 - np.exp(-epoch * (0.4 + 0.5 * best))
@@ -136,11 +136,11 @@ def make_history(rng, run, model, epochs):
 def write_looks(rng, run, skills, regions=("brows", "eyes", "mouth", "forehead")):
     """What notebook 05 measures: models that look at the mouth, and lose `sad` when it is covered."""
     boxes = [(name, 0.2, 0.25 * place, 0.8, 0.25 * place + 0.2) for place, name in enumerate(regions)]
-    run.write_creative("regions", pd.DataFrame(boxes, columns=["region", "left", "top", "right", "bottom"]))
+    run.write("regions", pd.DataFrame(boxes, columns=["region", "left", "top", "right", "bottom"]))
     saliency, covered, randomised = [], [], []
     classes = run.class_names()
     for model in skills:
-        test = run.read_predictions(model).query("split == 'test'")[["id", "label", "predicted"]].assign(model=model)
+        test = run.read("predictions", model).query("split == 'test'")[["id", "label", "predicted"]].assign(model=model)
         shares = rng.dirichlet([1, 2, 5, 1, 4], len(test)).round(6)
         saliency.append(test.assign(**dict(zip([*regions, "elsewhere"], shares.T, strict=True))))
         for region in regions:
@@ -153,7 +153,7 @@ def write_looks(rng, run, skills, regions=("brows", "eyes", "mouth", "forehead")
             steps = {"model": model, "step": step, "group": f"layer{step}", "id": test["id"], "correlation": values}
             randomised.append(pd.DataFrame(steps))
     for name, tables in {"saliency": saliency, "covered": covered, "randomised": randomised}.items():
-        run.write_creative(name, pd.concat(tables))
+        run.write(name, pd.concat(tables))
 
 
 def make_robustness(rng, classes, skill):

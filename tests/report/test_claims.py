@@ -90,7 +90,7 @@ def test_names_are_escaped_and_a_proxy_is_marked_once():
 def test_claims_are_written_with_their_figures(make_run):
     run = make_run()
     write_claims(run, [claim("{m} names {rate:pct} right.", m=Model("a"), rate=0.5)])
-    written = json.loads(run.claims_path.read_text(encoding="utf-8"))
+    written = json.loads(run.path("claims").read_text(encoding="utf-8"))
     assert written[0]["text"] == "a names 50.0% right."
     assert written[0]["values"] == {"m": "a", "rate": 0.5}
     assert written[0]["models"] == ["a"]

@@ -29,15 +29,14 @@ def run(tmp_path_factory):
     manifest, audit = audit_images(source_of(config))
     manifest["group"] = ""
     manifest = assign_splits(manifest, val_fraction=0.2, test_fraction=0.2, seed=0, min_images_per_class=3)
-    run.write_manifest(manifest)
-    run.write_audit(
-        audit | dict.fromkeys(("groups", "leaks", "splits", "suspects"))
-    )  # the explorer looks at none of these
+    run.write("manifest", manifest)
+    unread = dict.fromkeys(("groups", "leaks", "splits", "suspects"))  # by the explorer
+    run.write("audit", audit | unread)
     model = config.models[0]
     net = build_model(model, num_classes=3, image_size_px=32, weights="random")
     save_model(net, run.model_dir(model), run.class_names())
     predict_splits(run, model)
-    run.write_history(model, make_history(np.random.default_rng(0), run, model, 2))
+    run.write("history", make_history(np.random.default_rng(0), run, model, 2), model)
     yield run
     patch.undo()
 

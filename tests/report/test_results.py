@@ -23,7 +23,7 @@ def test_model_that_is_not_trained_yet_is_left_out(make_run):
 
 def test_other_class_order_is_refused(make_run):
     run = make_run()
-    card = run.read_model_card("r18_pre_emotion")
+    card = run.read("model_card", "r18_pre_emotion")
     write_json(run.model_dir("r18_pre_emotion") / "model.json", card | {"class_names": ["sad", "happy", "angry"]})
     with pytest.raises(EmotionError, match=r"model\.json.*train r18_pre_emotion again"):
         read_results(run)
@@ -31,17 +31,17 @@ def test_other_class_order_is_refused(make_run):
 
 def test_fewer_predictions_than_images_are_refused(make_run):
     run = make_run()
-    write_csv(run.model_dir("VGG16_emotion") / "predictions.csv", run.read_predictions("VGG16_emotion").iloc[1:])
+    write_csv(run.model_dir("VGG16_emotion") / "predictions.csv", run.read("predictions", "VGG16_emotion").iloc[1:])
     with pytest.raises(EmotionError, match=r"predictions\.csv: 119 images, but the manifest has 120"):
         read_results(run)
 
 
 def test_predictions_of_another_split_are_refused(make_run):
     run = make_run()
-    manifest = run.read_manifest()
+    manifest = run.read("manifest")
     places = manifest.index[manifest["split"] == "test"][:1].union(manifest.index[manifest["split"] == "val"][:1])
     manifest.loc[places, "split"] = manifest.loc[places, "split"].map({"val": "test", "test": "val"})
-    run.write_manifest(manifest)
+    run.write("manifest", manifest)
     with pytest.raises(EmotionError, match="is not in val or test with that label"):
         read_results(run)
 
@@ -54,25 +54,25 @@ def test_test_rows_of_all_models_are_in_one_order(make_run):
 
 def test_history_of_another_training_is_refused(make_run):
     run = make_run()
-    history = run.read_history("VGG16_emotion")
-    run.write_history("VGG16_emotion", history.assign(val_acc=history["val_acc"] * 0.8))
+    history = run.read("history", "VGG16_emotion")
+    run.write("history", history.assign(val_acc=history["val_acc"] * 0.8), "VGG16_emotion")
     with pytest.raises(EmotionError, match=r"history\.csv: the best val_acc is .* not of one training"):
         read_results(run)
 
 
 def test_more_epochs_than_the_run_has_are_refused(make_run):
     run = make_run(epochs=4)
-    history = run.read_history("VGG16_emotion")
-    run.write_history("VGG16_emotion", pd.concat([history, history.tail(1).assign(epoch=5)]))
+    history = run.read("history", "VGG16_emotion")
+    run.write("history", pd.concat([history, history.tail(1).assign(epoch=5)]), "VGG16_emotion")
     with pytest.raises(EmotionError, match=r"history\.csv: 5 epochs, but the run has 4"):
         read_results(run)
 
 
 def test_rate_that_is_not_its_counts_is_refused_by_row(make_run):
     run = make_run()
-    history = run.read_history("VGG16_emotion").assign(val_count=60)
+    history = run.read("history", "VGG16_emotion").assign(val_count=60)
     history["val_correct"] = (history["val_acc"] * 60).round() + (history["epoch"] == 3)
-    run.write_history("VGG16_emotion", history)
+    run.write("history", history, "VGG16_emotion")
     with pytest.raises(EmotionError, match=r"history\.csv, row 4: val_acc is not val_correct of val_count"):
         read_results(run)
 
@@ -101,8 +101,8 @@ def test_truncated_csv_is_refused_with_its_file(make_run, file, cut):
 
 def test_audit_of_an_earlier_version_is_refused_with_what_it_lacks(make_run):
     run = make_run()
-    audit = run.read_audit()
+    audit = run.read("audit")
     del audit["faces"]
-    run.write_audit(audit)
+    run.write("audit", audit)
     with pytest.raises(EmotionError, match=r"audit\.json: holds nothing on faces.*--fresh"):
         read_results(run)

@@ -164,7 +164,8 @@ def add_search(run, model="r18_pre_emotion"):
         "epochs": 4,
         "best_epoch": 3,
     }
-    run.write_search(model, table.assign(**others, seconds=41.7, reason=""), SUMMARY)
+    run.write("search", table.assign(**others, seconds=41.7, reason=""), model)
+    run.write("search_summary", SUMMARY, model)
     return run
 
 

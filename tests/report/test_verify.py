@@ -76,7 +76,7 @@ def digits_of_cells(page):
 
 def test_finished_run_passes_and_says_what_was_checked(finished):
     said = verify_run(finished.root)
-    sentences = len(json.loads(finished.claims_path.read_text(encoding="utf-8")))
+    sentences = len(json.loads(finished.path("claims").read_text(encoding="utf-8")))
     assert f"{sentences} sentences and" in said
     assert len(said.splitlines()) == 1
 
@@ -153,7 +153,7 @@ def test_other_words_of_the_same_version_are_refused(finished, changed):
 
 
 def test_a_number_that_another_version_cannot_have_meant_is_found(finished, changed, other_version):
-    sentence = next(c["text"] for c in finished.read_claims() if re.search(r"\d\d%", c["text"]))
+    sentence = next(c["text"] for c in finished.read("claims") if re.search(r"\d\d%", c["text"]))
     digit = re.search(r"(\d)\d%", sentence)
     wrong = sentence[: digit.start()] + str((int(digit[1]) + 1) % 10) + sentence[digit.end(1) :]
     changed("claims.json", sentence, wrong, sealed=True)
@@ -174,16 +174,17 @@ def test_changed_name_in_a_table_of_another_version_is_found(finished, changed, 
 
 
 def test_what_this_version_adds_is_named_and_what_it_lacks_refused(finished, changed, other_version, monkeypatch):
-    claims = finished.read_claims()
-    monkeypatch.setattr(type(finished), "read_claims", lambda self: claims[:3] + claims[4:])
+    claims, read = finished.read("claims"), Run.read
+    stored = claims[:3] + claims[4:]
+    monkeypatch.setattr(Run, "read", lambda run, name, model="": stored if name == "claims" else read(run, name, model))
     assert "agree" in verify_run(finished.root)
-    monkeypatch.setattr(type(finished), "read_claims", lambda self: [*claims, claims[0]])
+    stored = [*claims, claims[0]]
     with pytest.raises(EmotionError, match="sentences are stored"):
         verify_run(finished.root)
 
 
 def test_changed_prediction_is_told_by_the_sentence_or_cell_that_it_moves(finished, changed):
-    table = finished.read_predictions("r18_pre_emotion")
+    table = finished.read("predictions", "r18_pre_emotion")
     row = table[(table["split"] == "test") & (table["label"] == "sad") & (table["predicted"] == "sad")].iloc[0]
     line = (finished.model_dir("r18_pre_emotion") / "predictions.csv").read_text().split(row["id"])[1].split("\n")[0]
     probs = np.sort(row[list(finished.class_names())].to_numpy(dtype=float))
@@ -194,7 +195,7 @@ def test_changed_prediction_is_told_by_the_sentence_or_cell_that_it_moves(finish
 
 
 def test_changed_epoch_is_told_with_its_row_of_table_1(finished, changed):
-    rate = finished.read_history("r18_scratch_emotion")["train_acc"][4]
+    rate = finished.read("history", "r18_scratch_emotion")["train_acc"][4]
     changed("models/r18_scratch_emotion/history.csv", repr(float(rate)), "0.123", sealed=True)
     with pytest.raises(EmotionError, match=r"Table 1, row 14 .*'0\.123' follows"):
         verify_run(finished.root)

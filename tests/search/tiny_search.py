@@ -24,9 +24,8 @@ def make_run(folder):
     run = Run.create(folder, validate_config(resolve_config("demo").model_dump() | settings))
     ids = make_dataset(15, 2).ids
     columns = {"path": "", "label": "happy", "split": "val", "status": "kept", "reason": "", "width": 9, "height": 9}
-    run.write_manifest(
-        pd.DataFrame({"id": ids, "group": [f"person {n // 2}" if n < 9 else "" for n in range(15)]} | columns)
-    )
+    groups = [f"person {n // 2}" if n < 9 else "" for n in range(15)]
+    run.write("manifest", pd.DataFrame({"id": ids, "group": groups} | columns))
     return run
 
 

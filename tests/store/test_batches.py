@@ -128,8 +128,8 @@ def prepared(tmp_path, monkeypatch):
     run = Run.create(tmp_path / "run", resolve_config("smoke", image_size_px=SIZE_PX))
     manifest = source.manifest
     manifest["split"] = (["train"] * 6 + ["val"] * 2 + ["test"] * 2) * 3
-    run.write_manifest(manifest)
-    run.write_audit({"classes": list(CLASSES)})
+    run.write("manifest", manifest)
+    run.write("audit", {"classes": list(CLASSES)})
     monkeypatch.setattr(loader, "source_of", lambda config: source)
     return SimpleNamespace(run=run, source=source, manifest=manifest)
 
@@ -167,6 +167,6 @@ def test_images_that_the_cache_has_lost_are_restored_by_the_call_that_the_error_
 
 def test_an_empty_split_is_an_error_that_says_what_to_do(prepared):
     manifest = prepared.manifest
-    prepared.run.write_manifest(manifest.assign(split=manifest["split"].replace("val", "train")))
+    prepared.run.write("manifest", manifest.assign(split=manifest["split"].replace("val", "train")))
     with pytest.raises(EmotionError, match="no image in val; start again with --fresh"):
         open_split(prepared.run, "val")

@@ -33,8 +33,8 @@ def prepared(tmp_path, monkeypatch):
     run = Run.create(tmp_path / "run", resolve_config("smoke", image_size_px=SIZE_PX, store="shards"))
     manifest = source.manifest
     manifest["split"] = (["train"] * 3 + ["val", "test"]) * 20
-    run.write_manifest(manifest)
-    run.write_audit({"classes": list(CLASSES)})
+    run.write("manifest", manifest)
+    run.write("audit", {"classes": list(CLASSES)})
     monkeypatch.setattr(loader, "source_of", lambda config: source)
     return SimpleNamespace(run=run, source=source, manifest=manifest)
 
@@ -133,8 +133,8 @@ def test_split_label_and_size_decide_the_folder(prepared):
 )
 def test_the_setting_decides_what_is_prepared_and_the_training_reads_it(prepared, tmp_path, store, line):
     run = Run.create(tmp_path / "other", resolve_config("smoke", image_size_px=SIZE_PX, store=store))
-    run.write_manifest(prepared.manifest)
-    run.write_audit({"classes": list(CLASSES)})
+    run.write("manifest", prepared.manifest)
+    run.write("audit", {"classes": list(CLASSES)})
     assert prepare_images(run, prepared.source, prepared.manifest).startswith(line)
     prepared.source.reads.clear()
     assert len(open_split(run, "val")) == 20

@@ -74,7 +74,7 @@ def test_two_processes_give_the_same_bits_each_time(tmp_path):
 
 def test_only_the_first_process_writes(tmp_path):
     run_two(tiny_training.train, tmp_path)
-    events = make_trainer(tmp_path).run.read_events(MODEL)
+    events = make_trainer(tmp_path).run.read("events", MODEL)
     assert [event["kind"] for event in events] == ["started", "phase", "grow", "phase", "grow", "best_epoch"]
     assert events[0]["processes"] == 2
 
@@ -86,7 +86,7 @@ def test_a_process_that_dies_in_a_checkpoint_is_started_again_by_torchrun_and_th
         [*launcher, SCRIPT, tmp_path / "killed", "--kill-in-checkpoint", "5"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    kinds = [event["kind"] for event in make_trainer(tmp_path / "killed").run.read_events(MODEL)]
+    kinds = [event["kind"] for event in make_trainer(tmp_path / "killed").run.read("events", MODEL)]
     assert "resumed" in kinds
     for file in ("best.safetensors", "rows.csv", "predictions.csv"):
         assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "undisturbed" / file).read_bytes()

@@ -8,8 +8,8 @@ import pytest
 import torch
 from tiny_training import MODEL, WALL_TIMES, TinyNet, make_dataset, make_trainer, same_bits
 
+from emotion_utils.artefacts import HISTORY_COLUMNS
 from emotion_utils.counter_rng import draw_uniform, mix_keys
-from emotion_utils.run import HISTORY_COLUMNS
 from emotion_utils.store.augment import augment, to_unit
 from emotion_utils.store.batches import iterate_batches
 from emotion_utils.training.repeatable import KeyedDropout, key_dropouts, mix_pairs
@@ -38,7 +38,7 @@ def test_a_phase_thaws_its_groups_and_no_others(tmp_path):
     assert not any(name.startswith("stem") for name in moved)
     assert {"body.0.weight", "body.1.running_mean"} <= moved
     assert history["phase"].tolist() == ["head-head", "head-head", "body-head"]
-    thawed = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "phase"]
+    thawed = [event for event in trainer.run.read("events", MODEL) if event["kind"] == "phase"]
     assert [(event["epoch"], event["trainable_parameters"]) for event in thawed] == [(1, 27), (3, 27 + 312)]
 
 
@@ -90,7 +90,7 @@ def test_counts_and_losses_are_those_of_every_image_and_not_averages_of_batches(
     assert history["val_acc"].iloc[-1] == history["val_correct"].iloc[-1] / 67
     expected = torch.nn.functional.cross_entropy(logits, data.labels).item()
     assert history["val_loss"].iloc[-1] == pytest.approx(expected, rel=1e-5)
-    pd.testing.assert_frame_equal(trainer.run.read_history(MODEL), history, check_dtype=False)
+    pd.testing.assert_frame_equal(trainer.run.read("history", MODEL), history, check_dtype=False)
 
 
 def test_best_epoch_is_kept_also_when_the_last_one_is_worse(tmp_path):
@@ -105,7 +105,7 @@ def test_best_epoch_is_kept_also_when_the_last_one_is_worse(tmp_path):
     trainer.fit()
     assert same_bits(trainer.best, states[1])
     assert not same_bits(trainer.best, states[2])
-    assert trainer.run.read_events(MODEL)[-1]["epoch"] == 2
+    assert trainer.run.read("events", MODEL)[-1]["epoch"] == 2
 
 
 GROW = [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}]
@@ -124,7 +124,7 @@ def test_images_grow_and_every_epoch_is_judged_at_full_size(tmp_path):
     trainer.fit()
     assert seen[True] == [16] * 6 + [32] * 12
     assert set(seen[False]) == {32}
-    grown = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "grow"]
+    grown = [event for event in trainer.run.read("events", MODEL) if event["kind"] == "grow"]
     assert [(event["epoch"], event["size_px"]) for event in grown] == [(1, 16), (2, 32)]
 
 
@@ -133,7 +133,7 @@ def test_patience_ends_the_training_and_is_written_down(tmp_path):
     accuracies = iter([0.2, 0.6, 0.6, 0.4, 0.9])
     trainer.learner.evaluate = lambda dataset: (1.0, round(next(accuracies) * len(dataset)))
     assert len(trainer.fit()) == 4
-    assert [event["kind"] for event in trainer.run.read_events(MODEL)][-2:] == ["early_stop", "best_epoch"]
+    assert [event["kind"] for event in trainer.run.read("events", MODEL)][-2:] == ["early_stop", "best_epoch"]
 
 
 def test_the_first_epoch_is_trained_whatever_the_budget(tmp_path):
@@ -155,7 +155,7 @@ def test_a_training_that_its_budget_ends_keeps_its_best_epoch(tmp_path):
     trainer.learner.evaluate = evaluate
     assert len(trainer.fit()) == 3
     assert same_bits(trainer.best, states[1])
-    stopped, best = trainer.run.read_events(MODEL)[-2:]
+    stopped, best = trainer.run.read("events", MODEL)[-2:]
     reason = "another epoch would outlast the 3 min 0 s that it may take"
     assert (stopped["kind"], stopped["reason"]) == ("early_stop", reason)
     assert best["epoch"] == 2

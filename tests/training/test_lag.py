@@ -27,7 +27,7 @@ PHASES = [{"epoch": 1, "train_from": "body"}, {"epoch": 2, "train_from": "stem"}
 def outcome(trainer):
     """Everything that a training leaves behind, but for its wall times."""
     history = trainer.fit().drop(columns=WALL_TIMES)
-    return history, trainer.best, trainer.learner.net.state_dict(), trainer.run.read_events(MODEL)
+    return history, trainer.best, trainer.learner.net.state_dict(), trainer.run.read("events", MODEL)
 
 
 def assert_same_outcome(one, other):
@@ -148,7 +148,7 @@ def test_means_clipping_scale_and_rollback_survive_another_layout(tmp_path, monk
     (plain, one), (switched, two) = (
         train_and_switch(tmp_path / str(switch), switch, **settings) for switch in (False, True)
     )
-    kinds = [[event["kind"] for event in trainer.run.read_events(MODEL)] for trainer in (plain, switched)]
+    kinds = [[event["kind"] for event in trainer.run.read("events", MODEL)] for trainer in (plain, switched)]
     assert kinds[0] == kinds[1]
     assert kinds[0].count("rollback") == 1
     near = {"atol": 2e-3, "rtol": 0.05} if "precision" in settings else {"atol": 1e-5, "rtol": 1e-4}
@@ -257,7 +257,7 @@ def test_a_larger_batch_raises_the_rates_by_its_root_and_both_are_written_down(t
     monkeypatch.setattr(epochs, "choose_batch_size", lambda *known: 128)
     trainer = make_trainer(tmp_path, train=300, batch_size="auto", epochs=1, schedule="constant")
     history = trainer.fit()
-    (started,) = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "started"]
+    (started,) = [event for event in trainer.run.read("events", MODEL) if event["kind"] == "started"]
     assert (started["batch_size"], started["batch_rate_factor"]) == (128, 2.0)
     assert history["lr"].tolist() == [pytest.approx(0.02)]
     assert trainer.steps_per_epoch == 3

@@ -51,7 +51,7 @@ def weights(run):
 
 
 def started(run):
-    (event,) = [event for event in run.read_events(MODEL) if event["kind"] == "started"]
+    (event,) = [event for event in run.read("events", MODEL) if event["kind"] == "started"]
     return event
 
 
@@ -82,8 +82,8 @@ def by_torchrun(tmp_path_factory):
 
 def test_the_line_of_the_readme_trains_with_two_processes(by_torchrun):
     assert started(by_torchrun)["processes"] == 2
-    assert len(by_torchrun.read_history(MODEL)) == by_torchrun.config.epochs
-    assert set(by_torchrun.read_predictions(MODEL)["split"]) == {"val", "test"}
+    assert len(by_torchrun.read("history", MODEL)) == by_torchrun.config.epochs
+    assert set(by_torchrun.read("predictions", MODEL)["split"]) == {"val", "test"}
 
 
 def test_a_notebook_trains_with_two_processes_to_the_bits_of_torchrun(by_torchrun, tmp_path):
@@ -119,7 +119,7 @@ def test_a_killed_process_is_started_again_and_goes_on_to_the_same_bits(by_torch
     run = prepare(tmp_path / "run", "processes=2")
     history = train_model(run, MODEL)
     assert history["epoch"].tolist() == [1, 2]
-    (resumed,) = [event for event in run.read_events(MODEL) if event["kind"] == "resumed"]
+    (resumed,) = [event for event in run.read("events", MODEL) if event["kind"] == "resumed"]
     assert (resumed["epoch"], resumed["step"]) == (2, 0)  # three steps of epoch 1, and its end
     assert same_bits(weights(run), weights(by_torchrun))
 
@@ -190,5 +190,5 @@ def test_a_run_made_before_there_were_processes_opens(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke"))
     facts = run.facts
     del facts["config"]["processes"]
-    run.write_facts(facts)
+    run.write("facts", facts)
     assert Run.open(run.root).config.processes == "auto"

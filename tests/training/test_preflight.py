@@ -26,7 +26,7 @@ PHASES = [{"epoch": 1, "train_from": "head"}, {"epoch": 3, "train_from": "stem"}
 
 
 def preflight_event(trainer):
-    (event,) = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "preflight"]
+    (event,) = [event for event in trainer.run.read("events", MODEL) if event["kind"] == "preflight"]
     return event
 
 
@@ -36,8 +36,8 @@ def test_looking_ahead_changes_no_bit_of_the_training(tmp_path):
     one, two = plain.fit(), ahead.fit(preflight=True)
     assert same_bits(plain.best, ahead.best)
     assert one["train_loss"].tolist() == two["train_loss"].tolist()
-    kinds = [event["kind"] for event in ahead.run.read_events(MODEL)]
-    assert kinds == ["preflight", *(event["kind"] for event in plain.run.read_events(MODEL))]
+    kinds = [event["kind"] for event in ahead.run.read("events", MODEL)]
+    assert kinds == ["preflight", *(event["kind"] for event in plain.run.read("events", MODEL))]
 
 
 def test_the_state_after_it_is_that_before_it_also_where_the_look_ahead_fails(tmp_path, monkeypatch):
@@ -272,7 +272,7 @@ def test_what_fails_when_it_is_tried_is_left_and_told(tmp_path, gpu, monkeypatch
     plain = make_trainer(tmp_path / "plain", net=TinyNet(), precision="float32", compile="auto", epochs=2)
     preflight.run_preflight(plain)
     assert plain.learner.numerics == Numerics(channels_last=True, graphed=True)
-    told = [event for event in plain.run.read_events(MODEL) if event["kind"] == "numerics_refused"]
+    told = [event for event in plain.run.read("events", MODEL) if event["kind"] == "numerics_refused"]
     assert [(event["tried"], event["reason"]) for event in told] == [("compiled", "no compiler here")]
     plain.fit()
 
@@ -287,7 +287,7 @@ def test_a_graph_that_cannot_be_recorded_is_given_up_and_told(tmp_path, gpu, mon
     trainer = make_trainer(tmp_path / "one", net=TinyNet(), precision="float32", compile="never", epochs=2)
     preflight.run_preflight(trainer)
     assert trainer.learner.numerics == Numerics(channels_last=True)
-    told = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "graph_refused"]
+    told = [event for event in trainer.run.read("events", MODEL) if event["kind"] == "graph_refused"]
     assert [event["reason"] for event in told] == [str(error).partition("\n")[0]]
     other = make_trainer(tmp_path / "other", net=TinyNet(), precision="float32", compile="never", epochs=2)
     other.learner.use(Numerics(channels_last=True))
@@ -310,7 +310,7 @@ def test_a_graph_that_replays_something_else_is_given_up(tmp_path, gpu, monkeypa
     trainer = make_trainer(tmp_path, net=TinyNet(), precision="float32", compile="never", epochs=1)
     preflight.run_preflight(trainer)
     assert not trainer.learner.numerics.graphed
-    told = [event["reason"] for event in trainer.run.read_events(MODEL) if event["kind"] == "graph_refused"]
+    told = [event["reason"] for event in trainer.run.read("events", MODEL) if event["kind"] == "graph_refused"]
     assert told == ["a replay does not give what the step itself gives"]
 
 
@@ -349,7 +349,7 @@ def test_a_resumed_training_goes_on_where_nothing_can_be_compiled(tmp_path, monk
     plain.fit()
     trainer.fit()
     assert same_bits(trainer.best, plain.best)
-    (told,) = [event for event in trainer.run.read_events(MODEL) if event["kind"] == "numerics_refused"]
+    (told,) = [event for event in trainer.run.read("events", MODEL) if event["kind"] == "numerics_refused"]
     assert (told["tried"], told["reason"]) == ("compiled", "InvalidCxxCompiler: no working compiler")
 
 
@@ -413,7 +413,7 @@ def test_an_overflow_of_float16_lowers_the_scale_and_is_no_spike(tmp_path):
     object.__setattr__(trainer.learner.team, "sum_step", overflow)
     before = trainer.learner.scaler.get_scale()
     history = trainer.fit()
-    kinds = [event["kind"] for event in trainer.run.read_events(MODEL)]
+    kinds = [event["kind"] for event in trainer.run.read("events", MODEL)]
     assert kinds.count("scale_lowered") == 4
     assert "spike_skipped" not in kinds
     assert "rollback" not in kinds
@@ -430,7 +430,7 @@ def test_an_overflow_that_no_scale_cures_is_a_spike(tmp_path):
     original = trainer.learner.net.forward
     trainer.learner.net.forward = lambda images: original(images) * torch.nan
     assert trainer.learner.step(next(trainer._batches()), epoch=1, number=1, rate_factor=1.0) is None
-    assert [event["kind"] for event in trainer.run.read_events(MODEL)] == ["spike_skipped"]
+    assert [event["kind"] for event in trainer.run.read("events", MODEL)] == ["spike_skipped"]
 
 
 def test_channels_last_changes_the_layout_and_not_the_results(tmp_path):

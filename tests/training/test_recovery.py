@@ -31,7 +31,7 @@ def fail_when(trainer, faulty, error=torch.OutOfMemoryError):
 
 
 def events_of(trainer, kind):
-    return [event for event in trainer.run.read_events(MODEL) if event["kind"] == kind]
+    return [event for event in trainer.run.read("events", MODEL) if event["kind"] == kind]
 
 
 # -- memory ----------------------------------------------------------------------------------------

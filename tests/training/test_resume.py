@@ -81,7 +81,7 @@ def test_resuming_goes_on_at_the_very_step_and_keeps_one_line_per_event(tmp_path
     steps = []
     trainer.fit(lambda done, total: steps.append(done))
     assert steps == list(range(9, 19))
-    events = trainer.run.read_events(MODEL)
+    events = trainer.run.read("events", MODEL)
     assert [event["kind"] for event in events] == ["started", "phase", "phase", "resumed", "best_epoch"]
     assert events[3]["epoch"], events[3]["step"] == (2, 2)
 
@@ -107,7 +107,7 @@ def test_a_checkpoint_of_other_settings_or_data_is_refused_and_said_so(tmp_path,
     trainer.fit()
     fresh.fit()
     assert same_bits(trainer.best, fresh.best)
-    kinds = [event["kind"] for event in trainer.run.read_events(MODEL)]
+    kinds = [event["kind"] for event in trainer.run.read("events", MODEL)]
     assert kinds[:2] == ["checkpoint_refused", "started"]
 
 
@@ -117,7 +117,7 @@ def test_a_damaged_checkpoint_is_refused_and_said_so(tmp_path, eager):
     path.write_bytes(path.read_bytes()[:500])
     trainer = make_trainer(tmp_path)
     assert len(trainer.fit()) == 3
-    first = trainer.run.read_events(MODEL)[0]
+    first = trainer.run.read("events", MODEL)[0]
     assert first["kind"] == "checkpoint_refused"
     assert "not readable" in first["reason"]
 

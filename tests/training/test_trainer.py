@@ -32,8 +32,8 @@ def run(tmp_path):
     source = source_of(run.config)
     manifest, audit = audit_images(source)
     manifest, division = divide_images(manifest, run.config)
-    run.write_manifest(manifest)
-    run.write_audit(audit | division)
+    run.write("manifest", manifest)
+    run.write("audit", audit | division)
     prepare_images(run, source, manifest)
     return run
 
@@ -53,16 +53,16 @@ def folders(run):
 def test_unedited_training_is_the_commands_and_lies_in_the_models_folder(run, tmp_path):
     trainer = make(run)
     history = trainer.fit()
-    card = run.read_model_card(MODEL)
+    card = run.read("model_card", MODEL)
     assert card["training"]["edits"] == []
     assert same_bits(load_model(run.model_dir(MODEL))[0].state_dict(), trainer.net.state_dict())
     assert folders(run) == []
     again = Run(tmp_path / "again", run.config)
-    again.write_facts(run.facts)
-    again.write_manifest(run.read_manifest())
-    again.write_audit(run.read_audit())
+    again.write("facts", run.facts)
+    again.write("manifest", run.read("manifest"))
+    again.write("audit", run.read("audit"))
     assert train_model(again, MODEL)["val_loss"].tolist() == history["val_loss"].tolist()
-    assert again.read_model_card(MODEL)["sha256"] == card["sha256"]
+    assert again.read("model_card", MODEL)["sha256"] == card["sha256"]
 
 
 def test_finished_model_is_loaded_and_nothing_is_written(run, capsys):
@@ -73,13 +73,13 @@ def test_finished_model_is_loaded_and_nothing_is_written(run, capsys):
     history = trainer.fit()
     assert "loaded" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
-    assert history.equals(run.read_history(MODEL))
+    assert history.equals(run.read("history", MODEL))
     assert same_bits(load_model(run.model_dir(MODEL))[0].state_dict(), trainer.net.state_dict())
 
 
 def test_another_head_is_trained_beside_the_model_and_comes_back_from_its_folder(run, capsys):
     make(run).fit()
-    before = run.read_model_card(MODEL)["sha256"]
+    before = run.read("model_card", MODEL)["sha256"]
     net = new_model(run, MODEL)
     net.network.fc = nn.Sequential(nn.Linear(512, 8), nn.GELU(), nn.Linear(8, 3))
     trainer = make(run, net=net)
@@ -87,7 +87,7 @@ def test_another_head_is_trained_beside_the_model_and_comes_back_from_its_folder
     assert "fc edited" in capsys.readouterr().out
     (folder,) = folders(run)
     assert folder.startswith("edited-")
-    assert run.read_model_card(MODEL)["sha256"] == before
+    assert run.read("model_card", MODEL)["sha256"] == before
     loaded, card = load_model(trainer.folder)
     assert card["training"]["edits"] == ["network: fc edited in the notebook"]
     assert isinstance(loaded.network.fc[1], nn.GELU)
@@ -115,7 +115,7 @@ def test_every_edit_is_trained_and_named(run, edit):
         expected = "batch_size: 8 in place of 16"
     trainer = make(run, net=net, recipe=recipe, train_set=train_set)
     history = trainer.fit()
-    assert run.read_model_card(MODEL)["training"]["edits"] == [expected]
+    assert run.read("model_card", MODEL)["training"]["edits"] == [expected]
     if edit == "recipe":
         assert history["lr"].max() > 0.1
     if edit == "weights":  # without weights there is no gradient but that of the last bias
@@ -129,12 +129,12 @@ def test_retrain_replaces_the_model_and_what_was_said_of_it(run):
     make(run, recipe=recipe, retrain=True).fit()
     assert folders(run) == []
     assert not (run.model_dir(MODEL) / "predictions.csv").exists()
-    assert run.read_model_card(MODEL)["training"]["recipe_used"]["lr"] == 0.01
+    assert run.read("model_card", MODEL)["training"]["recipe_used"]["lr"] == 0.01
 
 
 def test_model_without_a_record_is_neither_loaded_nor_replaced(run):
     make(run).fit()
-    card = run.read_model_card(MODEL)
+    card = run.read("model_card", MODEL)
     del card["training"]
     run.model_dir(MODEL).joinpath("model.json").write_text(json.dumps(card))
     with pytest.raises(InputError, match="earlier version"):

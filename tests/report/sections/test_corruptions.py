@@ -64,7 +64,7 @@ def test_run_without_measurements_says_so_and_has_no_such_table(results):
 
 def test_models_measured_in_other_ways_are_refused(make_run):
     run = make_run()
-    table = run.read_robustness("VGG16_emotion")
-    run.write_robustness("r18_pre_emotion", table[table["kind"] != "blur"])
+    table = run.read("robustness", "VGG16_emotion")
+    run.write("robustness", table[table["kind"] != "blur"], "r18_pre_emotion")
     with pytest.raises(EmotionError, match=r"r18_pre_emotion/robustness\.csv: measured in other ways"):
         read_results(run)

@@ -25,17 +25,17 @@ def test_question_is_answered_for_each_model_by_its_own_figures(make_results):
 
 def test_no_need_is_claimed_where_covering_changes_nothing(make_run):
     run = make_run()
-    covered = run.read_creative("covered")
-    own = {model: run.read_predictions(model).set_index("id")["predicted"] for model in run.config.models}
+    covered = run.read("covered")
+    own = {model: run.read("predictions", model).set_index("id")["predicted"] for model in run.config.models}
     covered["predicted"] = [own[model][name] for model, name in zip(covered["model"], covered["id"], strict=True)]
-    run.write_creative("covered", covered)
+    run.write("covered", covered)
     texts = said(tell_question(read_results(run)))
     assert all(text.endswith("that it needs the mouth is not shown.") for text in texts[2:])
 
 
 def test_maps_like_those_of_random_networks_are_not_taken_for_learned(make_run):
     run = make_run()
-    run.write_creative("randomised", run.read_creative("randomised").assign(correlation=0.9))
+    run.write("randomised", run.read("randomised").assign(correlation=0.9))
     texts = said(tell_looks(read_results(run)))
     assert sum("too much alike" in text for text in texts) == 3
     assert not any("something that was learned" in text for text in texts)
@@ -50,7 +50,7 @@ def test_every_sentence_is_borne_out_by_its_values(make_results):
 
 def test_run_without_measurements_says_so_and_shows_nothing(make_run):
     run = make_run()
-    for path in run.creative_path("regions").parent.iterdir():
+    for path in run.path("regions").parent.iterdir():
         path.unlink()
     results = read_results(run)
     assert said(tell_looks(results)) == ["What the models look at was not measured in this run."]
@@ -60,16 +60,16 @@ def test_run_without_measurements_says_so_and_shows_nothing(make_run):
 @pytest.mark.parametrize("name", ["covered", "saliency", "randomised"])
 def test_measurements_of_other_images_are_refused_with_file_and_row(make_run, name):
     run = make_run()
-    table = run.read_creative(name)
+    table = run.read(name)
     table.loc[3, "id"] = "another"
-    write_csv(run.creative_path(name), table)
+    write_csv(run.path(name), table)
     with pytest.raises(EmotionError, match=rf"{name}\.csv, row 5: .*run 05_creative_element again"):
         read_results(run)
 
 
 def test_measurements_of_another_model_are_refused(make_run):
     run = make_run()
-    table = run.read_creative("covered")
-    write_csv(run.creative_path("covered"), table[table["model"] != "VGG16_emotion"])
+    table = run.read("covered")
+    write_csv(run.path("covered"), table[table["model"] != "VGG16_emotion"])
     with pytest.raises(EmotionError, match=r"covered\.csv"):
         read_results(run)

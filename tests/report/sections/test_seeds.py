@@ -18,7 +18,7 @@ def run(make_run):
 
 
 def accuracy(run, model):
-    test = run.read_predictions(model).query("split == 'test'")
+    test = run.read("predictions", model).query("split == 'test'")
     return float(np.mean(test["label"] == test["predicted"]))
 
 
@@ -26,7 +26,7 @@ def test_replicas_share_the_data_and_have_folders_and_seeds_of_their_own(tmp_pat
     run = Run(tmp_path, resolve_config("smoke", ["seeds=3", "seed=5"]))
     assert [each.config.seed for each in run.replicas()] == [6, 7]
     assert run.replicas()[0].model_dir("m") == tmp_path / "models" / "m" / "seed-6"
-    assert run.replicas()[0].manifest_path == run.manifest_path
+    assert run.replicas()[0].path("manifest") == run.path("manifest")
     assert Run(tmp_path, resolve_config("smoke")).replicas() == []
 
 

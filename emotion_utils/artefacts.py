@@ -1,0 +1,117 @@
+"""Every file of a run that code reads again: its name, who writes it, and what its columns hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from emotion_utils.config import SPLITS
+from emotion_utils.errors import EmotionError
+from emotion_utils.files import Kind, refuse_rows
+
+PROBABILITY_TOLERANCE = 1e-4  # how far a row of probabilities may be from summing to 1
+
+# The kind of a column, the words of which one may stand there, or the name of a class of the data.
+Columns = Mapping[str, Kind | tuple[str, ...] | Literal["class"]]
+NONE: Columns = {}
+
+FRAME_COLUMNS = ("face_left", "face_top", "face_side")  # of an image only this square is used (pixels, side 0: all)
+MANIFEST_COLUMNS: Columns = {
+    "id": "text", "path": "text", "label": "text", "group": "text", "split": (*SPLITS, ""),
+    "status": ("kept", "quarantined"), "reason": "text", "width": "integer", "height": "integer",
+}  # fmt: skip
+HISTORY_COLUMNS: Columns = {
+    "epoch": "integer", "phase": "text", "lr": "number", "train_loss": "number", "train_acc": "number",
+    "val_loss": "number", "val_acc": "number", "seconds": "number", "images_per_second": "number",
+}  # fmt: skip
+
+
+class Artefact(NamedTuple):
+    """JSON, JSON lines, or a table with these columns; the file says which by its suffix."""
+
+    path: str  # below the run folder
+    made_by: str = ""  # what to run where it is missing; lines are added to by anybody
+    columns: Columns = NONE
+    optional: Columns = NONE  # columns that may be missing
+    others: Kind | None = "text"  # what further columns hold; None: they are not written
+    by_class: bool = False  # a column of numbers for each class follows, in class order
+    check: Callable[[Path, pd.DataFrame, tuple[str, ...]], None] | None = None  # of a table; gets the classes too
+
+
+def check_history(path: Path, history: pd.DataFrame, classes: tuple[str, ...]) -> None:
+    """Raises EmotionError where the epochs do not count up from 1."""
+    if list(history["epoch"]) != list(range(1, len(history) + 1)):
+        raise EmotionError(f"{path}: epochs must count 1, 2, 3 ..., found {list(history['epoch'])}")
+
+
+def check_predictions(path: Path, predictions: pd.DataFrame, classes: tuple[str, ...]) -> None:
+    """Raises EmotionError naming file and row where probabilities (0-1) contradict themselves or what was predicted."""
+    refuse_rows(path, predictions["id"].duplicated(), "this id appears twice")
+    probs = predictions[list(classes)]
+    refuse_rows(path, ~probs.apply(lambda column: column.between(0, 1)).all(axis=1), "a probability is not within 0-1")
+    refuse_rows(path, (probs.sum(axis=1) - 1).abs() > PROBABILITY_TOLERANCE, "the probabilities do not sum to 1")
+    refuse_rows(path, probs.idxmax(axis=1) != predictions["predicted"], "predicted is not the most probable class")
+
+
+def check_robustness(path: Path, table: pd.DataFrame, classes: tuple[str, ...]) -> None:
+    """Raises EmotionError naming file and row where more images are correct than there are."""
+    refuse_rows(path, ~table["correct"].between(0, table["count"]), "more images are correct than there are")
+
+
+DATA, MODEL, CREATIVE = "01_data_preparation", "the notebook of {model}", "05_creative_element"
+ARTEFACTS = {
+    "facts": Artefact("run.json"),
+    "claims": Artefact("claims.json", "06_comparison"),  # every generated sentence with its figures
+    # one row per source image; near duplicates share a cluster
+    "manifest": Artefact(
+        "data/manifest.csv", DATA, MANIFEST_COLUMNS, {"cluster": "text", **dict.fromkeys(FRAME_COLUMNS, "integer")},
+        others=None,
+    ),
+    "audit": Artefact("data/audit.json", DATA),
+    "test_openings": Artefact("data/test_openings.jsonl"),  # who opened the test images, `run.note_test_opening`
+    "history": Artefact(  # one row per epoch; accuracies 0-1, seconds of wall time
+        "models/{model}/history.csv", MODEL, HISTORY_COLUMNS, others="number", check=check_history
+    ),
+    "predictions": Artefact(  # of val and test
+        "models/{model}/predictions.csv", MODEL,
+        {"id": "text", "split": ("val", "test"), "label": "class", "predicted": "class"},
+        by_class=True, check=check_predictions,
+    ),
+    "model_card": Artefact("models/{model}/model.json", MODEL),
+    "events": Artefact("models/{model}/events.jsonl"),  # what training had to deal with: a kind and its details
+    "robustness": Artefact(  # how many of how many test images are predicted correctly under a corruption
+        "models/{model}/robustness.csv", MODEL,
+        {"kind": "text", "amount": "number", "label": "class", "count": "integer", "correct": "integer"},
+        check=check_robustness,
+    ),
+    "search": Artefact(  # one row per configuration that was tried; without val_acc where no epoch ended
+        "models/{model}/search.csv", "`emotion search {model}`",
+        {
+            "trial": "integer", "key": "text", "sampler": "text", "lr": "number", "weight_decay": "number",
+            "augment_strength": "number", "state": ("complete", "pruned"), "epochs": "integer",
+            "best_epoch": "integer", "val_acc": "number or empty", "seconds": "number", "reason": "text",
+        },
+        others=None,
+    ),
+    "search_summary": Artefact("models/{model}/search.json", "`emotion search {model}`"),
+    "regions": Artefact(
+        "creative/regions.csv", CREATIVE,
+        {"region": "text", "left": "number", "top": "number", "right": "number", "bottom": "number"},
+    ),
+    "saliency": Artefact(  # a column per region follows
+        "creative/saliency.csv", CREATIVE, {"model": "text", "id": "text", "label": "class", "predicted": "class"},
+        others="number",
+    ),
+    "randomised": Artefact(
+        "creative/randomised.csv", CREATIVE,
+        {"model": "text", "step": "number", "group": "text", "id": "text", "correlation": "number"},
+    ),
+    "covered": Artefact(
+        "creative/covered.csv", CREATIVE,
+        {"model": "text", "id": "text", "label": "class", "predicted": "class", "region": "text"},
+    ),
+}  # fmt: skip
+CREATIVE_TABLES = ("regions", "saliency", "randomised", "covered")
