@@ -15,7 +15,7 @@ from emotion_utils.errors import InputError
 
 @contextmanager
 def only_builder(path: Path, size_bytes: int) -> Iterator[None]:
-    """One process at a time may build `path`; others wait. Raises InputError where there is no place for it."""
+    """One process at a time may build `path`; others wait. Raises InputError where it has no room."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

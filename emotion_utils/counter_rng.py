@@ -13,7 +13,7 @@ FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 def id_keys(ids: Iterable[str]) -> np.ndarray:
     """uint64 (N,): one well-mixed number for each id."""
-    digests = b"".join(hashlib.blake2b(identity.encode(), digest_size=8).digest() for identity in ids)
+    digests = b"".join(hashlib.blake2b(image_id.encode(), digest_size=8).digest() for image_id in ids)
     return np.frombuffer(digests, dtype="<u8")
 
 

@@ -1,4 +1,4 @@
-"""Progress for a person who watches: bars in a terminal and in JupyterLab, silence where a pipeline runs."""
+"""Progress for a person who watches: bars in a terminal and in JupyterLab, silence in a pipeline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tqdm.auto import tqdm
 
-QUIET_VARIABLE = "EMOTION_QUIET"  # set by the pipeline, which tells of the progress itself
+QUIET_VARIABLE = "EMOTION_QUIET"  # set by the pipeline, which reports the progress itself
 
 Progress = Callable[[int, int], None]  # images, steps or bytes that are done, and all of them (0: not known)
 
@@ -20,7 +20,7 @@ def progress_bar(what: str, unit: str = "image") -> Progress | None:
 
     def update(done: int, total: int) -> None:
         nonlocal bar
-        if bar is None:  # not before there is something to tell: what is refused at once gets a line without a bar
+        if bar is None:  # not before the first step: what is refused at once gets no bar
             bar = tqdm(desc=what, unit=unit, unit_scale=unit == "B", leave=False)
         bar.total = total or None  # 0: not known
         bar.update(done - bar.n)

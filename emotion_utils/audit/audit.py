@@ -149,7 +149,7 @@ def _judge(manifest: pd.DataFrame, scan: Scan) -> tuple[list[str], dict[str, Any
 
 
 def _rows_of_copies(images: pd.Series) -> list[np.ndarray]:
-    """The rows of each image that stands more than once, in order of first appearance."""
+    """The rows of each image that is there more than once, in order of first appearance."""
     repeated = images[(images >= 0) & images.duplicated(keep=False)]
     rows = np.flatnonzero(images.isin(repeated))
     order = np.argsort(images.to_numpy()[rows], kind="stable")
@@ -163,8 +163,8 @@ def _unique_ids(ids: list[str], paths: pd.Series, kept: pd.Series) -> list[str]:
     for row in [*np.flatnonzero(kept), *np.flatnonzero(~kept)]:
         owners.setdefault(ids[row], row)
     return [
-        identity if owners[identity] == row else hashlib.sha256(f"{identity} {path}".encode()).hexdigest()
-        for row, (identity, path) in enumerate(zip(ids, paths, strict=True))
+        image_id if owners[image_id] == row else hashlib.sha256(f"{image_id} {path}".encode()).hexdigest()
+        for row, (image_id, path) in enumerate(zip(ids, paths, strict=True))
     ]
 
 

@@ -52,8 +52,8 @@ class DetectorMissing(Exception):
 class OpenCvDetector:
     """Haar cascades (Viola and Jones 2001): `default` proposes, `alt2` must agree.
 
-    They are trained apart and err apart: nearly all false alarms of the one are none to the other, while both find
-    the same faces. The second one looks at the proposals alone, so that it costs little.
+    They are trained apart and err apart: nearly all false alarms are raised by only one of them, while both find the
+    same faces. The second one looks at the proposals alone, so that it costs little.
     """
 
     name = "OpenCV Haar cascades"

@@ -134,8 +134,8 @@ def view_ids(manifest: pd.DataFrame) -> list[str]:
     """What names the pixels that are used of each row: its id, and the frame where there is one."""
     frames = frames_of(manifest)
     return [
-        f"{identity} {frame[0]} {frame[1]} {frame[2]}" if frame[2] else identity
-        for identity, frame in zip(manifest["id"].to_numpy(dtype=object), frames, strict=True)
+        f"{image_id} {frame[0]} {frame[1]} {frame[2]}" if frame[2] else image_id
+        for image_id, frame in zip(manifest["id"].to_numpy(dtype=object), frames, strict=True)
     ]
 
 

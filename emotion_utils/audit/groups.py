@@ -14,8 +14,8 @@ import pandas as pd
 from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key
 
-MIN_GROUPS = 10  # fewer names than this are rather parts of the data than persons
-MAX_GROUP_SHARE = 1 / 3  # "many small groups": a name on more of the images than this is rather a prefix
+MIN_GROUPS = 10  # fewer names than this are more likely parts of the data than persons
+MAX_GROUP_SHARE = 1 / 3  # "many small groups": a name on more of the images than this is more likely a prefix
 GENERIC_WORDS = {
     "aligned", "aug", "augmented", "capture", "crop", "cropped", "data", "dataset", "dev", "face", "faces", "fer",
     "file", "flip", "flipped", "frame", "frames", "image", "images", "img", "im", "jpeg", "jpg", "photo",
@@ -61,14 +61,14 @@ def _by_expression(paths: pd.Series, rule: str) -> tuple[pd.Series, str]:
         expression = re.compile(rule)
     except re.error as error:
         raise InputError(
-            f"group={rule!r} is not a regular expression ({error}); mend it, or use auto or none"
+            f"group={rule!r} is not a regular expression ({error}); correct it, or use auto or none"
         ) from None
     if not expression.groups:
         raise InputError(f"group={rule!r} needs parentheses around the part of the path that names the person")
     matches = (expression.search(path) for path in paths)
     groups = _column(((match[1] or "") if match else "" for match in matches), paths.index)
     if len(groups) and (groups == "").all():
-        raise InputError(f"group={rule!r} names nobody in any path, such as {paths.iloc[0]!r}; mend it or use auto")
+        raise InputError(f"group={rule!r} names nobody in any path, such as {paths.iloc[0]!r}; correct it, or use auto")
     return groups, _describe(f"the expression {rule!r} gives", groups)
 
 

@@ -41,7 +41,7 @@ def find_label_suspects(
     """Kept images whose label is doubtful, the most doubtful first (columns: see rank_suspects).
 
     Logistic regression on histograms of oriented gradients (Dalal & Triggs, 2005), cross-validated so that copies and
-    images of one person are never on both sides. `attrs` of the result hold `judged` (number of images), `doubted`
+    images of one person are never in both parts. `attrs` of the result hold `judged` (number of images), `doubted`
     (how many labels the method doubts; the table stops at MAX_SHARE), `accuracy` (0-1, out of fold): how far the
     model that doubts is to be trusted, and `features` (who made the histograms: OPENCV or SKIMAGE).
     """

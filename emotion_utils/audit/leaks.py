@@ -54,9 +54,9 @@ def leak_lines(leaks: pd.DataFrame) -> list[str]:
 
 
 def settle_leaks(manifest: pd.DataFrame, choice: LeakChoice) -> tuple[pd.DataFrame, str]:
-    """What is done about the leaks of a split that the data bring, and a line for a person ("" where nothing is).
+    """What is done about leaks of the split that comes with the data, and a line for a person ("" where nothing is).
 
-    - set_aside: of two tied images on two sides, the one in train (or in val, against test) is quarantined, so that
+    - set_aside: of two tied images in two splits, the one in train (or in val, against test) is quarantined, so that
       what is held out stays as published. Raises InputError where that takes more than MAX_SET_ASIDE of training.
     - redraw: the brought split is forgotten.
     - allow: nothing; but of exact copies only one was kept by the audit, the one that is held out.
@@ -64,9 +64,9 @@ def settle_leaks(manifest: pd.DataFrame, choice: LeakChoice) -> tuple[pd.DataFra
     if len(set(manifest["split"]) - {""}) < 2:
         return manifest, ""
     if choice == "redraw":
-        return manifest.assign(split=""), "the split that the data bring is not used: a new one is drawn"
+        return manifest.assign(split=""), "the split that comes with the data is not used: a new one is drawn"
     if choice == "allow":
-        return manifest, "the split that the data bring is taken as it is, whatever leaks"
+        return manifest, "the split that comes with the data is used as it is, leaks included"
     manifest, size = manifest.copy(), len(_usable(manifest[manifest["split"] == "train"]))
     taken: dict[str, int] = {}
     for split, held_out in (("val", "test"), ("train", "test"), ("train", "val")):
@@ -104,9 +104,9 @@ def _set_aside(manifest: pd.DataFrame, split: str, held_out: str) -> int:
 def _refuse_too_many(taken: int, size: int) -> None:
     if taken > MAX_SET_ASIDE * size:
         raise InputError(
-            f"the split that the data bring leaks: {taken:,} of {size:,} images of train ({taken / size:.0%}) have a "
-            f"copy, a near copy or the same person in what is held out, and no more than {MAX_SET_ASIDE:.0%} are set "
-            "aside; add --set leaks=redraw to draw a new split, or --set leaks=allow to keep this one as it is"
+            f"the split that comes with the data leaks: {taken:,} of {size:,} images of train ({taken / size:.0%}) "
+            f"have a copy, a near copy or the same person in what is held out, and at most {MAX_SET_ASIDE:.0%} are "
+            "set aside; add --set leaks=redraw to draw a new split, or --set leaks=allow to keep this one as it is"
         )
 
 

@@ -30,7 +30,7 @@ def copies_line(audit: Mapping[str, Any]) -> str:
     copies, conflicts = audit["duplicates"], audit["conflicts"]
     line = f"{copies['exact']:,} exact copies of files and {copies['pixels']:,} of pixels were set aside"
     if conflicts["pictures"]:
-        line += f"; {conflicts['pictures']:,} images stand under two labels ({conflicts['images']:,} files, set aside)"
+        line += f"; {conflicts['pictures']:,} images have two labels ({conflicts['images']:,} files, set aside)"
     return line
 
 
@@ -46,8 +46,8 @@ def sizes_line(audit: Mapping[str, Any]) -> str:
         return "no image is usable"
     sizes = {name: f"{width} x {height}" for name, (width, height) in audit["sizes"].items()}
     if len(set(sizes.values())) == 1:
-        return f"all images are of {sizes['median']} pixels"
-    return f"images of {sizes['smallest']} to {sizes['largest']} pixels, {sizes['median']} in the middle"
+        return f"all images have {sizes['median']} pixels"
+    return f"images of {sizes['smallest']} to {sizes['largest']} pixels (median {sizes['median']})"
 
 
 def faces_line(audit: Mapping[str, Any]) -> str:
@@ -59,7 +59,7 @@ def faces_line(audit: Mapping[str, Any]) -> str:
         (faces["not_searched"], "small enough to be a face already, used whole"),
         (faces["filled"], "filled by the face, used whole"),
         (faces["cropped"], "cut to the face"),
-        (faces["missed"], f"without a face that was found, {faces['missed_are']}"),
+        (faces["missed"], f"in which no face was found, {faces['missed_are']}"),
     ]
     line = f"crop={faces['crop']}: " + "; ".join(f"{count:,} {words}" for count, words in parts if count)
     several = f", the largest taken of several in {faces['several']:,}" if faces["several"] else ""
@@ -80,10 +80,10 @@ def suspects_line(suspects: Mapping[str, Any]) -> str:
     if not suspects["judged"]:
         return "too few images to judge their labels"
     line = (
-        f"{suspects['doubted']:,} of {suspects['judged']:,} labels are in doubt, by a model that agrees with "
+        f"{suspects['doubted']:,} of {suspects['judged']:,} labels are in doubt, according to a model that agrees with "
         f"{suspects['accuracy']:.0%} of them"
     )
-    # An audit from before there was a choice names nobody: it was OpenCV.
+    # Older audits do not say: there it was OpenCV.
     other = suspects.get("features") == SKIMAGE
     return line + (f" (on {SKIMAGE}'s histograms of gradients: this OpenCV makes none)" if other else "")
 
@@ -93,10 +93,10 @@ def split_line(audit: Mapping[str, Any]) -> str:
     brought, choice = audit["splits"]["brought"], audit["leaks"]["choice"]
     if len(brought) < 2 or choice == "redraw":
         return f"drawn from seed {audit['splits']['seed']}" + (
-            ", not the one that the data bring" if len(brought) > 1 else ""
+            ", not the one that comes with the data" if len(brought) > 1 else ""
         )
     drawn = [name for name in ("val", "test") if name not in brought]
-    return f"as the data bring it ({', '.join(brought)})" + (f", {drawn[0]} drawn from it" if drawn else "")
+    return f"as it comes with the data ({', '.join(brought)})" + (f", {drawn[0]} drawn from it" if drawn else "")
 
 
 def leaks_line(records: list[dict[str, Any]] | None) -> str:

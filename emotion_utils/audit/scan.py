@@ -79,13 +79,13 @@ def _scan_chunk(source: Source, paths: Sequence[str], crop: CropMode, keep_misse
     scan = Scan.empty(len(paths))
     thumbs = np.zeros((len(paths), THUMB_PX, THUMB_PX), np.uint8)
     for place, path in enumerate(paths):
-        identity, size, reason, conversions, pixels = file_id(path, None), (0, 0), "", (), b""
+        image_id, size, reason, conversions, pixels = file_id(path, None), (0, 0), "", (), b""
         outcome, frame = ("", 0), WHOLE
         try:
             if path in source.faults:
                 raise ImageFault(source.faults[path])
             data = source.read(path)
-            identity = file_id(path, data)
+            image_id = file_id(path, data)
             image = decode_image(data)
             size, conversions = image.rgb.shape[1::-1], image.conversions
             refuse_unusable(image.rgb)
@@ -97,7 +97,7 @@ def _scan_chunk(source: Source, paths: Sequence[str], crop: CropMode, keep_misse
             thumbs[place] = shrink_grey(view.image, THUMB_PX)
         except ImageFault as fault:
             reason = str(fault)
-        facts = (identity, pixels, size, reason, conversions, outcome, frame)
+        facts = (image_id, pixels, size, reason, conversions, outcome, frame)
         for column, value in zip(scan.columns(), facts, strict=True):
             column.append(value)
     scan.hashes[:] = hash_thumbs(thumbs)

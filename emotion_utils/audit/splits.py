@@ -1,4 +1,4 @@
-"""Train, val and test: every class in its proportion, and no person and no copy of an image on two sides. No torch."""
+"""Train, val and test: every class in its proportion, and no person and no copy of an image in two splits. No torch."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ IMAGE_TOLERANCE = 2  # or so many images of the split, where these are more: who
 def divide_images(manifest: pd.DataFrame, config: RunConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The manifest of `audit_images` with groups and splits, leaks settled, and what was found and done (JSON).
 
-    groups {rule, persons, line}; leaks {choice, line, as_given (records of leaks.find_leaks for the split that the data
-    bring, else None), at_random (likewise for a split that knows no ties, where the data bring none, else None),
+    groups {rule, persons, line}; leaks {choice, line, as_given (records of leaks.find_leaks for the split that
+    comes with the data, else None), at_random (likewise for a split that ignores ties, where none comes, else None),
     as_used}; splits {brought (names), seed, deviation, class_name, split, within_tolerance, line}. Raises InputError
     where no split can be made, or where too much of a brought one leaks.
     """
@@ -56,15 +56,15 @@ def assign_splits(
     """`manifest` with `split` filled for the rows whose status is kept, and empty for the others.
 
     Rows that share an id, image, cluster or group (see audit_images; the last three may be missing), directly or
-    through others, go to the same side. Only ids, labels, these ties and the seed decide: not paths, not the order of
+    through others, go to the same split. Only ids, labels, these ties and the seed decide: not paths, not the order of
     rows.
 
-    A split that the data brings is respected (what leaks in it is not looked for here: see leaks.settle_leaks):
+    A split that comes with the data is respected (what leaks in it is not looked for here: see leaks.settle_leaks):
     - train, val and test: taken as they are;
-    - train and test: val is taken from train, so that train and val stand to each other as the fractions ask;
-    - train and val: the brought val is halved into val and test.
+    - train and test: val is taken from train, in the proportion of the fractions;
+    - train and val: that val is halved into val and test.
 
-    Raises InputError where a class has fewer than `min_images_per_class` images or is missing on a side.
+    Raises InputError where a class has fewer than `min_images_per_class` images or is missing from a split.
     """
     kept = (manifest["status"] == "kept").to_numpy()
     rows = manifest[kept]
@@ -150,7 +150,7 @@ def _plan(brought: np.ndarray, val_fraction: float, test_fraction: float) -> tup
     if blank:
         raise InputError(f"{blank} images have no split while others have: give a split for all of them or for none")
     if "train" not in present:
-        raise InputError("the data brings val and test but no train: add it, or leave the split away")
+        raise InputError("the data come with val and test but without train: add it, or leave the split out")
     if "test" not in present:
         return brought == "val", {"val": 0.5, "test": 0.5}
     if "val" not in present:
@@ -186,6 +186,6 @@ def _check_every_class_everywhere(rows: pd.DataFrame, split: np.ndarray) -> None
         units = len(np.unique(join_ties(rows)[of_class]))
         raise InputError(
             f"class {class_name!r} has no image in {side}: its {of_class.sum()} images are of {units} persons or "
-            "groups of copies, and each stays on one side; images of at least 3 are needed: add some, leave the "
+            "groups of copies, and each stays in one split; images of at least 3 are needed: add some, leave the "
             "class out with --classes, or --set group=none"
         )

@@ -47,7 +47,7 @@ def open_archive(path: Path) -> ZipTree | TarTree:
     try:
         return ZipTree(path) if is_zip else TarTree(path)
     except _DAMAGES as error:
-        raise InputError(f"{path}: damaged, cut short or no archive ({error}); get it again") from None
+        raise InputError(f"{path}: damaged, cut short or not an archive ({error}); download or copy it again") from None
 
 
 class ZipTree:
@@ -91,7 +91,7 @@ class ZipTree:
             with self._zip.open(self._members[name]) as file:
                 return _spool(iter(lambda: file.read(CHUNK_BYTES), b""))
         except _DAMAGES as error:
-            raise InputError(f"{name}: damaged in the archive ({error}); get it again") from None
+            raise InputError(f"{name}: damaged in the archive ({error}); download or copy it again") from None
 
     def peek(self, name: str) -> bytes:
         with self._zip.open(self._members[name]) as file:

@@ -121,7 +121,7 @@ def _decode_with_pillow(data: bytes) -> Decoded:
         return _to_rgb(image, data)
     except ImageFault:
         raise
-    except Exception as error:  # likewise damaged data
+    except Exception as error:  # damaged data too
         if "truncated" in str(error).lower() or isinstance(error, EOFError):
             raise ImageFault("truncated: the file ends before the image does") from None
         raise ImageFault(f"damaged: {error or type(error).__name__}") from None
@@ -160,20 +160,20 @@ def _from_deep_grey(values: np.ndarray) -> np.ndarray:
 
 
 def _name_content(data: bytes) -> str:
-    """What a file that is no image really is."""
+    """What a file that is not an image really is."""
     if not data:
         return "empty file"
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html")):
-        return "no image but an HTML page"
+        return "not an image but an HTML page"
     if start.startswith((b"<svg", b"<?xml")):
-        return "no image but an XML or SVG file"
+        return "not an image but an XML or SVG file"
     if data[4:8] == b"ftyp":
         brand = _BOXES.get(data[8:12])
-        return f"{brand} image: convert it to JPEG or PNG" if brand else "no image but a video"
+        return f"{brand} image: convert it to JPEG or PNG" if brand else "not an image but a video"
     for magic, name in _MAGIC:
         if data.startswith(magic):
-            return f"no image but {name}"
+            return f"not an image but {name}"
     if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")):
         return "damaged: the header of the image cannot be read"
     if not any(data):
@@ -181,5 +181,5 @@ def _name_content(data: bytes) -> str:
     try:
         data[:4096].decode("utf-8")
     except UnicodeDecodeError as error:
-        return "no known image format" if error.start < min(len(data), 4096) - 4 else "no image but a text file"
-    return "no image but a text file"
+        return "no known image format" if error.start < min(len(data), 4096) - 4 else "not an image but a text file"
+    return "not an image but a text file"

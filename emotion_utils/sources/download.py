@@ -45,7 +45,7 @@ def fetch(spec: str) -> Path:
     return contents[0] if file and not folder else target
 
 
-def _download_drive(spec: str, target: Path, identity: str, *, is_folder: bool) -> None:
+def _download_drive(spec: str, target: Path, drive_id: str, *, is_folder: bool) -> None:
     """Fills the folder `target` with what the link holds; it appears only when everything is there and checked."""
     gdown = _require("gdown", spec)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,12 +53,12 @@ def _download_drive(spec: str, target: Path, identity: str, *, is_folder: bool) 
     try:
         try:
             download = gdown.download_folder if is_folder else gdown.download
-            result = download(id=identity, output=f"{temporary}/", quiet=True)
+            result = download(id=drive_id, output=f"{temporary}/", quiet=True)
         except Exception as error:  # network and service fail in ways of their own
             raise _failed(spec, error) from None
         files = [path for path in temporary.rglob("*") if path.is_file()]
         if not result or not files:
-            raise _failed(spec, "nothing came")
+            raise _failed(spec, "nothing was downloaded")
         for path in files:
             _refuse_page(spec, path)
         if not is_folder and is_archive(files[0]):
@@ -77,7 +77,7 @@ def _fetch_kaggle(spec: str, handle: str) -> Path:
     kagglehub = _require("kagglehub", spec)
     try:
         return Path(kagglehub.dataset_download(handle))
-    except Exception as error:  # likewise
+    except Exception as error:  # network and service fail in ways of their own
         raise _failed(spec, error) from None
 
 

@@ -49,7 +49,7 @@ class FerCsv:
         self.table = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
 
     def read(self, path: str) -> bytes:
-        """The image as a PGM file. Raises ImageFault for a wrong number of pixels or what is no grey value."""
+        """The image as a PGM file. Raises ImageFault for a wrong number of pixels or a value that is not 0 to 255."""
         offset, length = self._pixels[path]
         words = os.pread(self._file.fileno(), length, offset).strip(b' "\r\n').split()
         if len(words) != SIDE_PX**2:
@@ -58,7 +58,7 @@ class FerCsv:
             return b"P5 %d %d 255\n" % (SIDE_PX, SIDE_PX) + bytes(map(_GREY_OF.__getitem__, words))
         except KeyError as error:
             word = error.args[0].decode("utf-8", "replace")
-            raise ImageFault(f"wrong pixel value: {word!r} is none of 0 to 255") from None
+            raise ImageFault(f"wrong pixel value: {word!r} is not a number from 0 to 255") from None
 
     def _index(
         self, spec: str, number: int, start: int, fields: list[bytes], places: Mapping[str, int]
@@ -68,12 +68,12 @@ class FerCsv:
         emotion, usage = (words[name].decode("utf-8", "replace").strip(' "\r\n') for name in ("emotion", "usage"))
         if emotion not in {str(i) for i in range(len(CLASS_NAMES))}:
             raise InputError(
-                f"--data {spec}, line {number}: emotion {emotion!r} is none of 0 to {len(CLASS_NAMES) - 1}"
+                f"--data {spec}, line {number}: emotion {emotion!r} is not a number from 0 to {len(CLASS_NAMES) - 1}"
             )
         split = split_of(usage)
         if split is None:
             raise InputError(
-                f"--data {spec}, line {number}: Usage {usage!r} is none of Training, PublicTest, PrivateTest"
+                f"--data {spec}, line {number}: Usage {usage!r} is not Training, PublicTest or PrivateTest"
             )
         label = CLASS_NAMES[int(emotion)]
         path = f"{usage}/{label}/{number - 1:05d}.pgm"

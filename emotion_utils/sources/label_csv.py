@@ -56,7 +56,7 @@ def read_label_csv(
     for found, complaint in ((missing, "rows name files that are not there"), (unlisted, "images have no row")):
         if found and not lenient:
             raise InputError(
-                f"--data {spec}: {len(found)} {complaint}, e.g. {found[0]}; mend the CSV, or add --set lenient=true "
+                f"--data {spec}: {len(found)} {complaint}, e.g. {found[0]}; correct the CSV, or add --set lenient=true "
                 "to set them aside"
             )
     faults = dict.fromkeys(missing, "the CSV names this file, but it is not there")
@@ -104,7 +104,7 @@ def _check_row(place: str, columns: list[str], values: list[str]) -> tuple[str, 
         raise InputError(f"{place}: no label")
     split = split_of(row.get("split", "")) or ""
     if row.get("split") and not split:
-        raise InputError(f"{place}: split {row['split']!r} is none of train, val, test")
+        raise InputError(f"{place}: split {row['split']!r} is not train, val or test")
     return path, row["label"], row.get("group", ""), split
 
 

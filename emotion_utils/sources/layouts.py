@@ -65,7 +65,7 @@ def read_layout(spec: str, names: Iterable[str]) -> Layout:
     level = _label_level([parts[:-1] for parts in inside], 1 if splits else 0)
     rows = [("/".join(p), p[level], "", splits.get(p[0], "")) for p in inside if len(p) > level + 1]
     if not rows:
-        raise InputError(f"--data {spec}: {len(images)} images lie in one flat folder, without classes; {LAYOUTS}")
+        raise InputError(f"--data {spec}: {len(images)} images are in one flat folder, without classes; {LAYOUTS}")
     taken = {root + row[0] for row in rows}
     strays = [name for name in images if name not in taken]
     table = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
@@ -78,7 +78,7 @@ def pool_lone_parts(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     parts = sorted(set(table["split"]) - {""})
     if not parts or ("train" in parts and len(parts) > 1):
         return table, ""
-    return table.assign(split=""), f"the data is all of one side ({', '.join(parts)}): taken as not split"
+    return table.assign(split=""), f"the data have only {' and '.join(parts)}: they are split anew"
 
 
 def _find_root(images: list[list[str]]) -> str:
@@ -112,7 +112,7 @@ def _note_other_files(others: list[str]) -> str:
     if not others:
         return ""
     kinds = Counter(sorted(posixpath.splitext(name)[1].lower() or "no suffix" for name in others)).most_common(5)
-    return f"left out {len(others)} files that are no images ({', '.join(f'{kind} {n}' for kind, n in kinds)})"
+    return f"left out {len(others)} files that are not images ({', '.join(f'{kind} {n}' for kind, n in kinds)})"
 
 
 def _note_strays(strays: list[str]) -> str:

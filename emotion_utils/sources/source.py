@@ -23,11 +23,11 @@ from emotion_utils.sources.label_csv import is_label_header, listed_paths, read_
 from emotion_utils.sources.layouts import LAYOUTS, TABLE_COLUMNS, pool_lone_parts, read_layout
 from emotion_utils.sources.trees import PEEK_BYTES, FolderTree, Tree, is_junk
 
-MAX_CLASSES = 10  # more are rather persons or numbers than emotions
+MAX_CLASSES = 10  # more than that are likely names of persons, or numbers
 MAX_TABLES = 20  # so many CSVs of a folder are looked into
 SYNTHETIC_CLASSES = ("angry", "happy", "sad")  # the study's three
 SYNTHETIC_SIZE_PX = 96
-SYNTHETIC_CACHE_IMAGES = 2000  # drawn faces that are kept: 55 MB at most
+SYNTHETIC_CACHE_IMAGES = 2000  # synthetic faces that are kept: 55 MB at most
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def open_source(
     """Opens `spec` (see the README's list of kinds) without decoding anything.
 
     `classes` chooses some of the data's classes, in that order, by any usual name. `seed` and `synthetic_images` are
-    for the rendered faces alone. `lenient` sets aside what a relabelling CSV contradicts. Raises InputError.
+    for the synthetic faces alone. `lenient` sets aside what a relabelling CSV contradicts. Raises InputError.
     """
     if spec == "synthetic":
         return _open_synthetic(classes, seed, synthetic_images)
@@ -120,11 +120,11 @@ def _open_path(spec: str, path: Path, lenient: bool) -> Source:
     if is_archive(path):
         return _open_tree(spec, open_archive(path), lenient)
     if path.suffix.lower() in (".zip", ".tar", ".tgz", ".gz"):
-        raise InputError(f"--data {spec}: is no archive in spite of its name, or is damaged; get it again")
+        raise InputError(f"--data {spec}: is not an archive despite its name, or is damaged; download or copy it again")
     with path.open("rb") as file:
         kind = _table_kind(file.read(PEEK_BYTES))
     if path.suffix.lower() != ".csv" and not kind:
-        raise InputError(f"--data {spec}: is neither folder, archive nor CSV; {LAYOUTS}")
+        raise InputError(f"--data {spec}: is not a folder, an archive or a CSV; {LAYOUTS}")
     if kind == "fer2013":
         return _open_fer(spec, path.open("rb"), ())
     return _open_labels(spec, FolderTree(path.parent), path.name, lenient)
@@ -187,9 +187,9 @@ def _name_classes(source: Source, classes: tuple[str, ...] | None) -> Source:
         notes.append(f"left out {others.sum()} images of other classes ({counts})")
     if not 2 <= len(chosen) <= MAX_CLASSES:
         shown = ", ".join(chosen[:MAX_CLASSES]) + (" ..." if len(chosen) > MAX_CLASSES else "")
-        mend = "choose some with --classes" if len(chosen) > MAX_CLASSES else LAYOUTS
+        advice = "choose some with --classes" if len(chosen) > MAX_CLASSES else LAYOUTS
         raise InputError(
-            f"--data {source.spec}: {len(chosen)} classes ({shown}), 2 to {MAX_CLASSES} are needed; {mend}"
+            f"--data {source.spec}: {len(chosen)} classes ({shown}), 2 to {MAX_CLASSES} are needed; {advice}"
         )
     table = table[table["label"].isin((*chosen, ""))].sort_values("path").reset_index(drop=True)
     return replace(source, table=table, classes=chosen, notes=tuple(note for note in notes if note))
@@ -218,6 +218,6 @@ def _open_synthetic(classes: tuple[str, ...] | None, seed: int, num_images: int)
         image = faces.render_path(path, seed, SYNTHETIC_SIZE_PX)
         return b"P6 %d %d 255\n" % image.shape[1::-1] + image.tobytes()
 
-    samples = table.groupby("label")["path"].first()  # a change of how faces are drawn shows in these
+    samples = table.groupby("label")["path"].first()  # a change of how faces are rendered shows in these
     recipe = hashlib.sha256(b"".join(map(read, samples))).hexdigest()
     return Source("synthetic", "synthetic", table, read, names, recipe=f"seed {seed}, {recipe}")

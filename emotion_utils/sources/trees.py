@@ -39,7 +39,7 @@ def is_junk(name: str) -> bool:
 
 
 def printable_name(name: str) -> str:
-    """`name` with bytes that are no UTF-8 written as \\xNN, so that it can stand in a manifest."""
+    """`name` with bytes that are not UTF-8 written as \\xNN, so that a manifest can hold it."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

@@ -18,7 +18,7 @@ from emotion_utils.counter_rng import draw_uniform, id_keys, mix_keys
 from emotion_utils.devices import upload
 from emotion_utils.parallel import count_workers, map_ahead
 
-AUGMENT = 3  # what a key is for; see loader.ORDER
+AUGMENT = 3  # what a key is for; see order.ORDER
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in brightness (ITU-R BT.601)
 UNIT = np.float32(255)  # a Python number would have numpy divide in float64, in twice the time
 THREADS_FROM_PX = 112  # smaller images are warped by one thread: handing Python's lock to and fro would cost more

@@ -160,8 +160,8 @@ class _Writer:
         np.savez(self._folder / f"{self._split}.npz", shards=shards, offsets=offsets, lengths=lengths)
 
     def _encode(self, place: tuple[str, str, np.ndarray]) -> bytes:
-        path, identity, frame = place
-        image = read_image(self._source, path, identity, self._size_px, frame)
+        path, image_id, frame = place
+        image = read_image(self._source, path, image_id, self._size_px, frame)
         is_grey = np.array_equal(image[:, :, 0], image[:, :, 1]) and np.array_equal(image[:, :, 0], image[:, :, 2])
         pixels = image[:, :, 0] if is_grey else image[:, :, ::-1]
         return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
@@ -171,9 +171,9 @@ def _write_shard(file: Path, samples: Iterator[tuple[str, int, bytes]]) -> list[
     """Writes a tar of (id, label, image); returns where in it each image begins, and its length."""
     places = []
     with tarfile.open(file, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for identity, label, image in samples:
+        for image_id, label, image in samples:
             for suffix, data in (("cls", str(label).encode()), ("png", image)):
-                info = tarfile.TarInfo(f"{identity}.{suffix}")  # no time, no owner: the same images, the same bytes
+                info = tarfile.TarInfo(f"{image_id}.{suffix}")  # no time, no owner: the same images, the same bytes
                 info.size = len(data)
                 start = tar.offset + tarfile.BLOCKSIZE
                 tar.addfile(info, io.BytesIO(data))

@@ -127,7 +127,7 @@ def _map(path: Path) -> tuple[Store, list[int]]:
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise StoreDamage(f"the store at {path} is not readable ({error})") from None
     if not whole:
-        raise StoreDamage(f"the store at {path} is not whole")
+        raise StoreDamage(f"the store at {path} is incomplete")
     note = f"{len(images):,} images of {facts['size_px']} px, decoded by an earlier run"
     return Store(images, ids, facts["size_px"], note), facts["checksums"]
 
@@ -145,10 +145,10 @@ def resize_square(image: np.ndarray, size_px: int) -> np.ndarray:
     return cv2.resize(image, (size_px, size_px), interpolation=kernel)
 
 
-def read_image(source: Any, path: str, identity: str, size_px: int, frame: Sequence[int] = WHOLE) -> np.ndarray:
+def read_image(source: Any, path: str, image_id: str, size_px: int, frame: Sequence[int] = WHOLE) -> np.ndarray:
     """uint8 (size_px, size_px, 3) RGB of a kept row. Raises EmotionError where it is not what the audit saw."""
     data = source.read(path)
-    if hashlib.sha256(data).hexdigest() != identity:
+    if hashlib.sha256(data).hexdigest() != image_id:
         raise EmotionError(f"{path} changed since the audit; start again with --fresh")
     try:
         return resize_square(cut_frame(decode_rgb(data), frame), size_px)
@@ -170,8 +170,8 @@ def _write(folder: Path, source: Any, kept: pd.DataFrame, size_px: int, progress
 
         def work(block: slice) -> tuple[int, int]:
             images = np.empty((block.stop - block.start, *shape), dtype=np.uint8)
-            for image, path, identity, frame in zip(images, paths[block], ids[block], frames[block], strict=True):
-                image[:] = read_image(source, path, identity, size_px, frame)
+            for image, path, image_id, frame in zip(images, paths[block], ids[block], frames[block], strict=True):
+                image[:] = read_image(source, path, image_id, size_px, frame)
             os.pwrite(file.fileno(), images, start + block.start * images[0].nbytes)
             return block.stop, _checksum(images)
 

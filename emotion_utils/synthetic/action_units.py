@@ -1,4 +1,4 @@
-"""Facial action units and what they do to the outlines of a drawn face.
+"""Facial action units and what they do to the outlines of a synthetic face.
 
 Coordinates: x to the right, y down, the origin between eyes and nose, one unit is about half a face's height
 (chin near y = 1). Action units (AU, Ekman & Friesen's Facial Action Coding System, 1978) have a strength of 0-1.

@@ -1,6 +1,6 @@
-"""The embedded data set: drawn people whose faces move by the action units of their emotion.
+"""The embedded data set: synthetic persons whose faces move by the action units of their emotion.
 
-Nothing is stored: an image follows from its emotion, its person and its own number alone, and can be drawn again at
+Nothing is stored: an image follows from its emotion, its person and its own number alone, and can be rendered again at
 any size. Every person shows several emotions, so that a split can keep persons together. No torch.
 """
 
@@ -16,18 +16,18 @@ import pandas as pd
 from emotion_utils.errors import InputError
 from emotion_utils.synthetic.action_units import PROTOTYPES, Strengths, draw_action_units, place_outlines
 from emotion_utils.synthetic.head import paint_head
-from emotion_utils.synthetic.people import Appearance, draw_appearance, draw_cloth
+from emotion_utils.synthetic.person import Appearance, draw_appearance, draw_cloth
 from emotion_utils.synthetic.scene import draw_light, draw_pose, render_view, turn_light
 
 EMOTIONS = tuple(sorted(PROTOTYPES))
 IMAGES_PER_PERSON = (5, 8)  # fewest, most
 OVERSAMPLING = 2.75  # side of the canvas on which a head is painted, in sides of the image
-_PEOPLE_OF_A_SEED = 2**32  # identity seeds from here on belong to tables, smaller ones are free for other uses
+_PERSONS_OF_A_SEED = 2**32  # seeds of persons from here on belong to tables, smaller ones are free for other uses
 _PATH = re.compile(r"([a-z]+)/person_(\d+)_(\d+)\.png")
 
 
 def render_face(
-    emotion: str, identity_seed: int, image_seed: int, size_px: int = 96, intensity: float | None = None
+    emotion: str, person_seed: int, image_seed: int, size_px: int = 96, intensity: float | None = None
 ) -> np.ndarray:
     """One image: RGB uint8 (size_px, size_px, 3).
 
@@ -35,9 +35,9 @@ def render_face(
     draws it, and some faces show little. Raises InputError for an emotion that is not one of EMOTIONS.
     """
     _check_emotions([emotion])
-    scene = np.random.default_rng([identity_seed, image_seed, 1])
-    units = draw_action_units(emotion, np.random.default_rng([identity_seed, image_seed, 2]), intensity)
-    return next(iterate_views(_find_person(identity_seed), units, scene, size_px))
+    scene = np.random.default_rng([person_seed, image_seed, 1])
+    units = draw_action_units(emotion, np.random.default_rng([person_seed, image_seed, 2]), intensity)
+    return next(iterate_views(_find_person(person_seed), units, scene, size_px))
 
 
 def iterate_views(looks: Appearance, units: Strengths, rng: np.random.Generator, size_px: int) -> Iterator[np.ndarray]:
@@ -76,9 +76,9 @@ def render_path(path: str, seed: int, size_px: int) -> np.ndarray:
     """The image of a row of `synthetic_table(..., seed)`: RGB uint8 (size_px, size_px, 3)."""
     match = _PATH.fullmatch(path)
     if match is None:
-        raise InputError(f"{path!r} is no path of the rendered faces; they look like happy/person_012_003.png")
+        raise InputError(f"{path!r} is not the path of a synthetic face, which looks like happy/person_012_003.png")
     emotion, person, image = match.groups()
-    return render_face(emotion, _PEOPLE_OF_A_SEED * (seed + 1) + int(person), int(image), size_px)
+    return render_face(emotion, _PERSONS_OF_A_SEED * (seed + 1) + int(person), int(image), size_px)
 
 
 def _deal_labels(classes: Sequence[str], rng: np.random.Generator) -> Iterator[str]:
@@ -90,9 +90,9 @@ def _deal_labels(classes: Sequence[str], rng: np.random.Generator) -> Iterator[s
 def _check_emotions(names: Sequence[str]) -> None:
     for name in names:
         if name not in PROTOTYPES:
-            raise InputError(f"no faces are drawn for {name!r}; the emotions are {', '.join(EMOTIONS)}")
+            raise InputError(f"there are no synthetic faces for {name!r}; the emotions are {', '.join(EMOTIONS)}")
 
 
 @lru_cache(maxsize=256)
-def _find_person(identity_seed: int) -> Appearance:
-    return draw_appearance(np.random.default_rng([identity_seed, 0]))
+def _find_person(person_seed: int) -> Appearance:
+    return draw_appearance(np.random.default_rng([person_seed, 0]))

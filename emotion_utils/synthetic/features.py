@@ -6,7 +6,7 @@ import numpy as np
 
 from emotion_utils.synthetic.action_units import Outlines, Strengths
 from emotion_utils.synthetic.canvas import Canvas, ellipse, moved_down, smooth_curve, tint
-from emotion_utils.synthetic.people import Appearance
+from emotion_utils.synthetic.person import Appearance
 
 Gaze = tuple[float, float]  # how far the irises are off the middle of the eyes
 _IRIS_RADIUS = 0.088

@@ -17,7 +17,7 @@ from emotion_utils.synthetic.canvas import (
     soft_noise,
     tint,
 )
-from emotion_utils.synthetic.people import Appearance
+from emotion_utils.synthetic.person import Appearance
 
 LONG_FROM_Y = 0.5  # hair that reaches below this falls from its parting; shorter hair stands away from the face
 

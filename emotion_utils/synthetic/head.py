@@ -18,7 +18,7 @@ from emotion_utils.synthetic.canvas import (
 )
 from emotion_utils.synthetic.features import Gaze, paint_eye, paint_glasses, paint_glint, paint_mouth, paint_nose
 from emotion_utils.synthetic.hair import paint_back_hair, paint_beard, paint_brow, paint_hair, paint_strands
-from emotion_utils.synthetic.people import Appearance
+from emotion_utils.synthetic.person import Appearance
 from emotion_utils.synthetic.relief import Light, draw_folds, raise_relief, shed_light
 
 

@@ -1,7 +1,7 @@
-"""PretextImages that the stand-ins for pretrained weights learn from: rendered people, who are in no data set.
+"""Images that the stand-ins for pretrained weights learn from: synthetic persons, who are in no data set.
 
 What is asked of them is who they are and how they hold their faces at rest: any brows with any lids and any mouth, by
-chance and not by emotion. No emotion is drawn, and none is asked for.
+chance and not by emotion. No emotion is rendered, and none is asked for.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 
 from emotion_utils.synthetic.action_units import Strengths, draw_action_units
 from emotion_utils.synthetic.faces import iterate_views
-from emotion_utils.synthetic.people import Appearance, draw_appearance
+from emotion_utils.synthetic.person import Appearance, draw_appearance
 
-FIRST_PERSON = 1_000_000  # identity seeds from here on belong to the pretext task
-SIBLINGS = 5  # people who share skin, hair and all other looks but their proportions
+FIRST_PERSON = 1_000_000  # seeds of persons from here on belong to the pretext task
+SIBLINGS = 5  # persons who share skin, hair and all other looks but their proportions
 TAKES = 4  # images of one moment: painting a head takes longer than an image of it
 IMAGE_PX = 48  # the side of a whole image of a person, as in the demo profile
 
-Tell = Callable[[int], None]  # images drawn so far
+Tell = Callable[[int], None]  # images rendered so far
 
 
 class PretextImages(NamedTuple):
@@ -38,35 +38,35 @@ class PretextImages(NamedTuple):
         return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
 
 
-def render_people(num_images: int, num_people: int, size_px: int, seed: int, tell: Tell) -> PretextImages:
-    """The middles of images of people. The questions: who is it, and how are brows, lids and mouth held at rest?
+def render_persons(num_images: int, num_persons: int, size_px: int, seed: int, tell: Tell) -> PretextImages:
+    """The middles of images of persons. The questions: who is it, and how are brows, lids and mouth held at rest?
 
     Brothers and sisters look alike but for that and for their proportions, so that hair and skin alone tell nobody.
     """
-    habits = np.random.default_rng([seed, 2]).integers(0, _WAYS, (num_people, len(_WAYS)))
+    habits = np.random.default_rng([seed, 2]).integers(0, _WAYS, (num_persons, len(_WAYS)))
     labels = np.empty((num_images, 1 + len(_WAYS)), np.int64)
     images = np.empty((num_images, size_px, size_px, 3), np.uint8)
     for moment, start in enumerate(range(0, num_images, TAKES)):
-        person, takes = moment % num_people, slice(start, min(start + TAKES, num_images))
+        person, takes = moment % num_persons, slice(start, min(start + TAKES, num_images))
         labels[takes] = person, *habits[person]
         rng = np.random.default_rng([seed, 3, moment])
         views = iterate_views(find_person(seed, person), _hold(habits[person], rng), rng, IMAGE_PX)
         for place, view in zip(range(takes.start, takes.stop), views, strict=False):
             images[place] = _cut_middle(view, size_px, rng)
             tell(place + 1)
-    return PretextImages(images, labels, (num_people, *_WAYS))
+    return PretextImages(images, labels, (num_persons, *_WAYS))
 
 
-def render_traits(num_images: int, num_people: int, size_px: int, seed: int, tell: Tell) -> PretextImages:
-    """The same without the first question, which so many people are too many for: what is to be seen in anybody."""
-    images = render_people(num_images, num_people, size_px, seed, tell)
+def render_traits(num_images: int, num_persons: int, size_px: int, seed: int, tell: Tell) -> PretextImages:
+    """The same without the first question, for which there are too many persons: what anybody's face shows."""
+    images = render_persons(num_images, num_persons, size_px, seed, tell)
     return PretextImages(images.images, images.labels[:, 1:], images.classes[1:])
 
 
-PRETEXTS = {"people": render_people, "traits": render_traits}
+PRETEXTS = {"people": render_persons, "traits": render_traits}
 
 
-# -- people ----------------------------------------------------------------------------------------
+# -- persons ---------------------------------------------------------------------------------------
 
 # How a face may be held at rest: for each part some ways, each the action units that it takes at full strength.
 HABITS: dict[str, tuple[Strengths, ...]] = {
@@ -88,7 +88,7 @@ def find_person(seed: int, person: int) -> Appearance:
 
 
 def _hold(habits: np.ndarray, rng: np.random.Generator) -> Strengths:
-    """The action units of a face at rest, more or less, and some flicker, as in every drawn face."""
+    """The action units of a face at rest, more or less, and some flicker, as in every synthetic face."""
     units = draw_action_units("neutral", rng)
     for ways, way in zip(HABITS.values(), habits, strict=True):
         for unit, strength in ways[way].items():

@@ -12,7 +12,7 @@ import numpy as np
 
 from emotion_utils.synthetic.action_units import Outlines, Strengths
 from emotion_utils.synthetic.canvas import Canvas, moved_down, resize, smooth_curve, sum_bumps
-from emotion_utils.synthetic.people import Appearance
+from emotion_utils.synthetic.person import Appearance
 
 Fold = tuple[float, float, list]  # strength 0-1, width, points
 

@@ -48,7 +48,7 @@ def test_every_fault_is_set_aside_with_its_reason_and_counted(tmp_path):
     jpeg = encode(make_image(7, 100), "JPEG")
     bad = {
         "sad/cut.jpg": (jpeg[: len(jpeg) // 2], "truncated"),
-        "sad/page.jpg": (b"<html>moved</html>", "no image but an HTML page"),
+        "sad/page.jpg": (b"<html>moved</html>", "not an image but an HTML page"),
         "sad/empty.png": (b"", "empty file"),
         "sad/tiny.png": (encode(make_image(1, 12)), "tiny"),
         "sad/plain.png": (encode(np.full((40, 40, 3), 9, np.uint8)), "constant"),

@@ -1,4 +1,4 @@
-"""Leaks, and what is done about a split that the data bring."""
+"""Leaks, and what is done about the split that comes with the data."""
 
 import numpy as np
 import pandas as pd
@@ -111,7 +111,7 @@ def test_redraw_forgets_the_split_and_allow_keeps_it_and_both_say_so():
     assert "a new one is drawn" in line
     kept, line = settle_leaks(manifest, "allow")
     pd.testing.assert_frame_equal(kept, manifest)
-    assert "whatever leaks" in line
+    assert "leaks included" in line
 
 
 def test_data_without_a_split_are_left_alone():

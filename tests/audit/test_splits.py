@@ -104,7 +104,7 @@ def test_ties_reach_through_others():
     assert len({*units}) == 3
 
 
-# -- splits that the data brings -------------------------------------------------------------------
+# -- splits that come with the data ----------------------------------------------------------------
 
 
 def test_three_splits_of_the_data_are_taken_as_they_are():
@@ -136,7 +136,7 @@ def test_a_single_split_folder_is_no_split():
     ("brought", "complaint"),
     [
         (["train"] * 10 + ["test"] * 8 + [""] * 2, "2 images have no split"),
-        (["val"] * 10 + ["test"] * 10, "no train"),
+        (["val"] * 10 + ["test"] * 10, "without train"),
     ],
 )
 def test_splits_that_cannot_be_used_are_refused(brought, complaint):

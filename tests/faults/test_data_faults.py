@@ -101,7 +101,7 @@ def test_what_is_no_image(audit):
     }
     manifest, found = audit(files)
     reasons = {
-        path: f"no image but {what}" for path, what in zip(files, ("an HTML", "a PDF", "a program"), strict=True)
+        path: f"not an image but {what}" for path, what in zip(files, ("an HTML", "a PDF", "a program"), strict=True)
     }
     assert_set_aside(manifest, found, reasons)
 
@@ -164,7 +164,7 @@ def test_image_without_a_face(audit, finds_eyes):
     files = {"happy/face.png": scene((40, 40, 60)), "sad/empty.png": scene()}
     manifest, found = audit(files, crop="always")
     assert manifest.loc["sad/empty.png", "status"] == "kept"
-    assert "without a face that was found, kept" in faces_line(found)
+    assert "in which no face was found, kept" in faces_line(found)
     manifest, found = audit(files, crop="always", missed="quarantine")
     assert manifest.loc["sad/empty.png", "reason"].startswith("no face")
     assert found["faces"]["missed"] == found["reasons"]["no face"]
@@ -236,7 +236,7 @@ def test_split_that_leaks(tmp_path):
     with pytest.raises(InputError, match=r"leaks=redraw.*leaks=allow|leaks=allow.*leaks=redraw"):
         divide(folder)
     allowed, facts = divide(folder, "leaks=allow")
-    assert "taken as it is, whatever leaks" in facts["leaks"]["line"]
+    assert "used as it is, leaks included" in facts["leaks"]["line"]
     assert sum(row["images"] for row in facts["leaks"]["as_used"]) > 0
     redrawn, facts = divide(folder, "leaks=redraw")
     assert sum(row["images"] for row in facts["leaks"]["as_used"]) == 0

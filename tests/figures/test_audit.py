@@ -96,15 +96,18 @@ def test_quarantine_table_has_a_column_for_each_kind_of_reason_and_not_for_each_
 
 def test_lines_say_what_the_audit_holds(prepared):
     audit = prepared[3]
-    assert suspects_line(audit["suspects"]) == "5 of 40 labels are in doubt, by a model that agrees with 50% of them"
+    assert (
+        suspects_line(audit["suspects"])
+        == "5 of 40 labels are in doubt, according to a model that agrees with 50% of them"
+    )
     assert split_line(audit) == "drawn from seed 0"
     assert split_line(audit | {"splits": {"brought": ["test", "train"], "seed": 0}}) == (
-        "as the data bring it (test, train), val drawn from it"
+        "as it comes with the data (test, train), val drawn from it"
     )
     assert faces_line(audit) == "crop=never: every image is used whole"
     faces = {"crop": "auto", "missed_are": "kept", "detector": "D", "cropped": 3, "filled": 0, "missed": 1}
     assert faces_line({"faces": faces | {"not_searched": 0, "several": 2}}) == (
-        "crop=auto: 3 cut to the face; 1 without a face that was found, kept (D, the largest taken of several in 2)"
+        "crop=auto: 3 cut to the face; 1 in which no face was found, kept (D, the largest taken of several in 2)"
     )
     assert audit["groups"]["line"] in audit_lines(audit)
     assert all(audit_lines(audit))

@@ -84,7 +84,7 @@ def test_train_and_validation_without_test_are_kept(tmp_path):
 def test_a_lone_training_part_counts_as_not_split(tmp_path):
     source = open_as("folder", tmp_path, faces("train/happy", "train/sad"))
     assert set(source.table["split"]) == {""}
-    assert any("taken as not split" in note for note in source.notes)
+    assert any("split anew" in note for note in source.notes)
 
 
 def test_folders_of_persons_above_the_classes_are_seen_through(tmp_path):
@@ -99,7 +99,7 @@ def test_junk_and_other_files_are_left_out_and_counted(tmp_path):
     for kind in ("folder", "zip"):
         source = open_as(kind, tmp_path, faces("happy", "sad") | junk | other)
         assert len(source.table) == 4
-        assert "left out 2 files that are no images (.csv 1, .md 1)" in source.notes
+        assert "left out 2 files that are not images (.csv 1, .md 1)" in source.notes
         assert "left out 1 images outside of the class folders, e.g. stray.png" in source.notes
 
 
@@ -159,7 +159,7 @@ def test_two_names_of_one_class_are_not_two_classes(tmp_path):
 def test_flat_folder_of_two_thousand_files_is_explained(tmp_path):
     root = write_folder(tmp_path / "data", {f"{number}.jpg": b"" for number in range(2000)})
     with pytest.raises(
-        InputError, match=r"2000 images lie in one flat folder, without classes; expected class/\*\.jpg"
+        InputError, match=r"2000 images are in one flat folder, without classes; expected class/\*\.jpg"
     ):
         open_source(str(root))
 
@@ -183,10 +183,10 @@ def test_what_is_no_data_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file or folder"):
         open_source(str(tmp_path / "nothing"))
     (tmp_path / "page.zip").write_bytes(b"<html>")
-    with pytest.raises(InputError, match="no archive in spite of its name"):
+    with pytest.raises(InputError, match="not an archive despite its name"):
         open_source(str(tmp_path / "page.zip"))
     (tmp_path / "face.jpg").write_bytes(encode(make_image(0), "JPEG"))
-    with pytest.raises(InputError, match="neither folder, archive nor CSV"):
+    with pytest.raises(InputError, match="not a folder, an archive or a CSV"):
         open_source(str(tmp_path / "face.jpg"))
 
 
@@ -237,9 +237,9 @@ def test_fer_columns_may_stand_in_any_order_and_in_an_archive(tmp_path):
         (" ".join(["1"] * 2303), "2303 values, expected 2304"),
         (" ".join(["1"] * 2209), "2209 values"),
         ("", "0 values"),
-        (" ".join(["1"] * 2303 + ["256"]), "'256' is none of 0 to 255"),
-        (" ".join(["1"] * 2303 + ["x"]), "'x' is none of"),
-        (" ".join(["1"] * 2303 + ["-1"]), "'-1' is none of"),
+        (" ".join(["1"] * 2303 + ["256"]), "'256' is not a number from 0 to 255"),
+        (" ".join(["1"] * 2303 + ["x"]), "'x' is not a number"),
+        (" ".join(["1"] * 2303 + ["-1"]), "'-1' is not a number"),
     ],
 )
 def test_fer_row_with_wrong_pixels_is_a_fault_of_that_row_alone(tmp_path, pixels, words):
@@ -255,8 +255,8 @@ def test_fer_row_with_wrong_pixels_is_a_fault_of_that_row_alone(tmp_path, pixels
     [
         (b"emotion,pixels\n3,1 2 3\n", "column usage is missing; found emotion, pixels"),
         (b"emotion,pix,Usage\n", "column path, label is missing"),
-        (fer_csv("7,1 2,Training"), "line 2: emotion '7' is none of 0 to 6"),
-        (fer_csv(fer_row(), "3,1 2,Holdout"), "line 3: Usage 'Holdout' is none of"),
+        (fer_csv("7,1 2,Training"), "line 2: emotion '7' is not a number from 0 to 6"),
+        (fer_csv(fer_row(), "3,1 2,Holdout"), "line 3: Usage 'Holdout' is not Training"),
         (fer_csv(fer_row(), "3,1 2 3"), "line 3: 2 fields, expected 3; is it cut short"),
     ],
 )
@@ -320,7 +320,10 @@ def test_missing_files_and_files_without_rows_are_errors_or_faults(tmp_path):
         (labels_csv(("a/0.png", "")), "line 2: no label"),
         (b"path,label\na/0.png\n", "line 2: 1 fields, expected 2"),
         (b'path,label\n"a/0.png,sad\n', "is it cut short"),
-        (labels_csv(("a/0.png", "sad", "later"), header=("path", "label", "split")), "split 'later' is none of"),
+        (
+            labels_csv(("a/0.png", "sad", "later"), header=("path", "label", "split")),
+            "split 'later' is not train, val",
+        ),
         (b"path,label\na/0.png,\xe9\n", "UTF-8"),
     ],
 )
@@ -334,7 +337,7 @@ def test_table_of_other_images_is_left_out(tmp_path):
     files = faces("happy", "sad") | {"index.csv": labels_csv(("/elsewhere/happy/0.png", "3"), ("x/1.png", "4"))}
     source = open_as("zip", tmp_path, files)
     assert source.kind == "zip"
-    assert source.notes == ("left out 1 files that are no images (.csv 1)",)
+    assert source.notes == ("left out 1 files that are not images (.csv 1)",)
 
 
 def test_folder_with_nothing_but_an_archive_is_that_archive(tmp_path):

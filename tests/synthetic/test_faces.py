@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from emotion_utils.errors import InputError
 from emotion_utils.synthetic.action_units import PROTOTYPES, Proportions, place_outlines
 from emotion_utils.synthetic.faces import EMOTIONS, render_face, render_path, synthetic_table
-from emotion_utils.synthetic.people import draw_appearance
+from emotion_utils.synthetic.person import draw_appearance
 
 THREE = ("angry", "happy", "sad")
 
@@ -103,7 +103,7 @@ def test_people_span_the_range_of_human_skin():
 def test_unknown_emotion_is_refused_with_the_known_ones(emotion):
     with pytest.raises(InputError, match="angry, disgust, fear, happy, neutral, sad, surprise"):
         render_face(emotion, 0, 0)
-    with pytest.raises(InputError, match="no faces are drawn"):
+    with pytest.raises(InputError, match="no synthetic faces"):
         synthetic_table(10, ("happy", emotion), 0)
 
 

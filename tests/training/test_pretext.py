@@ -17,7 +17,7 @@ from emotion_utils.synthetic.pretext_images import (
     SIBLINGS,
     TAKES,
     find_person,
-    render_people,
+    render_persons,
     render_traits,
 )
 from emotion_utils.training import pretext
@@ -134,7 +134,7 @@ def test_folded_batchnorm_leaves_a_plain_vgg16_with_the_same_activations():
         torch.testing.assert_close(net(images), expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("render", [render_people, render_traits])
+@pytest.mark.parametrize("render", [render_persons, render_traits])
 def test_images_are_the_same_each_time_and_differ_between_seeds(render):
     one, two, other = (render(48, 12, 32, seed, lambda done: None) for seed in (0, 0, 1))
     assert np.array_equal(one.images, two.images)
@@ -152,14 +152,14 @@ def test_siblings_look_alike_and_each_holds_the_face_in_a_way_of_their_own():
     assert replace(first, shape=sibling.shape) == sibling
     assert first.shape != sibling.shape
     assert replace(first, shape=stranger.shape) != stranger
-    labels = render_people(2 * 4 * TAKES, 4, 32, 0, lambda done: None).labels.reshape(2, 4, TAKES, -1)
+    labels = render_persons(2 * 4 * TAKES, 4, 32, 0, lambda done: None).labels.reshape(2, 4, TAKES, -1)
     assert (labels == labels[:1, :, :1]).all()  # a person's answers never change
     assert labels[0, :, 0, 0].tolist() == [0, 1, 2, 3]
     assert len({tuple(habits) for habits in labels[0, :, 0, 1:].tolist()}) == 4
 
 
 def test_no_pretext_person_is_in_a_default_data_set():
-    people = render_people(6, 6, IMAGE_PX, 0, lambda done: None).images  # whole images
+    people = render_persons(6, 6, IMAGE_PX, 0, lambda done: None).images  # whole images
     table = synthetic_table(30, ("angry", "happy", "sad"), 0)
     faces = np.stack([render_path(path, 0, IMAGE_PX) for path in table["path"]])
     assert all((faces != image).any(axis=(1, 2, 3)).all() for image in people)

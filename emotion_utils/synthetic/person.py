@@ -1,4 +1,4 @@
-"""What makes one drawn person: proportions, skin, hair, brows, eyes, beard, glasses, age."""
+"""What makes one synthetic person: proportions, skin, hair, brows, eyes, beard, glasses, age."""
 
 from __future__ import annotations
 
