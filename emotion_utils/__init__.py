@@ -1,0 +1,25 @@
+"""Facial-emotion classifiers compared: the names that a notebook or a program needs most, imported when first used."""
+
+from importlib import import_module
+from typing import Any
+
+_PLACES = {
+    "Run": "run",
+    "Trainer": "training.trainer",
+    "build_model": "models.zoo",
+    "load_model": "models.card",
+    "new_model": "training.trainer",
+    "open_split": "store.batches",
+    "resolve_config": "config",
+}
+__all__ = list(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PLACES])

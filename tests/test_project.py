@@ -124,7 +124,7 @@ def test_constraints_pin_every_dependency_but_the_torch_pair():
     pinned = {_canonical(line) for line in lines}
     direct = _requirements([*PYPROJECT["dependencies"], *(line for name in EXTRAS for line in EXTRAS[name])])
     assert direct - pinned == {"torch", "torchvision"}
-    assert not [name for name in pinned if re.match(r"torch|nvidia|cuda|triton", name)]
+    assert not [name for name in pinned if re.match(r"torch(vision)?$|nvidia|cuda|triton", name)]
     assert len(pinned) == len(lines)
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9a-z.]+", line) for line in lines)
 
@@ -171,7 +171,17 @@ def test_imports_run_one_way(path):
 
 
 def test_rooms_start_empty():
-    assert [path for path in PACKAGE.rglob("__init__.py") if path.stat().st_size] == []
+    assert [path for path in PACKAGE.rglob("__init__.py") if path.stat().st_size] == [PACKAGE / "__init__.py"]
+
+
+def test_public_names_are_imported_when_they_are_used():
+    code = (
+        "import emotion_utils, sys; assert 'torch' not in sys.modules; emotion_utils.Run; print(emotion_utils.Trainer)"
+    )
+    code += "; from emotion_utils import *; print(open_split)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "training.trainer.Trainer" in result.stdout
 
 
 def _import_without(modules: list[str], blocked: tuple[str, ...]) -> subprocess.CompletedProcess:

@@ -111,7 +111,7 @@ class Explorer:
     @cached_property
     def test(self) -> Dataset:
         restore_images(self.run)
-        self.run.note_test_opening("a notebook")
+        self.run.note_test_opening("05_creative_element", of=self.results.weights_sha256)
         return open_split(self.run, "test")
 
     @cached_property

@@ -15,7 +15,7 @@ from emotion_utils.figures.results import plot_confusion, plot_curves
 from emotion_utils.figures.style import figure_svg
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.progress import Progress
-from emotion_utils.report.exhibits import Shown
+from emotion_utils.report.exhibits import Shown, html_table, safe
 from emotion_utils.report.tables import show_classification, show_events, show_history, show_phases, show_search
 from emotion_utils.run import Run
 from emotion_utils.training.schedule import phase_table
@@ -27,13 +27,14 @@ def show_images(run: Run, plot: Callable[..., Figure], *what: Any) -> Figure | N
     return plot(*what) if run.config.show_faces else None
 
 
-def tabulate_recipe(recipe: Recipe) -> pd.DataFrame:
+def show_recipe(recipe: Recipe) -> Shown:
     """Every setting of a recipe, its value, and what it means."""
     fields = type(recipe).model_fields
-    rows = {
-        name: (str(value), fields[name].description or "") for name, value in recipe.model_dump(mode="json").items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "meaning"])
+    rows = [
+        [safe(cell) for cell in (name, value, fields[name].description or "")]
+        for name, value in recipe.model_dump(mode="json").items()
+    ]
+    return Shown(html_table(("Setting", "Value", "Meaning"), [rows], words=(0, 1, 2)))
 
 
 def tabulate_phases(net: EmotionNet, recipe: Recipe, epochs: int) -> pd.DataFrame:
