@@ -23,7 +23,7 @@ LINES = {
     "best_epoch": "epoch {epoch} is kept, val accuracy {val_acc:.3f}",
 }
 COLUMNS = {
-    "memory_backoff": "Memory ran out", "spike_skipped": "Steps skipped", "rollback": "Went back",
+    "memory_backoff": "Out of memory", "spike_skipped": "Steps skipped", "rollback": "Rollbacks",
     "early_stop": "Stopped early", "resumed": "Resumed",
 }  # fmt: skip
 TROUBLE = ("memory_backoff", "spike_skipped", "rollback", "early_stop", "checkpoint_refused", "kernel_restarted")
@@ -49,22 +49,22 @@ def event_sentences(events: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, 
     for before, after in pairwise(kinds.get("phase", [])):
         values = {"epoch": after["epoch"], "phase": after["phase"], "many": after["trainable_parameters"]}
         values["few"] = before["trainable_parameters"]
-        yield "learned with {many:count} parameters ({phase}) from epoch {epoch:count} on, {few:count} before.", values
+        yield "trained {many:count} parameters ({phase}) from epoch {epoch:count} on, {few:count} before.", values
     if backoffs := kinds.get("memory_backoff"):
         values = {"times": len(backoffs), "size": backoffs[-1]["micro_batch"]}
-        yield "ran out of memory {times:times}; its batches were then taken in portions of {size:count}.", values
+        yield "ran out of memory {times:times}; its batches were then split into micro-batches of {size:count}.", values
         if any(backoff.get("batchnorm_by_portion") for backoff in backoffs):
-            reason = "each portion is normalised by its own images, which are fewer"
-            yield f"therefore learned a little otherwise than with whole batches: {reason}.", {}
+            reason = "batch normalisation uses the images of a micro-batch, which are fewer"
+            yield f"therefore learned slightly differently than with whole batches: {reason}.", {}
     if spikes := kinds.get("spike_skipped"):
         steps = "a step" if len(spikes) == 1 else "{steps:words} steps"
-        yield f"skipped {steps} whose loss or gradient was out of all proportion.", {"steps": len(spikes)}
+        yield f"skipped {steps} with an extreme loss or gradient.", {"steps": len(spikes)}
     if rollbacks := kinds.get("rollback"):
-        yield "went back {times:times} and continued at a lower rate.", {"times": len(rollbacks)}
+        yield "was rolled back {times:times} and continued at a lower learning rate.", {"times": len(rollbacks)}
     if resumed := kinds.get("resumed"):
         yield "was interrupted and continued from its checkpoint {times:times}.", {"times": len(resumed)}
     for event in kinds.get("kernel_restarted", []):
-        yield "had to be started once more ({reason}).", {"reason": event["reason"]}
+        yield "had to be restarted ({reason}).", {"reason": event["reason"]}
     for event in kinds.get("checkpoint_refused", []):
         yield "started over, as its checkpoint did not fit ({reason}).", {"reason": event["reason"]}
     for event in kinds.get("early_stop", []):

@@ -38,24 +38,24 @@ def plot_reliability(before: pd.DataFrame, after: pd.DataFrame, title: str, colo
     return figure
 
 
-def plot_risk(cautions: Mapping[str, SelectivePrediction], labels: Mapping[str, str]) -> Figure:
+def plot_risk(selective: Mapping[str, SelectivePrediction], labels: Mapping[str, str]) -> Figure:
     """The risk-coverage curve of each model, its threshold marked, its name at the right end."""
-    colors, markers = model_colors(cautions), model_markers(cautions)
+    colors, markers = model_colors(selective), model_markers(selective)
     with figure_style():
-        height = max(RISK_IN[1], 0.2 * len(cautions) + 1)
+        height = max(RISK_IN[1], 0.2 * len(selective) + 1)
         figure, axes = plt.subplots(figsize=(RISK_IN[0], height), layout="constrained")
-        for model, found in cautions.items():
+        for model, found in selective.items():
             axes.plot(found.coverage, found.risk, color=colors[model])
             if found.answered:
                 place = found.answered - 1
                 axes.plot(found.coverage[place], found.risk[place], markers[model], color=colors[model], markersize=6)
-        top = max(float(found.risk.max()) for found in cautions.values())
+        top = max(float(found.risk.max()) for found in selective.values())
         axes.set(xlim=(0, 1), ylim=(0, max(1.05 * top, 0.05)), xlabel="share answered", ylabel="share wrong")
         axes.set_title("Risk over coverage")
         axes.grid(axis="y")
         high = axes.get_ylim()[1]
-        heights = [found.risk[-1] / high for found in cautions.values()]
-        for model, place in zip(cautions, spread_labels(heights, 0.075, 0.0, 1.0), strict=True):
+        heights = [found.risk[-1] / high for found in selective.values()]
+        for model, place in zip(selective, spread_labels(heights, 0.075, 0.0, 1.0), strict=True):
             axes.annotate(
                 labels[model], (1.03, place), xycoords="axes fraction", color=colors[model], fontsize=8, va="center",
                 annotation_clip=False,

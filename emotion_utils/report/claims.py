@@ -18,6 +18,7 @@ from typing import Any
 from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.statistics import ALPHA
 from emotion_utils.progress import format_duration
+from emotion_utils.report.names import safe, safe_model
 from emotion_utils.run import Run
 
 TOLERANCE = 0.0005  # what rounding to one decimal of a percent may hide
@@ -28,7 +29,8 @@ WINNER = re.compile(
     r"\b(ahead of|outperform\w*|better than|best model|more accurate than|superior|dominat\w+|beats?|wins?|winner)\b",
     re.I,
 )
-AHEAD = "ahead"  # the comparison of a claim that says one model is ahead of another
+# Comparisons: a model is ahead of another; no difference is significant; how the report decides; what a test can show.
+AHEAD, UNDECIDED, RULE, POWER = "ahead", "undecided", "rule", "power"
 
 
 class Model(str):
@@ -83,11 +85,13 @@ def check_claim(claim: Claim) -> None:
     unknown = unknown_numerals(text, claim.values)
     if unknown:
         raise EmotionError(f"claim {text!r}: {unknown[0]} is none of its values {dict(claim.values)}")
-    tested = claim.values.get("p_holm")
-    if re.search(r"\bsignifican", text, re.I) and tested is None:
+    tested, smallest = claim.values.get("p_holm"), claim.values.get("p")
+    if re.search(r"\bsignifican", text, re.I) and tested is smallest is None and claim.comparison not in (RULE, POWER):
         raise EmotionError(f"claim {text!r} speaks of significance without a test")
     if WINNER.search(text) and claim.comparison != AHEAD:
         raise EmotionError(f"claim {text!r} names a winner, but compares nothing")
+    if claim.comparison == UNDECIDED and not smallest > ALPHA:
+        raise EmotionError(f"claim {text!r} denies a significant difference: {dict(claim.values)}")
     if claim.comparison == AHEAD and not (tested is not None and tested <= ALPHA and claim.values["difference"] > 0):
         raise EmotionError(f"claim {text!r} names a winner that is none: {dict(claim.values)}")
 
@@ -175,14 +179,11 @@ class _Html(_Plain):
     def show_name(self, value: str) -> str:
         if isinstance(value, Ref):
             return super().show_name(value)
-        shown = f"<bdi>{escape(super().show_name(value))}</bdi>"
-        if isinstance(value, Label):
-            return f"<em>{shown}</em>"
-        if not isinstance(value, Model):
+        if isinstance(value, Model):
+            shown = safe_model(value, self.proxies)
+            self.proxies.discard(value)
             return shown
-        mark = '&nbsp;<span class="proxy">proxy</span>' if value in self.proxies else ""
-        self.proxies.discard(value)
-        return f'<span class="model">{shown}{mark}</span>'
+        return f"<em>{safe(value)}</em>" if isinstance(value, Label) else safe(value)
 
     def show_reference(self, key: str, name: str) -> str:
         shown = escape(name).replace(" ", "&nbsp;")

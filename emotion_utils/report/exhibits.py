@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
+from typing import Any
+
+import pandas as pd
 
 from emotion_utils.report.results import Results
+from emotion_utils.report.tables import table_html
 
-LOOK_FIGURES = ("fig-looks", "fig-random", "fig-covered")
+SALIENCY_FIGURES = ("fig-saliency", "fig-random", "fig-occlusion")
 APPENDIX_TABLES = (
     "tbl-data", "tbl-splits", "tbl-quarantine", "tbl-weights", "tbl-settings", "tbl-search", "tbl-environment",
-    "tbl-times",
-    "tbl-published-cells", "tbl-audit", "tbl-matrices",
+    "tbl-times", "tbl-published-cells", "tbl-audit", "tbl-matrices",
 )  # fmt: skip
 
 
@@ -20,7 +23,7 @@ APPENDIX_TABLES = (
 class Shown:
     """A piece of the report as HTML; a notebook displays it as it is."""
 
-    html: str
+    html: str = ""
 
     def _repr_html_(self) -> str:
         return self.html
@@ -38,12 +41,12 @@ def number_exhibits(results: Results) -> dict[str, str]:
     tables = ["tbl-epochs", *(report_key(model) for model in results.models), "tbl-intervals"]
     tables += ["tbl-events", "tbl-metrics", *(["tbl-pairs", "tbl-differences"] if many else [])]
     tables += ["tbl-seeds"] * (results.seeds is not None)
-    robustness = ["tbl-robustness", "tbl-robustness-classes"] if results.robustness else []
-    measured = results.looks is not None
-    tables += ["tbl-calibration", *robustness, "tbl-published"] + ["tbl-covered"] * measured
+    corruptions = ["tbl-robustness", "tbl-robustness-classes"] if results.robustness else []
+    measured = results.saliency is not None
+    tables += ["tbl-calibration", *corruptions, "tbl-published"] + ["tbl-covered"] * measured
     figures = ["fig-balance", "fig-curves", "fig-confusion", "fig-metrics", "fig-reliability", "fig-risk"]
-    figures += ["fig-robustness"] if results.robustness else []
-    figures += [*map(image_key, results.images), *(LOOK_FIGURES if measured else ())]
+    figures += ["fig-corruptions"] if results.robustness else []
+    figures += [*map(image_key, results.images), *(SALIENCY_FIGURES if measured else ())]
     is_there = {"tbl-quarantine": len(results.quarantined), "tbl-search": len(results.searches)}
     appendix = [key for key in APPENDIX_TABLES if is_there.get(key, True)]
     names = {key: f"Table {number}" for number, key in enumerate(tables, start=1)}
@@ -59,17 +62,6 @@ def image_key(name: str) -> str:
     return "fig-" + name.replace("_", "-")
 
 
-def safe(text: object) -> str:
-    """Text that came with the data, as HTML: escaped, on one line, its direction of writing kept to itself."""
-    return f"<bdi>{escape(' '.join(str(text).split()))}</bdi>"
-
-
-def safe_model(results: Results, model: str) -> str:
-    """A model's name as HTML, marked where proxy weights stand behind it."""
-    mark = '&nbsp;<span class="proxy">proxy</span>' if model in results.proxies else ""
-    return f'<span class="model">{safe(model)}{mark}</span>'
-
-
 def show_figure(
     results: Results, key: str, panels: Iterable[str], caption: str, *, columns: int, width_px: int
 ) -> Shown:
@@ -83,49 +75,29 @@ def show_figure(
     large = " large" if len(panels) > 6 else ""  # more than a page holds
     return Shown(
         f'<figure class="figure{large}" id="{escape(key)}"><div class="panels {across}">{body}</div>'
-        f"<figcaption><b>{_name(results, key)}.</b> {caption}</figcaption></figure>"
+        f"<figcaption><b>{number_exhibits(results)[key]}.</b> {caption}</figcaption></figure>"
     )
 
 
 def show_table(
-    results: Results, key: str, table: str, caption: str, note: str = "", *, may_break: bool = False
+    results: Results,
+    key: str,
+    table: pd.DataFrame | str,
+    caption: str,
+    note: str = "",
+    *,
+    may_break: bool = False,
+    **options: Any,
 ) -> Shown:
-    """`table` (an element) with its caption above and a note below, scrolling sideways where it is too wide.
+    """A table (a <table>, or a frame and the `options` of `table_html`), its caption above and a note below.
 
-    On paper a table stays on one page unless it `may_break` between its groups of rows. `caption` and `note` are HTML:
-    what comes from data in them must be escaped.
+    It scrolls sideways where it is too wide. On paper it stays on one page unless it `may_break` between its groups of
+    rows. `caption` and `note` are HTML: what comes from data in them must be escaped.
     """
+    body = table if isinstance(table, str) else table_html(table, proxies=results.proxies, **options)
     below = f'<p class="note">{note}</p>' if note else ""
-    name, large = _name(results, key), " large" if may_break else ""
+    name, large = number_exhibits(results)[key], " large" if may_break else ""
     return Shown(
         f'<figure class="table{large}" id="{escape(key)}"><figcaption><b>{name}.</b> {caption}</figcaption>'
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{name}">{table}</div>{below}</figure>'
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{name}">{body}</div>{below}</figure>'
     )
-
-
-def html_table(
-    head: Sequence[str], groups: Iterable[Sequence[Sequence[str]]], *, words: Collection[int] = (0,), css: str = ""
-) -> str:
-    """A <table> of cells that are HTML already; `groups` of rows are set apart by a rule.
-
-    The columns `words` hold words, the others figures. A cell that is a whole <td> or <th> is taken as it is.
-    """
-    top = "".join(f'<th scope="col"{_kind(place, words)}>{cell}</th>' for place, cell in enumerate(head))
-    bodies = "".join(f"<tbody>{''.join(_row(row, words) for row in rows)}</tbody>" for rows in groups)
-    return f'<table class="{css}"><thead><tr>{top}</tr></thead>{bodies}</table>'
-
-
-def _row(row: Sequence[str], words: Collection[int]) -> str:
-    cells = "".join(
-        cell if cell.startswith(("<td", "<th")) else f"<td{_kind(place, words)}>{cell}</td>"
-        for place, cell in enumerate(row)
-    )
-    return f"<tr>{cells}</tr>"
-
-
-def _kind(place: int, words: Collection[int]) -> str:
-    return ' class="word"' if place in words else ""
-
-
-def _name(results: Results, key: str) -> str:
-    return number_exhibits(results)[key]

@@ -19,7 +19,7 @@ from emotion_utils.devices import pick_device
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.explain import explain_faces
 from emotion_utils.evaluation.predict import predict_probs, tabulate
-from emotion_utils.figures.cards import pick_faces, plot_cards
+from emotion_utils.figures.examples import pick_faces, plot_examples
 from emotion_utils.models.zoo import EmotionNet, load_model
 from emotion_utils.progress import QUIET_VARIABLE
 from emotion_utils.report.results import read_results
@@ -28,7 +28,7 @@ from emotion_utils.sources.decode import decode_rgb, refuse_unusable
 from emotion_utils.store.batches import Dataset, open_split, restore_images
 from emotion_utils.store.store import resize_square
 
-PAGE = 4  # cards at a time
+PAGE = 4  # examples at a time
 EVERY = "all"
 CROPPING = {"cropped": "cut to the face", "whole": "taken whole", "missed": "no face was found: taken whole"}
 
@@ -62,7 +62,7 @@ def select(
 def show_photograph(
     data: bytes, nets: Mapping[str, EmotionNet], class_names: tuple[str, ...], titles: Mapping[str, str]
 ) -> tuple[Figure, str]:
-    """The card of one image file, and a line on what was done to it. Raises InputError where it cannot be used."""
+    """The example of one image file, and a line on what was done to it. Raises InputError where it cannot be used."""
     rgb = decode_rgb(data)
     refuse_unusable(rgb)
     crop = crop_faces(rgb, "auto")
@@ -75,7 +75,7 @@ def show_photograph(
         said[model] = row.assign(label="")
     height, width = rgb.shape[:2]
     note = f"{width} x {height} pixels, {CROPPING[crop.outcome]}, shown to the models at {size_px} x {size_px}"
-    return plot_cards(face, said, explain_faces(nets, face), class_names, titles), note
+    return plot_examples(face, said, explain_faces(nets, face), class_names, titles), note
 
 
 class Explorer:
@@ -93,7 +93,7 @@ class Explorer:
         self.confidence = widgets.FloatRangeSlider(value=(0, 1), min=0, max=1, step=0.01, description="sure of it")
         self.page = widgets.BoundedIntText(value=1, min=1, max=1, description="page")
         self.count = widgets.HTML()
-        self.cards = widgets.Image(format="png")
+        self.examples = widgets.Image(format="png")
         self.upload = widgets.FileUpload(accept="image/*", multiple=False, description="a photograph")
         self.note = widgets.HTML()
         self.photograph = widgets.Image(format="png", layout={"display": "none"})
@@ -105,7 +105,7 @@ class Explorer:
             [self.label, self.model, self.verdict, self.confidence, self.page], layout={"flex_flow": "wrap"}
         )
         own = [self.upload, self.note, self.photograph]
-        self.widget = widgets.VBox([filters, self.count, self.cards, *own])
+        self.widget = widgets.VBox([filters, self.count, self.examples, *own])
         self._restart()
 
     @cached_property
@@ -139,7 +139,7 @@ class Explorer:
         )
         faces, said = pick_faces(self.test, self.results.tests, ids)
         saliency = explain_faces(self.nets, faces)
-        self.cards.value = _png(plot_cards(faces, said, saliency, self.results.class_names, self.titles))
+        self.examples.value = _png(plot_examples(faces, said, saliency, self.results.class_names, self.titles))
 
     def _name(self, change: Any = None) -> None:
         """Shows the photograph that was dropped in to the models, or says why that cannot be done."""

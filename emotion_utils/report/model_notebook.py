@@ -15,8 +15,9 @@ from emotion_utils.figures.results import plot_confusion, plot_curves
 from emotion_utils.figures.style import figure_svg
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.progress import Progress
-from emotion_utils.report.exhibits import Shown, html_table, safe
-from emotion_utils.report.tables import show_classification, show_events, show_history, show_phases, show_search
+from emotion_utils.report.exhibits import Shown
+from emotion_utils.report.model_tables import show_classification, show_events, show_history, show_phases, show_search
+from emotion_utils.report.tables import frame_of, table_html
 from emotion_utils.run import Run
 from emotion_utils.training.schedule import phase_table
 from emotion_utils.training.trainer import Trainer, new_model
@@ -30,11 +31,9 @@ def show_images(run: Run, plot: Callable[..., Figure], *what: Any) -> Figure | N
 def show_recipe(recipe: Recipe) -> Shown:
     """Every setting of a recipe, its value, and what it means."""
     fields = type(recipe).model_fields
-    rows = [
-        [safe(cell) for cell in (name, value, fields[name].description or "")]
-        for name, value in recipe.model_dump(mode="json").items()
-    ]
-    return Shown(html_table(("Setting", "Value", "Meaning"), [rows], words=(0, 1, 2)))
+    values = recipe.model_dump(mode="json")
+    rows = [(name, str(value), fields[name].description or "") for name, value in values.items()]
+    return Shown(table_html(frame_of(rows, ["Setting", "Value", "Meaning"])))
 
 
 def tabulate_phases(net: EmotionNet, recipe: Recipe, epochs: int) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from emotion_utils.evaluation.calibration import (
 )  # fmt: skip
 from emotion_utils.evaluation.comparison import compare_pairs, macro_intervals, resample_rates
 from emotion_utils.evaluation.metrics import classification_table, confusion, count_correct
-from emotion_utils.report.saliency import SaliencyResults, read_looks
+from emotion_utils.report.saliency import SaliencyResults, read_saliency
 from emotion_utils.run import Run
 
 SAME_RATE = 1e-9
@@ -54,7 +54,7 @@ class Results:
     events: Mapping[str, list[dict[str, Any]]]
     searches: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]]
     images: Mapping[str, Path]
-    looks: SaliencyResults | None  # None where notebook 05 has measured nothing
+    saliency: SaliencyResults | None  # None where notebook 05 has measured nothing
     robustness: Mapping[str, pd.DataFrame]  # empty where no model was measured
     openings: list[str]  # who opened the test images, in order
     seeds: Mapping[str, pd.DataFrame] | None = None  # a row per training; None where each model has one
@@ -113,11 +113,15 @@ class Results:
         }
 
     @cached_property
-    def cautions(self) -> dict[str, SelectivePrediction]:
+    def selective(self) -> dict[str, SelectivePrediction]:
         return {
             model: measure_selective_prediction(self.vals[model], table, self.class_names)
             for model, table in self.tests.items()
         }
+
+    @property
+    def data_name(self) -> str:
+        return data_name(self.config)
 
     def weights_kind(self, model: str) -> str:
         """What its training started from: proxy, official, random or file."""
@@ -130,6 +134,12 @@ class Results:
     def label(self, model: str) -> str:
         """The model's name as figures show it: never without the word proxy where a proxy stands behind it."""
         return f"{model} (proxy)" if self.weights_kind(model) == "proxy" else model
+
+
+def data_name(config: RunConfig) -> str:
+    """The data as a reader may know them: a link as it is, of a path only the last part."""
+    is_link = "://" in config.data or config.data.startswith("kaggle:")
+    return config.data if is_link else Path(config.data).name
 
 
 def read_results(run: Run, *, measured: bool = True) -> Results:
@@ -165,7 +175,7 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
         openings=[line["reader"] for line in run.read("test_openings")],
         seeds=_read_seeds(run, models, manifest, classes) if run.config.seeds > 1 else None,
         images={name: path for name in IMAGES if (path := run.figures_dir / f"{name}.png").exists()},
-        looks=read_looks(run, tests) if measured else None,
+        saliency=read_saliency(run, tests) if measured else None,
     )
 
 

@@ -66,7 +66,7 @@ class SaliencyResults:
         return answer_question(self.compared, *self.question)
 
 
-def read_looks(run: Run, tests: Mapping[str, pd.DataFrame]) -> SaliencyResults | None:
+def read_saliency(run: Run, tests: Mapping[str, pd.DataFrame]) -> SaliencyResults | None:
     """None where notebook 05 has not measured anything; EmotionError where its tables are of other predictions."""
     if not any(run.path(name).exists() for name in CREATIVE_TABLES):
         return None

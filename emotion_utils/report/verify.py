@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
@@ -14,34 +14,15 @@ from typing import Any
 
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.provenance import git_revision
-from emotion_utils.report import tables
 from emotion_utils.report.checksums import CHECKSUMS, changed_files
 from emotion_utils.report.claims import NUMERAL, Claim, Label, Model, flat, unknown_numerals
-from emotion_utils.report.contents import collect_claims
-from emotion_utils.report.exhibits import Shown, number_exhibits
+from emotion_utils.report.contents import TABLES, collect_claims
+from emotion_utils.report.exhibits import number_exhibits
 from emotion_utils.report.page.page_tables import PageTable, read_prose, read_tables, squeeze_text
 from emotion_utils.report.results import Results, read_results
-from emotion_utils.report.sections import (
-    calibration,
-    corruptions,
-    creative,
-    data_card,
-    published_audit,
-    seeds,
-    settings,
-)
 from emotion_utils.report.tables import MINUS
 from emotion_utils.run import Run
 
-# What the cells of notebook 06 call; a table of the page that none of them makes is an error.
-TABLES: tuple[Callable[[Results], Shown], ...] = (
-    tables.epochs_table, tables.report_tables, calibration.intervals_table, tables.events_table, tables.metrics_table,
-    tables.pairs_table, calibration.differences_table, seeds.seeds_table, calibration.calibration_table,
-    corruptions.robustness_table, corruptions.robustness_classes_table, tables.published_comparison,
-    creative.covered_table, data_card.data_card, settings.data_tables, settings.weights_table,
-    settings.settings_table, settings.search_table, settings.machine_tables, published_audit.published_cells,
-    published_audit.audit_tables,
-)  # fmt: skip
 FLOAT_NOISE = 1e-9  # relative: what another processor or release may round differently
 REFERENCE = re.compile(r"\b(?:Table|Figure)s? A?\d+(?:(?:, | and )A?\d+)*")
 
@@ -65,7 +46,7 @@ class Comparison:
     @cached_property
     def facts(self) -> re.Pattern[str]:
         names = "|".join(re.escape(" ".join(name.split())) for name in sorted(self.names, key=len, reverse=True))
-        return re.compile(rf"(?<!\w)(?:{names})(?!\w)|[+<{MINUS}]? ?{NUMERAL.pattern}")
+        return re.compile(rf"(?<!\w)(?:{names})(?!\w)|[+<{MINUS}]? ?(?<![^\W\d]){NUMERAL.pattern}")
 
     def facts_of(self, text: str) -> list[str]:
         """The names and figures in `text`, in their order, without the numbers of figures and tables."""

@@ -163,8 +163,8 @@ def test_a_photograph_is_shown_to_networks_there(run, on_both, monkeypatch, tmp_
     path = tmp_path / "face.png"
     Image.fromarray(render_face("happy", 1, 1, 80)).save(path)
     titles, said = {MODEL: "a model"}, []
-    plot = explorer.plot_cards
-    monkeypatch.setattr(explorer, "plot_cards", lambda faces, table, *rest: said.append(table[MODEL])
+    plot = explorer.plot_examples
+    monkeypatch.setattr(explorer, "plot_examples", lambda faces, table, *rest: said.append(table[MODEL])
                         or plot(faces, table, *rest))  # fmt: skip
     shown = object.__new__(explorer.Explorer)  # its controls need the results of a whole run
     shown.run, shown.results = run, type("Results", (), {"models": [MODEL]})

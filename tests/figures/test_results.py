@@ -21,7 +21,9 @@ from emotion_utils.figures.style import (
     theme_svgs,
 )  # fmt: skip
 from emotion_utils.model_table import STUDY_MODELS
-from emotion_utils.report import panels
+from emotion_utils.report.sections.classification import confusion_figure
+from emotion_utils.report.sections.metrics import metrics_figure
+from emotion_utils.report.sections.training import curves_figure
 
 
 def luminance(color):
@@ -58,14 +60,14 @@ def test_labels_never_meet_and_stay_inside(positions):
 
 def test_same_figure_gives_the_same_bytes_without_a_date(make_results):
     results = make_results()
-    first, second = (panels.curves_figure(results).html for _ in range(2))
+    first, second = (curves_figure(results).html for _ in range(2))
     assert first == second
     assert "<metadata" not in first
     assert not re.search(r"20\d\d-\d\d-\d\d", first)
 
 
 def test_svg_is_well_formed_speaks_and_keeps_its_ids_apart(make_results):
-    html = panels.confusion_figure(make_results()).html + panels.metrics_figure(make_results(name="other")).html
+    html = confusion_figure(make_results()).html + metrics_figure(make_results(name="other")).html
     drawings = re.findall(r"<svg.*?</svg>", html, re.S)
     assert len(drawings) == 3 + 4
     identities = []
@@ -90,7 +92,7 @@ def test_names_of_classes_are_text_and_cannot_break_out(make_results):
 
 
 def test_figures_follow_the_page_into_the_dark(make_results):
-    html = panels.metrics_figure(make_results()).html
+    html = metrics_figure(make_results()).html
     themed = theme_svgs(html + "<p>color: #1b1d22;</p>")
     assert "fill: var(--c-1b1d22)" in themed
     assert not [color for color in DARK if f"fill: {color}" in themed]

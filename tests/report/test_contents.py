@@ -33,7 +33,7 @@ def with_answers(base, classes, labels, answers):
     like = {model: base.models[place % 3] for place, model in enumerate(tests)}
     recipes = {model: base.config.recipes[like[model]] for model in tests}
     return replace(
-        base, class_names=tuple(classes), tests=tests, vals=tests, robustness={}, looks=None,
+        base, class_names=tuple(classes), tests=tests, vals=tests, robustness={}, saliency=None,
         config=base.config.model_copy(update={"models": tuple(tests), "recipes": recipes}),
         histories={model: base.histories[like[model]] for model in tests},
         cards={model: base.cards[like[model]] for model in tests},
@@ -149,7 +149,7 @@ def test_tie_is_told_as_a_tie(base):
     labels = np.arange(60) % 3
     answers = np.where(np.arange(60) < 50, labels, (labels + 1) % 3)
     text = text_of(with_answers(base, fake_run.CLASSES, labels, [answers] * 3))
-    assert "share the highest accuracy and cannot be told apart" in text
+    assert "share the highest accuracy and do not differ significantly" in text
     assert "more accurate" not in text
 
 
@@ -165,8 +165,8 @@ def test_model_that_learned_nothing_is_said_to_have_shown_nothing(base):
     labels = np.arange(60) % 3
     results = with_answers(base, fake_run.CLASSES, labels, [np.zeros(60, int), labels])
     text = text_of(results)
-    assert "VGG16_emotion calls every test image angry" in text
-    assert "Naming angry every time would be right in 33.3% of the cases; the interval of VGG16_emotion reaches" in text
+    assert "VGG16_emotion predicts angry for every test image" in text
+    assert "Always predicting angry would have an accuracy of 33.3%; the interval of VGG16_emotion reaches" in text
     assert "its accuracy alone does not show that it learned more" in text
 
 
@@ -176,16 +176,16 @@ def test_weakest_class_and_what_it_is_taken_for(base):
     answers[20:26] = 2  # six happy faces called sad
     answers[26] = 0  # and one angry
     text = text_of(with_answers(base, fake_run.CLASSES, labels, [answers]), "in-depth analysis")
-    assert "finds happy least often, in 13 of 20 images or 65.0% (95% interval 43.3% to 81.9%)" in text
-    assert "Of the 7 that it misses, it takes 6 for sad." in text
-    assert "least reliable where it is sad: right in 20 of 26 cases" in text
+    assert "has its lowest recall for happy: 13 of 20 images or 65.0% (95% interval 43.3% to 81.9%)" in text
+    assert "Of the 7 that it misses, it mistakes 6 for sad." in text
+    assert "precision is lowest for sad: 20 of 26 predictions are correct" in text
 
 
 def test_class_without_test_images_is_named(base):
     labels = np.arange(40) % 2
     text = text_of(with_answers(base, fake_run.CLASSES, labels, [labels]), "in-depth analysis")
-    assert "The test has no image of sad." in text
-    assert "names all of the 40 test images correctly" in text
+    assert "The test split has no image of sad." in text
+    assert "classifies all 40 test images correctly" in text
 
 
 def test_single_model_is_compared_with_nothing(base):
@@ -197,8 +197,8 @@ def test_single_model_is_compared_with_nothing(base):
 
 def test_events_are_told_and_their_absence_too(base):
     text = text_of(base, "challenges")
-    assert "It ran out of memory once; its batches were then taken in portions of 16." in text
-    assert "It therefore learned a little otherwise than with whole batches" in text
+    assert "It ran out of memory once; its batches were then split into micro-batches of 16." in text
+    assert "It therefore learned slightly differently than with whole batches" in text
     quiet = replace(base, events={model: [] for model in base.models})
     assert "Nothing went wrong" in text_of(quiet, "challenges")
     assert "Nothing went wrong" not in text
@@ -208,14 +208,14 @@ def test_proxies_and_single_seed_are_said(base):
     for section in ("abstract", "conclusion"):
         text = text_of(base, section)
         assert "VGG16_emotion and r18_pre_emotion start from proxy weights" in text
-        assert "trained once, from seed 0" in text
+        assert "trained once, with random seed 0" in text
 
 
 def test_people_in_two_splits_are_counted(base):
     manifest = base.manifest.copy()
     shared = manifest["group"] == "person_000"
     manifest.loc[manifest.index[shared][0], "split"] = "test"
-    assert "100 people, 1 of them in more than one split" in text_of(replace(base, manifest=manifest), "data")
+    assert "100 persons, 1 of them in more than one split" in text_of(replace(base, manifest=manifest), "data")
 
 
 def test_a_strength_of_augmentation_of_its_own_is_told(make_run):
@@ -227,12 +227,12 @@ def test_a_strength_of_augmentation_of_its_own_is_told(make_run):
     }
     run.config = run.config.model_copy(update={"recipes": recipes})
     text = " ".join(claim.text for claim in collect_claims(read_results(run)))
-    assert text.count("these ranges count") == 1
-    assert "For VGG16_emotion these ranges count 1.5 times." in text
+    assert text.count("these ranges are multiplied") == 1
+    assert "For VGG16_emotion these ranges are multiplied by 1.5." in text
 
 
 def test_openings_of_the_test_images_are_counted(base):
     openings = ["VGG16_emotion, seed 0", "a notebook", "a notebook"]
     text = text_of(replace(base, openings=openings), "conclusion")
-    assert "were opened three times in this run (VGG16_emotion, seed 0 and a notebook)" in text
-    assert "No record tells" in text_of(replace(base, openings=[]), "conclusion")
+    assert "were read three times in this run (VGG16_emotion, seed 0 and a notebook)" in text
+    assert "There is no record" in text_of(replace(base, openings=[]), "conclusion")

@@ -77,21 +77,21 @@ def test_controls_filter_what_is_shown(explorer):
     assert (table.loc[explorer.chosen, "predicted"] != "happy").all()
     explorer.confidence.value = (1, 1)
     assert explorer.chosen == []
-    assert explorer.cards.value == b""
+    assert explorer.examples.value == b""
     explorer.label.value = explorer.verdict.value = "all"
     explorer.confidence.value = (0, 1)
     assert len(explorer.chosen) == everything
 
 
-def test_pages_show_different_cards_and_end(explorer):
-    first = explorer.cards.value
+def test_pages_show_different_examples_and_end(explorer):
+    first = explorer.examples.value
     assert image(first).format == "PNG"
     explorer.page.value = 2
-    assert explorer.cards.value != first
+    assert explorer.examples.value != first
     explorer.page.value = 99
     assert explorer.page.value == explorer.page.max
     explorer.page.value = 1
-    assert explorer.cards.value == first
+    assert explorer.examples.value == first
 
 
 def test_photograph_of_ones_own_is_named_by_every_model(explorer):

@@ -12,13 +12,13 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.figures.style import theme_svgs
 from emotion_utils.files import replacing
 from emotion_utils.report.claims import join_words
-from emotion_utils.report.exhibits import number_exhibits, safe, safe_model
+from emotion_utils.report.exhibits import number_exhibits
+from emotion_utils.report.names import safe, safe_model
 from emotion_utils.report.page.html import LOADING, fill_template, number_headings
 from emotion_utils.report.page.notebook_pages import export_notebooks
 from emotion_utils.report.page.pdf import print_pdf
 from emotion_utils.report.page.reread import check_files
 from emotion_utils.report.results import Results, read_results
-from emotion_utils.report.sections.settings import data_name
 from emotion_utils.run import Run
 
 TITLE = "Multiclass Emotion Recognition"
@@ -60,12 +60,12 @@ def make_page(results: Results, notebook: Path, others: Sequence[Path] = ()) -> 
 def front_matter(results: Results, notebooks: Sequence[Path] = ()) -> str:
     """The title with what a reader must know before any figure, and links to the pages of the `notebooks`."""
     classes = join_words(safe(name) for name in results.class_names)
-    proxies = ", ".join(safe_model(results, model) for model in results.proxies)
+    proxies = ", ".join(safe_model(model, results.proxies) for model in results.proxies)
     weights = f"{proxies}: stand-ins made by this project, not published weights" if proxies else "no stand-ins"
     facts = {
         "Run": f"{safe(results.name)}, profile {results.config.profile}, seed {results.config.seed}",
-        "Faces": f"{len(results.kept):,} ({safe(data_name(results.config))})",
-        "Models": ", ".join(safe_model(results, model) for model in results.models),
+        "Faces": f"{len(results.kept):,} ({safe(results.data_name)})",
+        "Models": ", ".join(safe_model(model, results.proxies) for model in results.models),
         "Weights": weights,
         "Revision": safe(results.facts.get("environment", {}).get("git_revision", "unknown")),
     }

@@ -1,125 +1,101 @@
-"""Sentences about one model at a time: how it learned, what it mistakes, what its training met with. No torch."""
+"""Classification reports: their tables, the confusion matrices, and which classes each model confuses. No torch."""
 
 from __future__ import annotations
 
-from emotion_utils.evaluation.statistics import LEVEL, wilson_interval
-from emotion_utils.events import TROUBLE, event_sentences
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from emotion_utils.evaluation.statistics import LEVEL, percentile_interval, wilson_interval
+from emotion_utils.figures.results import matrix_side_in, plot_matrix
+from emotion_utils.figures.style import figure_svg
 from emotion_utils.report.claims import Label, Model, Ref
-from emotion_utils.report.exhibits import report_key
-from emotion_utils.report.findings import NEAR, Curve, Mistakes, majority, read_curve, read_mistakes
+from emotion_utils.report.exhibits import Shown, report_key, show_figure, show_table
+from emotion_utils.report.model_tables import classification_html
+from emotion_utils.report.names import safe_model
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
+from emotion_utils.report.tables import Estimate, frame_of
 
+CSS_PX_PER_IN = 96
 LISTED = 4  # tables that fit into one sentence
+ROWS_TOGETHER = 12  # of two lines each, that fit on a page with something else
 
 
-# -- how it learned --------------------------------------------------------------------------------
+# -- tables and figure -----------------------------------------------------------------------------
 
 
-def tell_curves(results: Results) -> Prose:
-    prose = Prose(results, "accuracy analysis")
-    held_out = results.kept[results.kept["split"] == "val"]
-    label, share = majority(held_out["label"])
-    for model, history in results.histories.items():
-        prose.item()
-        curve = read_curve(history)
-        if curve is None:
-            prose.say("{model} has no epoch with finite losses and accuracies.", model=Model(model))
-        elif curve.epochs == 1:
-            prose.say(
-                "{model} was trained for one epoch and reached {best:pct} in validation, {train:pct} in training.",
-                model=Model(model), best=curve.best, train=curve.train_last, metric="accuracy",
-            )  # fmt: skip
-        else:
-            _say_course(prose, model, curve)
-        if curve is not None and curve.best <= share:
-            prose.say(
-                "It never gets past {share:pct}, what naming {label} every time would reach.", share=share,
-                label=Label(label), best=curve.best, comparison="not above guessing",
-            )  # fmt: skip
-    prose.paragraph()
-    prose.say(
-        "One of the {count:count} validation images is worth {step:points}; smaller steps in {table} and {figure} "
-        "do not exist, and steps of that size mean little.",
-        count=len(held_out), step=1 / len(held_out), table=Ref("tbl-epochs"), figure=Ref("fig-curves"),
-    )  # fmt: skip
-    return prose
+def report_tables(results: Results) -> Shown:
+    """The classification report of each model on the test split."""
+    shown = Shown()
+    for model, table in results.reports.items():
+        caption = f"Classification report: {safe_model(model, results.proxies)}, test split."
+        shown += show_table(results, report_key(model), classification_html(table), caption)
+    return Shown(f'<div class="side-by-side">{shown.html}</div>')
 
 
-def _say_course(prose: Prose, model: str, curve: Curve) -> None:
-    values = {"model": Model(model), "first": curve.first, "best": curve.best, "epoch": curve.best_epoch}
-    if curve.best_epoch == curve.first_epoch:
-        prose.say(
-            "{model} has its best validation accuracy, {best:pct}, at the start, in epoch {epoch:count}; no later "
-            "epoch improves on it.", metric="validation accuracy", **values,
-        )  # fmt: skip
-    else:
-        prose.say(
-            "{model} goes from {first:pct} in epoch {start:count} to its best validation accuracy, {best:pct}, in "
-            "epoch {epoch:count}.", start=curve.first_epoch, metric="validation accuracy", **values,
-        )  # fmt: skip
-        if curve.arrived_epoch < curve.best_epoch:
-            prose.say(
-                "It first comes within {near:points} of that in epoch {arrived:count}.", near=NEAR,
-                arrived=curve.arrived_epoch,
-            )  # fmt: skip
-    if curve.best_epoch == curve.last_epoch:
-        prose.say("That is the last epoch, so a longer training might have gone further.")
-    elif curve.lowest_after == curve.best:
-        prose.say("It keeps that to the end.")
-    else:
-        prose.say(
-            "After that it falls by up to {drop:points} and ends at {last:pct}.", drop=curve.best - curve.lowest_after,
-            last=curve.last,
-        )  # fmt: skip
-    _say_gap(prose, curve)
+def confusion_figure(results: Results) -> Shown:
+    """The confusion matrix of each model on the test split."""
+    panels = []
+    for number, (model, counts) in enumerate(results.confusions.items()):
+        rows = "; ".join(
+            f"{label}: " + ", ".join(f"{count} as {name}" for name, count in row.items() if count)
+            for label, row in counts.iterrows()
+        )
+        alt = f"Confusion matrix of {results.label(model)}. {rows}."
+        panels.append(figure_svg(plot_matrix(counts, results.label(model)), f"confusion-{number}", alt))
+    width = round(CSS_PX_PER_IN * matrix_side_in(len(results.class_names)) * 1.1)
+    caption = (
+        "Confusion matrices on the test split: images of each label (rows) by predicted class (columns). The darker a "
+        "cell, the larger its share of the row; cells off the diagonal are mistakes."
+    )
+    columns = 3 if len(results.class_names) <= 4 else 2
+    return show_figure(results, "fig-confusion", panels, caption, columns=columns, width_px=width)
 
 
-def _say_gap(prose: Prose, curve: Curve) -> None:
-    """Training beside validation at the end, and overfitting where the losses show it."""
-    gap = curve.train_last - curve.last
-    if gap > 0:
-        prose.say(
-            "Its accuracy in training then is {train:pct}, {gap:points} above that in validation.",
-            train=curve.train_last, gap=gap,
-        )  # fmt: skip
-    else:
-        prose.say(
-            "Its accuracy in training then is {train:pct}, no higher than in validation, as may be where only the "
-            "images for training are distorted.", train=curve.train_last,
-        )  # fmt: skip
-    if curve.overfits:
-        prose.say(
-            "Its validation loss is lowest in epoch {low:count} and {rise:pct0} higher at the end while the training "
-            "loss goes on falling, which is overfitting.", low=curve.loss_low_epoch, rise=curve.loss_rise,
-        )  # fmt: skip
+def intervals_table(results: Results) -> Shown:
+    """Recall and F1 of each model and class, with their intervals; two rows per class, a column per model."""
+    rows = []
+    for place, name in enumerate(results.class_names):
+        recall, f1 = [name, "recall"], [name, "F1"]
+        for model, counts in results.confusions.items():
+            hits, support = int(counts.iat[place, place]), int(counts.iloc[place].sum())
+            recall.append(Estimate(hits / support, *wilson_interval(hits, support)) if support else None)
+            value = float(results.reports[model]["f1-score"].iloc[place])
+            f1.append(Estimate(value, *percentile_interval(results.resampled[model][1][:, place])))
+        rows += [recall, f1]
+    frame = frame_of(rows, ["Class", "Rate", *map(Model, results.models)])
+    note = f"In brackets: {LEVEL:.0%} intervals, Wilson's for the recall, bootstrap over test images for F1."
+    caption = "Recall and F1 of each class on the test split."
+    return show_table(results, "tbl-intervals", frame, caption, note, may_break=len(rows) > ROWS_TOGETHER)
 
 
-# -- what it mistakes ------------------------------------------------------------------------------
+# -- sentences -------------------------------------------------------------------------------------
 
 
-def tell_classes(results: Results) -> Prose:
+def write_classes(results: Results) -> Prose:
     prose = Prose(results, "in-depth analysis")
     tables = [Ref(report_key(model)) for model in results.models]
     where = "{tables}" if len(tables) <= LISTED else "the tables from {first} on"
     prose.say(
-        f"What follows can be counted out in {where} and in {{figure}}.", tables=tables, first=tables[0],
+        f"These findings can be checked in {where} and in {{figure}}.", tables=tables, first=tables[0],
         figure=Ref("fig-confusion"),
     )  # fmt: skip
     found = {model: read_mistakes(counts) for model, counts in results.confusions.items()}
     absent = next(iter(found.values())).absent
     if absent:
-        prose.say("The test has no image of {absent}.", absent=[Label(name) for name in absent])
+        prose.say("The test split has no image of {absent}.", absent=[Label(name) for name in absent])
     for model, mistakes in found.items():
         prose.item()
         if mistakes.correct == mistakes.count:
             prose.say(
-                "{model} names all of the {count:count} test images correctly; with that many, its true accuracy may "
+                "{model} classifies all {count:count} test images correctly; with that many, its true accuracy may "
                 "still be as low as {low:pct}.", model=Model(model), count=mistakes.count,
                 low=wilson_interval(mistakes.count, mistakes.count)[0], metric="accuracy",
             )  # fmt: skip
         elif mistakes.only is not None:
-            prose.say("{model} calls every test image {label}.", model=Model(model), label=Label(mistakes.only))
+            prose.say("{model} predicts {label} for every test image.", model=Model(model), label=Label(mistakes.only))
         else:
             _say_recall(prose, model, mistakes)
             _say_precision(prose, mistakes)
@@ -132,79 +108,93 @@ def _say_recall(prose: Prose, model: str, mistakes: Mistakes) -> None:
     hits, support = int(counts.at[weakest, weakest]), int(counts.loc[weakest].sum())
     values = {"model": Model(model), "weakest": [Label(name) for name in mistakes.weakest], "recall": hits / support}
     if mistakes.all_alike:
-        prose.say("{model} finds every class equally often, in {recall:pct} of its images.", metric="recall", **values)
+        prose.say("{model} has the same recall for every class, {recall:pct}.", metric="recall", **values)
         return
     if len(mistakes.weakest) > 1:
-        prose.say(
-            "{model} finds {weakest} least often, in {recall:pct} of the images of each.", metric="recall", **values
-        )
+        prose.say("{model} has its lowest recall for {weakest}, {recall:pct} each.", metric="recall", **values)
     else:
         low, high = wilson_interval(hits, support)
         prose.say(
-            "{model} finds {weakest} least often, in {hits:count} of {support:count} images or {recall:pct} "
+            "{model} has its lowest recall for {weakest}: {hits:count} of {support:count} images or {recall:pct} "
             "({level:pct0} interval {low:pct} to {high:pct}).",
             hits=hits, support=support, low=low, high=high, level=LEVEL, metric="recall", **values,
         )  # fmt: skip
         _say_taken_for(prose, mistakes)
     if mistakes.overlap:
-        prose.say("The intervals of its classes overlap, so their order may be chance.")
+        prose.say("The intervals of its classes overlap, so their order may be due to chance.")
 
 
 def _say_taken_for(prose: Prose, mistakes: Mistakes) -> None:
     others = [Label(name) for name in mistakes.taken_for]
     values = {"missed": mistakes.missed, "taken": mistakes.taken, "others": others}
     if mistakes.missed == 1:
-        prose.say("It takes the one that it misses for {others}.", **values)
+        prose.say("It mistakes the one that it misses for {others}.", **values)
     elif mistakes.taken == mistakes.missed:
-        prose.say("It takes all {missed:count} that it misses for {others}.", **values)
+        prose.say("It mistakes all {missed:count} that it misses for {others}.", **values)
     elif len(others) == 1:
-        prose.say("Of the {missed:count} that it misses, it takes {taken:count} for {others}.", **values)
+        prose.say("Of the {missed:count} that it misses, it mistakes {taken:count} for {others}.", **values)
     else:
-        prose.say("Those that it misses are mostly taken for {others}, {taken:count} each.", **values)
+        prose.say("It mostly mistakes those that it misses for {others}, {taken:count} each.", **values)
 
 
 def _say_precision(prose: Prose, mistakes: Mistakes) -> None:
     if mistakes.doubtful is not None:
         prose.say(
-            "Its answer is least reliable where it is {label}: right in {right:count} of {called:count} cases.",
+            "Its precision is lowest for {label}: {right:count} of {called:count} predictions are correct.",
             label=Label(mistakes.doubtful), right=mistakes.doubtful_right, called=mistakes.doubtful_called,
             metric="precision",
         )  # fmt: skip
 
 
-# -- what training had to deal with ----------------------------------------------------------------
+# -- what a confusion matrix shows -----------------------------------------------------------------
 
 
-def tell_challenges(results: Results) -> Prose:
-    prose = Prose(results, "challenges")
-    seconds = {model: float(history["seconds"].sum()) for model, history in results.histories.items()}
-    slowest = max(seconds, key=seconds.__getitem__)
-    prose.say(
-        "Training took {total:duration} in all, {longest:duration} of it for {model}; {table} has the rest."
-        if len(seconds) > 1 else "Training took {total:duration} ({model}, {table}).",
-        total=sum(seconds.values()), longest=seconds[slowest], model=Model(slowest), table=Ref("tbl-events"),
-    )  # fmt: skip
-    kinds = {event["kind"] for events in results.events.values() for event in events}
-    if not kinds & set(TROUBLE):
-        prose.say("Nothing went wrong: memory sufficed, no step had to be skipped, and no model stopped early.")
-    _say_overfitting(prose)
-    for model in results.models:
-        _say_events(prose, model)
-    return prose
+@dataclass(frozen=True)
+class Mistakes:
+    """What a confusion matrix shows about one model. Classes without test images take no part in `weakest`."""
+
+    count: int
+    correct: int
+    only: str | None  # the one class that is ever predicted, if so
+    absent: list[str]  # classes without test images
+    weakest: list[str]  # classes of the lowest recall, several where it is shared
+    all_alike: bool  # every class has the same recall
+    overlap: bool  # the interval of the weakest class reaches that of the strongest
+    taken_for: list[str]  # what the missed images of the weakest class were called most often
+    taken: int  # how often each of them
+    missed: int
+    doubtful: str | None  # the class of the lowest precision, where one alone has it
+    doubtful_right: int
+    doubtful_called: int
 
 
-def _say_overfitting(prose: Prose) -> None:
-    curves = {model: read_curve(history) for model, history in prose.results.histories.items()}
-    overfitted = [Model(model) for model, curve in curves.items() if curve is not None and curve.overfits]
-    if overfitted:
-        each = "Overfitting shows in {models}, whose validation loss rises again while the training loss falls; "
-        prose.say(each + "keeping the weights of the best epoch limits what it costs.", models=overfitted)
-
-
-def _say_events(prose: Prose, model: str) -> None:
-    """An item for the model, where there is something to tell."""
-    prose.item()
-    subject = "{model}"  # `It` from the second sentence on
-    for template, values in event_sentences(prose.results.events[model]):
-        prose.say(f"{subject} {template}", model=Model(model), **values)
-        subject = "It"
+def read_mistakes(counts: pd.DataFrame) -> Mistakes:
+    """From a confusion matrix (`metrics.confusion`)."""
+    names, values = list(counts.index), counts.to_numpy()
+    support, called, hits = values.sum(axis=1), values.sum(axis=0), values.diagonal()
+    present = [place for place in range(len(names)) if support[place]]
+    recall = {place: hits[place] / support[place] for place in present}
+    weak = [place for place in present if recall[place] == min(recall.values())]
+    strong = max(present, key=lambda place: recall[place])
+    reach = wilson_interval(int(hits[weak[0]]), int(support[weak[0]]))[1]
+    misses = values[weak[0]].copy()
+    misses[weak[0]] = 0
+    used = [place for place in range(len(names)) if called[place]]
+    precision = {place: hits[place] / called[place] for place in used}
+    lowest = [place for place in used if precision[place] == min(precision.values())]
+    alone = lowest[0] if len(lowest) == 1 and len(used) > 1 else None
+    return Mistakes(
+        count=int(support.sum()),
+        correct=int(hits.sum()),
+        only=names[used[0]] if len(used) == 1 else None,
+        absent=[name for name, images in zip(names, support, strict=True) if not images],
+        weakest=[names[place] for place in weak],
+        all_alike=len(weak) == len(present),
+        overlap=reach >= wilson_interval(int(hits[strong]), int(support[strong]))[0],
+        taken_for=[names[place] for place in np.flatnonzero(misses == misses.max())] if misses.any() else [],
+        taken=int(misses.max()),
+        missed=int(misses.sum()),
+        doubtful=None if alone is None else names[alone],
+        doubtful_right=0 if alone is None else int(hits[alone]),
+        doubtful_called=0 if alone is None else int(called[alone]),
+    )

@@ -1,159 +1,130 @@
-"""How the models fare on images that were made worse: sentences, figure and tables from robustness.csv. No torch."""
+"""Robustness to corruptions: accuracy on corrupted test images, from robustness.csv. No torch."""
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.figure import Figure
 
 from emotion_utils.evaluation.statistics import LEVEL, wilson_interval
-from emotion_utils.figures.style import MUTED, figure_style, figure_svg, model_colors
+from emotion_utils.figures.corruptions import CLEAN, plot_corruptions, sum_classes
+from emotion_utils.figures.style import figure_svg, model_colors
 from emotion_utils.report.claims import Model, Ref
-from emotion_utils.report.exhibits import Shown, html_table, safe, safe_model, show_figure, show_table
+from emotion_utils.report.exhibits import Shown, show_figure, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
-from emotion_utils.report.tables import MISSING, rate, with_interval
+from emotion_utils.report.tables import Estimate, frame_of
 
-AS_THEY_ARE = "as they are"  # of the images: nothing was done to them
-PANEL_IN = (2.5, 2.3)
 WIDTH_PX = 270
 
 
-def tell_worse(results: Results) -> Prose:
-    """What each model can do without least, and most."""
+def write_corruptions(results: Results) -> Prose:
+    """Which corruption costs each model most accuracy, and which least."""
     prose = Prose(results, "robustness")
     if not results.robustness:
-        prose.say("How the models fare on blurred, dark or partly covered images was not measured in this run.")
+        prose.say("Robustness to corruptions was not measured in this run.")
         return prose
     first = next(iter(results.robustness.values()))
-    images = int(first.loc[first["kind"] == AS_THEY_ARE, "count"].sum())
+    images = int(first.loc[first["kind"] == CLEAN, "count"].sum())
     prose.say(
-        "{figure} and {table} have the accuracies on {images:count} test images, as they are and made worse step "
-        "by step.",
-        figure=Ref("fig-robustness"), table=Ref("tbl-robustness"), images=images,
+        "{figure} and {table} give the accuracies on {images:count} test images, clean and under corruptions of "
+        "increasing severity.",
+        figure=Ref("fig-corruptions"), table=Ref("tbl-robustness"), images=images,
     )  # fmt: skip
     for model, table in results.robustness.items():
-        counts = _at_worst(table)
-        rates = counts["correct"] / counts["count"]
-        worst, best = rates.idxmin(), rates.drop(AS_THEY_ARE).idxmax()
         prose.item()
-        if rates[worst] >= rates[AS_THEY_ARE]:
-            prose.say("{model} loses no accuracy to any of these changes.", model=Model(model))
-            continue
-        figures = {"worst": worst, "low": float(rates[worst]), "clean": float(rates[AS_THEY_ARE])}
-        figures |= {"model": Model(model), "metric": "accuracy", "comparison": "robustness"}
-        if _interval(counts, worst)[1] >= _interval(counts, AS_THEY_ARE)[0]:
-            prose.say(
-                "{model} is not shown to suffer from any of these changes: it is right least often with {worst} at its "
-                "most severe, in {low:pct}, beside {clean:pct} of the same images as they are, and the intervals "
-                "overlap.", **figures,
-            )  # fmt: skip
-            continue
-        prose.say(
-            "{model} suffers most from {worst} at its most severe: {low:pct} right, beside {clean:pct} of the same "
-            "images as they are; least from {best}, with {high:pct}.",
-            best=best, high=float(rates[best]), **figures,
-        )  # fmt: skip
+        _say_robustness(prose, model, sum_at_highest_severity(table))
     return prose
 
 
-def robustness_figure(results: Results) -> Shown:
-    """Accuracy of each model under each change, step by step, a panel each; empty where nothing was measured."""
+def _say_robustness(prose: Prose, model: str, counts: pd.DataFrame) -> None:
+    rates = counts["correct"] / counts["count"]
+    worst, best = rates.idxmin(), rates.drop(CLEAN).idxmax()
+    if rates[worst] >= rates[CLEAN]:
+        prose.say("{model} loses no accuracy under any corruption.", model=Model(model))
+        return
+    figures = {"worst": worst, "low": float(rates[worst]), "clean": float(rates[CLEAN])}
+    figures |= {"model": Model(model), "metric": "accuracy", "comparison": "robustness"}
+    if _interval(counts, worst)[1] >= _interval(counts, CLEAN)[0]:
+        prose.say(
+            "No corruption is shown to cost {model} accuracy: the lowest is {low:pct}, with {worst} at the highest "
+            "severity, against {clean:pct} on the same clean images, and the intervals overlap.", **figures,
+        )  # fmt: skip
+        return
+    prose.say(
+        "The corruption {worst} costs {model} most accuracy: {low:pct} at the highest severity, against {clean:pct} on "
+        "the same clean images; {best} costs least ({high:pct}).", best=best, high=float(rates[best]), **figures,
+    )  # fmt: skip
+
+
+def corruptions_figure(results: Results) -> Shown:
+    """Accuracy of each model under each corruption by severity, a panel each; empty where nothing was measured."""
     if not results.robustness:
-        return Shown("")
+        return Shown()
     panels, colors = [], model_colors(results.models)
     for number, (model, table) in enumerate(results.robustness.items()):
         label = results.label(model)
-        counts = _at_worst(table)
-        read = "; ".join(f"{kind} {right:.2f}" for kind, right in (counts["correct"] / counts["count"]).items())
-        alt = f"Accuracy of {label}, each change at its most severe: {read}."
-        panels.append(figure_svg(plot_robustness(table, label, colors[model]), f"robustness-{number}", alt))
+        counts = sum_at_highest_severity(table)
+        rates = (counts["correct"] / counts["count"]).rename({CLEAN: "clean"})
+        read = "; ".join(f"{kind} {rate:.2f}" for kind, rate in rates.items())
+        alt = f"Accuracy of {label}, each corruption at its highest severity: {read}."
+        panels.append(figure_svg(plot_corruptions(table, label, colors[model]), f"corruptions-{number}", alt))
     caption = (
-        "Accuracy on test images made worse: a row for each change, a dot for each of its steps, from slight (pale) "
-        f"to severe (full, with its {LEVEL:.0%} interval). The line stands where the images are as they are."
+        "Accuracy on corrupted test images: a row for each corruption, a dot for each severity, from low (pale) to "
+        f"high (full, with its {LEVEL:.0%} interval). The line marks the accuracy on clean images."
     )
-    return show_figure(results, "fig-robustness", panels, caption, columns=3, width_px=WIDTH_PX)
+    return show_figure(results, "fig-corruptions", panels, caption, columns=3, width_px=WIDTH_PX)
 
 
-def plot_robustness(table: pd.DataFrame, title: str, color: str) -> Figure:
-    """One model's rows of robustness.csv: accuracy to the right, kinds of change from the top down."""
-    sums = _sum(table, ["kind", "amount"])
-    shares = sums["correct"] / sums["count"]
-    kinds = [kind for kind in dict.fromkeys(table["kind"]) if kind != AS_THEY_ARE]
-    with figure_style():
-        figure, axes = plt.subplots(figsize=PANEL_IN, layout="constrained")
-        axes.axvline(shares[AS_THEY_ARE].iloc[0], color=MUTED, linewidth=0.9)
-        for place, kind in enumerate(kinds):
-            steps = shares[kind].to_numpy()
-            alphas = [0.3 + 0.7 * (step + 1) / len(steps) for step in range(len(steps))]
-            low, high = wilson_interval(*(int(sums.loc[kind].iloc[-1][name]) for name in ("correct", "count")))
-            axes.hlines(place, low, high, color=color, linewidth=1.8, alpha=0.45)
-            axes.scatter(steps, [place] * len(steps), s=22, color=color, alpha=alphas, linewidths=0, clip_on=False)
-        axes.set(xlim=(0, 1), ylim=(len(kinds) - 0.5, -0.5), xlabel="accuracy")
-        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        axes.set_yticks(range(len(kinds)), kinds)
-        axes.grid(axis="x")
-        figure.suptitle(title, x=0.02, ha="left", fontsize=8.5, fontweight="bold")  # over the names of the rows too
-    plt.close(figure)
-    return figure
-
-
-def robustness_table(results: Results) -> Shown:
-    """Accuracy of each model for each change and amount; empty where nothing was measured."""
+def corruptions_table(results: Results) -> Shown:
+    """Accuracy of each model by corruption and severity; empty where nothing was measured."""
     if not results.robustness:
-        return Shown("")
-    sums = {model: _sum(table, ["kind", "amount"]) for model, table in results.robustness.items()}
-    groups: dict[str, list[list[str]]] = {}
-    for kind, amount in next(iter(sums.values())).index:
-        cells = []
-        for table in sums.values():
-            correct, count = (int(value) for value in table.loc[(kind, amount), ["correct", "count"]])
-            cells.append(with_interval(correct / count, wilson_interval(correct, count)))
-        shown = MISSING if kind == AS_THEY_ARE else f"{amount:g}"
-        groups.setdefault(kind, []).append([safe(kind), shown, *cells])
-    head = ("Images", "Amount", *(safe_model(results, model) for model in sums))
+        return Shown()
+    sums = [sum_classes(table, ["kind", "amount"]) for table in results.robustness.values()]
+    rows = []
+    for kind, amount in sums[0].index:
+        counts = [table.loc[(kind, amount)].astype(int) for table in sums]
+        rates = [Estimate(c["correct"] / c["count"], *wilson_interval(c["correct"], c["count"])) for c in counts]
+        rows.append(["clean", None, *rates] if kind == CLEAN else [kind, amount, *rates])
+    frame = frame_of(rows, ["Corruption", "Severity", *map(Model, results.robustness)])
     note = (
-        f"In brackets: Wilson's {LEVEL:.0%} intervals. Amount: standard deviation of the blur in sides of the image "
-        "and of the noise in the range of values; quality of the JPEG; times fewer pixels a side; times the light."
+        f"In brackets: Wilson's {LEVEL:.0%} intervals. Severity: standard deviation of the blur in sides of the image "
+        "and of the noise in the range of values; quality of the JPEG; factor of the resolution per side; factor of "
+        "the brightness."
     )
-    caption = "Accuracy on test images that were made worse."
-    table = html_table(head, groups.values())
-    return show_table(results, "tbl-robustness", table, caption, note, may_break=True)
+    return show_table(
+        results, "tbl-robustness", frame, "Accuracy on corrupted test images.", note, may_break=True,
+        formats={"Severity": "g"}, groups=frame["Corruption"],
+    )  # fmt: skip
 
 
-def robustness_classes_table(results: Results) -> Shown:
-    """Recall of each class under each change at its most severe; empty where nothing was measured."""
+def corrupted_classes_table(results: Results) -> Shown:
+    """Recall of each class under each corruption at its highest severity; empty where nothing was measured."""
     if not results.robustness:
-        return Shown("")
-    severest = [_at_severest(table).set_index(["kind", "label"]) for table in results.robustness.values()]
-    groups = []
-    for kind in dict.fromkeys(severest[0].index.get_level_values("kind")):
-        rows = []
+        return Shown()
+    tables = [_at_highest_severity(table).set_index(["kind", "label"]) for table in results.robustness.values()]
+    rows = []
+    for kind in dict.fromkeys(tables[0].index.get_level_values("kind")):
         for name in results.class_names:
-            found = [table.loc[(kind, name)] for table in severest]
-            shown = [rate(row["correct"] / row["count"], 4) if row["count"] else MISSING for row in found]
-            rows.append([safe(kind), safe(name), *shown])
-        groups.append(rows)
-    head = ("Images", "Class", *(safe_model(results, model) for model in results.robustness))
-    caption = "Recall of each class on test images made worse, each change at its most severe."
-    table = html_table(head, groups, words=(0, 1))
-    return show_table(results, "tbl-robustness-classes", table, caption, may_break=True)
+            counts = [table.loc[(kind, name)] for table in tables]
+            rates = [each["correct"] / each["count"] if each["count"] else None for each in counts]
+            rows.append(["clean" if kind == CLEAN else kind, name, *rates])
+    frame = frame_of(rows, ["Corruption", "Class", *map(Model, results.robustness)])
+    return show_table(
+        results, "tbl-robustness-classes", frame,
+        "Recall of each class on corrupted test images, each corruption at its highest severity.", may_break=True,
+        decimals=4, groups=frame["Corruption"],
+    )  # fmt: skip
 
 
-def _at_severest(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the last amount of each kind; amounts are listed from slight to severe."""
+def sum_at_highest_severity(table: pd.DataFrame) -> pd.DataFrame:
+    """`count` and `correct` of all classes together by kind at its highest severity."""
+    return sum_classes(_at_highest_severity(table), ["kind"])
+
+
+def _at_highest_severity(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the last amount of each kind; amounts are listed from the lowest severity to the highest."""
     last = table.groupby("kind", sort=False)["amount"].transform("last")
     return table[table["amount"] == last]
 
 
-def _at_worst(table: pd.DataFrame) -> pd.DataFrame:
-    """`count` and `correct` of all classes together by kind at its most severe."""
-    return _sum(_at_severest(table), ["kind"])
-
-
 def _interval(counts: pd.DataFrame, kind: str) -> tuple[float, float]:
     return wilson_interval(int(counts.loc[kind, "correct"]), int(counts.loc[kind, "count"]))
-
-
-def _sum(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    return table.groupby(by, sort=False)[["count", "correct"]].sum()

@@ -1,26 +1,31 @@
-"""The data card: where the images came from, what was found in them and what was done about it. No torch."""
+"""The data card (appendix): where the images came from, what was found in them and what was done about it. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from emotion_utils.audit import lines
-from emotion_utils.report.exhibits import Shown, html_table, safe, show_table
+from emotion_utils.report.data_tables import split_table
+from emotion_utils.report.exhibits import Shown, show_table
 from emotion_utils.report.results import Results
-from emotion_utils.report.sections.settings import data_name
+from emotion_utils.report.tables import Markup, frame_of
+
+QUARANTINED_SHOWN = 20
 
 
 def data_card(results: Results) -> Shown:
-    """The card as a table of the appendix, filled in from the run's configuration, manifest and audit."""
-    groups = [list(_origin(results)), list(_images(results)), list(_split(results))]
-    rows = [[[f"<b>{name}</b>", safe(text)] for name, text in group if text] for group in groups]
-    table = html_table(("What", "Finding"), rows, words=(0, 1), css="long")
-    return show_table(results, "tbl-data", table, "Data card.", may_break=True)
+    """The card as a table, filled in from the run's configuration, manifest and audit."""
+    parts = [_origin(results), _images(results), _split(results)]
+    rows = [(part, Markup(f"<b>{name}</b>"), text) for part, found in enumerate(parts) for name, text in found if text]
+    frame = frame_of(rows, ["part", "What", "Finding"])
+    return show_table(
+        results, "tbl-data", frame[["What", "Finding"]], "Data card.", may_break=True, groups=frame["part"], css="long"
+    )
 
 
 def _origin(results: Results) -> Iterator[tuple[str, str]]:
     synthetic = results.config.data == "synthetic"
-    yield "Origin", "faces drawn by this project; no real person" if synthetic else data_name(results.config)
+    yield "Origin", "faces drawn by this project; no real person" if synthetic else results.data_name
     yield "Licence", "that of this project" if synthetic else results.config.licence
     yield "Classes", ", ".join(results.class_names)
     yield "Notes", "; ".join(results.audit["notes"])
@@ -50,3 +55,21 @@ def _split(results: Results) -> Iterator[tuple[str, str]]:
     yield "Leaks in a random split", lines.leaks_line(leaks["at_random"])
     yield "What was done", leaks["line"]
     yield "Leaks now", lines.leaks_line(leaks["as_used"])
+
+
+def split_tables(results: Results) -> Shown:
+    """Images per class and split, and the images that were set aside with the reason of each."""
+    counts = split_table(results.manifest, results.class_names)
+    inside = [place < len(results.class_names) for place in range(len(counts))]
+    frame = counts.astype(int).rename_axis("Class").reset_index()
+    shown = show_table(results, "tbl-splits", frame, "Images per class and split.", groups=inside)
+    return shown + _quarantine_table(results) if len(results.quarantined) else shown
+
+
+def _quarantine_table(results: Results) -> Shown:
+    listed = results.quarantined.sort_values("path").head(QUARANTINED_SHOWN)
+    frame = listed[["path", "label", "reason"]].set_axis(["Image", "Class", "Reason"], axis=1)
+    left = len(results.quarantined) - len(listed)
+    note = f"And {left:,} more, all of them in data/manifest.csv." if left else ""
+    caption = "Images that were set aside, and why."
+    return show_table(results, "tbl-quarantine", frame, caption, note, may_break=True, css="long")

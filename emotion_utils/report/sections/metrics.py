@@ -1,45 +1,64 @@
-"""Sentences that set models beside each other and beside the published study. No torch."""
+"""Model metrics: accuracy and macro averages of each model, and which of them differ. No torch."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
 from emotion_utils.evaluation.metrics import count_correct
-from emotion_utils.evaluation.statistics import LEVEL, wilson_interval
-from emotion_utils.published.study import published_models, published_table, read_published
-from emotion_utils.report.claims import AHEAD, Label, Model, Ref
-from emotion_utils.report.findings import Lead, Ranking, learned_nothing, majority, rank_models
+from emotion_utils.evaluation.statistics import ALPHA, LEVEL, wilson_interval
+from emotion_utils.figures.results import plot_metric
+from emotion_utils.figures.style import figure_svg
+from emotion_utils.report.claims import AHEAD, UNDECIDED, Label, Model, Ref
+from emotion_utils.report.exhibits import Shown, show_figure, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
+from emotion_utils.report.tables import MINUS, Estimate, Figures, frame_of, p_value
 
 LISTED = 4  # models whose accuracies fit into one sentence
+METRICS = {"accuracy": "Accuracy", "precision": "Macro precision", "recall": "Macro recall", "f1-score": "Macro F1"}
+
+
+# -- sentences -------------------------------------------------------------------------------------
+
+
+def write_metrics(results: Results) -> Prose:
+    prose = Prose(results, "metrics")
+    prose.say(
+        "{figure} and {table} give the four metrics of each model.", figure=Ref("fig-metrics"), table=Ref("tbl-metrics")
+    )
+    prose.echo(write_verdict(results).claims)
+    if len(results.models) > 1:
+        prose.say("{table} lists every pair.", table=Ref("tbl-pairs"))
+    _say_guessing(prose)
+    return prose
 
 
 def say_accuracies(prose: Prose) -> None:
     """Test accuracy of each model with its interval; of many models only the range."""
-    figures = {}
-    for model, table in prose.results.tests.items():
-        correct = count_correct(table)
-        figures[model] = (correct / len(table), *wilson_interval(correct, len(table)))
+    figures = {model: _accuracy(table) for model, table in prose.results.tests.items()}
     if len(figures) > LISTED:
         low, high = min(figures, key=lambda m: figures[m][0]), max(figures, key=lambda m: figures[m][0])
         prose.say(
             "Their accuracies on the test images lie between {low:pct} ({worst}) and {high:pct} ({best}); {table} "
-            "has them all.", low=figures[low][0], worst=Model(low), high=figures[high][0], best=Model(high),
+            "lists them all.", low=figures[low][0], worst=Model(low), high=figures[high][0], best=Model(high),
             table=Ref("tbl-metrics"), metric="test accuracy",
         )  # fmt: skip
         return
     parts, values = [], {}
     for number, (model, (rate, low, high)) in enumerate(figures.items()):
         values |= {f"model{number}": Model(model), f"rate{number}": rate, f"low{number}": low, f"high{number}": high}
-        verb, of_what, level = (
-            ("is right in", " of the cases", "{level:pct0} interval ") if number == 0 else ("in", "", "")
-        )
+        verb, level = ("reaches an accuracy of ", "{level:pct0} interval ") if number == 0 else ("", "")
         interval = f"({level}{{low{number}:pct}} to {{high{number}:pct}})"
-        parts.append(f"{{model{number}}} {verb} {{rate{number}:pct}}{of_what} {interval}")
+        parts.append(f"{{model{number}}} {verb}{{rate{number}:pct}} {interval}")
     listed = ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
     prose.say(f"On the test images, {listed}.", level=LEVEL, metric="test accuracy", **values)
 
 
-def tell_verdict(results: Results) -> Prose:
+def write_verdict(results: Results) -> Prose:
     """What the paired tests say of the models' order, and no more."""
     prose = Prose(results, "metrics")
     ranking = rank_models(results.tests, results.pairs)
@@ -68,45 +87,28 @@ def _say_ahead(prose: Prose, leads: list[Lead]) -> None:
 
 
 def _say_undecided(prose: Prose, ranking: Ranking) -> None:
-    """Nobody is ahead of everybody else: who has the highest accuracy, and whom it cannot be told apart from."""
+    """No model is ahead of all others: which has the highest accuracy, and which do not differ from it."""
     top, others = [Model(model) for model in ranking.top], [Model(model) for model in ranking.undecided]
-    values = {
-        "top": top,
-        "others": others,
-        "p": ranking.smallest_p,
-        "metric": "test accuracy",
-        "comparison": "undecided",
-    }
+    values = {"top": top, "others": others, "p": ranking.smallest_p, "metric": "test accuracy", "comparison": UNDECIDED}
     if len(top) > 1 and others:
         prose.say(
-            "{top} share the highest accuracy, and {others} cannot be told apart from them (smallest adjusted {p:p}).",
-            **values,
-        )
+            "{top} share the highest accuracy, and {others} do not differ significantly from them (smallest adjusted "
+            "{p:p}).", **values,
+        )  # fmt: skip
     elif len(top) > 1:
-        prose.say("{top} share the highest accuracy and cannot be told apart (smallest adjusted {p:p}).", **values)
-    else:
-        smallest = "smallest " if len(others) > 1 else ""
         prose.say(
-            "The highest accuracy, that of {top}, cannot be told apart from that of {others} "
-            f"({smallest}adjusted {{p:p}}): no model is shown to lead.",
-            **values,
+            "{top} share the highest accuracy and do not differ significantly (smallest adjusted {p:p}).", **values
         )
-
-
-def tell_metrics(results: Results) -> Prose:
-    prose = Prose(results, "metrics")
-    prose.say(
-        "{figure} and {table} give the four metrics of each model.", figure=Ref("fig-metrics"), table=Ref("tbl-metrics")
-    )
-    prose.echo(tell_verdict(results).claims)
-    if len(results.models) > 1:
-        prose.say("{table} has every pair.", table=Ref("tbl-pairs"))
-    _say_guessing(prose)
-    return prose
+    else:
+        smallest, does = ("smallest ", "do") if len(others) > 1 else ("", "does")
+        prose.say(
+            f"{{top}} has the highest accuracy, but {{others}} {does} not differ significantly from it ({smallest}"
+            "adjusted {p:p}): no model is shown to lead.", **values,
+        )  # fmt: skip
 
 
 def _say_guessing(prose: Prose) -> None:
-    """The models whose accuracy may be that of naming the most frequent class every time."""
+    """The models whose accuracy may be that of always predicting the most frequent class."""
     tests = prose.results.tests
     label, share = majority(next(iter(tests.values()))["label"])
     doubtful = [m for m, table in tests.items() if learned_nothing(count_correct(table), len(table), share)]
@@ -116,32 +118,125 @@ def _say_guessing(prose: Prose) -> None:
     reach = "interval of {models} reaches" if one else "intervals of {models} reach"
     shown = "its accuracy alone does not show that it" if one else "their accuracies alone do not show that they"
     prose.say(
-        f"Naming {{label}} every time would be right in {{share:pct}} of the cases; the {reach} down to that, so "
-        f"{shown} learned more than which class is frequent.",
+        f"Always predicting {{label}} would have an accuracy of {{share:pct}}; the {reach} down to that, so {shown} "
+        "learned more than which class is frequent.",
         label=Label(label), share=share, models=[Model(model) for model in doubtful], comparison="not above guessing",
     )  # fmt: skip
 
 
-def tell_published(results: Results) -> Prose:
-    prose = Prose(results, "published")
-    published = read_published()
-    theirs = {model: published_table(published, model) for model in published_models(published)}
-    figures = [float(table.at["accuracy", "f1-score"]) for table in theirs.values()]
-    tested = int(next(iter(theirs.values())).at["accuracy", "support"])
-    prose.say(
-        "The study reports test accuracies of {accuracies:pct} for {models}, on {tested:count} images.",
-        accuracies=figures, models=list(theirs),  # plain names: no proxy stands behind them there
-        tested=tested, metric="published accuracy",
-    )  # fmt: skip
-    if set(results.class_names) != set(published["classes"]):
-        prose.say(
-            "It tells {k:words} classes apart ({classes}), this run {ours:words}.", k=len(published["classes"]),
-            classes=[Label(name) for name in published["classes"]], ours=len(results.class_names),
-        )  # fmt: skip
-    weights = ", nor are its pretrained weights" if results.proxies else ""
-    prose.say(
-        f"Its images are not those of this run{weights}; {{table}} therefore sets the figures side by side without a "
-        "verdict, as a difference between its columns may come from the images as well as from the models.",
-        table=Ref("tbl-published"),
+# -- figure and tables -----------------------------------------------------------------------------
+
+
+def metrics_figure(results: Results) -> Shown:
+    """Accuracy and macro precision, recall and F1, the models one below the other, with intervals."""
+    labels = {model: results.label(model) for model in results.models}
+    panels = []
+    for metric, title in METRICS.items():
+        values = {model: _estimate(results, model, metric) for model in results.models}
+        read = "; ".join(
+            f"{labels[model]} {v:.4f}, interval {low:.3f} to {high:.3f}" for model, (v, low, high) in values.items()
+        )
+        panels.append(figure_svg(plot_metric(values, title, labels), f"metric-{metric}", f"{title}. {read}."))
+    caption = f"Metrics of each model on the test split. A bar spans the {LEVEL:.0%} interval."
+    return show_figure(results, "fig-metrics", panels, caption, columns=2, width_px=400)
+
+
+def metrics_table(results: Results) -> Shown:
+    """Accuracy and macro averages of each model, with their intervals."""
+    rows = []
+    for model, table in results.tests.items():
+        right = Figures(f"{count_correct(table):,} of {len(table):,}")
+        rows.append([Model(model), right, *(_estimate(results, model, metric) for metric in METRICS)])
+    frame = frame_of(rows, ["Model", "Correct", *METRICS.values()])
+    note = (
+        f"In brackets: {LEVEL:.0%} intervals, Wilson's for the accuracy, bootstrap over test images for the averages."
     )
-    return prose
+    return show_table(results, "tbl-metrics", frame, "Metrics of each model on the test split.", note)
+
+
+def _estimate(results: Results, model: str, metric: str) -> Estimate:
+    if metric == "accuracy":
+        return _accuracy(results.tests[model])
+    return Estimate(float(results.reports[model].at["macro avg", metric]), *results.macro[model].loc[metric])
+
+
+def _accuracy(table: pd.DataFrame) -> Estimate:
+    correct = count_correct(table)
+    return Estimate(correct / len(table), *wilson_interval(correct, len(table)))
+
+
+def pairs_table(results: Results) -> Shown:
+    """Each pair of models: on how many images only one is right, and whether they differ. Empty for one model."""
+    if results.pairs.empty:
+        return Shown()
+    pairs = results.pairs
+    frame = pd.DataFrame({
+        "A": map(Model, pairs["model_a"]), "B": map(Model, pairs["model_b"]), "only A correct": pairs["only_a"],
+        "only B correct": pairs["only_b"], f"A {MINUS} B, points": 100 * pairs["difference"],
+        "p": pairs["p_value"].map(p_value), "p, Holm": pairs["p_holm"].map(p_value),
+        "Finding": (pairs["p_holm"] <= ALPHA).map({True: "differ", False: "undecided"}),
+    }, dtype=object)  # fmt: skip
+    note = (
+        f"Exact McNemar test with Holm's correction for all pairs; models differ where the adjusted p is {ALPHA:g} or "
+        "less."
+    )
+    formats = {f"A {MINUS} B, points": "+.1f"}
+    return show_table(results, "tbl-pairs", frame, "Pairs of models on the same test images.", note, formats=formats)
+
+
+# -- what the paired tests show --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lead:
+    """One model shown to be ahead of another: the difference of their accuracies and the adjusted p-value."""
+
+    model: str
+    behind: str
+    difference: float
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Who has the highest accuracy (several in a tie), and what of it the paired tests bear out."""
+
+    top: list[str]
+    leads: list[Lead]  # of a model in `top` over another
+    undecided: list[str]  # outside `top`, and not shown to be behind every model in it
+    smallest_p: float | None  # adjusted, of the pairs between `top` and `undecided`, or within `top`
+
+    @property
+    def leader(self) -> str | None:
+        """The model that is ahead of every other, if there is one."""
+        return self.top[0] if len(self.top) == 1 and self.leads and not self.undecided else None
+
+
+def rank_models(tests: Mapping[str, pd.DataFrame], pairs: pd.DataFrame) -> Ranking:
+    """From the test rows of each model and the paired comparisons (`uncertainty.compare_pairs`)."""
+    right = {model: count_correct(table) for model, table in tests.items()}
+    top = [model for model in right if right[model] == max(right.values())]
+    leads, undecided, open_p = [], [], []
+    for pair in pairs.itertuples():
+        if pair.model_a in top and pair.model_b in top:
+            open_p.append(float(pair.p_holm))
+        if (pair.model_a in top) == (pair.model_b in top):
+            continue
+        ahead, behind = (pair.model_a, pair.model_b) if pair.model_a in top else (pair.model_b, pair.model_a)
+        if pair.p_holm <= ALPHA:
+            leads.append(Lead(ahead, behind, abs(float(pair.difference)), float(pair.p_holm)))
+        else:
+            open_p.append(float(pair.p_holm))
+            undecided += [behind] * (behind not in undecided)
+    return Ranking(top, leads, undecided, min(open_p) if open_p else None)
+
+
+def majority(labels: pd.Series) -> tuple[str, float]:
+    """The most frequent class (the first by name of several) and its share (0-1)."""
+    counts = labels.value_counts().sort_index(kind="stable")
+    return str(counts.idxmax()), float(counts.max() / counts.sum())
+
+
+def learned_nothing(correct: int, count: int, share: float) -> bool:
+    """The interval of the accuracy reaches down to `share`, what naming one class all the time would get."""
+    return wilson_interval(correct, count)[0] <= share + math.ulp(1.0)

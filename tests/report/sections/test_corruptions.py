@@ -1,4 +1,4 @@
-"""What the report says of images made worse, from a table worked out by hand."""
+"""What the report says of robustness to corruptions, from a table worked out by hand."""
 
 from dataclasses import replace
 
@@ -22,11 +22,13 @@ def results(make_results):
     return replace(make_results(skills={"r18_pre_emotion": 0.9}), robustness={"r18_pre_emotion": table})
 
 
-def test_what_hurts_most_and_least_is_named_with_its_accuracy(results):
-    text = " ".join(claim.text for claim in corruptions.tell_worse(results).claims)
+def test_what_costs_most_and_least_is_named_with_its_accuracy(results):
+    text = " ".join(claim.text for claim in corruptions.write_corruptions(results).claims)
     assert "on 30 test images" in text
-    assert "suffers most from blur at its most severe: 40.0% right, beside 90.0%" in text
-    assert "least from dark, with 80.0%" in text
+    assert (
+        "The corruption blur costs r18_pre_emotion most accuracy: 40.0% at the highest severity, against 90.0%" in text
+    )
+    assert "dark costs least (80.0%)" in text
 
 
 @pytest.mark.parametrize(("right", "is_shown"), [(17, True), (18, False), (26, False)])
@@ -34,22 +36,22 @@ def test_a_loss_within_the_intervals_is_not_said_to_be_one(results, right, is_sh
     """Of 30: Wilson's interval of 27 begins at 0.744, that of 17 ends at 0.726, that of 18 at 0.754."""
     rows = [("as they are", 0.0, "happy", 30, 27), ("blur", 0.1, "happy", 30, right)]
     table = pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
-    text = corruptions.tell_worse(replace(results, robustness={"r18_pre_emotion": table})).claims[-1].text
-    assert ("suffers most from blur" in text) == is_shown
-    assert ("is not shown to suffer" in text and "beside 90.0%" in text) == (not is_shown)
+    text = corruptions.write_corruptions(replace(results, robustness={"r18_pre_emotion": table})).claims[-1].text
+    assert ("blur costs r18_pre_emotion most accuracy" in text) == is_shown
+    assert ("No corruption is shown to cost" in text and "against 90.0%" in text) == (not is_shown)
 
 
 def test_figure_has_a_panel_a_model_that_says_what_it_shows(results):
-    html = corruptions.robustness_figure(results).html
-    assert "each change at its most severe: as they are 0.90; blur 0.40; dark 0.80." in html
+    html = corruptions.corruptions_figure(results).html
+    assert "each corruption at its highest severity: clean 0.90; blur 0.40; dark 0.80." in html
     assert html.count("<svg") == 1
-    assert "fig-robustness" in number_exhibits(results)
+    assert "fig-corruptions" in number_exhibits(results)
 
 
 def test_tables_hold_each_step_and_each_class_at_its_worst(results):
-    page = corruptions.robustness_table(results).html + corruptions.robustness_classes_table(results).html
+    page = corruptions.corruptions_table(results).html + corruptions.corrupted_classes_table(results).html
     steps, classes = read_tables(page).values()
-    assert [row[:2] for row in steps.rows[1:]] == [["as they are", "\N{EN DASH}"], ["blur", "0.01"], ["blur", "0.04"],
+    assert [row[:2] for row in steps.rows[1:]] == [["clean", "\N{EN DASH}"], ["blur", "0.01"], ["blur", "0.04"],
                                                   ["dark", "0.5"], ["dark", "0.1"]]  # fmt: skip
     assert [row[2].split()[0] for row in steps.rows[1:]] == ["0.9000", "0.9000", "0.4000", "0.9000", "0.8000"]
     assert [row[1:] for row in classes.rows[4:7]] == [["angry", "0.2000"], ["happy", "1.0000"], ["sad", "0.0000"]]
@@ -57,8 +59,8 @@ def test_tables_hold_each_step_and_each_class_at_its_worst(results):
 
 def test_run_without_measurements_says_so_and_has_no_such_table(results):
     bare = replace(results, robustness={})
-    assert "was not measured" in corruptions.tell_worse(bare).claims[0].text
-    assert corruptions.robustness_table(bare).html == corruptions.robustness_figure(bare).html == ""
+    assert "was not measured" in corruptions.write_corruptions(bare).claims[0].text
+    assert corruptions.corruptions_table(bare).html == corruptions.corruptions_figure(bare).html == ""
     assert "tbl-robustness" not in number_exhibits(bare)
 
 

@@ -6,7 +6,7 @@ from emotion_utils.errors import EmotionError
 from emotion_utils.files import write_csv
 from emotion_utils.report.claims import check_claim
 from emotion_utils.report.results import read_results
-from emotion_utils.report.sections.creative import covered_exhibits, look_figures, tell_looks, tell_question
+from emotion_utils.report.sections.creative import occlusion_exhibits, saliency_figures, write_occlusion, write_saliency
 
 
 def said(prose):
@@ -15,11 +15,11 @@ def said(prose):
 
 def test_question_is_answered_for_each_model_by_its_own_figures(make_results):
     results = make_results()
-    texts = said(tell_question(results))
-    assert texts[0].startswith("Asked before anything was measured: is sad read from the mouth?")
+    texts = said(write_occlusion(results))
+    assert texts[0].startswith("The question was fixed before anything was measured: is sad recognised by the mouth?")
     for model, text in zip(results.models, texts[2:], strict=True):
-        assert text.startswith(f"{model} finds")
-        assert "0.0% with the mouth covered" in text
+        assert text.startswith(f"The recall of {model} for the")
+        assert "with the mouth covered it is 0.0% " in text
         assert text.endswith("yes, it needs the mouth.")
 
 
@@ -29,21 +29,21 @@ def test_no_need_is_claimed_where_covering_changes_nothing(make_run):
     own = {model: run.read("predictions", model).set_index("id")["predicted"] for model in run.config.models}
     covered["predicted"] = [own[model][name] for model, name in zip(covered["model"], covered["id"], strict=True)]
     run.write("covered", covered)
-    texts = said(tell_question(read_results(run)))
-    assert all(text.endswith("that it needs the mouth is not shown.") for text in texts[2:])
+    texts = said(write_occlusion(read_results(run)))
+    assert all(text.endswith("it is not shown to need the mouth.") for text in texts[2:])
 
 
 def test_maps_like_those_of_random_networks_are_not_taken_for_learned(make_run):
     run = make_run()
     run.write("randomised", run.read("randomised").assign(correlation=0.9))
-    texts = said(tell_looks(read_results(run)))
-    assert sum("too much alike" in text for text in texts) == 3
-    assert not any("something that was learned" in text for text in texts)
+    texts = said(write_saliency(read_results(run)))
+    assert sum("too high for the maps" in text for text in texts) == 3
+    assert not any("depend on what was learned" in text for text in texts)
 
 
 def test_every_sentence_is_borne_out_by_its_values(make_results):
     results = make_results(classes=("<b>", "a|b", "new\nline"))
-    for prose in (tell_looks(results), tell_question(results)):
+    for prose in (write_saliency(results), write_occlusion(results)):
         for claim in prose.claims:
             check_claim(claim)
 
@@ -53,8 +53,8 @@ def test_run_without_measurements_says_so_and_shows_nothing(make_run):
     for path in run.path("regions").parent.iterdir():
         path.unlink()
     results = read_results(run)
-    assert said(tell_looks(results)) == ["What the models look at was not measured in this run."]
-    assert look_figures(results).html == covered_exhibits(results).html == ""
+    assert said(write_saliency(results)) == ["Saliency was not measured in this run."]
+    assert saliency_figures(results).html == occlusion_exhibits(results).html == ""
 
 
 @pytest.mark.parametrize("name", ["covered", "saliency", "randomised"])

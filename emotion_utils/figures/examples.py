@@ -1,4 +1,4 @@
-"""Images with text: a card per face with what each model said of it and where it looked, and the average faces."""
+"""Images with text: examples with what each model predicts for a face and where it looks, and the average faces."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from emotion_utils.evaluation.regions import RegionBox
     from emotion_utils.store.batches import Dataset
 
-FACE_IN = 0.9  # side of a face on a card
-TITLE_IN, GAP_IN = 0.19, 0.1  # height of the words above a face; space between cards
+FACE_IN = 0.9  # side of a face in an example
+TITLE_IN, GAP_IN = 0.19, 0.1  # height of the words above a face; space between examples
 NAMES_IN, BARS_IN, PERCENT_IN = 0.62, 0.48, 0.3  # widths right of it
 BAR_IN = (0.125, 0.22)  # height of one, where there are many and where there are few
 HEAT = "inferno"
@@ -35,18 +35,18 @@ def say_confidence(prob: float) -> str:
     return next(word for least, word in CONFIDENCE if prob >= least)
 
 
-def plot_cards(
+def plot_examples(
     images: np.ndarray,
-    said: Mapping[str, pd.DataFrame],
+    predictions: Mapping[str, pd.DataFrame],
     saliency: Mapping[str, np.ndarray],
     class_names: Sequence[str],
     titles: Mapping[str, str],
 ) -> Figure | None:
-    """A card per face, uint8 (n, H, W, 3): its label, and for each model what it says and where it looked.
+    """A row per face, uint8 (n, H, W, 3): its label, and for each model its prediction, probabilities and saliency.
 
-    `said` has a row per face and model: `label` (empty where it is not known), `predicted`, a probability per class.
-    `saliency` are maps (n, H, W), 0-1, of each model for its answer; `titles` the models' names as shown. None where
-    there is no face.
+    `predictions` has a row per face and model: `label` (empty where it is not known), `predicted`, a probability per
+    class. `saliency` are maps (n, H, W), 0-1, of each model for its answer; `titles` the models' names as shown. None
+    where there is no face.
     """
     if not len(images):
         return None
@@ -54,7 +54,7 @@ def plot_cards(
     bar_in = min(max(FACE_IN / len(names), BAR_IN[0]), BAR_IN[1])
     column_in = FACE_IN + NAMES_IN + BARS_IN + PERCENT_IN
     row_in = TITLE_IN + max(FACE_IN, bar_in * len(names)) + GAP_IN
-    width, height = FACE_IN + 2 * GAP_IN + column_in * len(said), TITLE_IN + row_in * len(images)
+    width, height = FACE_IN + 2 * GAP_IN + column_in * len(predictions), TITLE_IN + row_in * len(images)
     with figure_style():
         figure = plt.figure(figsize=(width, height))
 
@@ -62,7 +62,7 @@ def plot_cards(
             """Axes at a place in inches from the top left."""
             return figure.add_axes((left / width, 1 - (top + down) / height, across / width, down / height))
 
-        for column, (model, table) in enumerate(said.items()):
+        for column, (model, table) in enumerate(predictions.items()):
             left, color = FACE_IN + 2 * GAP_IN + column_in * column, model_color(model)
             look = {"fontsize": 8, "fontweight": "bold", "va": "top", "color": color}
             figure.text(left / width, 1 - 0.02 / height, titles[model], **look)
@@ -115,11 +115,11 @@ def _draw_probabilities(axes: Axes, row: pd.Series, class_names: Sequence[str], 
 def pick_faces(
     dataset: Dataset, predictions: Mapping[str, pd.DataFrame], ids: Sequence[str]
 ) -> tuple[np.ndarray, dict[str, pd.DataFrame]]:
-    """What `plot_cards` needs of the images `ids`: faces, uint8 (n, H, W, 3), and what each model said of them."""
+    """What `plot_examples` needs of the images `ids`: faces, uint8 (n, H, W, 3), and each model's rows for them."""
     place = {identity: number for number, identity in enumerate(dataset.ids)}
     batch = dataset.batch(np.array([place[identity] for identity in ids], dtype=int))
-    said = {model: table.set_index("id").loc[list(ids)] for model, table in predictions.items()}
-    return batch.images.permute(0, 2, 3, 1).numpy(), said
+    rows = {model: table.set_index("id").loc[list(ids)] for model, table in predictions.items()}
+    return batch.images.permute(0, 2, 3, 1).numpy(), rows
 
 
 def plot_average_faces(dataset: Dataset, regions: Mapping[str, RegionBox] | None = None) -> Figure:

@@ -1,0 +1,17 @@
+"""Names that came with the data, as HTML. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from html import escape
+
+
+def safe(text: object) -> str:
+    """Text that came with the data: escaped, on one line, its direction of writing kept to itself."""
+    return f"<bdi>{escape(' '.join(str(text).split()))}</bdi>"
+
+
+def safe_model(model: str, proxies: Container[str]) -> str:
+    """A model's name, marked where proxy weights stand behind it."""
+    mark = '&nbsp;<span class="proxy">proxy</span>' if model in proxies else ""
+    return f'<span class="model">{safe(model)}{mark}</span>'

@@ -1,0 +1,39 @@
+"""The abstract: what was compared, on which images, with which result. No torch."""
+
+from __future__ import annotations
+
+from emotion_utils.report.claims import Label, Model
+from emotion_utils.report.prose import Prose
+from emotion_utils.report.results import Results
+from emotion_utils.report.sections.architectures import say_weights
+from emotion_utils.report.sections.data import count_splits
+from emotion_utils.report.sections.metrics import say_accuracies, write_verdict
+from emotion_utils.report.sections.seeds import say_seeds
+
+
+def write_abstract(results: Results) -> Prose:
+    prose = Prose(results, "abstract")
+    models = [Model(model) for model in results.models]
+    they, have, are = ("They distinguish", "were", "were") if len(models) > 1 else ("It distinguishes", "was", "was")
+    if len(models) > 1:
+        prose.say(
+            "This report compares {count:words} networks that recognise the emotion in a face: {models}.",
+            count=len(models), models=models,
+        )  # fmt: skip
+    else:
+        prose.say(
+            "This report trains and tests a network that recognises the emotion in a face, {models}.", models=models
+        )
+    counts = count_splits(results)
+    prose.say(
+        f"{they} {{k:words}} classes ({{classes}}), {have} trained on {{train:count}} images and {are} tested on "
+        "{test:count} others.",
+        k=len(results.class_names), classes=[Label(name) for name in results.class_names],
+        train=counts["train"], test=counts["test"],
+    )  # fmt: skip
+    say_accuracies(prose)
+    prose.echo(write_verdict(results).claims)
+    prose.paragraph()
+    say_weights(prose)
+    say_seeds(prose)
+    return prose

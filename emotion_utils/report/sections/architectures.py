@@ -1,0 +1,76 @@
+"""The architectures: what each model is, what it starts from and which layers are trained when. No torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emotion_utils.model_table import get_architecture
+from emotion_utils.report.claims import Model
+from emotion_utils.report.prose import Prose
+from emotion_utils.report.results import Results
+
+STARTS = {
+    "proxy": "starts from proxy weights",
+    "official": "starts from published weights",
+    "random": "starts from random weights",
+    "file": "starts from weights given by the user",
+}
+
+
+def write_architectures(results: Results) -> Prose:
+    prose = Prose(results, "architectures")
+    for model in results.models:
+        prose.item()
+        kind = results.weights_kind(model)
+        origin = results.cards[model]["provenance"]["sentence"].split(", sha256")[0]  # the checksum stands in a table
+        prose.say(
+            f"{{model}} is a {{title}} that {STARTS[kind]}{'' if kind == 'random' else ' ({origin})'}.",
+            model=Model(model), title=_describe_architecture(results, model)["title"], origin=origin,
+        )  # fmt: skip
+        _say_phases(prose, model)
+    prose.paragraph()
+    they, have = ("All of them take", "have") if len(results.models) > 1 else ("It takes", "has")
+    prose.say(
+        f"{they} images of {{size:count}} by {{size:count}} pixels and {have} {{k:words}} outputs, one for each class.",
+        size=results.config.image_size_px, k=len(results.class_names),
+    )  # fmt: skip
+    return prose
+
+
+def _describe_architecture(results: Results, model: str) -> dict[str, Any]:
+    """Title and depth groups of a network, as its model.json has them; before release 2 it had only its name."""
+    card = results.cards[model]
+    if "architecture" in card:
+        return card["architecture"]
+    architecture = get_architecture(card["design"]["architecture"])
+    return {"title": architecture.title, "depth_groups": list(architecture.depth_groups)}
+
+
+def _say_phases(prose: Prose, model: str) -> None:
+    epochs = len(prose.results.histories[model])
+    first, *later = [phase for phase in prose.results.config.recipes[model].phases if phase.epoch <= epochs]
+    if not later:
+        if first.train_from == _describe_architecture(prose.results, model)["depth_groups"][0]:
+            prose.say("All of its layers are trained from the first epoch on.")
+        else:
+            prose.say("Only the layers from {start} to the output are trained.", start=first.train_from)
+        return
+    places = " and ".join(f"from {{part{n}}} on in epoch {{epoch{n}:count}}" for n in range(len(later)))
+    values = {f"part{n}": phase.train_from for n, phase in enumerate(later)}
+    values |= {f"epoch{n}": phase.epoch for n, phase in enumerate(later)}
+    prose.say(
+        f"At first only the layers from {{start}} to the output are trained; the frozen layers are unfrozen {places}.",
+        start=first.train_from, **values,
+    )  # fmt: skip
+
+
+def say_weights(prose: Prose) -> None:
+    """Which models start from proxy weights, and what their results therefore say nothing about."""
+    proxies = prose.results.proxies
+    if proxies:
+        verb = "start" if len(proxies) > 1 else "starts"
+        prose.say(
+            f"{{models}} {verb} from proxy weights, which this project trained on synthetic images; the results say "
+            "nothing about the published weights of VGGFace or ImageNet.",
+            models=[Model(model) for model in proxies],
+        )

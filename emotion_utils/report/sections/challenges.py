@@ -1,0 +1,61 @@
+"""Challenges in training: time, and what went wrong. No torch."""
+
+from __future__ import annotations
+
+from emotion_utils.events import COLUMNS, TROUBLE, event_sentences
+from emotion_utils.report.claims import Model, Ref
+from emotion_utils.report.exhibits import Shown, show_table
+from emotion_utils.report.prose import Prose
+from emotion_utils.report.results import Results
+from emotion_utils.report.sections.training import read_curve
+from emotion_utils.report.tables import frame_of
+
+
+def write_challenges(results: Results) -> Prose:
+    prose = Prose(results, "challenges")
+    seconds = {model: float(history["seconds"].sum()) for model, history in results.histories.items()}
+    slowest = max(seconds, key=seconds.__getitem__)
+    prose.say(
+        "Training took {total:duration} in all, {longest:duration} of it for {model} ({table})."
+        if len(seconds) > 1 else "Training took {total:duration} ({model}, {table}).",
+        total=sum(seconds.values()), longest=seconds[slowest], model=Model(slowest), table=Ref("tbl-events"),
+    )  # fmt: skip
+    kinds = {event["kind"] for events in results.events.values() for event in events}
+    if not kinds & set(TROUBLE):
+        prose.say("Nothing went wrong: memory sufficed, no step had to be skipped, and no model stopped early.")
+    _say_overfitting(prose)
+    for model in results.models:
+        _say_events(prose, model)
+    return prose
+
+
+def _say_overfitting(prose: Prose) -> None:
+    curves = {model: read_curve(history) for model, history in prose.results.histories.items()}
+    overfitted = [Model(model) for model, curve in curves.items() if curve is not None and curve.overfits]
+    if overfitted:
+        each = "{models} overfit: the validation loss rises again while the training loss falls; "
+        each = each if len(overfitted) > 1 else each.replace("overfit:", "overfits:")
+        prose.say(each + "keeping the weights of the best epoch limits the damage.", models=overfitted)
+
+
+def _say_events(prose: Prose, model: str) -> None:
+    """An item for the model, where there is something to report."""
+    prose.item()
+    subject = "{model}"  # `It` from the second sentence on
+    for template, values in event_sentences(prose.results.events[model]):
+        prose.say(f"{subject} {template}", model=Model(model), **values)
+        subject = "It"
+
+
+def events_table(results: Results) -> Shown:
+    """Epochs, time and speed of each model's training, and how often something went wrong."""
+    rows = []
+    for model, history in results.histories.items():
+        kinds = [event["kind"] for event in results.events[model]]
+        speed = history["images_per_second"].mean()
+        counts = map(kinds.count, COLUMNS)
+        rows.append([Model(model), len(history), history["seconds"].sum(), speed, *counts])
+    names = ["Model", "Epochs", "Seconds", "Images per second", *COLUMNS.values()]
+    frame = frame_of(rows, names)
+    formats = dict.fromkeys(("Seconds", "Images per second"), ",.0f")
+    return show_table(results, "tbl-events", frame, "Training times and incidents.", formats=formats)

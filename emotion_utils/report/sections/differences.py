@@ -1,0 +1,68 @@
+"""Differences between models: their intervals, and the smallest one that the test set can show. No torch."""
+
+from __future__ import annotations
+
+from emotion_utils.evaluation.comparison import difference_intervals
+from emotion_utils.evaluation.statistics import ALPHA, LEVEL, POWER, detectable_difference, fewest_images
+from emotion_utils.report.claims import Model, Ref
+from emotion_utils.report.exhibits import Shown, show_table
+from emotion_utils.report.prose import Prose
+from emotion_utils.report.results import Results
+from emotion_utils.report.tables import MINUS, MISSING, Estimate, frame_of
+
+SHOWN = {
+    "accuracy": f"Accuracy, A {MINUS} B", "f1": f"Macro F1, A {MINUS} B", "share": "Only one correct",
+    "detectable": "Minimum detectable difference",
+}  # fmt: skip
+
+
+def write_power(results: Results) -> Prose:
+    """The smallest difference that this test set can show."""
+    prose = Prose(results, "metrics")
+    if results.pairs.empty:
+        return prose
+    fewest, count = fewest_images(), results.test_size
+    if fewest > count:
+        prose.say(
+            "{count:count} test images are too few to show any difference: it takes {fewest:count} on which only one "
+            "of two models is correct.", count=count, fewest=fewest, comparison="power",
+        )  # fmt: skip
+        return prose
+    prose.say(
+        "On {count:count} test images, a difference of less than {floor:points} cannot be significant: a model must be "
+        "correct on at least {fewest:count} images on which the other is not.",
+        floor=fewest / count, count=count, fewest=fewest, comparison="power",
+    )  # fmt: skip
+    prose.say(
+        "{table} gives for each pair the interval of the difference and the minimum detectable difference at a power "
+        "of {power:pct0}.", table=Ref("tbl-differences"), power=POWER, comparison="power",
+    )  # fmt: skip
+    return prose
+
+
+def differences_table(results: Results) -> Shown:
+    """Each pair of models: how far their accuracies and F1 are apart, and what the test could show. Empty for one."""
+    if results.pairs.empty:
+        return Shown()
+    rows, alpha = [], ALPHA / len(results.pairs)
+    intervals = difference_intervals(results.resampled)
+    for pair, interval in zip(results.pairs.itertuples(), intervals.itertuples(), strict=True):
+        models = (pair.model_a, pair.model_b)
+        f1 = [results.reports[model].at["macro avg", "f1-score"] for model in models]
+        share = (pair.only_a + pair.only_b) / results.test_size
+        detectable = detectable_difference(results.test_size, share, alpha)
+        rows.append([
+            *map(Model, models),
+            Estimate(100 * pair.difference, 100 * interval.accuracy_low, 100 * interval.accuracy_high),
+            Estimate(100 * (f1[0] - f1[1]), 100 * interval.f1_low, 100 * interval.f1_high),
+            100 * share, None if detectable is None else 100 * detectable,
+        ])  # fmt: skip
+    frame = frame_of(rows, ["A", "B", *SHOWN.values()])
+    formats = {SHOWN["accuracy"]: "+.1f", SHOWN["f1"]: "+.1f", SHOWN["share"]: ".1f", SHOWN["detectable"]: ".1f"}
+    caption = "Differences between models on the test split, in percentage points."
+    note = (
+        f"In brackets: {LEVEL:.0%} intervals, bootstrap over the same test images for both. Minimum detectable "
+        f"difference: the smallest true difference that the exact test, corrected for all pairs, finds significant in "
+        f"{POWER:.0%} of such test sets if only one model is correct as often as here; {MISSING}: none."
+    )
+    return show_table(results, "tbl-differences", frame, caption, note, formats=formats)

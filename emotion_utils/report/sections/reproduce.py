@@ -1,0 +1,67 @@
+"""How to reproduce the run (appendix): the command, the machine and the times. No torch."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from emotion_utils.config import Recipe, RunConfig, resolve_config
+from emotion_utils.report.exhibits import Shown, show_table
+from emotion_utils.report.names import safe
+from emotion_utils.report.results import Results, data_name
+from emotion_utils.report.tables import frame_of
+
+
+def show_command(results: Results) -> Shown:
+    """The command that makes this run again."""
+    return Shown(f'<pre class="command"><code>{safe(repeat_command(results.config))}</code></pre>')
+
+
+def repeat_command(config: RunConfig) -> str:
+    """`./run_all.sh` with what differs from the profile."""
+    default, ours = (
+        resolve_config(config.profile, data=config.data).model_dump(mode="json"),
+        config.model_dump(mode="json"),
+    )
+    unset = Recipe.model_construct().model_dump(mode="json")
+    default["recipes"] = dict.fromkeys(ours["recipes"], unset) | default["recipes"]
+    words = ["./run_all.sh", "--profile", config.profile]
+    words += ["--data", data_name(config)] if config.data != "synthetic" else []
+    words += ["--classes", ",".join(config.classes)] if config.classes else []
+    for key, value in _differences(default, ours):
+        if key not in ("classes", "data", "profile"):
+            shown = Path(value).name if key.endswith(".weights") and value else value  # of a path only the last part
+            shown = [Path(path).name for path in value] if key == "modules" else shown
+            words += ["--set", f"{key}={json.dumps(shown)}"]
+    return shlex.join(words)
+
+
+def _differences(default: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in ours.items():
+        if isinstance(value, dict) and isinstance(default.get(key), dict):
+            yield from _differences(default[key], value, f"{prefix}{key}.")
+        elif default.get(key) != value:
+            yield prefix + key, value
+
+
+def machine_tables(results: Results) -> Shown:
+    """Versions and hardware, and the time that each stage took."""
+    environment = dict(results.facts.get("environment", {}))
+    versions = environment.pop("versions", {})
+    rows = [(True, key.replace("_", " "), str(value)) for key, value in environment.items()]
+    rows += [(False, *row) for row in versions.items()]
+    frame = frame_of(rows, ["machine", "What", "Value"])
+    shown = show_table(
+        results, "tbl-environment", frame[["What", "Value"]], "Where this run was made.", groups=frame["machine"]
+    )
+    stages = {name: stage for name, stage in sorted(results.facts.get("stages", {}).items()) if name[:2] != "06"}
+    times = pd.DataFrame({"Notebook": list(stages), "Seconds": [stage["seconds"] for stage in stages.values()]})
+    restarts = [stage["kernel_restarted"] for stage in stages.values() if "kernel_restarted" in stage]
+    note = f"Started once more: {safe('; '.join(restarts))}." if restarts else ""
+    note = note if stages else "The notebooks were run by hand, so no times were taken."
+    return shown + show_table(results, "tbl-times", times, "Time per notebook.", note, formats={"Seconds": ",.1f"})
