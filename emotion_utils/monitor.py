@@ -26,7 +26,7 @@ class EpochMonitor:
         self._epochs = own or run.config.epochs
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._epochs_told = 0
+        self._history = self._read_history()  # as told; what was there before needs no telling
         self._events = run.read("events", model) if model else []  # told, or of an earlier training
 
     def __enter__(self) -> EpochMonitor:
@@ -46,12 +46,14 @@ class EpochMonitor:
 
     def _tell(self) -> None:
         self._tell_events()
-        if not self._run.path("history", self._model).exists():
-            return
-        history = self._run.read("history", self._model)
-        if len(history) > self._epochs_told:
-            self._epochs_told = len(history)
+        history = self._read_history()
+        if not history.empty and not history.equals(self._history):
+            self._history = history
             self._say(epoch_line(history, self._epochs))
+
+    def _read_history(self) -> pd.DataFrame:
+        has_one = self._model and self._run.path("history", self._model).exists()
+        return self._run.read("history", self._model) if has_one else pd.DataFrame()
 
     def _tell_events(self) -> None:
         known, self._events = self._events, self._run.read("events", self._model)

@@ -16,6 +16,7 @@ from emotion_utils.audit.lines import audit_lines
 from emotion_utils.budget import VARIABLE, Budget
 from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.import_closure import closure_sha256
 from emotion_utils.kernels import KernelDeath, execute_notebook
 from emotion_utils.monitor import EpochMonitor
 from emotion_utils.progress import format_duration
@@ -26,13 +27,14 @@ from emotion_utils.sources.source import source_of
 from emotion_utils.stages import (
     DATA_FILES,
     OWN_NOTEBOOK,
+    Inputs,
     Stage,
     executed_path,
     forget,
-    inputs_sha256,
     is_up_to_date,
     mark_done,
     stages_of,
+    take_inputs,
 )
 from emotion_utils.tracking import check_tracking
 
@@ -125,7 +127,7 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
     stages = stages_of(run.config)
     ran = False
     for number, stage in enumerate(stages, start=1):
-        inputs = inputs_sha256(run, stage, origins)
+        inputs = take_inputs(run, stage, origins)
         label = f"[{number}/{len(stages)}] {stage.notebook}"
         is_last = stage is stages[-1]  # it shows what run.json says of all the others
         if is_up_to_date(run, stage, inputs) and not (ran and is_last):
@@ -140,9 +142,10 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
     say(f"done in {format_duration(time.monotonic() - started)}: {run.root / 'report.html'}")
 
 
-def _run_stage(run: Run, stage: Stage, inputs: str, budget: Budget, label: str, say: Say) -> None:
-    forget(run, stage)
+def _run_stage(run: Run, stage: Stage, inputs: Inputs, budget: Budget, label: str, say: Say) -> None:
     say(label)
+    if forget(run, stage, inputs):
+        say(f"{label}: its model stays; only what shows it has changed")
     started = time.monotonic()
     with EpochMonitor(run, stage.model, lambda line: say(f"{label}: {line}")):
         death = _execute(run, stage, budget, label, say)
@@ -209,13 +212,16 @@ def _parameters(run: Run, stage: Stage) -> dict[str, Any]:
 def _render(run: Run, ran: bool, say: Say) -> None:
     from emotion_utils.report.page.render import render_report
 
-    if not ran and all((run.root / name).exists() for name in ("report.html", CHECKSUMS)):
+    code = closure_sha256("import emotion_utils.report.page.render")
+    is_finished = all((run.root / name).exists() for name in ("report.html", CHECKSUMS))
+    if not ran and is_finished and run.facts.get("report", {}).get("code") == code:
         return
     say("report")
+    (run.root / CHECKSUMS).unlink(missing_ok=True)
     outcome = render_report(run, run.notebooks_dir / "06_comparison.ipynb")
     for note in outcome["notes"]:
         say(f"report: {note}")
-    run.record(report={"pdf": outcome["pdf"] is not None, "notes": outcome["notes"]})
+    run.record(report={"pdf": outcome["pdf"] is not None, "notes": outcome["notes"], "code": code})
     write_checksums(run)  # last: it says that the report is finished
 
 

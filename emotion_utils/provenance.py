@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -40,18 +38,6 @@ def git_revision() -> str:
         return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def code_sha256(places: Iterable[str]) -> str:
-    """SHA-256 (hex) over the sources at `places` (files and folders of the package), names included."""
-    digest = hashlib.sha256()
-    for place in sorted(places):
-        root = PACKAGE_DIR / place
-        files = [root] if root.is_file() else [path for path in root.rglob("*") if path.is_file()]
-        for path in sorted(files):
-            if "__pycache__" not in path.parts:
-                digest.update(f"{path.relative_to(PACKAGE_DIR).as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def _git(*arguments: str) -> str:

@@ -7,11 +7,13 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from emotion_utils.config import RunConfig
-from emotion_utils.files import file_sha256
+from emotion_utils.files import file_sha256, read_json
+from emotion_utils.import_closure import closure_sha256
 from emotion_utils.model_table import MODELS
-from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR, code_sha256
+from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR
 from emotion_utils.report.checksums import CHECKSUMS
 from emotion_utils.run import Run
 
@@ -19,24 +21,19 @@ NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
 OWN_NOTEBOOK = PACKAGE_DIR / "models" / "template" / "own_model.ipynb"  # for every model without one of its own
 MODEL_FILES = ("history.csv", "predictions.csv", "model.safetensors", "model.json")
 DATA_FILES = ("data/manifest.csv", "data/audit.json")
-# A stage depends on the rooms below it, so that a change in the report trains nothing again.
-DATA_ROOMS = (
-    "errors.py", "model_table.py", "config.py", "profiles", "files.py", "run.py", "parallel.py", "cache_building.py",
-    "counter_rng.py",
-    "synthetic", "sources", "audit", "store",
-)  # fmt: skip
-MODEL_ROOMS = (*DATA_ROOMS, "devices.py", "budget.py", "models", "training", "search", "evaluation", "published")
-ALL_ROOMS = (*MODEL_ROOMS, "figures", "report")
+# What writes MODEL_FILES. A notebook also shows them, and is run again where that has changed, but trains nothing then.
+TRAINING = (
+    "import emotion_utils.training.trainer, emotion_utils.evaluation.predict, emotion_utils.evaluation.robustness"
+)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One notebook: what it reads and writes in the run folder, and the code that it rests on."""
+    """One notebook, and what it reads and writes in the run folder."""
 
     notebook: str
     reads: tuple[str, ...]
     writes: tuple[str, ...]
-    rooms: tuple[str, ...]
     model: str | None = None
 
     @property
@@ -50,15 +47,12 @@ def stages_of(config: RunConfig) -> list[Stage]:
     specs = [spec for name, spec in MODELS.items() if name in config.models]
     written = {model: _model_files(model, config) for model in config.models}
     predictions = tuple(file for model in config.models for file in written[model])
-    training = [
-        Stage(spec.notebook or f"04_{spec.name}", DATA_FILES, written[spec.name], MODEL_ROOMS, spec.name)
-        for spec in specs
-    ]
+    training = [Stage(spec.notebook or f"04_{spec.name}", DATA_FILES, written[spec.name], spec.name) for spec in specs]
     return [
-        Stage("01_data_preparation", (), DATA_FILES, DATA_ROOMS),
+        Stage("01_data_preparation", (), DATA_FILES),
         *training,
-        Stage("05_creative_element", (*DATA_FILES, *predictions), ("figures", "creative"), ALL_ROOMS),
-        Stage("06_comparison", (*DATA_FILES, *predictions, "figures", "creative"), ("claims.json",), ALL_ROOMS),
+        Stage("05_creative_element", (*DATA_FILES, *predictions), ("figures", "creative")),
+        Stage("06_comparison", (*DATA_FILES, *predictions, "figures", "creative"), ("claims.json",)),
     ]
 
 
@@ -77,51 +71,76 @@ def executed_path(run: Run, stage: Stage) -> Path:
 # -- what is up to date ----------------------------------------------------------------------------
 
 
-def inputs_sha256(run: Run, stage: Stage, origins: dict[str, str]) -> str:
-    """SHA-256 (hex) of all that decides what a stage writes: notebook, code, settings, data, weights, files it reads.
+class Inputs(NamedTuple):
+    """SHA-256 (hex) of all that decides what a stage writes and shows, and of what decides a model's files alone."""
 
-    `origins` holds the fingerprint of the data, and what each model starts from.
+    inputs: str
+    model_inputs: str
+
+
+def take_inputs(run: Run, stage: Stage, origins: dict[str, str]) -> Inputs:
+    """Checksums of notebook, code, settings, data, weights and the files that the stage reads.
+
+    `origins` holds the fingerprint of the data, and what each model starts from. The code is that which the notebook
+    imports, directly or not; for a model's files, that which trains.
     """
     parts = {
         "notebook": file_sha256(stage.source),
-        "code": code_sha256(stage.rooms),
         "modules": [file_sha256(Path(path)) for path in run.config.modules],
         "config": run.config.fingerprint(),
         "data": origins["data"],
         "weights": origins.get(stage.model or ""),
         "reads": {name: _artefact_sha256(run.root / name) for name in stage.reads},
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    codes = closure_sha256(notebook_code(stage.source)), closure_sha256(TRAINING) if stage.model else ""
+    texts = (json.dumps({**parts, "code": code}, sort_keys=True) for code in codes)
+    return Inputs(*(hashlib.sha256(text.encode()).hexdigest() for text in texts))
 
 
-def is_up_to_date(run: Run, stage: Stage, inputs: str) -> bool:
+def notebook_code(path: Path) -> str:
+    """The code cells of a notebook, one after the other."""
+    cells = read_json(path)["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+def is_up_to_date(run: Run, stage: Stage, inputs: Inputs) -> bool:
     """Whether it has succeeded on these inputs, and what it wrote is still there unchanged."""
     done = run.facts["stages"].get(stage.notebook)
     return (
         done is not None
-        and done["inputs"] == inputs
+        and done["inputs"] == inputs.inputs
         and executed_path(run, stage).exists()
-        and all(_artefact_sha256(run.root / name) == sha256 for name, sha256 in done["outputs"].items())
+        and _is_unchanged(run, done)
     )
 
 
-def forget(run: Run, stage: Stage) -> None:
-    """Before a stage starts: its success marker and what an earlier run of it wrote go, so that nothing is mixed."""
+def forget(run: Run, stage: Stage, inputs: Inputs) -> bool:
+    """Before a stage starts: its success marker and what an earlier run of it wrote go, so that nothing is mixed.
+
+    A model stays if only what shows it has changed; returns whether it did.
+    """
     facts = run.facts
-    facts["stages"].pop(stage.notebook, None)
+    done = facts["stages"].pop(stage.notebook, None)
     facts.pop("report", None)
     run.write("facts", facts)
     (run.root / CHECKSUMS).unlink(missing_ok=True)
+    if stage.model and done and done.get("model_inputs") == inputs.model_inputs and _is_unchanged(run, done):
+        return True
     for name in stage.writes:
         path = run.root / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return False
 
 
-def mark_done(run: Run, stage: Stage, inputs: str, seconds: float, death: str | None) -> None:
+def mark_done(run: Run, stage: Stage, inputs: Inputs, seconds: float, death: str | None) -> None:
     """The success marker, written last; `death` says why its kernel had to be started once more, if it had."""
     outputs = {name: _artefact_sha256(run.root / name) for name in stage.writes}
-    facts = {"inputs": inputs, "outputs": outputs, "seconds": round(seconds, 1)}
+    facts = {**inputs._asdict(), "outputs": outputs, "seconds": round(seconds, 1)}
     run.record(stages={stage.notebook: facts | ({"kernel_restarted": death} if death else {})})
+
+
+def _is_unchanged(run: Run, done: dict[str, Any]) -> bool:
+    return all(_artefact_sha256(run.root / name) == sha256 for name, sha256 in done["outputs"].items())
 
 
 def _artefact_sha256(path: Path) -> str:

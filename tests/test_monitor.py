@@ -61,7 +61,20 @@ def test_events_of_an_earlier_training_are_not_told(tmp_path):
 
 def test_a_line_counts_the_epochs_of_the_recipe(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke", [f"recipes.{MODEL}.epochs=5"]))
+    said = []
+    monitor = EpochMonitor(run, MODEL, said.append)
+    run.write("history", history(2), MODEL)
+    monitor._tell()
+    assert said[0].startswith("epoch 2/5")
+
+
+def test_epochs_of_a_model_that_is_only_loaded_are_not_told(tmp_path):
+    run = Run.create(tmp_path / "run", resolve_config("smoke"))
     run.write("history", history(2), MODEL)
     said = []
-    EpochMonitor(run, MODEL, said.append)._tell()
-    assert said[0].startswith("epoch 2/5")
+    monitor = EpochMonitor(run, MODEL, said.append)
+    monitor._tell()
+    assert said == []
+    run.write("history", history(1).assign(seconds=20.0), MODEL)  # trained anew after all
+    monitor._tell()
+    assert said == ["epoch 1/2, val accuracy 0.500, about 20 s left"]

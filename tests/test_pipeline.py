@@ -145,9 +145,7 @@ def test_weights_that_cannot_be_had_are_refused_before_anything_is_written(
 def test_model_is_trained_again_when_what_it_starts_from_has_changed(small, tmp_path, earlier, monkeypatch):
     from emotion_utils.models.zoo import load_model, save_model
 
-    stages = [
-        Stage(FIRST, (), ("a",), ("errors.py",)), Stage(SECOND, ("a",), ("b",), ("errors.py",), "r18_pre_emotion")
-    ]  # fmt: skip
+    stages = [Stage(FIRST, (), ("a",)), Stage(SECOND, ("a",), ("b",), "r18_pre_emotion")]
     monkeypatch.setattr(pipeline, "stages_of", lambda config: stages)
     config = resolve_config("smoke", [f"recipes.r18_pre_emotion.weights={earlier}"])
     root = tmp_path / "run"

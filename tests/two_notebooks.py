@@ -14,7 +14,7 @@ FIRST, SECOND = "01_data_preparation", "06_comparison"
 def put_in_place(folder, monkeypatch):
     """Writes both to `folder` and makes the pipeline run these."""
     folder.mkdir()
-    stages = [Stage(FIRST, (), ("a",), ("errors.py",)), Stage(SECOND, ("a",), ("b",), ("errors.py",))]
+    stages = [Stage(FIRST, (), ("a",)), Stage(SECOND, ("a",), ("b",))]
     monkeypatch.setattr(stages_module, "NOTEBOOKS_DIR", folder)
     monkeypatch.setattr(pipeline, "stages_of", lambda config: stages)
     monkeypatch.setattr(pipeline, "check_data", lambda config: "data")

@@ -15,11 +15,10 @@ from emotion_utils.audit.faces import CropMode
 from emotion_utils.cache_building import only_builder, replacing_folder
 from emotion_utils.config import cache_dir
 from emotion_utils.files import file_sha256, write_csv, write_json
+from emotion_utils.import_closure import closure_sha256
 from emotion_utils.progress import Progress
-from emotion_utils.provenance import code_sha256
 from emotion_utils.sources.source import Source
 
-CODE = ("errors.py", "files.py", "run.py", "parallel.py", "synthetic", "sources", "audit")  # what an audit is made by
 WHOLE_NUMBERS = ("width", "height", "image", *FRAME_COLUMNS)
 
 
@@ -33,11 +32,13 @@ def audit_once(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """What `audit_images` returns; where the same was audited before, as it was found then.
 
-    The same are all bytes and rows of the source, its classes and notes, `crop`, `missed`, and the code of this room.
+    The same are all bytes and rows of the source, its classes and notes, `crop`, `missed`, and the code that audits.
     A damaged record is made again.
     """
     facts = [source.fingerprint(), source.kind, source.classes, source.notes, sorted(source.faults.items())]
-    key = hashlib.sha256(json.dumps([*facts, crop, missed, code_sha256(CODE)]).encode()).hexdigest()
+    key = hashlib.sha256(
+        json.dumps([*facts, crop, missed, closure_sha256("import emotion_utils.audit.audit")]).encode()
+    ).hexdigest()
     path = (cache or cache_dir()) / "audits" / key
     with only_builder(path, 0):
         if not _is_whole(path):

@@ -47,7 +47,7 @@ def test_other_bytes_names_choices_or_code_are_another_audit(folder, tmp_path, c
     assert (manifest["status"] == "kept").all()
     (folder / "sad" / "page.png").rename(folder / "sad" / "leaf.png")
     audit_once(open_source(str(folder)), cache=tmp_path)
-    monkeypatch.setattr(audit_cache, "code_sha256", lambda places: "other")
+    monkeypatch.setattr(audit_cache, "closure_sha256", lambda code: "other")
     audit_once(open_source(str(folder)), cache=tmp_path)
     assert len(counted) == 6
 
