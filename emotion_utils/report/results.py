@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emotion_utils.config import RunConfig
+from emotion_utils.config import Recipe, RunConfig
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.evaluation.calibration import (
     Calibration,
@@ -123,6 +123,14 @@ class Results:
     def data_name(self) -> str:
         return data_name(self.config)
 
+    def recipe(self, model: str) -> Recipe:
+        """What the model was trained with: a notebook may have changed the recipe of the settings."""
+        return used_recipe(self.config, model, self.cards[model])
+
+    def edits(self, model: str) -> list[str]:
+        """What the notebook that trained the model changed in the settings of the run, a line each."""
+        return self.cards[model].get("training", {}).get("edits", [])
+
     def weights_kind(self, model: str) -> str:
         """What its training started from: proxy, official, random or file."""
         return self.cards[model]["provenance"]["kind"]
@@ -156,7 +164,7 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
     histories = {model: run.read("history", model) for model in models}
     for model in models:
         _check_model(run, model, manifest, predictions[model], cards[model], classes)
-        _check_history(run, model, histories[model], predictions[model])
+        _check_history(run, model, histories[model], predictions[model], cards[model])
     tests = {model: _rows(table, "test") for model, table in predictions.items()}
     return Results(
         name=run.root.resolve().name,
@@ -197,8 +205,9 @@ def _read_seeds(run: Run, models: list[str], manifest: pd.DataFrame, classes: tu
         rows = []
         for each in [run, *run.replicas()]:
             predictions, history = each.read("predictions", model), each.read("history", model)
-            _check_model(each, model, manifest, predictions, each.read("model_card", model), classes)
-            _check_history(each, model, history, predictions)
+            card = each.read("model_card", model)
+            _check_model(each, model, manifest, predictions, card, classes)
+            _check_history(each, model, history, predictions, card)
             f1 = classification_table(_rows(predictions, "test"), classes)["f1-score"]
             right, macro = f1.iloc[len(classes) : len(classes) + 2]  # by place: a class may be called accuracy
             rows.append((each.config.seed, right, macro, history["val_acc"].max()))
@@ -250,9 +259,17 @@ def _check_model(
             raise EmotionError(f"{path}: no {split} image, so nothing can be reported: prepare the data again")
 
 
-def _check_history(run: Run, model: str, history: pd.DataFrame, predictions: pd.DataFrame) -> None:
+def used_recipe(config: RunConfig, model: str, card: Mapping[str, Any]) -> Recipe:
+    """The recipe of `config`, or the one that the model's card says was used."""
+    used = card.get("training", {}).get("recipe_used")
+    return Recipe.model_validate(used) if used else config.recipes[model]
+
+
+def _check_history(
+    run: Run, model: str, history: pd.DataFrame, predictions: pd.DataFrame, card: Mapping[str, Any]
+) -> None:
     """Raises EmotionError where the epochs are not those of the model that predicted."""
-    path, epochs = run.path("history", model), run.config.recipes[model].epochs or run.config.epochs
+    path, epochs = run.path("history", model), used_recipe(run.config, model, card).epochs or run.config.epochs
     if not 1 <= len(history) <= epochs:
         raise EmotionError(f"{path}: {len(history)} epochs, but the run has {epochs}: train {model} again")
     for part in ("train", "val"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emotion_utils.model_table import get_architecture
-from emotion_utils.report.claims import Model
+from emotion_utils.report.claims import Label, Model, Ref
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 
@@ -28,6 +28,7 @@ def write_architectures(results: Results) -> Prose:
             model=Model(model), title=_describe_architecture(results, model)["title"], origin=origin,
         )  # fmt: skip
         _say_phases(prose, model)
+        _say_edits(prose, model)
     prose.paragraph()
     they, have = ("All of them take", "have") if len(results.models) > 1 else ("It takes", "has")
     prose.say(
@@ -48,7 +49,7 @@ def _describe_architecture(results: Results, model: str) -> dict[str, Any]:
 
 def _say_phases(prose: Prose, model: str) -> None:
     epochs = len(prose.results.histories[model])
-    first, *later = [phase for phase in prose.results.config.recipes[model].phases if phase.epoch <= epochs]
+    first, *later = [phase for phase in prose.results.recipe(model).phases if phase.epoch <= epochs]
     if not later:
         if first.train_from == _describe_architecture(prose.results, model)["depth_groups"][0]:
             prose.say("All of its layers are trained from the first epoch on.")
@@ -62,6 +63,17 @@ def _say_phases(prose: Prose, model: str) -> None:
         f"At first only the layers from {{start}} to the output are trained; the frozen layers are unfrozen {places}.",
         start=first.train_from, **values,
     )  # fmt: skip
+
+
+def _say_edits(prose: Prose, model: str) -> None:
+    """That the notebook which trained it differed from the settings of the run, where it did."""
+    edits = prose.results.edits(model)
+    if edits:
+        prose.say(
+            "It was not trained as the settings of the run say; the notebook that trained it changed {changes} "
+            "({table}).",
+            changes=[Label(edit.partition(":")[0]) for edit in edits], table=Ref("tbl-settings"),
+        )  # fmt: skip
 
 
 def say_weights(prose: Prose) -> None:

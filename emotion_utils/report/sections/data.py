@@ -91,7 +91,7 @@ def _say_augmentation(prose: Prose) -> None:
     values = augment.model_dump() | {"colour": steps[-1][0]}
     prose.say(f"For training only, each image is randomly {listed}.", **values)
     for model in prose.results.models:
-        strength = prose.results.config.recipes[model].augment_strength
+        strength = prose.results.recipe(model).augment_strength
         if strength != 1:
             prose.say(
                 "For {model} these ranges are multiplied by {strength:plain}.", model=Model(model), strength=strength

@@ -56,7 +56,7 @@ def settings_table(results: Results) -> Shown:
     common = results.config.model_dump(mode="json")
     shared, columns = {key: common[key] for key in SHARED}, []
     for model in results.models:
-        recipe = results.config.recipes[model].model_dump(mode="json")
+        recipe = results.recipe(model).model_dump(mode="json")
         del recipe["weights"]  # they have a table of their own
         resolved = _resolve_auto(results.events[model])
         columns.append([_setting(value, resolved.get(key)) for part in (recipe, shared) for key, value in part.items()])
@@ -64,7 +64,9 @@ def settings_table(results: Results) -> Shown:
     frame = frame_of(list(zip(keys, *columns, strict=True)), ["Setting", *map(Model, results.models)])
     groups = [place < len(recipe) for place in range(len(frame))]
     caption = "How each model was trained."
-    return show_table(results, "tbl-settings", frame, caption, may_break=True, groups=groups, css="long")
+    changed = [f"{safe(model)}: {safe(edit)}." for model in results.models for edit in results.edits(model)]
+    note = " ".join(["Changed in the notebook:", *changed]) if changed else ""
+    return show_table(results, "tbl-settings", frame, caption, note, may_break=True, groups=groups, css="long")
 
 
 def _resolve_auto(events: list[dict[str, Any]]) -> dict[str, Any]:
