@@ -44,7 +44,7 @@ def changed(copied, tmp_path, monkeypatch):
 
 def test_changed_plot_runs_only_the_notebooks_that_import_it_and_trains_nothing(changed):
     assert changed("figures/audit.py") == ({"01"}, set())
-    assert changed("figures/cards.py") == ({"05"}, set())
+    assert changed("figures/examples.py") == ({"05"}, set())
 
 
 def test_changed_figure_of_the_model_notebooks_leaves_none_of_their_pages_stale(changed):
