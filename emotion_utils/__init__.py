@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-_PLACES = {
+_MODULES = {
     "Run": "run",
     "Trainer": "training.trainer",
     "build_model": "models.zoo",
@@ -12,14 +12,15 @@ _PLACES = {
     "open_split": "store.batches",
     "resolve_config": "config",
 }
-__all__ = list(_PLACES)
+PUBLIC = {f"{__name__}.{name}": f"{__name__}.{module}" for name, module in _MODULES.items()}
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(import_module(PUBLIC[f"{__name__}.{name}"]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PLACES])
+    return sorted([*globals(), *_MODULES])

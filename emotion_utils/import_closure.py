@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from emotion_utils import PUBLIC
 from emotion_utils.provenance import PACKAGE_DIR
+
+NAMED = re.compile(
+    rf"{PACKAGE_DIR.name}(\.\w+)+(:\w+)?"
+)  # a module as a string: imported later, or run by another process
 
 
 def closure_sha256(code: str) -> str:
@@ -36,7 +42,7 @@ def _modules_in(code: str) -> list[Path]:
     """The files of the package that are imported there: `a.b.c` is c.py, and the __init__.py of each folder above."""
     files = []
     for name in _imported_names(code):
-        parts = name.split(".")
+        parts = PUBLIC.get(name, name).split(".")
         if parts[0] == PACKAGE_DIR.name:
             for end in range(1, len(parts) + 1):
                 place = PACKAGE_DIR.joinpath(*parts[1:end])
@@ -52,6 +58,8 @@ def _imported_names(code: str) -> frozenset[str]:
 
 def _walk_imports(node: ast.AST) -> Iterator[str]:
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Constant) and isinstance(child.value, str) and NAMED.fullmatch(child.value):
+            yield child.value.partition(":")[0]
         if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
             continue  # never run
         if isinstance(child, ast.Import):

@@ -87,3 +87,9 @@ def test_data_files_of_this_package_are_found_by_the_modules_that_read_them():
     report = {path.name for path in imported_files("import emotion_utils.report.page.render")}
     assert {path.name for path in (PACKAGE_DIR / "report" / "page" / "template").iterdir()} <= report
     assert PACKAGE_DIR / "published" / "published.json" in imported_files("import emotion_utils.published.study")
+
+
+def test_modules_named_by_a_string_and_public_names_count():
+    names = {path.relative_to(PACKAGE_DIR).as_posix() for path in imported_files("from emotion_utils import Trainer")}
+    assert {"training/trainer.py", "training/worker.py", "models/resnet.py", "training/optimizer.py"} <= names
+    assert not [name for name in names if name.startswith(("report", "figures", "published", "bench"))]
