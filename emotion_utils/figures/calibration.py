@@ -1,4 +1,4 @@
-"""Figures on what probabilities are worth: reliability of each model, and risk over coverage of all."""
+"""Figures of calibration: reliability of each model, and risk by coverage of all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plot_reliability(before: pd.DataFrame, after: pd.DataFrame, title: str, colo
         axes.vlines(before["confidence"], before["low"], before["high"], color=color, linewidth=1.8, alpha=0.45)
         axes.plot(before["confidence"], before["accuracy"], "o", color=color, markersize=4.5, clip_on=False)
         axes.plot(after["confidence"], after["accuracy"], "x", color=INK, markersize=4, clip_on=False)
-        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability given", ylabel="share right", aspect="equal")
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy", aspect="equal")
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.set_title(title, fontsize=8.5)
@@ -50,8 +50,8 @@ def plot_risk(selective: Mapping[str, SelectivePrediction], labels: Mapping[str,
                 place = found.answered - 1
                 axes.plot(found.coverage[place], found.risk[place], markers[model], color=colors[model], markersize=6)
         top = max(float(found.risk.max()) for found in selective.values())
-        axes.set(xlim=(0, 1), ylim=(0, max(1.05 * top, 0.05)), xlabel="share answered", ylabel="share wrong")
-        axes.set_title("Risk over coverage")
+        axes.set(xlim=(0, 1), ylim=(0, max(1.05 * top, 0.05)), xlabel="coverage", ylabel="risk")
+        axes.set_title("Risk by coverage")
         axes.grid(axis="y")
         high = axes.get_ylim()[1]
         heights = [found.risk[-1] / high for found in selective.values()]

@@ -89,8 +89,8 @@ class Explorer:
         names, models = list(self.results.class_names), self.results.models
         self.label = widgets.Dropdown(options=[EVERY, *names], description="class")
         self.model = widgets.Dropdown(options=models, description="model")
-        self.verdict = widgets.Dropdown(options=[EVERY, "right", "wrong"], description="it was")
-        self.confidence = widgets.FloatRangeSlider(value=(0, 1), min=0, max=1, step=0.01, description="sure of it")
+        self.verdict = widgets.Dropdown(options=[EVERY, "right", "wrong"], description="prediction")
+        self.confidence = widgets.FloatRangeSlider(value=(0, 1), min=0, max=1, step=0.01, description="confidence")
         self.page = widgets.BoundedIntText(value=1, min=1, max=1, description="page")
         self.count = widgets.HTML()
         self.examples = widgets.Image(format="png")

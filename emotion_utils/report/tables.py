@@ -122,7 +122,8 @@ def _show(value: Any, spec: str | None, decimals: int, proxies: Container[str]) 
 
 
 def _number(value: float, spec: str) -> str:
-    return format(value, spec).replace("-", MINUS)
+    shown = format(value, spec)
+    return MINUS + shown[1:] if shown.startswith("-") else shown  # not in an exponent, which is copied
 
 
 def _is_words(value: Any) -> bool:

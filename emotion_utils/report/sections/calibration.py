@@ -30,8 +30,8 @@ def write_calibration(results: Results) -> Prose:
         _say_selective(prose, model)
     prose.paragraph()
     prose.say(
-        "A model that may refuse to answer makes fewer mistakes in the answers that it gives; {figure} shows its risk, "
-        "the share of wrong answers, at every coverage, the share of images answered.", figure=Ref("fig-risk"),
+        "A model that answers only where it is confident should make fewer mistakes; {figure} shows its risk, the "
+        "share of wrong answers, at every coverage, the share of images answered.", figure=Ref("fig-risk"),
     )  # fmt: skip
     return prose
 

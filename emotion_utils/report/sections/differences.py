@@ -11,7 +11,7 @@ from emotion_utils.report.results import Results
 from emotion_utils.report.tables import MINUS, MISSING, Estimate, frame_of
 
 SHOWN = {
-    "accuracy": f"Accuracy, A {MINUS} B", "f1": f"Macro F1, A {MINUS} B", "share": "Only one correct",
+    "accuracy": f"Accuracy, A{MINUS}B", "f1": f"Macro F1, A{MINUS}B", "share": "Only one correct",
     "detectable": "Minimum detectable difference",
 }  # fmt: skip
 

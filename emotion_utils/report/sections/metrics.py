@@ -92,8 +92,8 @@ def _say_undecided(prose: Prose, ranking: Ranking) -> None:
     values = {"top": top, "others": others, "p": ranking.smallest_p, "metric": "test accuracy", "comparison": UNDECIDED}
     if len(top) > 1 and others:
         prose.say(
-            "{top} share the highest accuracy, and {others} do not differ significantly from them (smallest adjusted "
-            "{p:p}).", **values,
+            f"{{top}} share the highest accuracy, and {{others}} {'do' if len(others) > 1 else 'does'} not differ "
+            "significantly from them (smallest adjusted {p:p}).", **values,
         )  # fmt: skip
     elif len(top) > 1:
         prose.say(
@@ -172,7 +172,7 @@ def pairs_table(results: Results) -> Shown:
     pairs = results.pairs
     frame = pd.DataFrame({
         "A": map(Model, pairs["model_a"]), "B": map(Model, pairs["model_b"]), "only A correct": pairs["only_a"],
-        "only B correct": pairs["only_b"], f"A {MINUS} B, points": 100 * pairs["difference"],
+        "only B correct": pairs["only_b"], f"A{MINUS}B, points": 100 * pairs["difference"],
         "p": pairs["p_value"].map(p_value), "p, Holm": pairs["p_holm"].map(p_value),
         "Finding": (pairs["p_holm"] <= ALPHA).map({True: "differ", False: "undecided"}),
     }, dtype=object)  # fmt: skip
@@ -180,7 +180,7 @@ def pairs_table(results: Results) -> Shown:
         f"Exact McNemar test with Holm's correction for all pairs; models differ where the adjusted p is {ALPHA:g} or "
         "less."
     )
-    formats = {f"A {MINUS} B, points": "+.1f"}
+    formats = {f"A{MINUS}B, points": "+.1f"}
     return show_table(results, "tbl-pairs", frame, "Pairs of models on the same test images.", note, formats=formats)
 
 
