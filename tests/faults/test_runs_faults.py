@@ -87,7 +87,7 @@ def test_no_room(small, tmp_path, monkeypatch):
 @pytest.mark.fault("two processes on one run folder", "E", "the second is refused and changes nothing")
 def test_second_process(small, tmp_path):
     root = tmp_path / "run"
-    start(root)
+    Run.create(root, resolve_config("smoke"))
     before = {path.name: path.read_bytes() for path in root.iterdir() if path.is_file() and path.name != ".lock"}
     with FileLock(root / ".lock"), pytest.raises(EmotionError, match="another process works on"):
         start(root)

@@ -2,7 +2,6 @@
 
 import errno
 import math
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,18 +12,22 @@ import psutil
 import pytest
 import tiny_training
 import torch
+from one_thread import one_thread  # noqa: F401
+from own_processes import PROCESSES, run_two
 from tiny_training import ALONE, MODEL, TinyNet, make_trainer, same_bits
 
 from emotion_utils.errors import EmotionError
 from emotion_utils.training import checkpoint
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["emotion_utils.training.epochs"])
 FILES = ("best.safetensors", "rows.csv", "predictions.csv")
 
 
 def events_of(trainer, kind):
     return [event for event in trainer.run.read("events", MODEL) if event["kind"] == kind]
+
+
+def outcome(folder):
+    return [(folder / name).read_bytes() for name in FILES]
 
 
 def fail_forward(trainer, faulty):
@@ -92,18 +95,22 @@ def test_killed_at_any_moment(tmp_path):
         folder = tmp_path / str(number)
         assert train_in_a_process(folder, after_s, how) in (-how, 0)  # 0: it was done before the signal came
         assert train_in_a_process(folder) == 0
-        for name in FILES:
-            assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert outcome(folder) == outcome(tmp_path / "whole")
 
 
-@pytest.mark.fault("a process of several (a rank) dies", "R", "torchrun starts all again from the checkpoint")
+@pytest.mark.fault(
+    "a process of several (a rank) dies", "R", "torchrun starts all again from the checkpoint, to the same bits"
+)
 def test_dead_rank(tmp_path):
+    run_two(tiny_training.train, tmp_path / "whole")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=4"]
+    kills = ["--kill-in-checkpoint", "5", "--kill-at", "3"]  # the main process, and then the other one
     done = subprocess.run(
-        [*launcher, tiny_training.__file__, tmp_path, "--kill-at", "8"], capture_output=True, text=True, timeout=300
+        [*launcher, tiny_training.__file__, tmp_path / "killed", *kills], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert events_of(make_trainer(tmp_path), "resumed")
+    assert events_of(make_trainer(tmp_path / "killed"), "resumed")
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
 
 
 @pytest.mark.fault("a worker that loads data dies", "R", "there is none to die: batches come from the process itself")

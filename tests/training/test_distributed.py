@@ -1,52 +1,16 @@
 """Two processes on one network: the results of one, and one file from both."""
 
-import multiprocessing
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import tiny_training
 import torch
+from own_processes import run_process, run_two
 from safetensors.torch import load_file, save_file
 from tiny_training import MODEL, TinyNet, make_dataset, make_trainer
 
 from emotion_utils.training.distributed import join_team
 
-SCRIPT = Path(tiny_training.__file__)
-PROCESSES = multiprocessing.get_context("forkserver")  # each begins clean, without importing torch anew
-PROCESSES.set_forkserver_preload(["emotion_utils.training.epochs"])
 ADDED_UP_ELSEWHERE = {"rtol": 1e-3, "atol": 1e-4}  # the same sums, in another order
-
-
-def start_member(task, rank, port, arguments, options):
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    task(*arguments, **options)
-
-
-def run_two(task, *arguments, **options):
-    """`task` in two processes that know of each other as torchrun tells them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    members = [PROCESSES.Process(target=start_member, args=(task, rank, port, arguments, options)) for rank in (0, 1)]
-    for member in members:
-        member.start()
-    for member in members:
-        member.join()
-    assert [member.exitcode for member in members] == [0, 0]
-
-
-def run_one(task, *arguments, **options):
-    """`task` in a process of its own, because it changes settings of its modules."""
-    process = PROCESSES.Process(target=task, args=arguments, kwargs=options)
-    process.start()
-    process.join()
-    assert process.exitcode == 0
 
 
 def results(folder):
@@ -55,7 +19,7 @@ def results(folder):
 
 @pytest.mark.parametrize("batch_size", [8, 4])  # of the last batch of 4 there is one image for the second process
 def test_two_processes_learn_what_one_learns_at_the_same_global_batch(tmp_path, batch_size):
-    run_one(tiny_training.train, tmp_path / "one", norm=False, batch_size=batch_size)
+    assert run_process(tiny_training.train, tmp_path / "one", norm=False, batch_size=batch_size) == 0
     run_two(tiny_training.train, tmp_path / "two", norm=False, batch_size=batch_size)
     (one, one_weights), (two, two_weights) = results(tmp_path / "one"), results(tmp_path / "two")
     counts = ["train_count", "train_correct", "train_acc", "val_count", "val_correct", "val_acc", "phase"]
@@ -77,19 +41,6 @@ def test_only_the_first_process_writes(tmp_path):
     events = make_trainer(tmp_path).run.read("events", MODEL)
     assert [event["kind"] for event in events] == ["started", "phase", "grow", "phase", "grow", "best_epoch"]
     assert events[0]["processes"] == 2
-
-
-def test_a_process_that_dies_in_a_checkpoint_is_started_again_by_torchrun_and_the_bits_are_the_same(tmp_path):
-    run_two(tiny_training.train, tmp_path / "undisturbed")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=4"]
-    done = subprocess.run(
-        [*launcher, SCRIPT, tmp_path / "killed", "--kill-in-checkpoint", "5"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    kinds = [event["kind"] for event in make_trainer(tmp_path / "killed").run.read("events", MODEL)]
-    assert "resumed" in kinds
-    for file in ("best.safetensors", "rows.csv", "predictions.csv"):
-        assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "undisturbed" / file).read_bytes()
 
 
 def sum_whatever_the_layout(folder):

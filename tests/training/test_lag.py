@@ -3,16 +3,13 @@ half-way, keep the images in the device's memory. None of it changes what is lea
 
 import copy
 import json
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import tiny_training
 import torch
+from own_processes import run_process
 from tiny_training import ALONE, MODEL, WALL_TIMES, TinyNet, make_dataset, make_trainer, same_bits, spoil
 
 from emotion_utils.store.batches import iterate_batches
@@ -90,20 +87,19 @@ def undisturbed(tmp_path_factory):
 
 def finish(folder):
     """What a process leaves that trains to the end."""
-    subprocess.run([sys.executable, Path(__file__), folder, "0"], check=True)
+    assert run_process(train_and_save, folder) == 0
     return [(folder / file).read_bytes() for file in ("rows.csv", "best.pt")]
 
 
 @pytest.mark.parametrize("kill", [4, 14])
 def test_killed_with_a_step_under_way_and_resumed_gives_the_same_bits(tmp_path, undisturbed, kill):
-    killed = subprocess.run([sys.executable, Path(__file__), tmp_path, str(kill)])
-    assert killed.returncode == -signal.SIGKILL
+    assert run_process(train_and_save, tmp_path, kill) == -signal.SIGKILL
     assert finish(tmp_path) == undisturbed
     lines = (tmp_path / "models" / MODEL / "events.jsonl").read_text().splitlines()
     assert "resumed" in [json.loads(line)["kind"] for line in lines]
 
 
-def train_in_a_process(folder, kill_at):
+def train_and_save(folder, kill_at=0):
     torch.set_num_threads(1)
     checkpoint.INTERVAL_S, checkpoint.COST_SHARE = 0.0, 1e9
     trainer = make_trainer(folder, net=TinyNet(), phases=PHASES, mixup=0.2)
@@ -285,8 +281,3 @@ def test_a_resumed_training_keeps_the_batch_that_it_began_with(tmp_path, monkeyp
     again = outcome(make_trainer(tmp_path / "killed", net=TinyNet(), **settings))
     pd.testing.assert_frame_equal(again[0], whole[0], check_exact=True)
     assert same_bits(again[1], whole[1])
-
-
-if __name__ == "__main__":
-    os.makedirs(sys.argv[1], exist_ok=True)
-    train_in_a_process(Path(sys.argv[1]), int(sys.argv[2]))

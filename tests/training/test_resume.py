@@ -1,25 +1,14 @@
 """Killed and started again: the same bits as if nothing had happened."""
 
-import multiprocessing
 import signal
 
 import pytest
 import tiny_training
 import torch
+from own_processes import run_process
 from tiny_training import MODEL, make_trainer, same_bits
 
 from emotion_utils.training import checkpoint
-
-PROCESSES = multiprocessing.get_context("forkserver")  # each begins clean, without importing torch anew
-PROCESSES.set_forkserver_preload(["emotion_utils.training.epochs"])
-
-
-def train_in_a_process(folder, **kill):
-    """Its exit code; negative where a signal ended it."""
-    process = PROCESSES.Process(target=tiny_training.train, args=(folder,), kwargs=kill)
-    process.start()
-    process.join()
-    return process.exitcode
 
 
 def results(folder):
@@ -29,7 +18,7 @@ def results(folder):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert train_in_a_process(folder) == 0
+    assert run_process(tiny_training.train, folder) == 0
     return results(folder)
 
 
@@ -46,9 +35,9 @@ def undisturbed(tmp_path_factory):
     ids=str,
 )
 def test_killed_and_resumed_gives_the_bits_of_a_training_that_was_not(tmp_path, undisturbed, kill):
-    assert train_in_a_process(tmp_path, **kill) == -signal.SIGKILL
+    assert run_process(tiny_training.train, tmp_path, **kill) == -signal.SIGKILL
     assert not (tmp_path / "best.safetensors").exists()
-    assert train_in_a_process(tmp_path) == 0
+    assert run_process(tiny_training.train, tmp_path) == 0
     assert results(tmp_path) == undisturbed
     assert [path.name for path in (tmp_path / "models" / MODEL).glob(".*")] == []
 

@@ -128,8 +128,8 @@ def _kill_in_checkpoint(number):
 def train(folder, *, kill_at=0, kill_in_checkpoint=0, norm=True, batch_size=8):
     """One process of a training with a checkpoint after each step; leaves best.safetensors, rows.csv, predictions.csv.
 
-    `kill_at` ends the last process of a team, before it takes that step, `kill_in_checkpoint` the first one, half-way
-    through that file; both only on the first of torchrun's tries.
+    `kill_in_checkpoint` ends the main process of a team half-way through that file, in torchrun's first attempt;
+    `kill_at` the last process before that step of the attempt behind, or of the first one if it is alone.
     """
     folder = Path(folder)
     torch.set_num_threads(1)
@@ -139,11 +139,11 @@ def train(folder, *, kill_at=0, kill_in_checkpoint=0, norm=True, batch_size=8):
     settings |= {"size_px": 32, "progressive_resizing": [{"epoch": 1, "size_px": 16}, {"epoch": 3, "size_px": 32}]}
     with join_team(timedelta(seconds=15)) as team, deterministic():
         trainer = make_trainer(folder, net=TinyNet(norm=norm), team=team, **settings)
-        first_try = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
-        if kill_at and first_try and team.rank == team.size - 1:
-            _kill_at(trainer, kill_at)
-        if kill_in_checkpoint and first_try and team.is_main_process:
+        attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+        if kill_in_checkpoint and attempt == 0 and team.is_main_process:
             _kill_in_checkpoint(kill_in_checkpoint)
+        if kill_at and attempt == bool(kill_in_checkpoint) and team.rank == team.size - 1:
+            _kill_at(trainer, kill_at)
         trainer.fit()
         if team.is_main_process:
             save_file(trainer.best, folder / "best.safetensors")
