@@ -11,7 +11,7 @@ RESERVE_SHARE = 0.3  # of the budget, where that is less
 
 
 class Budget:
-    """Counts from its making. `minutes` None: no limit."""
+    """Starts counting when it is made. `minutes` None: no limit."""
 
     def __init__(self, minutes: float | None) -> None:
         self._end = None

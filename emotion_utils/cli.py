@@ -28,7 +28,7 @@ class OneLineErrors(click.Group):
         try:
             return super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.exceptions.Abort:
-            _fail("interrupted; the same command goes on from the last checkpoint, which is at most a minute old", 1)
+            _fail("interrupted; the same command continues from the last checkpoint, which is at most a minute old", 1)
         except click.ClickException as error:
             _fail(error.format_message(), 2)
         except InputError as error:
@@ -50,7 +50,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--profile", default="demo", help=f"How much: {', '.join(PROFILES)}.  [default: demo]")
-@click.option("--data", help="Folder, archive, CSV or link with faces; rendered faces if left out.")
+@click.option("--data", help="Folder, archive, CSV or link with faces; synthetic faces if left out.")
 @click.option("--classes", help="The classes to tell apart, separated by commas; all of the data's if left out.")
 @click.option(
     "--output", type=click.Path(path_type=Path), help="The run folder.  [default: reports/<profile>[-<data>]]"
@@ -74,12 +74,12 @@ def run(
 @click.argument("profile", default="demo")
 def settings(profile: str) -> None:
     """Everything that --set can change, with its value in PROFILE (demo if left out)."""
-    from emotion_utils.settings import list_settings, tell_setting
+    from emotion_utils.settings import format_setting, list_settings
 
     config = resolve_config(profile, data="given" if profile == "paper" else None)
     for setting in list_settings(config):
-        click.echo(tell_setting(setting, _width()))
-    click.echo(f"MODEL is one of {', '.join(config.models)}; their values stand in this order where they differ.")
+        click.echo(format_setting(setting, _width()))
+    click.echo(f"MODEL is one of {', '.join(config.models)}; where their values differ, they are listed in this order.")
 
 
 @main.command()
@@ -88,6 +88,7 @@ def settings(profile: str) -> None:
 def train(model: str, run_dir: Path) -> None:
     """Train one model of a prepared run, from each of its seeds, and write the predictions."""
     from emotion_utils.evaluation.predict import predict_splits
+    from emotion_utils.history import best_epoch
     from emotion_utils.progress import progress_bar
     from emotion_utils.run import Run
     from emotion_utils.training.distributed import is_main_process
@@ -96,9 +97,12 @@ def train(model: str, run_dir: Path) -> None:
     opened = Run.open(run_dir)
     _check_model(opened, model)
     for each in [opened, *opened.replicas()]:
-        train_model(each, model, progress=progress_bar(f"{model}, seed {each.config.seed}", unit="step"))
+        name = f"{model}, seed {each.config.seed}"
+        history = train_model(each, model, progress=progress_bar(name, unit="step"))
         if is_main_process():
             predict_splits(each, model)
+            best, found = best_epoch(history["val_acc"]), f"val accuracy {history['val_acc'].max():.3f}"
+            click.echo(f"{name}: best epoch {best} of {len(history)}, {found}; {each.model_dir(model)}")
 
 
 @main.command("audit-table")
@@ -121,7 +125,7 @@ def audit_table(file: Path) -> None:
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), help="Write the table there.  [default: standard output]")
 def predict(model_dir: Path, paths: tuple[Path, ...], output: Path | None) -> None:
-    """What the model in MODEL_DIR says of the faces in images, folders and archives, as CSV.
+    """Classify the faces in images, folders and archives with the model in MODEL_DIR; writes CSV.
 
     One row per face, and one per file that cannot be used, with the reason.
     """
@@ -142,10 +146,10 @@ def predict(model_dir: Path, paths: tuple[Path, ...], output: Path | None) -> No
 @main.command()
 @click.argument("model")
 @click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
-@click.option("--sampler", default="tpe", help="tpe: proposes by what it has seen; grid: fixed points.  [default: tpe]")
-@click.option("--trials", default=20, type=click.IntRange(min=1), help="Different ones in all.  [default: 20]")
-@click.option("--epochs", type=click.IntRange(min=1), help="Of each trial.  [default: those of the run]")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="No trial begins after them.")
+@click.option("--sampler", default="tpe", help="tpe: learns from earlier trials; grid: fixed points.  [default: tpe]")
+@click.option("--trials", default=20, type=click.IntRange(min=1), help="How many different ones in all.  [default: 20]")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each trial.  [default: those of the run]")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="No trial starts after this many minutes.")
 @click.option(
     "--storage", metavar="URL", help="postgresql://...: shared by many machines; a file of the run if left out."
 )
@@ -172,7 +176,7 @@ def search(
 @main.command()
 @click.argument("run_dir", metavar="DIR", type=click.Path(path_type=Path))
 def verify(run_dir: Path) -> None:
-    """Work out every table and sentence of the finished run DIR again, and name the first cell that differs."""
+    """Recompute every table and sentence of the finished run DIR, and name the first one that differs."""
     from emotion_utils.report.verify import verify_run
 
     click.echo(verify_run(run_dir))
@@ -230,7 +234,7 @@ def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What every subject of `emotion bench` takes."""
     for option in (
         click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too."),
-        click.option("--data", help="Folder, archive, CSV or link with faces; drawn faces if left out."),
+        click.option("--data", help="Folder, archive, CSV or link with faces; synthetic faces if left out."),
     ):
         command = option(command)
     return command
@@ -315,7 +319,7 @@ def _show(tables: Iterable[Measured], csv: Path | None) -> None:
     """Prints each table as soon as it is measured."""
     from emotion_utils.bench.tables import format_table, write_csv
 
-    click.echo("measuring; each table is printed as soon as it is there, which can take minutes", err=True)
+    click.echo("measuring; each table is printed as soon as it is ready, which can take minutes", err=True)
     shown = []
     for measured in tables:
         click.echo(format_table(measured) + "\n")

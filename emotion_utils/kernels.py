@@ -19,7 +19,7 @@ MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")  # of Linux: counts what it
 
 
 class KernelDeath(EmotionError):
-    """The kernel ended without a word: it crashed, or somebody killed it."""
+    """The kernel ended without an error: it crashed, or somebody killed it."""
 
 
 def execute_notebook(

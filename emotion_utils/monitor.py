@@ -1,5 +1,4 @@
-"""Tells, while a model is trained in another process, which epoch it is at, how long it still takes, and what it had to
-deal with."""
+"""Follows a training in another process: the epoch that it has reached, the time left, and what it had to deal with."""
 
 from __future__ import annotations
 

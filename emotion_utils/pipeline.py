@@ -163,7 +163,7 @@ def _run_stage(run: Run, stage: Stage, inputs: Inputs, budget: Budget, label: st
 
 
 def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> str | None:
-    """The notebook in its kernel; where that dies, once more, as a training goes on from its checkpoint.
+    """Runs the notebook in its kernel; if that dies, once more, as training continues from its checkpoint.
 
     Returns why it died, or None.
     """
@@ -182,7 +182,7 @@ def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> st
         execute()
         return None
     except KernelDeath as death:
-        say(f"{label}: {death}; once more")
+        say(f"{label}: {death}; starting it again")
         try:
             execute()
         except KernelDeath as again:
@@ -236,7 +236,7 @@ def _only_one(root: Path):
         lock = FileLock(root / LOCK_FILE, timeout=0)
         lock.acquire()
     except Timeout:
-        raise EmotionError(f"another process works on {root}: wait for it, or choose another --output") from None
+        raise EmotionError(f"another process is working on {root}: wait for it, or choose another --output") from None
     except OSError as error:
         raise InputError(f"cannot write to {root}: {error.strerror}; choose another --output") from None
     try:

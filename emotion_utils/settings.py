@@ -1,4 +1,4 @@
-"""Every setting of a run, for a person: its key, its value, what else it may be, and what it decides."""
+"""Every setting of a run for people to read: its key, its value, what else it may be, and what it decides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emotion_utils.config import AugmentConfig, Recipe, RunConfig
 from emotion_utils.model_table import MODELS
 
 OPTIONS = ("profile", "data", "classes")  # of the command itself
-BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}  # as pydantic names them
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}  # as pydantic names them
 
 
 class Setting(NamedTuple):
@@ -42,7 +42,7 @@ def list_settings(config: RunConfig) -> list[Setting]:
     return settings
 
 
-def tell_setting(setting: Setting, width: int) -> str:
+def format_setting(setting: Setting, width: int) -> str:
     """One setting as lines of at most `width` characters."""
     choices = f"  ({setting.choices})" if setting.choices else ""
     wrapped = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
@@ -78,8 +78,10 @@ def _choices(field: FieldInfo) -> Iterator[str]:
         yield from ("false", "true")
     facts = [fact for kind in kinds for fact in getattr(kind, "__metadata__", ())] + field.metadata
     facts = [part for fact in facts for part in (fact.metadata if isinstance(fact, FieldInfo) else [fact])]
-    bounds = [f"{word} {getattr(fact, name)}" for name, word in BOUNDS.items() for fact in facts if hasattr(fact, name)]
-    if bounds:
-        yield " ".join(bounds)
+    bounds = {name: getattr(fact, name) for name in BOUNDS for fact in facts if hasattr(fact, name)}
+    if bounds.keys() == {"ge", "le"}:
+        yield f"from {bounds['ge']} to {bounds['le']}"
+    elif bounds:
+        yield " and ".join(f"{BOUNDS[name]} {value}" for name, value in bounds.items())
     if type(None) in kinds:
         yield "null"

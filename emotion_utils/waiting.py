@@ -1,13 +1,13 @@
-"""How the threads of torch wait for one another. No torch: they are told when it is loaded, and never again."""
+"""How torch's threads wait for one another. Imports no torch: it reads these variables once, when it is loaded."""
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
 
 SPINS_VARIABLE, POLICY_VARIABLE = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
-# So often a thread without work looks for some before it goes to sleep; libgomp's own count is 300,000, which is whole
-# milliseconds. Alone either is as quick. Beside another program, whoever waits awake keeps the one thread off its core
-# that all wait for: on two cores with a busy program each, a step of ResNet18 (48 px, batches of 64) took 1.7 to 2.1
+# How often an idle thread looks for work before it sleeps; libgomp's own count is 300,000, which takes milliseconds.
+# Alone, both are equally fast. Beside another program, a thread that waits awake keeps the one that all wait for off
+# its core: on two cores with a busy program each, a step of ResNet18 (48 px, batches of 64) took 1.7 to 2.1
 # times its time alone, and 1.9 to 5.9 times with libgomp's count (four runs of `emotion bench train`).
 SPINS = 1000
 

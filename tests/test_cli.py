@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -70,11 +71,17 @@ def test_of_several_processes_the_first_alone_predicts(emotion, tmp_path, monkey
     Run.create(tmp_path / "run", resolve_config("smoke"))
     calls = []
     monkeypatch.setenv("RANK", rank) if rank else monkeypatch.delenv("RANK", raising=False)
-    train = "emotion_utils.training.trainer.train_model"
-    monkeypatch.setattr(train, lambda run, model, progress: calls.append("train"))
+
+    def train(run, model, progress):
+        calls.append("train")
+        return pd.DataFrame({"val_acc": [0.25, 0.5, 0.5]})
+
+    monkeypatch.setattr("emotion_utils.training.trainer.train_model", train)
     monkeypatch.setattr("emotion_utils.evaluation.predict.predict_splits", lambda run, model: calls.append("predict"))
-    assert emotion("train", "r18_scratch_emotion", "--run", tmp_path / "run")[0] == 0
+    status, said, _ = emotion("train", "r18_scratch_emotion", "--run", tmp_path / "run")
+    assert status == 0
     assert calls == done
+    assert ("seed 0: best epoch 2 of 3, val accuracy 0.500; " in said) == ("predict" in done)
 
 
 def test_a_search_needs_a_prepared_run_and_a_sampler_that_there_is(emotion, tmp_path):

@@ -7,7 +7,7 @@ from emotion_utils.cli import main
 from emotion_utils.config import AugmentConfig, Recipe, RunConfig, resolve_config
 from emotion_utils.errors import InputError
 from emotion_utils.model_table import STUDY_MODELS
-from emotion_utils.settings import OPTIONS, list_settings, tell_setting
+from emotion_utils.settings import OPTIONS, format_setting, list_settings
 
 DEMO = resolve_config("demo")
 SETTINGS = list_settings(DEMO)
@@ -43,9 +43,9 @@ def test_each_choice_is_accepted_and_another_is_not(key):
 
 def test_the_ends_of_a_range_are_named():
     assert BY_KEY["image_size_px"].choices == "from 32 to 512"
-    assert BY_KEY["recipes.MODEL.dropout"].choices == "from 0 below 1"
+    assert BY_KEY["recipes.MODEL.dropout"].choices == "at least 0 and below 1"
     assert BY_KEY["budget_minutes"].choices == "above 0, null"
-    assert BY_KEY["recipes.MODEL.lr"].choices == "above 0 to 10"
+    assert BY_KEY["recipes.MODEL.lr"].choices == "above 0 and at most 10"
 
 
 def test_models_that_differ_stand_side_by_side():
@@ -54,7 +54,7 @@ def test_models_that_differ_stand_side_by_side():
 
 
 def test_lines_are_as_wide_as_they_may_be():
-    lines = [line for setting in SETTINGS for line in tell_setting(setting, 80).splitlines()]
+    lines = [line for setting in SETTINGS for line in format_setting(setting, 80).splitlines()]
     assert max(map(len, lines)) <= 80
 
 

@@ -44,7 +44,9 @@ def test_killed_kernel(small, tmp_path, monkeypatch):
     write_notebook(small / f"{FIRST}.ipynb", ONCE)
     said = start(tmp_path / "once")
     assert (tmp_path / "once" / "b").read_text() == "made!"
-    assert any("its kernel died (it crashed or was killed)" in line and line.endswith("once more") for line in said)
+    assert any(
+        "its kernel died (it crashed or was killed)" in line and line.endswith("starting it again") for line in said
+    )
     stages = Run.open(tmp_path / "once").facts["stages"]
     assert stages[FIRST]["kernel_restarted"] == f"{FIRST}: its kernel died (it crashed or was killed)"
     assert "kernel_restarted" not in stages[SECOND]
@@ -89,7 +91,7 @@ def test_second_process(small, tmp_path):
     root = tmp_path / "run"
     Run.create(root, resolve_config("smoke"))
     before = {path.name: path.read_bytes() for path in root.iterdir() if path.is_file() and path.name != ".lock"}
-    with FileLock(root / ".lock"), pytest.raises(EmotionError, match="another process works on"):
+    with FileLock(root / ".lock"), pytest.raises(EmotionError, match="another process is working on"):
         start(root)
     assert {
         path.name: path.read_bytes() for path in root.iterdir() if path.is_file() and path.name != ".lock"
