@@ -5,7 +5,7 @@ import pytest
 from emotion_utils.config import resolve_config, validate_config
 from emotion_utils.errors import InputError
 from emotion_utils.model_table import MODELS, STUDY_MODELS, get_architecture, import_modules
-from emotion_utils.report.sections.settings import repeat_command
+from emotion_utils.report.sections.reproduce import repeat_command
 
 FILE = """
 from torch import nn
