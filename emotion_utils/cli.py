@@ -160,7 +160,7 @@ def search(
     from emotion_utils.run import Run
 
     try:
-        from emotion_utils.search.search import search_model
+        from emotion_utils.search.model_search import search_model
         from emotion_utils.search.trials import settings_of_best
     except ModuleNotFoundError as error:
         raise InputError(f"a search needs {error.name}: pip install 'emotion-utils[search]'") from None

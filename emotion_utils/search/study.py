@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
@@ -20,10 +21,11 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.history import best_epoch
 
 HEARTBEAT_S = 30
 GRACE_S = 120  # without a heartbeat: the trial's machine is gone
@@ -39,7 +41,7 @@ def open_study(
 
     Raises InputError for a database that cannot be used, EmotionError where another process uses the journal.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it is told elsewhere
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the search says it in its own words
     warnings.filterwarnings("ignore", category=ExperimentalWarning)  # heartbeats are called so since version 2.8
     if storage:
         yield _create(name, _open_database(storage), sampler, pruner)
@@ -103,3 +105,47 @@ def _retry_killed(study: optuna.Study) -> None:
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         retry(study, trial)
+
+
+# -- what its trials say ---------------------------------------------------------------------------
+
+
+def ended_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that were completed or pruned, each configuration once, by number."""
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    return [trial for trial in ended if "same_as" not in trial.user_attrs]
+
+
+def was_killed(trial: FrozenTrial) -> bool:
+    """Whether its process ended before the trial did: its configuration is still to be tried."""
+    return trial.state == TrialState.FAIL and "same_as" not in trial.user_attrs
+
+
+def find_twin(study: optuna.Study, number: int, key: str) -> FrozenTrial | None:
+    """The trial that has tried this configuration or, with a lower number, is running it."""
+    for trial in study.get_trials(deepcopy=False):
+        same = trial.user_attrs.get("key") == key and "same_as" not in trial.user_attrs
+        ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        if same and (ended or (trial.state == TrialState.RUNNING and trial.number < number)):
+            return trial
+    return None
+
+
+def trial_row(trial: FrozenTrial) -> dict[str, Any]:
+    """A line of search.csv; accuracies 0-1."""
+    facts = trial.user_attrs
+    val_accs = facts.get("val_accs", [])
+    return {
+        "trial": trial.number,
+        "key": facts["key"],
+        "sampler": facts["sampler"],
+        "lr": facts["lr"],
+        "weight_decay": facts["weight_decay"],
+        "augment_strength": facts["augment_strength"],
+        "state": trial.state.name.lower(),
+        "epochs": len(val_accs),
+        "best_epoch": best_epoch(val_accs) or 0,
+        "val_acc": max(val_accs, default=float("nan")),
+        "seconds": facts.get("seconds", 0.0),
+        "reason": facts.get("reason", ""),
+    }

@@ -27,7 +27,7 @@ GRID = {
     "augment_strength": (0.5, 1.0, 1.5),
 }
 MIDDLE = {"lr_doublings": 0.0, "weight_decay_log10": -2.0, "augment_strength": 1.0}
-ELSEWHERE = {"data", "show_faces", "tracking", "models"}  # may differ between machines, and decide nothing
+ELSEWHERE = {"data", "show_faces", "tracking", "models"}  # may differ between machines without changing a result
 
 
 def propose(trial: optuna.Trial) -> dict[str, float]:
@@ -36,7 +36,7 @@ def propose(trial: optuna.Trial) -> dict[str, float]:
 
 
 def grid_points(seed: int) -> Iterator[dict[str, float]]:
-    """All points of GRID, shuffled, so that a search that ends early has seen all sides of it."""
+    """All points of GRID, shuffled, so that a search that ends early has covered it evenly."""
     points = list(product(*GRID.values()))
     for place in np.random.default_rng(seed).permutation(len(points)):
         yield dict(zip(GRID, points[place], strict=True))
@@ -49,7 +49,7 @@ def trial_config(config: RunConfig, model: str, point: dict[str, float], epochs:
 
 
 def changes(config: RunConfig, model: str, point: dict[str, float]) -> dict[str, float]:
-    """What `point` makes of the recipe's lr, weight_decay and augment_strength; rounded, so that they can be typed."""
+    """The recipe's lr, weight_decay and augment_strength at `point`; rounded, so that they can be typed."""
     return {
         "lr": float(f"{config.recipes[model].lr * 2 ** point['lr_doublings']:.3g}"),
         "weight_decay": float(f"{10 ** point['weight_decay_log10']:.2g}"),
@@ -64,12 +64,12 @@ def config_key(config: RunConfig, *more: Any) -> str:
 
 
 def settings_of_best(run: Run, model: str) -> list[str]:
-    """What a search found, in words, and how to use it."""
+    """The result of a search in words, and the command that uses it."""
     trials, summary = run.read_search(model)
     best = trials.set_index("trial").loc[summary["best"]]
     names = ("lr", "weight_decay", "augment_strength")
     return [
-        f"best of {summary['trials']} in {summary['seconds']:,.0f} s: val accuracy {summary['val_acc']:.3f}; on people "
-        f"who had no part in the choice about {summary['corrected_val_acc']:.3f} is to be expected",
+        f"best of {summary['trials']} trials in {summary['seconds']:,.0f} s: val accuracy {summary['val_acc']:.3f}, "
+        f"{summary['corrected_val_acc']:.3f} without selection bias",
         "emotion run " + " ".join(f"--set recipes.{model}.{name}={best[name]:g}" for name in names),
     ]

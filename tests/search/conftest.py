@@ -11,11 +11,22 @@ import pytest
 from one_thread import one_thread  # noqa: F401
 
 
-@pytest.fixture
-def postgresql(tmp_path_factory):
-    """The address of a new database; skips where PostgreSQL is not installed."""
+def find_programs():
+    """The folders of PostgreSQL's programs, the newest last."""
     programs = [Path(found).parent] if (found := shutil.which("initdb")) else []
-    programs += sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return programs + sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+@pytest.fixture
+def database(request, tmp_path):
+    """The address of a new database: of PostgreSQL where it is installed, else a file of SQLite."""
+    return request.getfixturevalue("postgresql") if find_programs() else f"sqlite:///{tmp_path / 'study.db'}"
+
+
+@pytest.fixture
+def postgresql():
+    """The address of a new database; skips where PostgreSQL is not installed."""
+    programs = find_programs()
     if not programs:
         pytest.skip("PostgreSQL is not installed")
     user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name  # it refuses to run as root

@@ -10,7 +10,7 @@ from tiny_training import MODEL, TinyNet, make_dataset
 
 from emotion_utils.config import resolve_config, validate_config
 from emotion_utils.run import Run
-from emotion_utils.search import search, study
+from emotion_utils.search import model_search, study
 from emotion_utils.training import checkpoint
 from emotion_utils.training.learner import Learner
 
@@ -31,9 +31,11 @@ def make_run(folder):
 
 def use_tiny_parts(patch):
     """The small network and its images instead of the run's; `patch(module, name, value)` sets an attribute."""
-    patch(search, "new_model", lambda run, model: TinyNet())
-    patch(search, "restore_images", lambda run: None)
-    patch(search, "open_split", lambda run, split: make_dataset(48, 1) if split == "train" else make_dataset(15, 2))
+    patch(model_search, "new_model", lambda run, model: TinyNet())
+    patch(model_search, "restore_images", lambda run: None)
+    patch(
+        model_search, "open_split", lambda run, split: make_dataset(48, 1) if split == "train" else make_dataset(15, 2)
+    )
     patch(checkpoint, "INTERVAL_S", 0.0)
     patch(checkpoint, "COST_SHARE", 1e9)
 
@@ -51,4 +53,4 @@ def search_as_a_process(folder, *, storage=None, kill_at=0):
         return original(*arguments, **more)
 
     Learner.begin = begin
-    search.search_model(make_run(folder), MODEL, sampler="grid", trials=3, storage=storage)
+    model_search.search_model(make_run(folder), MODEL, sampler="grid", trials=3, storage=storage)

@@ -1,7 +1,7 @@
 """A search for the learning rate, weight decay and strength of augmentation of one model, by validation accuracy alone.
 
 Each trial is a training like any other, in a folder of its own that is named after the hash of its configuration: what
-was killed goes on from its checkpoint, and what was finished once is not run again. The test images are never opened.
+was killed continues from its checkpoint, and what was finished once is not run again. The test images are never opened.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from emotion_utils.devices import evaluation_batch_size
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.history import best_epoch
 from emotion_utils.run import Run
-from emotion_utils.search.selection_bias import METHOD, corrected_best, pack_bits, unpack_bits
-from emotion_utils.search.study import open_study
+from emotion_utils.search.selection_bias import METHOD, corrected_accuracy, pack_bits, unpack_bits
+from emotion_utils.search.study import ended_trials, find_twin, open_study, trial_row, was_killed
 from emotion_utils.search.trials import MIDDLE, changes, config_key, grid_points, propose, trial_config
 from emotion_utils.store.augment import to_unit
 from emotion_utils.store.batches import Dataset, iterate_batches, open_split, restore_images
@@ -36,14 +35,14 @@ from emotion_utils.training.repeatable import deterministic
 from emotion_utils.training.trainer import new_model
 
 SAMPLERS = ("tpe", "grid")
-UNPRUNED_TRIALS = 4  # complete ones that a median needs to mean something
-UNPRUNED_SHARE = 0.25  # of the epochs of a trial, in which nothing is known yet
+UNPRUNED_TRIALS = 4  # complete ones before any is pruned: a median of fewer says little
+UNPRUNED_SHARE = 0.25  # of the epochs of a trial, which come before it may be pruned
 
 Say = Callable[[str], None]
 
 
 class _TakenElsewhere(Exception):
-    """Another process is at this very configuration."""
+    """Another process is running this configuration."""
 
 
 def search_model(
@@ -82,29 +81,29 @@ class Search:
         self.folder = run.model_dir(model) / "search"
 
     def go(self, trials: int, minutes: float | None, storage: str | None) -> pd.DataFrame:
-        """Runs what is still to be run; see `search_model`."""
+        """Runs the trials that are still missing; see `search_model`."""
         began = time.monotonic()
         pruner = MedianPruner(UNPRUNED_TRIALS, n_warmup_steps=1 + max(1, round(UNPRUNED_SHARE * self.epochs)))
         with open_study(self.name, self.folder, storage, TPESampler(), pruner) as study:
             study.sampler = self._sampler(study, shared=bool(storage))
             if self.sampler == "tpe" and not study.get_trials(deepcopy=False):
                 study.enqueue_trial(MIDDLE)  # what the recipe has now, for comparison
-            while len(done := different(study)) < trials and self._has_next(study):
+            while len(done := ended_trials(study)) < trials and self._has_next(study):
                 if minutes and time.monotonic() - began > minutes * 60:
-                    self.say(f"the {minutes:g} minutes are over; the same command goes on")
+                    self.say(f"the {minutes:g} minutes are over; the same command continues the search")
                     break
                 study.optimize(self._try, n_trials=1, catch=(_TakenElsewhere,))
-                self._tell(study, done)
-                self._clear(study)
+                self._say_new(study, done)
+                self._delete_checkpoints(study)
             return self._write(study)
 
     def _sampler(self, study: optuna.Study, shared: bool) -> TPESampler:
-        """What is resumed draws on, instead of drawing the same again; machines that share a study draw apart."""
+        """A resumed search must not draw the same points again; machines that share a study draw different ones."""
         seed = None if shared else self.run.config.seed + len(study.get_trials(deepcopy=False))
         return TPESampler(seed=seed, constant_liar=shared)
 
     def _has_next(self, study: optuna.Study) -> bool:
-        """Whether there is something to try; of a grid, its next point is queued."""
+        """Whether there is something to try; the next point of a grid is queued."""
         if self.sampler == "tpe":
             return True
         known = study.get_trials(deepcopy=False)
@@ -125,7 +124,7 @@ class Search:
         facts = {"key": config_key(config), "sampler": self.sampler, **changes(self.run.config, self.model, point)}
         for name, value in facts.items():
             trial.set_user_attr(name, value)
-        twin = _twin(trial.study, trial.number, facts["key"])
+        twin = find_twin(trial.study, trial.number, facts["key"])
         if twin is None:
             return self._train(trial, Run(self.folder / facts["key"][:12], config))
         trial.set_user_attr("same_as", twin.number)
@@ -137,66 +136,65 @@ class Search:
 
     def _train(self, trial: optuna.Trial, run: Run) -> float:
         net = copy.deepcopy(self.net)
-        trainer = EpochLoop(
-            net, self.train_set, self.val_set, run.config.recipes[self.model], run, self.model, self.team
-        )
-        trainer.on_epoch.append(_Judge(trial))
+        loop = EpochLoop(net, self.train_set, self.val_set, run.config.recipes[self.model], run, self.model, self.team)
+        loop.on_epoch.append(_Pruner(trial))
         try:
-            trainer.fit(preflight=self.team.device.type == "cuda")  # which chooses the numerics there
-            net.load_state_dict(trainer.best)
-            trial.set_user_attr("right", pack_bits(right_ones(net, self.val_set, self.team.device)))
-            return max(row["val_acc"] for row in trainer.rows)
-        except EmotionError as error:  # a rate at which no training holds is a finding, too
+            loop.fit(preflight=self.team.device.type == "cuda")  # which chooses the numerics there
+            net.load_state_dict(loop.best)
+            trial.set_user_attr("right", pack_bits(find_correct(net, self.val_set, self.team.device)))
+            return max(row["val_acc"] for row in loop.rows)
+        except EmotionError as error:  # that training diverges at this rate is a result, too
             trial.set_user_attr("reason", str(error))
             raise optuna.TrialPruned from error
         except KeyboardInterrupt:
             trial.study.enqueue_trial(trial.params)
             raise
         finally:
-            trial.set_user_attr("seconds", round(sum(row["seconds"] for row in trainer.rows), 1))
-            trial.set_user_attr("val_accs", [row["val_acc"] for row in trainer.rows])
+            trial.set_user_attr("seconds", round(sum(row["seconds"] for row in loop.rows), 1))
+            trial.set_user_attr("val_accs", [row["val_acc"] for row in loop.rows])
 
-    def _clear(self, study: optuna.Study) -> None:
-        """A trial that has ended needs its checkpoint no more."""
-        for trial in different(study):
+    def _delete_checkpoints(self, study: optuna.Study) -> None:
+        """Deletes the checkpoints of trials that have ended."""
+        for trial in ended_trials(study):
             folder = self.folder / trial.user_attrs["key"][:12] / "models" / self.model
             (folder / "checkpoint.pt").unlink(missing_ok=True)
 
     # -- what came out -----------------------------------------------------------------------------
 
-    def _tell(self, study: optuna.Study, done: list[FrozenTrial]) -> None:
-        for trial in different(study)[len(done) :]:
-            row = _row(trial)
-            fate = "given up" if row["state"] == "pruned" else f"val accuracy {row['val_acc']:.3f}"
+    def _say_new(self, study: optuna.Study, done: list[FrozenTrial]) -> None:
+        """A line for each trial that has ended beside those `done`."""
+        for trial in ended_trials(study)[len(done) :]:
+            row = trial_row(trial)
+            fate = "pruned" if row["state"] == "pruned" else f"val accuracy {row['val_acc']:.3f}"
             self.say(
                 f"trial {trial.number}: lr {row['lr']:g}, weight decay {row['weight_decay']:g}, augmentation "
                 f"x{row['augment_strength']:g}: {fate} in {row['seconds']:.0f} s"
             )
 
     def _write(self, study: optuna.Study) -> pd.DataFrame:
-        rows = [_row(trial) for trial in different(study)]
-        complete = [trial for trial in different(study) if trial.state == TrialState.COMPLETE]
+        rows = [trial_row(trial) for trial in ended_trials(study)]
+        complete = [trial for trial in ended_trials(study) if trial.state == TrialState.COMPLETE]
         if not complete:
-            raise EmotionError(f"no trial of {self.model} came to its end: give it more --trials or --minutes")
+            raise EmotionError(f"no trial of {self.model} was completed: give it more --trials or --minutes")
         table = pd.DataFrame(rows)
         best = max(complete, key=lambda trial: trial.value)
-        right = np.array([unpack_bits(trial.user_attrs["right"], len(self.val_set)) for trial in complete])
+        correct = np.array([unpack_bits(trial.user_attrs["right"], len(self.val_set)) for trial in complete])
         self.run.write("search", table, self.model)
         self.run.write("search_summary", {
             "trials": len(table), "complete": len(complete), "epochs": self.epochs, "val_count": len(self.val_set),
             "seconds": round(float(table["seconds"].sum()), 1), "best": best.number, "val_acc": best.value,
-            "corrected_val_acc": corrected_best(right, self._people(), self.run.config.seed), "method": METHOD,
+            "corrected_val_acc": corrected_accuracy(correct, self._people(), self.run.config.seed), "method": METHOD,
         }, self.model)  # fmt: skip
         return table
 
     def _people(self) -> np.ndarray:
-        """(N,): who is on each validation image; an image of nobody known stands for itself."""
+        """(N,): the person on each validation image; an image without a known person counts as a person of its own."""
         group = self.run.read("manifest").set_index("id").loc[self.val_set.ids, "group"]
         return group.where(group != "", "image " + group.index.to_series()).to_numpy()
 
 
-class _Judge:
-    """Reports each epoch's validation accuracy and ends a trial that stays behind the others."""
+class _Pruner:
+    """Reports each epoch's validation accuracy, and prunes a trial that stays behind the others."""
 
     def __init__(self, trial: optuna.Trial) -> None:
         self._trial, self._reported = trial, 0
@@ -210,53 +208,12 @@ class _Judge:
 
 
 @torch.no_grad()
-def right_ones(net: torch.nn.Module, dataset: Dataset, device: torch.device) -> np.ndarray:
-    """bool (N,): whether `net` names each image correctly, in the order of the dataset's ids."""
+def find_correct(net: torch.nn.Module, dataset: Dataset, device: torch.device) -> np.ndarray:
+    """bool (N,): whether `net` classifies each image correctly, in the order of the dataset's ids."""
     net.eval()
-    right = {}
+    correct = {}
     batch_size = evaluation_batch_size(device, dataset.size_px)
     for batch in iterate_batches(dataset, batch_size=batch_size, seed=0, epoch=0, shuffle=False):
         predicted = net(to_unit(batch.images.to(device))).argmax(1).cpu()
-        right |= zip(batch.ids, (predicted == batch.labels).tolist(), strict=True)
-    return np.array([right[name] for name in dataset.ids])
-
-
-def different(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that were trained to their end or given up, by number."""
-    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    return [trial for trial in ended if "same_as" not in trial.user_attrs]
-
-
-def was_killed(trial: FrozenTrial) -> bool:
-    """Whether its process ended before the trial did; such a configuration is still to be tried."""
-    return trial.state == TrialState.FAIL and "same_as" not in trial.user_attrs
-
-
-def _twin(study: optuna.Study, number: int, key: str) -> FrozenTrial | None:
-    """The trial that has tried this configuration or, with a lower number, is at it."""
-    for trial in study.get_trials(deepcopy=False):
-        same = trial.user_attrs.get("key") == key and "same_as" not in trial.user_attrs
-        ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        if same and (ended or (trial.state == TrialState.RUNNING and trial.number < number)):
-            return trial
-    return None
-
-
-def _row(trial: FrozenTrial) -> dict[str, Any]:
-    """A line of search.csv; accuracies 0-1."""
-    facts = trial.user_attrs
-    val_accs = facts.get("val_accs", [])
-    return {
-        "trial": trial.number,
-        "key": facts["key"],
-        "sampler": facts["sampler"],
-        "lr": facts["lr"],
-        "weight_decay": facts["weight_decay"],
-        "augment_strength": facts["augment_strength"],
-        "state": trial.state.name.lower(),
-        "epochs": len(val_accs),
-        "best_epoch": best_epoch(val_accs) or 0,
-        "val_acc": max(val_accs, default=float("nan")),
-        "seconds": facts.get("seconds", 0.0),
-        "reason": facts.get("reason", ""),
-    }
+        correct |= zip(batch.ids, (predicted == batch.labels).tolist(), strict=True)
+    return np.array([correct[name] for name in dataset.ids])

@@ -15,7 +15,7 @@ from tiny_training import MODEL, TinyNet, make_dataset
 
 from emotion_utils.devices import CPU
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.search import search, study
+from emotion_utils.search import model_search, study
 from emotion_utils.search.trials import GRID, MIDDLE, SPACE, grid_points, settings_of_best, trial_config
 from emotion_utils.training.epochs import EpochLoop
 
@@ -36,7 +36,7 @@ def recipe_of(config):
 
 def test_each_trial_is_a_training_with_its_own_recipe_and_the_table_says_what_came_out(tmp_path, trained):
     run = tiny_search.make_run(tmp_path)
-    table = search.search_model(run, MODEL, trials=5)
+    table = model_search.search_model(run, MODEL, trials=5)
     assert [recipe_of(config) for config in trained] == [
         (row.lr, row.weight_decay, row.augment_strength) for row in table.itertuples()
     ]
@@ -57,40 +57,40 @@ def test_each_trial_is_a_training_with_its_own_recipe_and_the_table_says_what_ca
 
 def test_resumed_searches_of_both_kinds_add_trials_and_run_none_twice(tmp_path, trained):
     run = tiny_search.make_run(tmp_path)
-    search.search_model(run, MODEL, sampler="grid", trials=3)
-    search.search_model(run, MODEL, sampler="grid", trials=3)
+    model_search.search_model(run, MODEL, sampler="grid", trials=3)
+    model_search.search_model(run, MODEL, sampler="grid", trials=3)
     assert len(trained) == 3
-    search.search_model(run, MODEL, sampler="tpe", trials=5)
-    table = search.search_model(run, MODEL, sampler="grid", trials=7)
+    model_search.search_model(run, MODEL, sampler="tpe", trials=5)
+    table = model_search.search_model(run, MODEL, sampler="grid", trials=7)
     assert table["sampler"].tolist() == ["grid"] * 3 + ["tpe"] * 2 + ["grid"] * 2
     assert len({recipe_of(config) for config in trained}) == len(trained) == len(table) == 7
 
 
 def test_what_is_proposed_twice_is_looked_up(tmp_path, trained, monkeypatch):
     run = tiny_search.make_run(tmp_path)
-    search.search_model(run, MODEL, trials=1)
+    model_search.search_model(run, MODEL, trials=1)
     points = iter([MIDDLE, MIDDLE, MIDDLE | {"lr_doublings": 1.0}])
 
     def propose(trial):
         point = next(points)
         return {name: trial.suggest_float(name, value, value) for name, value in point.items()}
 
-    monkeypatch.setattr(search, "propose", propose)
-    table = search.search_model(run, MODEL, trials=2)
+    monkeypatch.setattr(model_search, "propose", propose)
+    table = model_search.search_model(run, MODEL, trials=2)
     assert len(trained) == len(table) == 2
     assert table["trial"].tolist() == [0, 3]
 
 
 def test_a_sampler_begins_with_the_recipe_as_it_is(tmp_path, trained):
     run = tiny_search.make_run(tmp_path)
-    search.search_model(run, MODEL, trials=1)
+    model_search.search_model(run, MODEL, trials=1)
     assert recipe_of(trained[0]) == recipe_of(run.config)
 
 
 def test_another_recipe_or_number_of_epochs_is_another_search(tmp_path, trained):
     run = tiny_search.make_run(tmp_path)
-    search.search_model(run, MODEL, sampler="grid", trials=1)
-    table = search.search_model(run, MODEL, sampler="grid", trials=1, epochs=2)
+    model_search.search_model(run, MODEL, sampler="grid", trials=1)
+    table = model_search.search_model(run, MODEL, sampler="grid", trials=1, epochs=2)
     assert len(trained) == 2
     assert table["epochs"].tolist() == [2]
 
@@ -98,43 +98,45 @@ def test_another_recipe_or_number_of_epochs_is_another_search(tmp_path, trained)
 def test_a_grid_ends_when_all_its_points_are_done(tmp_path, trained, monkeypatch):
     small = {"lr_doublings": (0.0, 1.0), "weight_decay_log10": (-2.0,), "augment_strength": (1.0,)}
     monkeypatch.setattr("emotion_utils.search.trials.GRID", small)
-    table = search.search_model(tiny_search.make_run(tmp_path), MODEL, sampler="grid", trials=20)
+    table = model_search.search_model(tiny_search.make_run(tmp_path), MODEL, sampler="grid", trials=20)
     assert sorted(table["lr"]) == [0.01, 0.02]
 
 
-def test_a_trial_that_stays_behind_is_given_up_by_its_validation_accuracy(tmp_path, trained, monkeypatch):
+def test_a_trial_that_stays_behind_is_pruned_by_its_validation_accuracy(tmp_path, trained, monkeypatch):
     accuracies = iter([*[0.4, 0.6, 0.8] * 4, 0.2, 0.2])
 
     def evaluate(learner, dataset):
         return 1.0, round(next(accuracies) * len(dataset))
 
     monkeypatch.setattr("emotion_utils.training.learner.Learner.evaluate", evaluate)
-    table = search.search_model(tiny_search.make_run(tmp_path), MODEL, sampler="grid", trials=5)
+    table = model_search.search_model(tiny_search.make_run(tmp_path), MODEL, sampler="grid", trials=5)
     assert table["state"].tolist() == ["complete"] * 4 + ["pruned"]
     assert table["epochs"].tolist() == [3, 3, 3, 3, 2]
 
 
-def test_a_rate_at_which_nothing_holds_is_a_finding_and_not_the_end(tmp_path, trained, monkeypatch):
+def test_a_rate_at_which_training_diverges_is_a_result_and_not_the_end(tmp_path, trained, monkeypatch):
     def fit(trainer, **how):
         if trainer.recipe.lr > 0.01:
-            raise EmotionError("training does not hold")
+            raise EmotionError("training diverges")
         return original(trainer, **how)
 
     original = EpochLoop.fit
     monkeypatch.setattr(EpochLoop, "fit", fit)
-    table = search.search_model(tiny_search.make_run(tmp_path), MODEL, sampler="grid", trials=6)
+    table = model_search.search_model(tiny_search.make_run(tmp_path), MODEL, sampler="grid", trials=6)
     too_fast = table["lr"] > 0.01
     assert 0 < too_fast.sum() < 6
-    assert (table.loc[too_fast, "reason"] == "training does not hold").all()
+    assert (table.loc[too_fast, "reason"] == "training diverges").all()
     assert (table["state"] == "pruned").tolist() == too_fast.tolist()
 
 
 def test_test_images_are_never_opened(tmp_path, trained, monkeypatch):
     opened = []
-    monkeypatch.setattr(search, "restore_images", lambda run: None)
-    monkeypatch.setattr(search, "open_split", lambda run, split: opened.append(split) or make_dataset(15, len(split)))
-    monkeypatch.setattr(search.Search, "_people", lambda self: np.arange(15))
-    search.search_model(tiny_search.make_run(tmp_path), MODEL, trials=1)
+    monkeypatch.setattr(model_search, "restore_images", lambda run: None)
+    monkeypatch.setattr(
+        model_search, "open_split", lambda run, split: opened.append(split) or make_dataset(15, len(split))
+    )
+    monkeypatch.setattr(model_search.Search, "_people", lambda self: np.arange(15))
+    model_search.search_model(tiny_search.make_run(tmp_path), MODEL, trials=1)
     assert opened == ["train", "val"]
 
 
@@ -142,7 +144,7 @@ def test_test_images_are_never_opened(tmp_path, trained, monkeypatch):
 
 
 PROCESSES = multiprocessing.get_context("forkserver")  # each begins clean, without importing torch anew
-PROCESSES.set_forkserver_preload(["emotion_utils.search.search"])
+PROCESSES.set_forkserver_preload(["emotion_utils.search.model_search"])
 
 
 def begin_search(folder, **options):
@@ -194,22 +196,20 @@ def test_two_searches_in_one_folder_do_not_mix(tmp_path):
         pass
 
 
-def check_database(tmp_path, address):
+def test_a_stale_trial_of_a_database_is_tried_again(tmp_path, undisturbed, database):
     """Killed with a database: the heartbeat stops, and the next process takes the trial up."""
-    assert search_in_a_process(tmp_path, storage=address, kill_at=30) == -signal.SIGKILL
+    assert search_in_a_process(tmp_path, storage=database, kill_at=30) == -signal.SIGKILL
     time.sleep(3)  # until the heartbeat is old
-    assert search_in_a_process(tmp_path, storage=address) == 0
+    assert search_in_a_process(tmp_path, storage=database) == 0
     assert sum("resumed" in kinds for kinds in events(tmp_path)) == 1
-    return outcome(tmp_path)
+    pd.testing.assert_frame_equal(outcome(tmp_path), undisturbed)
 
 
-def test_a_stale_trial_of_a_database_is_tried_again(tmp_path, undisturbed):
-    found = check_database(tmp_path, f"sqlite:///{tmp_path / 'study.db'}")
-    pd.testing.assert_frame_equal(found, undisturbed)
-
-
-def test_a_stale_trial_of_postgresql_is_tried_again(tmp_path, undisturbed, postgresql):
-    pd.testing.assert_frame_equal(check_database(tmp_path, postgresql), undisturbed)
+def test_a_search_kept_in_a_file_of_sqlite_goes_on(tmp_path, trained):
+    run, storage = tiny_search.make_run(tmp_path), f"sqlite:///{tmp_path / 'study.db'}"
+    for trials in (1, 2):
+        table = model_search.search_model(run, MODEL, sampler="grid", trials=trials, storage=storage)
+        assert len(trained) == len(table) == trials
 
 
 def test_machines_that_share_a_database_share_the_work(tmp_path, postgresql):
@@ -227,7 +227,7 @@ def test_machines_that_share_a_database_share_the_work(tmp_path, postgresql):
 )
 def test_a_database_that_cannot_be_used_is_said_so(tmp_path, trained, address, complaint):
     with pytest.raises(InputError, match=complaint):
-        search.search_model(tiny_search.make_run(tmp_path), MODEL, storage=address)
+        model_search.search_model(tiny_search.make_run(tmp_path), MODEL, storage=address)
 
 
 # -- points ----------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def test_the_middle_of_the_space_is_the_recipe_itself(tmp_path):
 
 def test_the_best_is_told_with_the_settings_to_use_it(tmp_path, trained):
     run = tiny_search.make_run(tmp_path)
-    search.search_model(run, MODEL, trials=2)
+    model_search.search_model(run, MODEL, trials=2)
     told, command = settings_of_best(run, MODEL)
     table, summary = run.read_search(MODEL)
     best = table[table["trial"] == summary["best"]].iloc[0]
@@ -259,6 +259,6 @@ def test_the_best_is_told_with_the_settings_to_use_it(tmp_path, trained):
 def test_correctness_of_each_image_is_that_of_the_validation(tmp_path, trained):
     data = make_dataset(67, 2)
     trainer_net = TinyNet()
-    right = search.right_ones(trainer_net, data, CPU)
-    logits = trainer_net.eval()(search.to_unit(data.batch(np.arange(67)).images))
+    right = model_search.find_correct(trainer_net, data, CPU)
+    logits = trainer_net.eval()(model_search.to_unit(data.batch(np.arange(67)).images))
     assert right.tolist() == (logits.argmax(1) == data.labels).tolist()
