@@ -31,7 +31,7 @@ def test_only_what_matters_to_somebody_who_watches_has_a_line(event, lines):
 
 
 def test_each_column_and_trouble_of_the_report_has_words():
-    said = {"kernel_restarted": "started once more", "checkpoint_refused": "started over"}
+    said = {"kernel_restarted": "restarted", "checkpoint_refused": "started over"}
     assert set(COLUMNS) | set(TROUBLE) <= set(LINES) | set(said)
     events = [{"kind": kind, "reason": "why"} for kind in said]
     assert [said[kind] in sentence for kind, (sentence, _) in zip(said, event_sentences(events), strict=True)] == [1, 1]
