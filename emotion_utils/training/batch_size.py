@@ -1,4 +1,4 @@
-"""How many images a step takes, where that is left to the machine."""
+"""The batch size, where the settings leave it to the machine."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from emotion_utils.config import RunConfig
 from emotion_utils.store.batches import Dataset
 from emotion_utils.training.distributed import Team
 
-REFERENCE = 32  # images, to which the recipes' rates belong; what a CPU takes
-CHOICES = (32, 64, 128, 256)  # larger ones no longer train faster on the GPUs of today, and learn less in few epochs
-MIN_STEPS = 40  # in an epoch: with fewer, a few epochs do not suffice to learn from
+REFERENCE = 32  # images; the recipes' rates belong to it, and a CPU uses it
+CHOICES = (32, 64, 128, 256)  # larger ones train no faster on the GPUs of today, and learn less in few epochs
+MIN_STEPS = 40  # in an epoch: with fewer steps a training of few epochs is too short
 COPIES = 9  # of the weights: they, gradients, two moments, averages, the best epoch, and the state to roll back to
-MEMORY_SHARE = 0.6  # of what is free: libraries want room to work in, too
+MEMORY_SHARE = 0.6  # of what is free: libraries need memory, too
 
 
 def choose_batch_size(config: RunConfig, net: nn.Module, train_set: Dataset, team: Team) -> int:
-    """The setting; where that is "auto", what a GPU is kept busy with and has memory for. On a CPU, REFERENCE.
+    """The size of the global batch: the setting, or for "auto" what keeps a GPU busy and fits its memory.
 
-    It is the size of the global batch, of which each process of a team takes its share.
+    "auto" on a CPU is REFERENCE. Each process of a team takes its share of the global batch.
     """
     if config.batch_size != "auto":
         return config.batch_size
@@ -41,7 +41,7 @@ def fit_batch_size(images: int, bytes_each: float, free_bytes: float) -> int:
 
 
 def activation_bytes(net: nn.Module, size_px: int) -> float:
-    """What `net` keeps of one image between its forward and its backward pass, in float32. Computes nothing."""
+    """Bytes that `net` keeps of one image between forward and backward pass, in float32. Computes nothing."""
     twin = copy.deepcopy(net).to("meta").train()
     parameters = {id(parameter) for parameter in twin.parameters()}
     kept: dict[int, torch.Tensor] = {}

@@ -1,4 +1,4 @@
-"""The state of a training between two steps, on disk: what was killed goes on from it, to the same bits."""
+"""The state of a training between two steps, on disk: a killed training continues from it, to the same bits."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from emotion_utils.errors import EmotionError
 from emotion_utils.files import replacing
 
-INTERVAL_S = 60.0  # between two checkpoints, and so the most work that a kill can cost
-COST_SHARE = 0.02  # of the time at most goes into writing them
+INTERVAL_S = 60.0  # between two checkpoints: the most work that a kill can cost
+COST_SHARE = 0.02  # of the time, at most, is spent on writing them
 
 
 class Checkpoint:
@@ -26,33 +26,33 @@ class Checkpoint:
         return time.monotonic() - self._written >= max(INTERVAL_S, self._cost_s / COST_SHARE)
 
     def write(self, state: dict[str, Any]) -> None:
-        """Written whole: a kill while it happens leaves the last one. Raises EmotionError where the disk is full."""
+        """Replaces the file by a complete one: a kill meanwhile leaves the last one. Raises EmotionError on a full disk."""
         start = time.monotonic()
         try:
             with replacing(self.path) as temporary:
                 torch.save({"key": self.key, "state": state}, temporary)
-        except (OSError, RuntimeError) as error:  # torch tells of a full disk by either
+        except (OSError, RuntimeError) as error:  # torch reports a full disk by either
             reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
             raise EmotionError(
-                f"{self.path}: cannot be written ({reason}); make room and start again: the last checkpoint is whole"
+                f"{self.path}: cannot be written ({reason}); make room and start again: the last checkpoint is intact"
             ) from None
         self._written = time.monotonic()
         self._cost_s = self._written - start
 
     def read(self) -> tuple[dict[str, Any] | None, str]:
-        """The state, or None and why it cannot be used (empty if there is none)."""
+        """The state, or None and the reason why the file cannot be used (empty if there is none)."""
         if not self.path.exists():
             return None, ""
         try:
             stored = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # a damaged file fails in many ways, and each means the same
+        except Exception as error:  # a damaged file fails in many ways
             return None, f"not readable: {str(error).partition(chr(10))[0]}"
         if stored["key"] != self.key:
             return None, "it belongs to other settings, data or weights"
         return stored["state"], ""
 
     def clear(self) -> None:
-        """Takes away what kills left while they hit a file half-written; for the one process that writes."""
+        """Deletes half-written files that kills left; only the process that writes may call this."""
         for leftover in self.path.parent.glob(f".{self.path.name}.*"):
             leftover.unlink()
 

@@ -1,8 +1,8 @@
-"""Several processes that train one network together, started by torchrun; alone, a team of one that costs nothing.
+"""Several processes that train one network together, started by torchrun; a single process is a team of one.
 
 Each process takes its share of every global batch, and the gradients are summed once per step, after the backward pass.
-The DistributedDataParallel wrapper sums them during it: as fast, but a process that runs out of memory half-way, and
-has to begin its share again, is its end (`emotion bench processes`, docs/gpus.md).
+DistributedDataParallel sums them during it, which is no faster, and it cannot repeat a backward pass that ran out of
+memory half-way (`emotion bench processes`, docs/gpus.md).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import nn
 from emotion_utils.devices import CPU, pick_device
 from emotion_utils.training.recovery import learning_norm_buffers
 
-PATIENCE = timedelta(minutes=5)  # with a process that neither answers nor dies; torchrun then starts all of them again
+PATIENCE = timedelta(minutes=5)  # with a process that hangs; torchrun then restarts all of them
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Team:
     def sum_step(self, net: nn.Module, sums: torch.Tensor) -> torch.Tensor:
         """Adds up gradients and `sums`, float (N,), over all processes, and averages the norm statistics.
 
-        Returns the sums, which nothing has waited for.
+        Returns the sums, which may still be being computed.
         """
         if self.size == 1:
             return sums
@@ -66,7 +66,7 @@ class Team:
         return total.tolist()
 
     def least(self, value: float) -> float:
-        """The smallest of all processes' values: what each of them can bear."""
+        """The smallest of all processes' values."""
         if self.size == 1:
             return value
         values = torch.tensor(value, dtype=torch.float64, device=self.device)
@@ -74,12 +74,12 @@ class Team:
         return values.item()
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Waits until all processes have called this."""
         if self.size > 1:
             dist.barrier()
 
     def gather(self, names: list[str]) -> list[str]:
-        """The names of all processes, one process after the other."""
+        """The names of all processes, in the order of their ranks."""
         if self.size == 1:
             return names
         lists: list[list[str]] = [[] for _ in range(self.size)]
@@ -102,7 +102,7 @@ def join_team(patience: timedelta = PATIENCE) -> Iterator[Team]:
     if joins:
         store, rank, size = next(dist.rendezvous("env://", timeout=patience))
         dist.init_process_group(
-            "nccl" if device.type == "cuda" else "gloo", store=_own_page(store), rank=rank, world_size=size,
+            "nccl" if device.type == "cuda" else "gloo", store=_attempt_store(store), rank=rank, world_size=size,
             timeout=patience, device_id=device if device.type == "cuda" else None,
         )  # fmt: skip
     try:
@@ -112,10 +112,9 @@ def join_team(patience: timedelta = PATIENCE) -> Iterator[Team]:
             dist.destroy_process_group()
 
 
-def _own_page(store: dist.Store) -> dist.Store:
-    """What this attempt alone writes to: in the store of a torchrun on one machine, the addresses of processes that
-    died before are still there, and whoever reads them first waits for nobody. Several machines count their attempts
-    differently."""
+def _attempt_store(store: dist.Store) -> dist.Store:
+    """The part of the store that belongs to this attempt. On one machine torchrun keeps its store across restarts, and
+    the addresses of dead processes in it would be read. Several machines count their attempts differently."""
     if os.environ.get("LOCAL_WORLD_SIZE") != os.environ["WORLD_SIZE"]:
         return store
     return dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
@@ -127,7 +126,7 @@ def is_main_process() -> bool:
 
 
 def _order_in_memory(tensor: torch.Tensor) -> list[int]:
-    """Dimensions from the outermost to the innermost: flattened in that order, a dense tensor is copied as it lies."""
+    """Dimensions from the outermost to the innermost: flattened in that order, a dense tensor keeps its memory order."""
     return sorted(range(tensor.dim()), key=lambda dim: (-tensor.stride(dim), dim))
 
 

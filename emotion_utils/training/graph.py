@@ -1,6 +1,6 @@
-"""A piece of work recorded once as a CUDA graph and then replayed: the GPU no longer waits for launch after launch.
+"""Work that is recorded once as a CUDA graph and then replayed: the GPU no longer waits for each launch.
 
-Everything that only a GPU can do is in `capture`; a test may put something else in its place.
+What needs a GPU is in `capture` alone; a test may replace it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ Work = Callable[..., tuple[torch.Tensor, ...]]  # tensors to tensors; adds gradi
 
 
 class RecordedWork:
-    """`work` on inputs of the shapes of `inputs`, which also leaves the gradients of `net`: the same each time."""
+    """`work` as a CUDA graph for inputs of the shapes of `inputs`; it leaves gradients in `net` as well.
+
+    Raises RuntimeError where it cannot be recorded, or its replay gives other results than `work` itself.
+    """
 
     def __init__(self, net: nn.Module, work: Work, inputs: Sequence[torch.Tensor]) -> None:
         self._inputs = [tensor.clone() for tensor in inputs]
@@ -45,7 +48,7 @@ class RecordedWork:
         forget()
 
     def __call__(self, inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """The results, which stay until the next call. The gradients take the place of any that were there."""
+        """The results, valid until the next call. The gradients replace any that `net` had."""
         for kept, tensor in zip(self._inputs, inputs, strict=True):
             kept.copy_(tensor)
         self._replay()
@@ -55,10 +58,10 @@ class RecordedWork:
 
 
 def capture(work: Callable[[], Any], forget: Callable[[], None]) -> tuple[Callable[[], None], Any]:
-    """What runs `work` again, and the results that it then fills. Raises RuntimeError where it cannot be recorded.
+    """A function that replays `work`, and the results that a replay fills. Raises RuntimeError where that fails.
 
-    `forget` undoes what the runs before the recording left behind. PyTorch's own way: see "Whole-network capture" in
-    its notes on CUDA graphs.
+    `forget` undoes the effects of the runs before the recording. See "Whole-network capture" in PyTorch's notes on CUDA
+    graphs.
     """
     own, stream = torch.cuda.current_stream(), torch.cuda.Stream()
     stream.wait_stream(own)
@@ -69,15 +72,15 @@ def capture(work: Callable[[], Any], forget: Callable[[], None]) -> tuple[Callab
     own.wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     try:
-        # Other threads read ahead meanwhile, and NCCL watches: only this one is recorded.
+        # Other threads prepare batches meanwhile, and NCCL has a watchdog: only this thread is recorded.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             results = work()
     finally:
-        torch.cuda.set_stream(own)  # which a recording that fails does not do
+        torch.cuda.set_stream(own)  # a recording that fails leaves another one current
     return graph.replay, results
 
 
 def _agree(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Up to rounding."""
+    """Whether both are equal up to rounding."""
     largest = float(one.abs().nan_to_num(posinf=0).max())
     return torch.allclose(one, other, rtol=1e-2, atol=1e-3 * largest + 1e-12, equal_nan=True)

@@ -1,4 +1,4 @@
-"""In which numbers a network computes and by which kernels."""
+"""Precision, memory layout and kernels of a network that trains."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 @dataclass(frozen=True)
 class Numerics:
-    """`precision`: of the layers; weights, losses and everything that is summed up stay float32."""
+    """`precision` is that of the layers; weights, losses and sums stay float32 or wider."""
 
     precision: str = "float32"
     channels_last: bool = False
@@ -32,9 +32,9 @@ class Numerics:
 
 
 def asked_for(recipe: Recipe, device: torch.device) -> Numerics:
-    """What the recipe asks for; what it leaves open is not compiled, and float32 but where bfloat16 is known to pay.
+    """What the recipe asks for. "auto" is not compiled, and float32 except on a CPU with AMX, where it is bfloat16.
 
-    That is a fact of the processor, not of the clock: the same training on the same machine gives the same bits.
+    The processor decides that, not the clock: the same training on the same machine gives the same bits.
     """
     precision = recipe.precision
     if precision == "auto":
@@ -44,4 +44,4 @@ def asked_for(recipe: Recipe, device: torch.device) -> Numerics:
 
 def has_amx() -> bool:
     """Whether this processor has AMX, which multiplies bfloat16 about six times as fast as float32."""
-    return torch.cpu._is_amx_tile_supported()  # its public name, get_capabilities, is younger than what we support
+    return torch.cpu._is_amx_tile_supported()  # the public get_capabilities is newer than the oldest torch we support

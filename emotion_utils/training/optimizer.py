@@ -1,4 +1,4 @@
-"""PyTorch's AdamW in one pass over the weights as they lie in memory, whatever their layout."""
+"""PyTorch's fused AdamW over the weights in their order in memory, whatever their layout."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each weight, beside a
 class FlatAdamW(torch.optim.AdamW):
     """Fused AdamW over one-dimensional views of the weights, which share their memory.
 
-    How a weight is laid out is none of its concern then. Given the weights themselves, PyTorch's refuses on a GPU what
-    does not lie alike, and on a CPU takes the wrong gradient or moment for a weight that lies otherwise, without a
-    word. Weights that were laid out anew, or moved, are followed before the next step. What `state_dict` holds has the
-    shapes of the weights: it can be loaded whatever the layout is then.
+    That makes it independent of layouts. Where a weight and its gradient or moments are laid out differently, PyTorch's
+    own refuses on a GPU, and on a CPU silently pairs the wrong elements. Weights that were moved or laid out anew are
+    followed before the next step. `state_dict` has the shapes of the weights, and loads into any layout.
     """
 
     def __init__(self, groups: list[dict[str, Any]], lr: float) -> None:
         self._weights = [weight for group in groups for weight in group["params"]]
         if len({id(weight) for weight in self._weights}) < len(self._weights):
-            raise ValueError("a weight stands in the groups twice: it would be moved twice in each step")
+            raise ValueError("a weight is in the groups twice: each step would update it twice")
         self._views = [_as_it_lies(weight.detach()) for weight in self._weights]
         self._strides = [weight.stride() for weight in self._weights]
         self._is_collected = False
@@ -31,7 +30,7 @@ class FlatAdamW(torch.optim.AdamW):
         super().__init__(flat, lr=lr, fused=True)
 
     def collect(self) -> None:
-        """Gives the views the gradients that their weights have by now: once these are complete."""
+        """Hands the gradients of the weights, complete by now, to their views."""
         self._follow()
         for weight, view in zip(self._weights, self._views, strict=True):
             if weight.grad is not None and weight.grad.stride() != weight.stride():
@@ -40,17 +39,17 @@ class FlatAdamW(torch.optim.AdamW):
         self._is_collected = True
 
     def measure_gradient(self) -> torch.Tensor:
-        """The length of the whole gradient, collected before; a number on the device, not waited for."""
+        """The norm of the whole gradient, collected before; a tensor () that may still be being computed."""
         gradients = [view.grad for view in self._views if view.grad is not None]
-        if gradients[0].device.type == "cpu":  # BLAS takes half the time of a norm
+        if gradients[0].device.type == "cpu":  # with BLAS in half the time
             return torch.stack([torch.dot(gradient, gradient) for gradient in gradients]).sum().sqrt()
         return torch.nn.utils.get_total_norm(gradients)
 
     def step_clipped(self, norm: torch.Tensor, limit: float, skip: bool | torch.Tensor) -> None:
-        """One step with the gradient, `norm` long, shortened to `limit` if it is longer; none if `skip`.
+        """A step with the gradient, whose norm is `norm`, clipped to the norm `limit`; no step if `skip`.
 
-        `skip` may be a bool that is still being computed on the device: nothing waits for it. The fused step divides
-        by `grad_scale` as it goes, which costs no pass of its own.
+        `skip` may be a bool tensor that the device is still computing: nothing waits for it. The fused step divides by
+        `grad_scale` itself, which saves a pass.
         """
         if isinstance(skip, torch.Tensor):
             self.found_inf, self.grad_scale = skip.float(), (norm / limit).clamp(min=1).float()
@@ -86,7 +85,7 @@ class FlatAdamW(torch.optim.AdamW):
         return state | {"state": shaped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The other way; the state itself stays as it is."""
+        """Loads what `state_dict` returned, and leaves it unchanged."""
         self._follow()
         flat = {}
         for place, kept in state_dict["state"].items():
@@ -96,7 +95,7 @@ class FlatAdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Views and moments of weights that lie elsewhere or otherwise than before."""
+        """Updates views and moments of weights that were moved or laid out anew."""
         for place, (weight, view) in enumerate(zip(self._weights, self._views, strict=True)):
             before = self._strides[place]
             if view.data_ptr() == weight.data_ptr() and before == weight.stride():
@@ -114,8 +113,8 @@ def _laid_out_like(tensor: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _as_it_lies(tensor: torch.Tensor) -> torch.Tensor:
-    """All numbers of a dense tensor in the order of memory, (N,), sharing it. Raises ValueError for another one."""
+    """A view (N,) of a dense tensor in its order in memory. Raises ValueError for one that is not dense."""
     reach = 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
     if tensor.numel() and reach != tensor.numel():
-        raise ValueError(f"a weight of shape {tuple(tensor.shape)} does not lie densely in memory: use a copy of it")
+        raise ValueError(f"a weight of shape {tuple(tensor.shape)} is not dense in memory: use a copy of it")
     return tensor.as_strided((tensor.numel(),), (1,))

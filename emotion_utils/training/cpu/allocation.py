@@ -14,11 +14,11 @@ USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 << 20, TRIM_THRESHOLD: 64 << 20}
 
 @contextmanager
 def reuse_freed_memory() -> Iterator[None]:
-    """What is freed stays with the process for the next step; at the end of the block it goes back to the system.
+    """Inside the block freed memory stays with the process for the next step; at its end it goes back to the system.
 
-    Else the pages of each large layer are given back and asked for anew in each step, and the system fills every one of
-    them with zeros: on two cores a tenth of the time of a step at 96 px. The most that is held at a time is the same.
-    Only glibc can be told so (mallopt(3)); elsewhere this does nothing.
+    Otherwise the pages of each large layer are returned and requested anew in each step, and the system fills them with
+    zeros: on two cores a tenth of the time of a step at 96 px. The peak is the same. Only glibc has such a setting
+    (mallopt(3)); elsewhere this does nothing.
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "gnu_get_libc_version"):
@@ -34,4 +34,4 @@ def reuse_freed_memory() -> Iterator[None]:
 
 def _set(libc: ctypes.CDLL, values: dict[int, int]) -> None:
     for parameter, value in values.items():
-        libc.mallopt(parameter, value)  # another allocator in glibc's place may refuse; a training loses speed at most
+        libc.mallopt(parameter, value)  # another allocator in glibc's place may refuse, which costs speed only

@@ -1,13 +1,13 @@
-"""Convolutions on a processor: a layout that suits it, and small maps as matrix products without the padding.
+"""Convolutions on a processor: channels last, and small maps as matrix products without the padding.
 
 On a map of 2 x 2 pixels a 3 x 3 kernel with a padding of 1 meets a pixel in 16 of 36 places, on 3 x 3 in 49 of 81; in
-the others it multiplies by zero. Taken cell by cell of the kernel, as a product of the pixels that the cell meets with
-its weights, none of that is computed. Measured on two cores with AVX2, 512 channels and a batch of 64, forward and
-backward: 20 ms in place of the library's 121 on 2 x 2 pixels, 46 of 95 on 3 x 3, 76 of 101 on 4 x 4. Small faces spend
-most of a step there.
+the others it multiplies by zero. Computed cell by cell of the kernel, as the product of the pixels that the cell meets
+and its weights, these products with zero are left out. Measured on two cores with AVX2, 512 channels and a batch of 64, forward and
+backward: 20 ms in place of the library's 121 on 2 x 2 pixels, 46 of 95 on 3 x 3, 76 of 101 on 4 x 4. With small
+images most of a step is spent there.
 
-In bfloat16 on a processor that multiplies it in tiles (AMX), all patches that the kernel meets are laid side by side,
-and one product does the work; the zeros matter less there than many small products would. Measured on two such cores,
+In bfloat16 on a processor with AMX, all patches that the kernel meets are laid side by side (im2col) for one product:
+the zeros cost less there than many small products would. Measured on two such cores,
 as above: 5 ms in place of 26 on 2 x 2 pixels, 8 of 29 on 3 x 3, 14 of 33 on 4 x 4.
 """
 
@@ -21,19 +21,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-SMALL_PX = 6  # output maps up to this side; above it the library is as quick
-MIN_CHANNELS = 256  # in and out; with fewer it is, too
+SMALL_PX = 6  # output maps up to this side; above it the library is as fast
+MIN_CHANNELS = 256  # in and out; with fewer the library is as fast
 
 
 def replace_small_convs(net: nn.Module) -> None:
-    """Lets the convolutions of `net`, which trains on a processor, take the quicker way; same weights, same names.
+    """Makes the convolutions of `net`, which trains on a processor, faster on small maps; weights and names stay.
 
-    Weights are laid out channels last. What the network computes stays the same up to rounding.
+    Weights are laid out channels last. The outputs stay the same up to rounding.
     """
     net.to(memory_format=torch.channels_last)
     for module in net.modules():
         if type(module) is nn.Conv2d and _is_plain(module):
-            module.__class__ = QuickConv2d  # it has no state of its own: weights, hooks and names stay where they are
+            module.__class__ = SmallConv2d  # it has no state of its own: weights, hooks and names stay where they are
 
 
 def _is_plain(conv: nn.Conv2d) -> bool:
@@ -41,8 +41,8 @@ def _is_plain(conv: nn.Conv2d) -> bool:
     return simple and not isinstance(conv.padding, str) and min(conv.in_channels, conv.out_channels) >= MIN_CHANNELS
 
 
-class QuickConv2d(nn.Conv2d):
-    """A plain convolution that goes through small maps as matrix products."""
+class SmallConv2d(nn.Conv2d):
+    """A convolution without groups or dilation that computes small maps as matrix products."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """float (B, C, H, W) to (B, D, H', W')."""
@@ -107,8 +107,8 @@ class _CellByCell(torch.autograd.Function):
         outputs = pixels.new_zeros(len(pixels), *(axis.outputs for axis in axes), len(weight))
         for (i, j), (rows, columns), (out_rows, out_columns) in _meetings(axes):
             met = pixels[:, rows, columns]
-            told = met.flatten(0, 2) @ weight[:, :, i, j].t()
-            outputs[:, out_rows, out_columns] += told.view(*met.shape[:3], len(weight))
+            values = met.flatten(0, 2) @ weight[:, :, i, j].t()
+            outputs[:, out_rows, out_columns] += values.view(*met.shape[:3], len(weight))
         return outputs.permute(0, 3, 1, 2)
 
     @staticmethod
@@ -119,15 +119,15 @@ class _CellByCell(torch.autograd.Function):
         for_pixels = pixels.new_zeros(pixels.shape) if ctx.needs_input_grad[0] else None
         for_weight = torch.empty_like(weight, memory_format=torch.channels_last)
         for (i, j), (rows, columns), (out_rows, out_columns) in _meetings(ctx.axes):
-            met, told = pixels[:, rows, columns], gradient[:, out_rows, out_columns].flatten(0, 2)
-            torch.mm(told.t(), met.flatten(0, 2), out=for_weight[:, :, i, j])  # 0 of a cell that meets none
+            met, from_outputs = pixels[:, rows, columns], gradient[:, out_rows, out_columns].flatten(0, 2)
+            torch.mm(from_outputs.t(), met.flatten(0, 2), out=for_weight[:, :, i, j])  # 0 for a cell that meets none
             if for_pixels is not None:
-                for_pixels[:, rows, columns] += (told @ weight[:, :, i, j]).view(met.shape)
+                for_pixels[:, rows, columns] += (from_outputs @ weight[:, :, i, j]).view(met.shape)
         return None if for_pixels is None else for_pixels.permute(0, 3, 1, 2), for_weight, None
 
 
 class _ByPatches(torch.autograd.Function):
-    """For numbers of two bytes; maps are (B, H, W, C) inside. Sums over patches that overlap are kept in float32."""
+    """In bfloat16 or float16; maps are (B, H, W, C) inside. Overlapping patches are added up in float32."""
 
     @staticmethod
     def forward(ctx, images, weight, axes):
@@ -140,12 +140,12 @@ class _ByPatches(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         images, weight = ctx.saved_tensors
-        told = gradient.permute(0, 2, 3, 1).flatten(0, 2)
-        for_weight = told.t() @ _patches(images, ctx.axes)
+        from_outputs = gradient.permute(0, 2, 3, 1).flatten(0, 2)
+        for_weight = from_outputs.t() @ _patches(images, ctx.axes)
         for_weight = for_weight.view(weight.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
         if not ctx.needs_input_grad[0]:
             return None, for_weight, None
-        for_cells = (told @ _matrix(weight)).view(
+        for_cells = (from_outputs @ _matrix(weight)).view(
             len(images), *(axis.outputs for axis in ctx.axes), *weight.shape[2:], -1
         )
         for_pixels = torch.zeros(images.permute(0, 2, 3, 1).shape)

@@ -8,7 +8,7 @@ from torch import nn
 
 from emotion_utils.models.zoo import build_model
 from emotion_utils.training.cpu import convolution
-from emotion_utils.training.cpu.convolution import Axis, QuickConv2d, replace_small_convs
+from emotion_utils.training.cpu.convolution import Axis, SmallConv2d, replace_small_convs
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def test_outputs_and_gradients_are_those_of_the_library_in_double_precision(kind
     plain = nn.Conv2d(8, 7, **kind).double()
     quick = copy.deepcopy(plain)
     replace_small_convs(quick)
-    assert type(quick) is QuickConv2d
+    assert type(quick) is SmallConv2d
     images = torch.randn(3, 8, *size, dtype=torch.float64)
     for ours, theirs in zip(gradients(quick, images), gradients(plain, images), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=1e-12)
