@@ -26,7 +26,7 @@ class Checkpoint:
         return time.monotonic() - self._written >= max(INTERVAL_S, self._cost_s / COST_SHARE)
 
     def write(self, state: dict[str, Any]) -> None:
-        """Replaces the file by a complete one: a kill meanwhile leaves the last one. Raises EmotionError on a full disk."""
+        """Replaces the file at once: a kill meanwhile leaves the last one. Raises EmotionError on a full disk."""
         start = time.monotonic()
         try:
             with replacing(self.path) as temporary:

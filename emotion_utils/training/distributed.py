@@ -126,7 +126,7 @@ def is_main_process() -> bool:
 
 
 def _order_in_memory(tensor: torch.Tensor) -> list[int]:
-    """Dimensions from the outermost to the innermost: flattened in that order, a dense tensor keeps its memory order."""
+    """Dimensions from the outermost to the innermost: flattened in that order, a dense tensor is not reordered."""
     return sorted(range(tensor.dim()), key=lambda dim: (-tensor.stride(dim), dim))
 
 

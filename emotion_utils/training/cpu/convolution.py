@@ -2,13 +2,13 @@
 
 On a map of 2 x 2 pixels a 3 x 3 kernel with a padding of 1 meets a pixel in 16 of 36 places, on 3 x 3 in 49 of 81; in
 the others it multiplies by zero. Computed cell by cell of the kernel, as the product of the pixels that the cell meets
-and its weights, these products with zero are left out. Measured on two cores with AVX2, 512 channels and a batch of 64, forward and
-backward: 20 ms in place of the library's 121 on 2 x 2 pixels, 46 of 95 on 3 x 3, 76 of 101 on 4 x 4. With small
-images most of a step is spent there.
+and its weights, these products with zero are left out. Measured on two cores with AVX2, 512 channels and a batch of
+64, forward and backward: 20 ms in place of the library's 121 on 2 x 2 pixels, 46 of 95 on 3 x 3, 76 of 101 on 4 x 4.
+With small images most of a step is spent there.
 
 In bfloat16 on a processor with AMX, all patches that the kernel meets are laid side by side (im2col) for one product:
-the zeros cost less there than many small products would. Measured on two such cores,
-as above: 5 ms in place of 26 on 2 x 2 pixels, 8 of 29 on 3 x 3, 14 of 33 on 4 x 4.
+the zeros cost less there than many small products would. Measured on two such cores, as above: 5 ms in place of 26 on
+2 x 2 pixels, 8 of 29 on 3 x 3, 14 of 33 on 4 x 4.
 """
 
 from __future__ import annotations
