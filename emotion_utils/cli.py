@@ -14,7 +14,7 @@ import click
 
 from emotion_utils.config import PROFILES, RunConfig, absolute, resolve_config
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.waiting import share_cores
+from emotion_utils.waiting import limit_spinning
 
 if TYPE_CHECKING:
     from emotion_utils.bench.tables import Measured
@@ -45,7 +45,7 @@ def _fail(message: str, status: int) -> None:
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Facial emotion: train three classifiers, compare them, and get a report whose numbers can be checked."""
-    share_cores(os.environ)  # here, as each command loads torch by itself, or not at all
+    limit_spinning(os.environ)  # here, as each command loads torch by itself, or not at all
 
 
 @main.command()

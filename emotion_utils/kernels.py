@@ -12,7 +12,7 @@ from typing import Any
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.progress import QUIET_VARIABLE
 from emotion_utils.provenance import PACKAGE_DIR
-from emotion_utils.waiting import share_cores
+from emotion_utils.waiting import limit_spinning
 
 START_TIMEOUT_S = 120
 MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")  # of Linux: counts what its memory killer did in this container
@@ -92,7 +92,7 @@ def _kernel_environment(private: str, more: Mapping[str, str]) -> Iterator[None]
     os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
     os.environ["JUPYTER_RUNTIME_DIR"] = private
     os.environ[QUIET_VARIABLE] = "1"
-    share_cores(os.environ)
+    limit_spinning(os.environ)
     os.environ.update(more)
     try:
         yield

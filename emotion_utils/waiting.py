@@ -12,7 +12,7 @@ SPINS_VARIABLE, POLICY_VARIABLE = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
 SPINS = 1000
 
 
-def share_cores(environment: MutableMapping[str, str]) -> None:
+def limit_spinning(environment: MutableMapping[str, str]) -> None:
     """Sets the variable that programs started with `environment` read, and this one if it has not loaded torch yet.
 
     A person's own value stays, and so does OMP_WAIT_POLICY, which the variable would overrule.

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from emotion_utils.waiting import POLICY_VARIABLE, SPINS, SPINS_VARIABLE, share_cores
+from emotion_utils.waiting import POLICY_VARIABLE, SPINS, SPINS_VARIABLE, limit_spinning
 
 COMMAND = f"""
 import os, sys
@@ -31,7 +31,7 @@ torch.ones(1)
 )
 def test_a_persons_own_word_stays(own, expected):
     environment = {"PATH": "/bin", **own}
-    share_cores(environment)
+    limit_spinning(environment)
     assert environment == {"PATH": "/bin", **expected}
 
 

@@ -21,7 +21,7 @@ from emotion_utils.bench.plain import MODEL
 from emotion_utils.devices import CPU
 from emotion_utils.parallel import count_workers
 from emotion_utils.store.batches import Dataset
-from emotion_utils.waiting import POLICY_VARIABLE, SPINS_VARIABLE, share_cores
+from emotion_utils.waiting import POLICY_VARIABLE, SPINS_VARIABLE, limit_spinning
 
 ROUNDS = 3
 STEPS = 3  # timed per turn; one more before them is not timed, as its images are ready
@@ -116,7 +116,7 @@ def _repeat(images: np.ndarray, times: int) -> Dataset:
 
 def _our_spins() -> Mapping[str, str]:
     environment: dict[str, str] = {}
-    share_cores(environment)
+    limit_spinning(environment)
     return environment
 
 

@@ -1,5 +1,5 @@
-"""What makes a training repeatable: algorithms that give the same bits each time, and chance that hangs on seed, epoch
-and sample id alone, so that batch size, processes and resuming change none of it."""
+"""What makes a training repeatable: deterministic algorithms, and random numbers that depend on seed, epoch and sample
+id alone, so that batch size, number of processes and resuming do not change them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from torch import nn
 from emotion_utils.counter_rng import FIRST, GOLDEN, SECOND, draw_uniform, scramble
 from emotion_utils.devices import REPEATABLE_CUBLAS, upload
 
-MIXUP, DROPOUT = 1, 2  # uses: each draws its own numbers
+MIXUP, DROPOUT = 1, 2  # uses of a sample's key: each draws its own numbers
 
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Only algorithms that give the same bits each time; without the costly filling of fresh memory."""
+    """Only algorithms that give the same bits each time; PyTorch's costly filling of fresh memory stays off."""
     os.environ.setdefault(*REPEATABLE_CUBLAS)
     mode, fills = torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory
     torch.set_deterministic_debug_mode("warn")
@@ -44,7 +44,7 @@ class KeyedDropout(nn.Module):
         super().__init__()
         self.rate = rate
         self._layer, self._keys = layer, torch.empty(0, dtype=torch.int64)
-        self._least = math.ceil(rate * 2**53)  # of the 53 random bits of a feature that is kept
+        self._least = math.ceil(rate * 2**53)  # of 53 random bits, for a feature to be kept
 
     def set_keys(self, keys: torch.Tensor) -> None:
         """keys: int64 (B,), the bits of uint64 ones; the mask is drawn on their device."""
@@ -56,17 +56,17 @@ class KeyedDropout(nn.Module):
             return features
         steps = torch.arange(1, features[0].numel() + 1, device=self._keys.device) * _signed(GOLDEN)
         kept = _shift(_scramble(self._keys[:, None] + steps), 11) >= self._least
-        self._keys = _mix(self._keys, 0)  # a network may pass here twice
+        self._keys = _mix(self._keys, 0)  # for a second call in the same pass
         return features * kept.view_as(features).to(features) / (1 - self.rate)
 
 
 def _mix(keys: torch.Tensor, number: int) -> torch.Tensor:
-    """What counter_rng.mix_keys makes of them; int64 in place of uint64, of which torch can do little."""
+    """The same as counter_rng.mix_keys, in int64, as torch hardly supports uint64."""
     return _scramble(keys ^ _signed(scramble(np.atleast_1d(np.uint64(number)))[0]))
 
 
 def _scramble(x: torch.Tensor) -> torch.Tensor:
-    """counter_rng.scramble, bit by bit."""
+    """The same bits as counter_rng.scramble."""
     x = x + _signed(GOLDEN)
     x = (x ^ _shift(x, 30)) * _signed(FIRST)
     x = (x ^ _shift(x, 27)) * _signed(SECOND)
@@ -74,7 +74,7 @@ def _scramble(x: torch.Tensor) -> torch.Tensor:
 
 
 def _shift(x: torch.Tensor, places: int) -> torch.Tensor:
-    """To the right, with zeros from the left: torch's own shift repeats the sign."""
+    """A logical shift to the right: torch's own repeats the sign bit."""
     return (x >> places) & ((1 << (64 - places)) - 1)
 
 

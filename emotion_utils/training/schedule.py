@@ -1,4 +1,4 @@
-"""Which part of a network learns when, and how fast: the recipe's phases and rates as plain functions."""
+"""Which part of a network is trained when, and at what rate: the recipe's phases and rates as plain functions."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 def phase_at(recipe: Recipe, epoch: int) -> Phase:
-    """The phase that holds in `epoch` (1-based)."""
+    """The phase of `epoch` (1-based)."""
     return [phase for phase in recipe.phases if phase.epoch <= epoch][-1]
 
 
 def size_at(recipe: Recipe, epoch: int) -> int | None:
-    """The side of the images in `epoch` (1-based), in pixels; None where they do not grow: that of the run."""
+    """The side of the training images in `epoch` (1-based), in pixels; None without progressive resizing."""
     sizes = [step.size_px for step in recipe.progressive_resizing if step.epoch <= epoch]
     return sizes[-1] if sizes else None
 
 
 def phase_name(phase: Phase, groups: DepthGroups) -> str:
-    """What is trained in it, such as `conv4-head`."""
+    """The depth groups that it trains, such as `conv4-head`."""
     return f"{phase.train_from}-{list(groups)[-1]}"
 
 
@@ -107,7 +107,7 @@ def rate_factor(recipe: Recipe, step: int, total_steps: int, steps_per_epoch: in
 
 
 def plateau_factor(val_losses: Sequence[float]) -> float:
-    """The factor of the rate after these epochs: it falls each time val_loss found no new low for a while."""
+    """The factor of the rate after these epochs: lowered each time val_loss has not improved for PLATEAU_PATIENCE."""
     factor, lowest, waited = 1.0, math.inf, 0
     for loss in val_losses:
         waited = 0 if loss < lowest else waited + 1
@@ -132,7 +132,7 @@ def parameter_groups(groups: DepthGroups, recipe: Recipe) -> list[dict]:
 
 
 def _split_decay(modules: Sequence[nn.Module], seen: set[int]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """A parameter that several layers share stands once, where it comes first; `seen` holds those before."""
+    """A parameter that several layers share is listed once, where it comes first; `seen` holds the earlier ones."""
     decayed, plain = [], []
     for module in (inner for outer in modules for inner in outer.modules()):
         for name, parameter in module.named_parameters(recurse=False):
