@@ -47,12 +47,14 @@ def stages_of(config: RunConfig) -> list[Stage]:
     specs = [spec for name, spec in MODELS.items() if name in config.models]
     written = {model: _model_files(model, config) for model in config.models}
     predictions = tuple(file for model in config.models for file in written[model])
+    # What others add later, and the report shows too: an edited training opens the test images, a search has a table.
+    added = ("data/test_openings.jsonl", *(f"models/{model}/search.csv" for model in config.models))
     training = [Stage(spec.notebook or f"04_{spec.name}", DATA_FILES, written[spec.name], spec.name) for spec in specs]
     return [
         Stage("01_data_preparation", (), DATA_FILES),
         *training,
         Stage("05_creative_element", (*DATA_FILES, *predictions), ("figures", "creative")),
-        Stage("06_comparison", (*DATA_FILES, *predictions, "figures", "creative"), ("claims.json",)),
+        Stage("06_comparison", (*DATA_FILES, *predictions, *added, "figures", "creative"), ("claims.json",)),
     ]
 
 

@@ -74,6 +74,19 @@ def test_what_no_notebook_imports_runs_none(changed, file):
     assert changed(file) == (set(), set())
 
 
+def test_report_is_written_again_after_the_test_images_were_opened_or_a_search_was_made(tmp_path):
+    run = Run.create(tmp_path / "run", resolve_config("smoke"))
+    *_, comparison = stages_of(run.config)
+    seen = {take_inputs(run, comparison, ORIGINS)}
+    (run.root / "data").mkdir()
+    run.note_test_opening("an edited model")
+    seen.add(take_inputs(run, comparison, ORIGINS))
+    (run.root / "models" / STUDY_MODELS[0]).mkdir(parents=True)
+    (run.root / "models" / STUDY_MODELS[0] / "search.csv").touch()
+    seen.add(take_inputs(run, comparison, ORIGINS))
+    assert len(seen) == 3
+
+
 # -- what stays of a stage that runs again -----------------------------------------------------------
 
 
