@@ -17,6 +17,7 @@ PACKAGE = PROJECT / "emotion_utils"
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 OWN_NOTEBOOK = PACKAGE / "models" / "template" / "own_model.ipynb"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+PAGES = [PROJECT / "README.md", PROJECT / "reports" / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PYPROJECT["optional-dependencies"]
 
@@ -203,6 +204,12 @@ def test_rooms_that_need_no_torch_import_none():
 
 
 # -- files ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_links_of_the_documentation_lead_to_files(page):
+    targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
 def test_the_six_notebooks_are_there():

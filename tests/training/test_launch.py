@@ -1,4 +1,4 @@
-"""Several processes that nobody started by hand, and those of the README's line: one training, one run folder."""
+"""Several processes that nobody started by hand, and those of a documented line: one training, one run folder."""
 
 import os
 import re
@@ -64,9 +64,10 @@ def elsewhere(monkeypatch):
 
 @pytest.fixture(scope="module")
 def by_torchrun(tmp_path_factory):
-    """A run that README's line has trained with two processes."""
+    """A run that the line in docs/gpus.md has trained with two processes."""
     root = tmp_path_factory.mktemp("torchrun")
-    (line,) = re.findall(r"`(torchrun .*)`", (PROJECT / "README.md").read_text(encoding="utf-8"))
+    page = (PROJECT / "docs" / "gpus.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^torchrun --standalone .*$", page, re.MULTILINE)
     words = {"N": "2", "MODEL": MODEL, "DIR": str(root / "run")}
     command = [re.sub(r"\b(N|MODEL|DIR)$", lambda word: words[word[1]], part) for part in shlex.split(line)]
     with pytest.MonkeyPatch.context() as patch:
@@ -80,7 +81,7 @@ def by_torchrun(tmp_path_factory):
     return run
 
 
-def test_the_line_of_the_readme_trains_with_two_processes(by_torchrun):
+def test_the_documented_line_trains_with_two_processes(by_torchrun):
     assert started(by_torchrun)["processes"] == 2
     assert len(by_torchrun.read("history", MODEL)) == by_torchrun.config.epochs
     assert set(by_torchrun.read("predictions", MODEL)["split"]) == {"val", "test"}
