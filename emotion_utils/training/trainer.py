@@ -62,11 +62,16 @@ def new_model(run: Run, model: str, *, progress: Progress | None = None) -> Emot
 
 
 def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd.DataFrame:
-    """Trains `model` as the settings of the run say, and returns its history."""
+    """Trains `model` as the settings of the run say, and returns its history.
+
+    A model in its folder that was trained so before is loaded; any other is replaced.
+    """
     net = new_model(run, model)
     restore_images(run)
-    recipe = run.config.recipes[model]
-    return Trainer(net, open_split(run, "train"), open_split(run, "val"), recipe, run=run, model=model).fit(progress)
+    splits = open_split(run, "train"), open_split(run, "val")
+    trainer = Trainer(net, *splits, run.config.recipes[model], run=run, model=model)
+    trainer.retrain = not trainer.is_trained
+    return trainer.fit(progress)
 
 
 class Trainer:
@@ -156,6 +161,12 @@ class Trainer:
             _say(f"{self.folder} holds a model of another {' and '.join(others)}: it stays, and this one is trained "
                  f"into {own.model_dir(self.model)}; retrain = True would replace it")  # fmt: skip
         return own, is_finished
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the folder of the model holds just this one, finished."""
+        card = self.run.read("model_card", self.model) if self._holds_model(self.run) else {}
+        return "training" in card and Fingerprint.read(card["training"]) == self.fingerprint
 
     def _holds_model(self, run: Run) -> bool:
         return (run.model_dir(self.model) / CARD_FILE).exists()

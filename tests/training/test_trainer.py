@@ -192,3 +192,15 @@ def test_vggface_with_its_own_head_cannot_grow(tmp_path, monkeypatch):
     assert new_model(make_trainer(tmp_path).run, "r18_pre_emotion") is net
     with pytest.raises(InputError, match="progressive_resizing"):
         new_model(make_trainer(tmp_path, size_px=32, progressive_resizing=growing).run, "r18_pre_emotion")
+
+
+def test_the_command_loads_what_the_settings_say_and_replaces_anything_else(run):
+    recipe = run.config.recipes[MODEL].model_copy(update={"lr": 0.01})
+    make(run, recipe=recipe).fit()
+    train_model(run, MODEL)
+    card = run.read("model_card", MODEL)
+    assert card["training"]["edits"] == []
+    before = (run.model_dir(MODEL) / "history.csv").read_bytes()
+    train_model(run, MODEL)
+    assert (run.model_dir(MODEL) / "history.csv").read_bytes() == before
+    assert folders(run) == []
