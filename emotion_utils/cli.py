@@ -190,12 +190,12 @@ def weights() -> None:
 @weights.command("list")
 def list_sources() -> None:
     """Every source of weights, what else lies in the folders of weights, and the models of earlier runs."""
-    from emotion_utils.models.weights.listing import list_earlier_runs, list_local_files, list_weights, tell_weights
+    from emotion_utils.models.weights.listing import format_weights, list_earlier_runs, list_local_files, list_weights
     from emotion_utils.models.weights.registry import OTHER_SOURCES
     from emotion_utils.provenance import PROJECT_DIR
 
     for row in [*list_weights(), *list_local_files(), *list_earlier_runs(PROJECT_DIR / "reports")]:
-        click.echo(tell_weights(row, _width()))
+        click.echo(format_weights(row, _width()))
     for name, what in OTHER_SOURCES:
         click.echo(f"{name}: {what}")
     click.echo("A model starts from any of them with --set recipes.MODEL.weights=NAME, or FILE, or MODEL_DIR.")

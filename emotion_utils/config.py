@@ -1,4 +1,4 @@
-"""What a run is: a profile and its parameters, validated once, before anything is written."""
+"""The settings of a run: a profile and what was changed in it, validated before anything is written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NEW_RUN = "new run"  # the context in which settings are validated that are not 
 
 MOST_IMAGES = 4096  # of one step
 MOST_PROCESSES = 64  # of one training, on one machine
-MOST_CHANGE = 0.9  # of a zoom, shift or factor: at 1 nothing of the image would be left
+MOST_CHANGE = 0.9  # of a scale, shift or factor: at 1 nothing of the image would be left
 
 Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -39,7 +39,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
 class FrozenModel(BaseModel):
-    """Immutable settings that refuse a key they do not know; the line below each is what `emotion settings` says."""
+    """Immutable settings that refuse unknown keys; `emotion settings` prints the docstring below each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -59,7 +59,7 @@ class ResizingStep(FrozenModel):
 
 
 class Recipe(FrozenModel):
-    """How one model is trained; `lr` is that of the head, each group below it is slower by `layer_decay`.
+    """How one model is trained.
 
     A notebook changes its copy (`recipe.lr = 0.01`); each change is validated.
     """
@@ -69,87 +69,87 @@ class Recipe(FrozenModel):
     lr: Rate
     """Learning rate of the head."""
     weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.01
-    """Of weights, not of biases or norms."""
+    """AdamW's, on weights alone: biases and normalisation layers have none."""
     layer_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
-    """Each depth group below the head learns slower by this factor."""
+    """The learning rate of each depth group is that of the next one towards the head times this factor."""
     dropout: Fraction = 0.0
-    """Before the last layer."""
+    """Probability, before the last layer."""
     label_smoothing: Fraction = 0.0
-    """Share of each label that is spread over all classes."""
+    """Share of each label's probability that is spread over all classes."""
     mixup: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
-    """Alpha of Beta(alpha, alpha), from which the share of a mixed image is drawn; 0 is off."""
+    """Alpha of the Beta(alpha, alpha) distribution of the mixing weights; 0: no mixup."""
     ema_decay: Fraction = 0.0
-    """Of the averaged weights that are validated and kept; 0 keeps the weights themselves."""
+    """Decay of the moving average of the weights that is validated and kept; 0: no average."""
     clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
-    """The whole gradient is shortened to this length."""
+    """A gradient with a larger norm is scaled down to this one."""
     schedule: Literal["constant", "cosine", "one_cycle", "plateau"] = "cosine"
-    """How the rate falls over the training."""
+    """How the learning rate changes over the training."""
     warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """The rate rises this long first; one_cycle brings its own."""
+    """Length of the linear warm-up of the learning rate; one_cycle has its own."""
     patience: int | None = Field(None, ge=1)
-    """Epochs without a better val_acc before training stops; null: never."""
+    """Early stopping: epochs without a better val_acc before training ends; null: never."""
     budget_minutes: Minutes | None = None
-    """No epoch begins that would outlast it; the best one is kept."""
+    """Of this training: no epoch begins that would take longer; null: no limit."""
     epochs: int | None = Field(None, ge=1, le=1000)
-    """null: as many as the run's other models."""
+    """Epochs of this model; null: the run's."""
     augment_strength: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0
-    """Times the ranges of augment."""
+    """Factor of all ranges under augment."""
     progressive_resizing: tuple[ResizingStep, ...] = Field(
         (), validation_alias=AliasChoices("progressive_resizing", "grow")
     )
-    """Small images first, for speed: [{epoch: 1, size_px: 32}, ...]; the last size is image_size_px."""
+    """Smaller training images first, for speed: [{epoch: 1, size_px: 32}, ...]; the last size is image_size_px."""
     weights: str | None = None
-    """proxy, official, random, a name of `emotion weights list`, a file, a model's folder; null: as the run."""
+    """Initial weights: proxy, official, random, a name from `emotion weights list`, a file or a model
+    folder; null: those of the run."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of the layers; auto: bfloat16 on a processor with AMX, measured on a GPU, else float32."""
+    """Number format of the layers; auto: bfloat16 on a processor with AMX, the fastest one on a GPU, else float32."""
     compile: Literal["auto", "never", "always"] = "auto"
-    """By torch.compile; auto: measured, on a GPU, where the training is long enough."""
+    """torch.compile; auto: on a GPU, where measuring shows that this training gains by it."""
     phases: tuple[Phase, ...] = Field(min_length=1)
-    """What is trainable from which epoch on: [{epoch: 1, train_from: layer3}, {epoch: 3, train_from: stem}]."""
+    """First trainable depth group, by epoch: [{epoch: 1, train_from: layer3}, {epoch: 3, train_from: stem}]."""
 
     @field_validator("weights")
     @classmethod
     def _keep_paths_absolute(cls, weights: str | None) -> str | None:
-        """Notebooks run elsewhere. A name has neither slash nor suffix, whatever lies in the present folder."""
+        """Notebooks run in another folder. A name has neither slash nor suffix, whatever this folder holds."""
         is_path = weights is not None and (os.sep in weights or Path(weights).suffix != "")
         return absolute(weights) if is_path else weights
 
-    @field_validator("phases")
-    @classmethod
-    def _phases_start_at_one_and_ascend(cls, phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
-        starts = [phase.epoch for phase in phases]
+    @model_validator(mode="after")
+    def _phases_start_at_one_and_ascend(self) -> Recipe:
+        starts = [phase.epoch for phase in self.phases]
         if starts[0] != 1 or starts != sorted(set(starts)):
             raise ValueError(f"phases must start at epoch 1 and ascend, found {starts}")
-        return phases
+        return self
 
-    @field_validator("progressive_resizing")
-    @classmethod
-    def _sizes_ascend_from_epoch_one(cls, steps: tuple[ResizingStep, ...]) -> tuple[ResizingStep, ...]:
+    @model_validator(mode="after")
+    def _sizes_ascend_from_epoch_one(self) -> Recipe:
+        steps = self.progressive_resizing
         epochs, sizes = [step.epoch for step in steps], [step.size_px for step in steps]
         if steps and (epochs[0] != 1 or epochs != sorted(set(epochs)) or sizes != sorted(set(sizes))):
             raise ValueError(
                 f"progressive_resizing must start at epoch 1, epochs and sizes must ascend, found {epochs} and {sizes}"
             )
-        return steps
+        return self
 
 
 class AugmentConfig(FrozenModel):
     """Ranges of the study's random flips, rotations and colour jitter; 0 turns one off."""
 
     flip: Fraction = 0.5
-    """Probability of a mirror image."""
+    """Probability of mirroring an image."""
     rotate_deg: Annotated[float, Field(ge=0, le=180)] = 15.0
-    """Turned by an angle of [-x, x] degrees."""
+    """Rotated by an angle in [-x, x] degrees."""
     scale: Fraction = 0.1
-    """Zoomed by a factor of [1 - x, 1 + x]."""
+    """Scaled by a factor in [1 - x, 1 + x]."""
     shift: Fraction = 0.05
-    """Shifted by [-x, x] of the image's side."""
+    """Shifted by a share of the side in [-x, x]."""
     brightness: Fraction = 0.2
-    """Times a factor of [1 - x, 1 + x]."""
+    """Multiplied by a factor in [1 - x, 1 + x]."""
     contrast: Fraction = 0.2
-    """Likewise, about the image's mean."""
+    """Likewise, around the mean of the image."""
     saturation: Fraction = 0.2
-    """Likewise, about each pixel's grey."""
+    """Likewise, around the grey value of each pixel."""
 
     def scaled(self, strength: float) -> AugmentConfig:
         """All ranges times `strength`, as far as each may go; the probability of a mirror image stays."""
@@ -159,71 +159,71 @@ class AugmentConfig(FrozenModel):
 
 
 class RunConfig(FrozenModel):
-    """Everything that decides the result of a run; where it is written is not part of it."""
+    """Everything that decides the result of a run, but not where it is written."""
 
     profile: Literal["smoke", "demo", "paper"]
     data: str = "synthetic"
     classes: tuple[str, ...] | None = None  # None: every class that the data has
     lenient: bool = False
-    """What a relabelling CSV contradicts is set aside instead of stopping the run."""
+    """true: images that a relabelling CSV contradicts are set aside; false: they stop the run."""
     seed: int = Field(0, ge=0, lt=2**31)
-    """All chance follows from it."""
+    """Random seed of splits, initial weights, image order and augmentation."""
     seeds: int = Field(1, ge=1, le=20)
-    """Trainings of each model, from `seed` upwards; the report then has their mean and spread."""
+    """Trainings of each model, with seed, seed + 1, ...; the report gives mean and standard deviation."""
     modules: tuple[str, ...] = ()
-    """Python files that register models of your own."""
+    """Python files that add models of your own; see docs/own_network.md."""
     models: tuple[str, ...] = Field(STUDY_MODELS, min_length=1)
-    """Which are trained and compared."""
+    """Models that are trained and compared."""
     weights: Literal["proxy", "official"]
-    """What pretrained models start from: weights made here from drawn images, or published ones."""
+    """Initial weights of pretrained models: made here from synthetic images, or published."""
     image_size_px: int = Field(ge=32, le=512)
-    """Side of the square images that the networks see."""
+    """Height and width of the networks' input."""
     epochs: int = Field(ge=1, le=1000)
-    """Times that each training image is learned from."""
+    """Passes over the training images."""
     batch_size: Literal["auto"] | Annotated[int, Field(ge=2, le=MOST_IMAGES)]
-    """Images of one step, of all processes together; auto: 32 on a CPU, on a GPU up to 256, as its memory and the data
-    allow, and the learning rates are then multiplied by the square root of batch_size / 32."""
+    """Images per step, of all processes together; auto: 32 on a CPU, up to 256 on a GPU, as its memory and the data
+    allow, with learning rates multiplied by the square root of batch_size / 32."""
     processes: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = "auto"
-    """So many train a model together, each on its share of batch_size; auto: one per GPU, or one on the CPU."""
+    """Processes that train a model together, each on its share of the batch; auto: one per GPU, or one on the CPU."""
     max_steps_per_epoch: int | None = Field(None, ge=1)
-    """null: every training image once an epoch."""
+    """Shorter epochs, for tests; null: every training image once per epoch."""
     synthetic_images: int = Field(600, ge=30)
-    """How many faces are drawn where no data are given."""
+    """Number of synthetic faces, where no data are given."""
     val_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
-    """Share of the images by which the best epoch is chosen; with test_fraction the study's 20 %."""
+    """Share of the images that chooses the best epoch; with test_fraction 20 %, as in the study."""
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
-    """Share of the images that is judged at the end."""
+    """Share of the images that the results are measured on."""
     min_images_per_class: int = Field(10, ge=3)
-    """Fewer cannot fill three splits."""
+    """A class with fewer images stops the run: they cannot fill three splits."""
     group: str = "auto"
-    """Who is shown, so that nobody is on two sides: auto, none, or an expression whose first group names them."""
+    """Keeps each person in one split: auto, none, or a regular expression whose first group is the person."""
     crop: Literal["auto", "always", "never"] = "auto"
-    """To the face; auto: where it fills too little of the image."""
+    """Crop to the face; auto: if faces fill too little of the images."""
     missed: Literal["keep", "quarantine"] = "keep"
-    """Images in which a face was looked for and none was found."""
+    """What happens to an image in which no face is found."""
     leaks: Literal["set_aside", "redraw", "allow"] = "set_aside"
-    """A split of the data that leaks: train gives way, up to 5 %; a new split; or it is allowed, and said."""
+    """Copies across given splits: leave them out of train (up to 5 % of it), split anew, or allow and report."""
     licence: str = "not stated"
-    """Of the data, as the data card names it."""
+    """Licence of the data, for the data card."""
     balance: Literal["none", "class_weights", "sampler"] = "none"
-    """What is done about classes of different sizes."""
+    """How classes of different sizes are balanced in training."""
     store: Literal["local", "shards"] = "local"
-    """Decoded images: one memory-mapped file, or tar shards read in parts."""
+    """Decoded images: one memory-mapped file, or tar shards that are streamed."""
     budget_minutes: Minutes | None = None
-    """Of the whole run, where a session is cut off: trainings stop in time, the report is made."""
+    """Time limit of the whole run: trainings end early enough for the report."""
     cell_minutes: Minutes = 720
-    """A cell that takes longer hangs: it is stopped, and the run with it."""
+    """Time limit of one notebook cell; a cell that takes longer ends the run."""
     show_faces: bool = True
-    """false: no image of a person leaves the run."""
+    """false: no image of a person is in the report."""
     tracking: Literal["none", "wandb"] = "none"
-    """wandb: curves in Weights & Biases too, offline without an account."""
+    """wandb: log to Weights & Biases too, offline without an account."""
     augment: AugmentConfig = AugmentConfig()
     recipes: dict[str, Recipe]
 
     @field_validator("modules")
     @classmethod
     def _modules_of_a_new_run_can_be_imported(cls, modules: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """A finished run is read without: only who builds its networks needs them."""
+        """A finished run is read without them: only building its networks needs them."""
         modules = tuple(map(absolute, modules))
         if info.context == NEW_RUN:
             import_modules(modules)
@@ -249,7 +249,7 @@ class RunConfig(FrozenModel):
     @field_validator("batch_size", "processes", mode="before")
     @classmethod
     def _is_auto_or_a_count(cls, value: Any, info: ValidationInfo) -> Any:
-        """One complaint, where pydantic would have one for each of the two kinds."""
+        """One message, where pydantic would have one for each of the two types."""
         least, most = (2, MOST_IMAGES) if info.field_name == "batch_size" else (1, MOST_PROCESSES)
         if value != "auto" and not (type(value) is int and least <= value <= most):
             raise ValueError(f"should be auto, or a whole number from {least} to {most}")

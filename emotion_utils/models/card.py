@@ -1,4 +1,4 @@
-"""A checkpoint that can prove itself: the weights, all that is needed to use them, and how they answered when saved."""
+"""A trained model on disk: its weights, and in model.json all that is needed to use and to check them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emotion_utils.files import file_sha256, replacing, write_json
 from emotion_utils.model_table import import_modules, module_of
 from emotion_utils.models.input_spec import InputSpec
 from emotion_utils.models.network import EmotionNet, assemble_network
-from emotion_utils.models.reference import builtin_images
+from emotion_utils.models.reference import reference_images
 from emotion_utils.models.weights.file_kind import file_kind
 from emotion_utils.models.weights.load import read_safetensors
 from emotion_utils.store.store import KERNEL
@@ -23,15 +23,16 @@ from emotion_utils.store.store import KERNEL
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
 CARD_KEYS = {"design": dict, "class_names": list, "input": dict, "provenance": dict, "sha256": str, "answers": list}
-# Of the largest answer. Other processors and releases round differently (about 1e-5); other weights, another order of
-# channels or another mean answer something else altogether.
-ANSWER_TOLERANCE = 1e-3
+# Of the largest logit. Other processors and releases round differently (about 1e-5); other weights, another order of
+# channels or another mean give quite different logits.
+LOGIT_TOLERANCE = 1e-3
 
 
 def save_model(net: EmotionNet, model_dir: str | Path, class_names: Sequence[str], **facts: Any) -> dict[str, Any]:
     """Writes model.safetensors and model.json; returns the latter. `facts` (plain values) are added to it as they are.
 
-    The answers in it are those of the network as it reads back from the file.
+    Its `answers` are the reference logits of the network as it is read back from the file. Raises InputError where the
+    number of class names is wrong, EmotionError where the network's logits are not finite.
     """
     model_dir = Path(model_dir)
     if len(class_names) != net.design["num_classes"]:
@@ -40,9 +41,9 @@ def save_model(net: EmotionNet, model_dir: str | Path, class_names: Sequence[str
     state = {key: value.detach().cpu().contiguous() for key, value in net.network.state_dict().items()}
     with replacing(weights_path) as temporary:
         save_file(state, temporary)
-    answers = answer_builtin_images(_rebuild(weights_path, net.design, net.input_spec, net.provenance))
+    answers = reference_logits(_rebuild(weights_path, net.design, net.input_spec, net.provenance))
     if not torch.tensor(answers).isfinite().all():
-        raise EmotionError(f"{weights_path}: the network answers with values that are not finite: its training failed")
+        raise EmotionError(f"{weights_path}: its logits are not finite: the training failed")
     card = {
         "design": net.design,
         "architecture": {
@@ -62,10 +63,10 @@ def save_model(net: EmotionNet, model_dir: str | Path, class_names: Sequence[str
 
 
 def load_model(model_dir: str | Path, device: torch.device | None = None) -> tuple[EmotionNet, dict[str, Any]]:
-    """The network on `device` (None: the CPU), in evaluation mode, and its card. It is checked on the CPU.
+    """The network on `device` (None: the CPU), in evaluation mode, and its model.json. It is checked on the CPU.
 
     Raises InputError where a file is missing or damaged, where the two do not belong together, and where the network
-    does not answer the built-in images as it did when it was saved.
+    does not give the reference logits that it gave when it was saved.
     """
     model_dir = Path(model_dir)
     weights_path, card = model_dir / WEIGHTS_FILE, read_card(model_dir)
@@ -78,8 +79,8 @@ def load_model(model_dir: str | Path, device: torch.device | None = None) -> tup
             "the two do not belong together or the file is damaged: train the model again"
         )
     _import_module(model_dir, card)
-    net = _rebuild(weights_path, card["design"], _contract(model_dir, card), card["provenance"])
-    check_answers(model_dir, card["answers"], answer_builtin_images(net))
+    net = _rebuild(weights_path, card["design"], _read_input_spec(model_dir, card), card["provenance"])
+    check_logits(model_dir, card["answers"], reference_logits(net))
     return net.to(device or "cpu"), card
 
 
@@ -102,23 +103,25 @@ def read_card(model_dir: Path) -> dict[str, Any]:
     return card
 
 
-def check_answers(model_dir: Path, expected: list[list[float]], found: list[list[float]]) -> None:
-    """Raises InputError where the answers differ by more than ANSWER_TOLERANCE of the largest one."""
+def check_logits(model_dir: Path, expected: list[list[float]], found: list[list[float]]) -> None:
+    """Raises InputError where logits (2, k) differ by more than LOGIT_TOLERANCE of the largest one."""
     before, now = torch.tensor(expected, dtype=torch.float64), torch.tensor(found, dtype=torch.float64)
     if before.shape != now.shape:
-        raise InputError(f"{model_dir}: {CARD_FILE} holds answers {tuple(before.shape)}, not {tuple(now.shape)}")
-    difference, largest = float((now - before).abs().max()), float(before.abs().max())
-    if not difference <= ANSWER_TOLERANCE * largest:
         raise InputError(
-            f"{model_dir}: the model does not answer the built-in images as it did when it was saved: logits differ "
-            f"by {difference:.2g}, at most {ANSWER_TOLERANCE * largest:.2g} is rounding; train the model again"
+            f"{model_dir}: {CARD_FILE} holds logits of shape {tuple(before.shape)}, not {tuple(now.shape)}"
+        )
+    difference, largest = float((now - before).abs().max()), float(before.abs().max())
+    if not difference <= LOGIT_TOLERANCE * largest:
+        raise InputError(
+            f"{model_dir}: the logits for the reference images are not those of when the model was saved: they differ "
+            f"by {difference:.2g}, and at most {LOGIT_TOLERANCE * largest:.2g} is rounding; train the model again"
         )
 
 
 @torch.inference_mode()
-def answer_builtin_images(net: EmotionNet) -> list[list[float]]:
-    """Logits (2, k) of a network on the CPU to the two built-in images, in evaluation mode."""
-    return net.eval()(builtin_images(net.input_spec.size_px)).tolist()
+def reference_logits(net: EmotionNet) -> list[list[float]]:
+    """Logits (2, k) of a network on the CPU for the two reference images, in evaluation mode."""
+    return net.eval()(reference_images(net.input_spec.size_px)).tolist()
 
 
 def _import_module(model_dir: Path, card: dict[str, Any]) -> None:
@@ -135,18 +138,18 @@ def _import_module(model_dir: Path, card: dict[str, Any]) -> None:
         ) from None
 
 
-def _contract(model_dir: Path, card: dict[str, Any]) -> InputSpec:
-    fed = {key: tuple(value) if isinstance(value, list) else value for key, value in card["input"].items()}
-    kernel = fed.pop("resize_kernel", None)
+def _read_input_spec(model_dir: Path, card: dict[str, Any]) -> InputSpec:
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in card["input"].items()}
+    kernel = given.pop("resize_kernel", None)
     try:
-        input_spec = InputSpec(**fed)
+        input_spec = InputSpec(**given)
     except TypeError as error:
         raise InputError(f"{model_dir / CARD_FILE}: input: {error}; train the model again") from None
     expected = InputSpec(input_spec.size_px, input_spec.mean, input_spec.std)
     if input_spec != expected or kernel != KERNEL:
         raise InputError(
-            f"{model_dir / CARD_FILE}: the model wants {input_spec.channel_order} in {input_spec.range} resized by "
-            f"{kernel!r}; this version feeds {expected.channel_order} in {expected.range} resized by {KERNEL!r}"
+            f"{model_dir / CARD_FILE}: the model takes {input_spec.channel_order} in {input_spec.range} resized by "
+            f"{kernel!r}; this version gives {expected.channel_order} in {expected.range} resized by {KERNEL!r}"
         )
     return input_spec
 

@@ -1,4 +1,4 @@
-"""What a network wants to be fed. It belongs to the weights: they answer well only to what they were trained on."""
+"""The input of a network. It belongs to the weights, which are of use only on the input that they were trained on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class InputSpec:
-    """Images of `size_px` x `size_px`, RGB, values 0-1; the network itself subtracts `mean` and divides by `std`."""
+    """Images of `size_px` x `size_px`, RGB, in 0-1; the network itself subtracts `mean` and divides by `std`."""
 
     size_px: int
     mean: Triple

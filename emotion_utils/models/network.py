@@ -22,7 +22,6 @@ class EmotionNet(nn.Module):
     `depth_groups` maps names to lists of modules from input to output: freezing and layer-wise rates follow it.
     `provenance` says where the weights come from: name, kind (proxy, official, random, file), source,
     trained_on, sha256, licence, sentence.
-    `input_contract`: size_px, channel_order, range, mean, std.
     """
 
     def __init__(self, design: Mapping[str, Any], input_spec: InputSpec, provenance: Mapping[str, Any]) -> None:
@@ -61,10 +60,6 @@ class EmotionNet(nn.Module):
         }
         state = self.network.state_dict(keep_vars=True)
         return {key: tensor.detach() for key, tensor in state.items() if id(tensor) not in head}
-
-    @property
-    def input_contract(self) -> dict[str, Any]:
-        return self.input_spec.as_dict()
 
 
 def make_network(

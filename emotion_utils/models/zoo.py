@@ -1,4 +1,4 @@
-"""The network of each model with its initial weights, and what is said of where these come from."""
+"""The network of each model with its initial weights, and the record of where these come from."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def build_model(
 
 
 def _find(spec: ModelSpec, weights: str | Path, image_size_px: int) -> tuple[LoadedWeights, dict[str, Any]] | None:
-    """Loaded weights and their provenance; None where the spec asks for random ones."""
+    """Loaded weights and their provenance; None for random ones."""
     source = choose_source(spec.name, str(weights), image_size_px)
     if source is not None:
         return _registered(source)
@@ -69,7 +69,7 @@ def _from_path(path: Path) -> tuple[LoadedWeights, dict[str, Any]]:
     if not path.exists() and os.sep not in str(path) and not path.suffix:
         raise InputError(f"unknown weights {str(path)!r}: expected a file, a model's folder, or {', '.join(SOURCES)}")
     loaded = load_weights(path)
-    return loaded, _provenance(path.name, "file", str(path), "not told by the file", loaded)
+    return loaded, _provenance(path.name, "file", str(path), "not stated in the file", loaded)
 
 
 def _from_earlier_run(path: Path) -> tuple[LoadedWeights, dict[str, Any]]:
@@ -106,7 +106,7 @@ def _provenance(name: str, kind: str, source: str, trained_on: str, loaded: Load
 
 
 def _copy_body(net: EmotionNet, loaded: LoadedWeights, source: str) -> None:
-    """Everything but the head; a counter of batches that old files lack stays 0, layers of another head are left."""
+    """Copies all but the head. BatchNorm counters, which old files lack, stay 0; layers of another head are ignored."""
     body = net.body_state()
     extra = [key for key in loaded.state if key not in body and not key.startswith("fc")]
     missing = [key for key in body if key not in loaded.state and not key.endswith("num_batches_tracked")]

@@ -1,5 +1,5 @@
-"""Stand-ins for published weights, made here once and cached: a VGG16 that tells rendered people apart, and a ResNet18
-that describes them. Each takes two minutes on two cores."""
+"""Proxies: stand-ins for published weights, trained here once and cached. A VGG16 learns to tell synthetic persons
+apart, a ResNet18 to describe them; each takes two minutes on two cores."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch import nn
 
 from emotion_utils.config import AugmentConfig
 from emotion_utils.devices import pick_device, upload
+from emotion_utils.model_table import VGG16
 from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.models.network import EmotionNet, make_network
 from emotion_utils.models.weights.load import proxy_path, read_proxy_recipe, save_proxy
@@ -27,7 +28,8 @@ from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.cpu.convolution import replace_small_convs
 from emotion_utils.training.repeatable import deterministic
 
-# `version` counts the changes of the code below; what the images look like is found out by drawing some.
+# A proxy is made anew when its recipe changes. `version` counts the changes of the code below; changes of the images
+# show in a checksum of a few of them.
 RECIPES: dict[str, dict[str, Any]] = {
     "proxy_vgg16": {
         "version": 6, "task": "people", "classes": 60, "pictures": 3200, "size_px": 32,
@@ -38,15 +40,15 @@ RECIPES: dict[str, dict[str, Any]] = {
         "steps": 760, "batch_size": 32, "lr": 1e-3, "rotate_deg": 8.0, "flip": 0.5, "seed": 0,
     },
 }  # fmt: skip
-SAMPLES = 6  # images that stand for all of a recipe's
-QUICK = {"pictures": 160, "steps": 8}  # for tests, which need weights of the right kind and no more
+SAMPLES = 6  # images of that checksum
+QUICK = {"pictures": 160, "steps": 8}  # for tests, which need weights that fit and no more
 
 
 def ensure_proxies(names: Iterable[str], progress: Progress | None = None, *, quick: bool = False) -> dict[str, Path]:
     """The files of the proxies `names` ("proxy_vgg16", "proxy_resnet18"); makes those that are missing or outdated.
 
-    `quick` is content with hardly trained ones, and makes these; without it they are replaced by real ones.
-    `progress(done, total)` counts images drawn and looked at. Two processes that ask at once make each of them once.
+    With `quick`, barely trained ones will do; without, such ones are replaced. `progress(done, total)` counts images
+    that were rendered and trained on. Of two processes that call this at once, one makes them.
     """
     paths = {}
     for name in names:
@@ -60,36 +62,36 @@ def ensure_proxies(names: Iterable[str], progress: Progress | None = None, *, qu
 
 
 def find_recipe(name: str, *, quick: bool = False) -> dict[str, Any]:
-    """Everything that decides the weights of a proxy, the images' own look included: SHA-256 of the first few."""
+    """All that decides the weights of a proxy, with the SHA-256 of the first few images."""
     recipe = RECIPES[name] | (QUICK if quick else {})
-    return recipe | {"drawn": draw_images(recipe | {"pictures": SAMPLES}).digest()}
+    return recipe | {"drawn": render_images(recipe | {"pictures": SAMPLES}).digest()}
 
 
 def make_proxy(name: str, recipe: dict[str, Any] | None = None, progress: Progress | None = None) -> Path:
-    """Trains the proxy `name` and caches it under its recipe, in place of any that is there."""
+    """Trains the proxy `name` and caches it, in place of any that is there."""
     recipe = recipe or find_recipe(name)
     with deterministic(), reuse_freed_memory():
         return save_proxy(train_proxy(name, recipe, progress), name, recipe=recipe)
 
 
-def draw_images(recipe: dict[str, Any], tell: Callable[[int], None] = lambda done: None) -> PretextImages:
-    """The images that a recipe asks for, with the answers to its questions."""
-    return PRETEXTS[recipe["task"]](recipe["pictures"], recipe["classes"], recipe["size_px"], recipe["seed"], tell)
+def render_images(recipe: dict[str, Any], count: Callable[[int], None] = lambda done: None) -> PretextImages:
+    """The images and labels of a recipe; `count(done)` is called with the number of images so far."""
+    return PRETEXTS[recipe["task"]](recipe["pictures"], recipe["classes"], recipe["size_px"], recipe["seed"], count)
 
 
 def train_proxy(name: str, recipe: dict[str, Any], progress: Progress | None = None) -> EmotionNet:
-    """Draws the images and trains the network on them, with AdamW and one cycle of the rate."""
+    """Renders the images and trains the network on them, with AdamW and a one-cycle schedule."""
     size_px, steps, batch_size = recipe["size_px"], recipe["steps"], recipe["batch_size"]
     total = recipe["pictures"] + steps * batch_size
-    tell = (lambda done: progress(done, total)) if progress else lambda done: None
-    material = draw_images(recipe, tell)
+    count = (lambda done: progress(done, total)) if progress else lambda done: None
+    material = render_images(recipe, count)
     device = pick_device()
     images, labels = (upload(values, device) for values in (material.images, material.labels))
     images = images.permute(0, 3, 1, 2)
     design = {"architecture": get_source(name).architecture, "num_classes": sum(material.classes), "dropout": 0.0}
     net = make_network(design, IMAGENET.at(size_px), {}, seed=recipe["seed"])
     changes = AugmentConfig(rotate_deg=recipe["rotate_deg"], flip=recipe["flip"])
-    with batchnorm_inside(net):
+    with temporary_batchnorm(net):
         net.to(device)
         if device.type == "cpu":
             replace_small_convs(net)
@@ -100,19 +102,18 @@ def train_proxy(name: str, recipe: dict[str, Any], progress: Progress | None = N
             inputs = augment(
                 images[chosen], places.astype(str).tolist(), config=changes, seed=recipe["seed"], epoch=step
             )
-            answers = net.train()(inputs).split(material.classes, dim=1)
-            right = labels[chosen].unbind(1)
-            losses = [F.cross_entropy(logits, own) for logits, own in zip(answers, right, strict=True)]
+            logits = net.train()(inputs).split(material.classes, dim=1)
+            losses = [F.cross_entropy(*task) for task in zip(logits, labels[chosen].unbind(1), strict=True)]
             torch.stack(losses).sum().backward()
             optimizer.step()
             optimizer.zero_grad()
             rates.step()
-            tell(recipe["pictures"] + (step + 1) * batch_size)
+            count(recipe["pictures"] + (step + 1) * batch_size)
     return net.cpu().eval()
 
 
 def _batches(count: int, batch_size: int, steps: int, seed: int) -> Iterator[np.ndarray]:
-    """Positions int64 (B,): pass after pass over all images, each in its own order."""
+    """Positions int64 (B,): epoch after epoch over all images, each in its own order."""
     rng = np.random.default_rng(seed)
     passes = -(-steps * batch_size // count)
     order = np.concatenate([rng.permutation(count) for _ in range(passes)])
@@ -120,14 +121,14 @@ def _batches(count: int, batch_size: int, steps: int, seed: int) -> Iterator[np.
 
 
 @contextmanager
-def batchnorm_inside(net: EmotionNet) -> Iterator[None]:
-    """Puts a BatchNorm behind each convolution of a VGG16, which learns nothing in minutes without, and takes it out.
+def temporary_batchnorm(net: EmotionNet) -> Iterator[None]:
+    """Puts a BatchNorm behind each convolution of a VGG16, without which it learns nothing in minutes, and removes it.
 
     At the end its scale and shift are folded into the convolution: the plain VGG16 then gives the same activations
-    as the normalised one in eval mode. A network that has its own BatchNorm stays as it is.
+    as the normalised one in eval mode. Other networks have their own BatchNorm and stay as they are.
     """
-    vgg, network = net.design["architecture"] == "vgg16", net.network
-    names = [name for name, child in network.named_children() if vgg and type(child) is nn.Conv2d]
+    network = net.network
+    names = [name for name, child in network.named_children() if net.architecture is VGG16 and type(child) is nn.Conv2d]
     for name in names:
         convolution = getattr(network, name)
         setattr(network, name, nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels)))

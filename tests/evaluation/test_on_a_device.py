@@ -62,7 +62,7 @@ def run(tmp_path_factory):
 @pytest.fixture
 def devices(monkeypatch):
     """The device of each pass through a network, but for those by which a loaded one is checked."""
-    seen, forward, answer = [], EmotionNet.forward, card.answer_builtin_images
+    seen, forward, answer = [], EmotionNet.forward, card.reference_logits
 
     def spy(net, images):
         seen.append((next(net.parameters()).device.type, images.device.type))
@@ -76,7 +76,7 @@ def devices(monkeypatch):
         return answers
 
     monkeypatch.setattr(EmotionNet, "forward", spy)
-    monkeypatch.setattr(card, "answer_builtin_images", check)
+    monkeypatch.setattr(card, "reference_logits", check)
     return seen
 
 

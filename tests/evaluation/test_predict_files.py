@@ -221,7 +221,7 @@ def test_model_that_does_not_answer_as_when_it_was_saved_is_refused(model_dir, f
     (changed / "model.json").write_text(json.dumps(card))
     code, printed, said = run_command(changed, folder)
     assert (code, printed) == (2, "")
-    assert "does not answer the built-in images as it did when it was saved" in said
+    assert "the logits for the reference images are not those of when the model was saved" in said
 
 
 def test_folder_without_a_model_is_refused(folder):

@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import file_sha256
 from emotion_utils.models import card
-from emotion_utils.models.card import ANSWER_TOLERANCE, load_model, save_model
+from emotion_utils.models.card import LOGIT_TOLERANCE, load_model, save_model
 from emotion_utils.models.input_spec import IMAGENET, VGGFACE
 from emotion_utils.models.network import make_network
-from emotion_utils.models.reference import builtin_images
+from emotion_utils.models.reference import reference_images
 from emotion_utils.store.store import KERNEL
 
 CLASSES = ("angry", "happy", "sad")
@@ -67,9 +67,9 @@ def test_model_comes_back_with_its_answers_and_its_card(model_dir):
 
 
 def test_model_is_checked_on_the_cpu_and_moved_then(model_dir, monkeypatch):
-    places, answer = [], card.answer_builtin_images
+    places, answer = [], card.reference_logits
     monkeypatch.setattr(
-        card, "answer_builtin_images", lambda net: places.append(next(net.parameters()).device.type) or answer(net)
+        card, "reference_logits", lambda net: places.append(next(net.parameters()).device.type) or answer(net)
     )
     net, _ = load_model(model_dir, torch.device("meta"))
     assert places == ["cpu"]
@@ -100,8 +100,8 @@ def test_same_model_is_saved_as_the_same_bytes(tmp_path):
     assert json.loads((tmp_path / "a" / "model.json").read_text())["epoch"] == 3
 
 
-def test_builtin_images_are_the_same_on_every_machine():
-    images = builtin_images(48)
+def test_reference_images_are_the_same_on_every_machine():
+    images = reference_images(48)
     assert images.shape == (2, 3, 48, 48)
     assert (images[0, 1, 5, 7] * 255).item() == pytest.approx((7 * 5 + 5 * 4 + 40) * 256 // 48 % 256)
     assert (images[1, 2, 5, 7] * 255).item() == pytest.approx((49 * 31 + 25 * 17 + 35 * 13 + 178) % 251)
@@ -121,7 +121,7 @@ def test_builtin_images_are_the_same_on_every_machine():
 )
 def test_weights_that_answer_otherwise_are_refused(model_dir, change):
     change_weights(model_dir, change)
-    with pytest.raises(InputError, match="does not answer the built-in images as it did when it was saved"):
+    with pytest.raises(InputError, match="logits for the reference images are not those of when the model was saved"):
         load_model(model_dir)
 
 
@@ -137,21 +137,21 @@ def test_weights_that_answer_otherwise_are_refused(model_dir, change):
 )
 def test_card_that_feeds_otherwise_is_refused(model_dir, change):
     change_card(model_dir, change)
-    with pytest.raises(InputError, match="does not answer"):
+    with pytest.raises(InputError, match="logits for the reference images are not"):
         load_model(model_dir)
 
 
 @pytest.mark.parametrize(("key", "value"), [("channel_order", "BGR"), ("range", [0, 255]), ("resize_kernel", "cubic")])
 def test_card_of_another_convention_is_refused(model_dir, key, value):
     change_card(model_dir, lambda card: card["input"].update({key: value}))
-    with pytest.raises(InputError, match=r"the model wants .*; this version feeds RGB in \(0\.0, 1\.0\) resized by"):
+    with pytest.raises(InputError, match=r"the model takes .*; this version gives RGB in \(0\.0, 1\.0\) resized by"):
         load_model(model_dir)
 
 
 def test_rounding_of_another_machine_is_tolerated(model_dir):
     def round_otherwise(card):
         largest = max(abs(value) for row in card["answers"] for value in row)
-        card["answers"] = [[value + 0.5 * ANSWER_TOLERANCE * largest for value in row] for row in card["answers"]]
+        card["answers"] = [[value + 0.5 * LOGIT_TOLERANCE * largest for value in row] for row in card["answers"]]
 
     change_card(model_dir, round_otherwise)
     load_model(model_dir)
@@ -168,7 +168,7 @@ def test_truncated_weights_are_refused(model_dir):
     path = model_dir / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     change_card(model_dir, lambda card: card.update(sha256=file_sha256(path)))
-    with pytest.raises(InputError, match="not a whole safetensors file"):
+    with pytest.raises(InputError, match="a damaged safetensors file"):
         load_model(model_dir)
 
 
@@ -236,5 +236,5 @@ def test_header_that_lies_about_its_length_is_refused(model_dir):
     path = model_dir / "model.safetensors"
     path.write_bytes(struct.pack("<Q", 1 << 60) + path.read_bytes()[8:])
     change_card(model_dir, lambda card: card.update(sha256=file_sha256(path)))
-    with pytest.raises(InputError, match="not a whole safetensors file"):
+    with pytest.raises(InputError, match="a damaged safetensors file"):
         load_model(model_dir)

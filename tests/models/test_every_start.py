@@ -12,7 +12,7 @@ import torchvision
 from emotion_utils.config import resolve_config
 from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.models.network import make_network
-from emotion_utils.models.reference import builtin_images
+from emotion_utils.models.reference import reference_images
 from emotion_utils.models.weights.load import convert_weights, save_proxy
 from emotion_utils.models.weights.registry import SOURCES
 from emotion_utils.models.zoo import build_model, save_model
@@ -60,7 +60,7 @@ def write_torchvision(path, network, monkeypatch, name):
 def assert_learns(net, size_px):
     """Logits and the gradient of every parameter are finite, and none of the gradients is nothing but zeros."""
     net.train()
-    logits = net(builtin_images(size_px))
+    logits = net(reference_images(size_px))
     assert logits.shape == (2, 3)
     F.cross_entropy(logits, torch.tensor([0, 2])).backward()
     for name, parameter in net.named_parameters():

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from emotion_utils.errors import InputError
-from emotion_utils.models.reference import builtin_images
+from emotion_utils.models.reference import reference_images
 from emotion_utils.models.weights.conversion import CHECKED_LAYERS, TOLERANCE, network_activations
 from emotion_utils.models.weights.load import convert_weights, load_weights
 
@@ -68,7 +68,7 @@ def load_state(path):
 
 def image(kind):
     """The second built-in image (1, 3, H, W): the converter's own check uses the first."""
-    return builtin_images(SIZES_PX[kind])[1:]
+    return reference_images(SIZES_PX[kind])[1:]
 
 
 def largest_differences(keras_folder, state, kind):

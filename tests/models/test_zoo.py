@@ -12,7 +12,7 @@ from emotion_utils.model_table import STUDY_MODELS
 from emotion_utils.models import zoo
 from emotion_utils.models.input_spec import IMAGENET, VGGFACE
 from emotion_utils.models.network import EmotionNet, make_network
-from emotion_utils.models.reference import builtin_images
+from emotion_utils.models.reference import reference_images
 from emotion_utils.models.weights.cache import weights_dir
 from emotion_utils.models.weights.choice import needed_weights
 from emotion_utils.models.weights.conversion import to_state
@@ -192,7 +192,7 @@ def test_full_head_keeps_fc6_and_fc7_and_replaces_fc8(full_arrays, make_source, 
     assert all(torch.equal(net.network.state_dict()[key], state[key]) for key in state if not key.startswith("fc8"))
     assert net.network.fc8.weight.shape == (3, 4096)
     with torch.inference_mode():
-        assert net.eval()(builtin_images(224)).shape == (2, 3)
+        assert net.eval()(reference_images(224)).shape == (2, 3)
     small = build("VGG16_emotion", "vggface.safetensors", image_size_px=64)
     assert not small.network.full_head
     assert torch.equal(small.network.conv5_3.weight, state["conv5_3.weight"])

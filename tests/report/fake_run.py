@@ -171,7 +171,7 @@ def make_card(model, classes, weights):
     kind = "random" if "scratch" in model else weights
     sentence = {
         "random": "ResNet18, random weights from seed 0",
-        "proxy": "VGG16, proxy: trained by this project to tell rendered people apart, sha256 0123456789ab",
+        "proxy": "VGG16, proxy: trained by this project to tell synthetic persons apart, sha256 0123456789ab",
         "official": "ResNet18, ImageNet-1k weights IMAGENET1K_V1, sha256 f37072fd0000",
     }[kind]
     return {

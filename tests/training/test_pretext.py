@@ -119,7 +119,7 @@ def test_folded_batchnorm_leaves_a_plain_vgg16_with_the_same_activations():
     net = make_network({"architecture": "vgg16", "num_classes": 3, "dropout": 0.0}, IMAGENET.at(32), {}, seed=0)
     keys = list(net.state_dict())
     images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    with pretext.batchnorm_inside(net):
+    with pretext.temporary_batchnorm(net):
         assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules()) == 13  # one a convolution
         for _ in range(3):
             net.train()(images)  # statistics away from their start

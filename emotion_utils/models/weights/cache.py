@@ -1,4 +1,4 @@
-"""Where files of weights lie and whether they are still what they were. Needs no torch."""
+"""Where files of weights are, and whether they have changed. Needs no torch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def proxy_path(name: str) -> Path:
 
 
 def locate_weights(name: str) -> Path | None:
-    """The file of the registered source `name`, in EMOTION_WEIGHTS_DIR or in the cache; None where it is in neither."""
+    """The file of the registered source `name`, in EMOTION_WEIGHTS_DIR or in the cache; None if it is in neither."""
     source = get_source(name)
     given = os.environ.get(FOLDER_VARIABLE)
     folders = [Path(given)] if given and not source.is_proxy else []
@@ -44,7 +44,7 @@ def locate_weights(name: str) -> Path | None:
 
 
 def find_weights(name: str) -> Path:
-    """Like `locate_weights`, but raises an error that says how to get what is missing. Asks no network."""
+    """Like `locate_weights`, but raises an error that says how to get what is missing. Downloads nothing."""
     path = locate_weights(name)
     if path is None:
         raise missing_weights(get_source(name), "not on this machine")
@@ -52,7 +52,7 @@ def find_weights(name: str) -> Path:
 
 
 def missing_weights(source: WeightSource, why: str) -> EmotionError:
-    """An error with everything that is needed to get the file by hand."""
+    """An error that says all that is needed to get the file by hand."""
     if source.is_proxy:
         return EmotionError(
             f"{source.name}: {why} (looked in {weights_dir()}); make it with `emotion weights fetch {source.name}`, "
@@ -86,7 +86,7 @@ def read_record(file_name: str) -> dict[str, Any] | None:
 
 
 def record_checksum(path: Path, file_name: str, sha256: str, address: str | None = None) -> None:
-    """Writes down what `file_name` is; from now on every other content under this name is refused."""
+    """Records the checksum of `file_name`; from now on, other content under this name is refused."""
     record = {"file": file_name, "bytes": path.stat().st_size, "sha256": sha256, "address": address}
     write_json(record_path(file_name), record)
 
@@ -105,5 +105,5 @@ def check_checksum(path: Path, source: WeightSource) -> str:
 
 
 def _wrong(path: Path, source: WeightSource, expected: str, found: str) -> str:
-    mend = f"delete it and make {source.name} again" if source.is_proxy else f"delete it and fetch {source.name} again"
-    return f"{path}: wrong checksum: expected SHA-256 {expected}; found {found}; {mend}"
+    fix = f"delete it and make {source.name} again" if source.is_proxy else f"delete it and fetch {source.name} again"
+    return f"{path}: wrong checksum: expected SHA-256 {expected}; found {found}; {fix}"

@@ -1,4 +1,4 @@
-"""A VGG16 as another program stored it, turned into this project's, and the proof that both answer alike."""
+"""Converts a VGG16 that another program stored, and proves that both networks compute the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from emotion_utils.errors import InputError
 from emotion_utils.models.input_spec import FULL_SIDE, VGGFACE, VGGFACE_MEAN_BGR
-from emotion_utils.models.reference import builtin_images
+from emotion_utils.models.reference import reference_images
 from emotion_utils.models.vggface import CONV_BLOCKS, FC_WIDTH, FEATURES, VggFace, conv_names
 
 CONV_LAYERS = tuple(name for block in CONV_BLOCKS for name in conv_names(block))
@@ -24,7 +24,7 @@ TRUNK_SIZE_PX = 64  # the check's image where there is no fc6 that asks for 224
 
 @dataclass(frozen=True)
 class SourceNetwork:
-    """Arrays as they were stored, each turned at most so that its axes are (height, width, in, out) or (in, out).
+    """Arrays as they were stored, but with axes (height, width, in, out) or (in, out).
 
     `channel_order` is that of the image it takes, 0-255 minus VGGFace's mean; `flatten_order` ("HWC" or "CHW") that
     of the features before fc6.
@@ -34,7 +34,7 @@ class SourceNetwork:
     biases: Mapping[str, np.ndarray]
     channel_order: str
     flatten_order: str
-    layout: str  # where it comes from, for people
+    layout: str  # format and publisher, for people
 
     @property
     def with_top(self) -> bool:
@@ -95,11 +95,11 @@ def to_state(source: SourceNetwork) -> dict[str, torch.Tensor]:
 def compare(source: SourceNetwork, state: Mapping[str, torch.Tensor]) -> dict[str, float]:
     """Largest difference of each checked layer's activations, in units of its largest activation.
 
-    The source's side is worked out here in NumPy from its own arrays, axes, flattening and channel order; the other
-    side is the project's network. Raises InputError where they differ by more than TOLERANCE.
+    The source is computed in NumPy from its own arrays, axes, flattening and channel order; the other side is the
+    project's network. Raises InputError where they differ by more than TOLERANCE.
     """
     size_px = 224 if source.with_top else TRUNK_SIZE_PX
-    image = builtin_images(size_px)[:1]
+    image = reference_images(size_px)[:1]
     expected = _reference_activations(source, image[0].permute(1, 2, 0).numpy() * 255)
     found = network_activations(state, image)
     differences = {}

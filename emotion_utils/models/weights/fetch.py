@@ -1,4 +1,4 @@
-"""Fetching weights: resumable, checked before they get their name, and clear about what went wrong."""
+"""Downloads weights: resumably, and checked before they get their name."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Refused(Exception):
 
 
 def fetch_weights(name: str, *, progress: Progress | None = None) -> Path:
-    """The file of the registered source `name`, fetched if it is not on this machine, checked in any case.
+    """The file of the registered source `name`: downloaded if it is not on this machine, checked in any case.
 
     A damaged file in the cache is fetched again; offline, or in a folder that the user named, it is an InputError.
     Raises InputError where it cannot be had without the network, EmotionError where no address gives the right file.
@@ -70,7 +70,7 @@ def fetch_weights(name: str, *, progress: Progress | None = None) -> Path:
 
 
 def _is_damaged_copy(path: Path, source: WeightSource) -> bool:
-    """Whether the cache's file is not what was fetched. Raises InputError where nothing can be done about it here."""
+    """Whether the cached file has changed. Raises InputError where it cannot be downloaded again."""
     try:
         check_checksum(path, source)
     except InputError:
@@ -117,7 +117,7 @@ def _fetch_from(address: str, source: WeightSource, target: Path, progress: Prog
 
 
 def _check(part: Path, source: WeightSource) -> str:
-    """The SHA-256 of a file that is what its source says: kind, checksum, layers."""
+    """The SHA-256 of a file, after comparing its format, checksum and layers with its source."""
     from emotion_utils.models.weights.file_kind import file_kind
     from emotion_utils.models.weights.load import load_weights  # torch is not needed to look at the list
 
@@ -133,7 +133,7 @@ def _check(part: Path, source: WeightSource) -> str:
 
 
 def download(address: str, part: Path, progress: Progress | None = None) -> None:
-    """Fills `part` from `address`, going on where an earlier transfer from there stopped.
+    """Downloads `address` to `part`, from where an earlier transfer stopped.
 
     Raises Interrupted or Refused; EmotionError where the disk is full, and then leaves nothing behind.
     """
@@ -212,7 +212,7 @@ def _handle_status(error: urllib.error.HTTPError, part: Path, have: int) -> None
 
 
 def _resumable(part: Path, address: str) -> tuple[int, str | None]:
-    """How many bytes of this address are here, and what the server called that version of the file."""
+    """How many bytes of this address are here already, and the server's validator of that version of the file."""
     if not part.exists():
         return 0, None
     try:

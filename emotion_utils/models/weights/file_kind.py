@@ -1,4 +1,4 @@
-"""What a file of weights really is, by its first bytes. Needs no torch."""
+"""The format of a file of weights, by its first bytes. Needs no torch."""
 
 from __future__ import annotations
 

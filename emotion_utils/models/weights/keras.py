@@ -1,4 +1,4 @@
-"""VGGFace from Keras' HDF5 files, in every layout that Keras has written, with h5py alone."""
+"""VGGFace from HDF5 files of Keras, in every layout that its versions wrote, with h5py alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AUTOMATIC = re.compile(r"(conv2d|convolution2d|dense)(?:_(\d+))?")
 
 
 def read_keras(path: Path) -> SourceNetwork:
-    """The arrays of a VGGFace in Keras' order of axes. Raises InputError where the file holds something else."""
+    """The arrays of a VGGFace, axes as Keras has them. Raises InputError where the file holds something else."""
     try:
         with h5py.File(path, "r") as file:
             layers = _collect_layers(file.get("model_weights", file))
@@ -29,7 +29,7 @@ def read_keras(path: Path) -> SourceNetwork:
     except InputError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError) as error:  # h5py has no error of its own for a damaged file
-        raise InputError(f"{path}: not a whole HDF5 file ({error}); delete it and fetch it again") from None
+        raise InputError(f"{path}: a damaged HDF5 file ({error}); delete it and fetch it again") from None
     source = SourceNetwork(
         kernels={name: kernel for name, (kernel, _) in arrays.items()},
         biases={name: bias for name, (_, bias) in arrays.items()},
@@ -47,7 +47,7 @@ def _collect_layers(root: h5py.Group) -> dict[str, list[h5py.Dataset]]:
 
     def visit(name: str | bytes, node: h5py.Group | h5py.Dataset) -> None:
         if isinstance(name, bytes):
-            raise ValueError(f"the name {name!r} in it is no text")
+            raise ValueError(f"the name {name!r} in it is not text")
         parts = name.split("/")
         if isinstance(node, h5py.Dataset) and parts[0] not in NOT_WEIGHTS:
             layers.setdefault(_layer_of(parts, node), []).append(node)
@@ -67,7 +67,7 @@ def _layer_of(parts: list[str], node: h5py.Dataset) -> str:
 
 
 def _name_layers(path: Path, layers: dict[str, list[h5py.Dataset]]) -> dict[str, list[h5py.Dataset]]:
-    """Layers under VGGFace's names: their own, or by order where all are automatic."""
+    """Layers under the names of VGGFace: those that they have, or by order where all names are automatic."""
     if any(name in layers for name in CONV_LAYERS):
         return {name: layers[name] for name in KNOWN_LAYERS if name in layers}
     automatic = sorted((name for name in layers if AUTOMATIC.fullmatch(name)), key=_automatic_order)
@@ -83,7 +83,7 @@ def _automatic_order(name: str) -> tuple[str, int]:
 
 
 def _read_layer(path: Path, name: str, datasets: list[h5py.Dataset]) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias, told apart by their number of axes, as float32; a fully connected kernel has two."""
+    """Kernel and bias as float32, distinguished by their number of axes; a fully connected kernel has two."""
     kernels = [dataset for dataset in datasets if dataset.ndim in (2, 4)]
     biases = [dataset for dataset in datasets if dataset.ndim == 1]
     if len(kernels) != 1 or len(biases) != 1 or len(datasets) != 2 or kernels[0].size > LARGEST_KERNEL:

@@ -1,4 +1,4 @@
-"""Everything that a model could start from on this machine, for `emotion weights list`. Needs no torch."""
+"""The weights that a model could start from on this machine, for `emotion weights list`. Needs no torch."""
 
 from __future__ import annotations
 
@@ -82,17 +82,17 @@ def _describe_run(model_dir: Path) -> dict[str, Any]:
 # -- as text ---------------------------------------------------------------------------------------
 
 
-def tell_weights(row: dict[str, Any], width: int) -> str:
+def format_weights(row: dict[str, Any], width: int) -> str:
     """A row as a paragraph of at most `width` columns; addresses and paths are never broken."""
     lines = textwrap.wrap(f"{row['name']}: {row['title']}", width, subsequent_indent=" " * 8, break_long_words=False)
     for key, value in row.items():
         if key in ("name", "title") or (value is None and key != "cached"):
             continue
-        lines += _wrap(key.replace("_", " "), _say(key, value), width)
+        lines += _wrap(key.replace("_", " "), _format_value(key, value), width)
     return "\n".join(lines)
 
 
-def _say(key: str, value: Any) -> list[str]:
+def _format_value(key: str, value: Any) -> list[str]:
     if key == "input":
         mean, std = (" ".join(f"{number:.4g}" for number in value[name]) for name in ("mean", "std"))
         low, high = value["range"]

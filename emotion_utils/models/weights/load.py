@@ -1,4 +1,4 @@
-"""From a file of weights, whoever wrote it, to tensors under the networks' own keys."""
+"""Reads files of weights of any known format into tensors under this project's keys, and writes the project's own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from emotion_utils.models.weights.cache import (
 )
 from emotion_utils.models.weights.conversion import TOLERANCE, SourceNetwork, compare, to_state
 from emotion_utils.models.weights.file_kind import file_kind
-from emotion_utils.models.weights.pytorch import read_tensors, read_vggface, recognise, rename_torchvision
+from emotion_utils.models.weights.pytorch import read_tensors, read_vggface, recognise_network, rename_torchvision
 from emotion_utils.models.weights.registry import VGGFACE_LICENCE, get_source
 
 # The one key of the header that the project writes: safetensors puts several in another order each time.
@@ -37,12 +37,12 @@ HEADER_KEY = "emotion_utils"
 
 @dataclass(frozen=True)
 class LoadedWeights:
-    """Tensors under the network's own keys (`EmotionNet.network`), and what goes with them."""
+    """Tensors under the keys of `EmotionNet.network`, and what is known of them."""
 
     architecture: str
     state: dict[str, torch.Tensor]
     normalisation: Normalisation
-    title: str  # as the report says it
+    title: str  # as in the report
     sha256: str
     licence: str
 
@@ -61,19 +61,19 @@ def load_registered(name: str) -> LoadedWeights:
 
 
 def load_weights(path: Path) -> LoadedWeights:
-    """Any file of weights that the project can read. Raises InputError that says what was found instead."""
+    """Reads a file in any known format. Raises InputError that says what was found instead."""
     kind = file_kind(path)
     if kind == "safetensors":
         header, tensors = read_safetensors(path)
         if HEADER_KEY in header:
-            return _own(header, tensors, path)
+            return _read_own(header, tensors, path)
     elif kind == "torch":
         tensors = read_tensors(path)
     else:
-        return _converted(_read_hdf5(path), path)
-    network = recognise(tensors, path)
+        return _convert(_read_hdf5(path), path)
+    network = recognise_network(tensors, path)
     if network == "vggface":
-        return _converted(read_vggface(tensors, path), path)
+        return _convert(read_vggface(tensors, path), path)
     state = rename_torchvision(tensors) if network == "vgg16" else dict(tensors)
     title = f"{get_architecture(network).title}, weights of {path.name}"
     return LoadedWeights(network, state, IMAGENET, title, file_sha256(path), "as given with the file")
@@ -86,7 +86,7 @@ def convert_weights(source_path: str | Path, target_path: str | Path) -> dict[st
     """
     source_path, target_path = Path(source_path), Path(target_path)
     if target_path.suffix != ".safetensors":
-        raise InputError(f"{target_path}: the converted weights need a name that ends in .safetensors")
+        raise InputError(f"{target_path}: the name of converted weights must end in .safetensors")
     source = _read_source(source_path)
     state = to_state(source)
     differences = compare(source, state)
@@ -128,7 +128,7 @@ def save_proxy(net: EmotionNet, name: str, *, recipe: Mapping[str, Any]) -> Path
 
 
 def read_proxy_recipe(name: str) -> dict[str, Any] | None:
-    """The recipe that the cached proxy was made with, or None where there is none or it is damaged."""
+    """The recipe of the cached proxy; None if there is no proxy or it is damaged."""
     path = proxy_path(name)
     if not path.exists():
         return None
@@ -143,12 +143,12 @@ def read_proxy_recipe(name: str) -> dict[str, Any] | None:
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    """Header and tensors. Raises InputError where the file is not whole."""
+    """Header and tensors. Raises InputError where the file is incomplete."""
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error}); delete it and make it again") from None
+        raise InputError(f"{path}: a damaged safetensors file ({error}); delete it and make it again") from None
 
 
 def _write(
@@ -178,7 +178,7 @@ def _write(
         ) from None
 
 
-def _own(header: Mapping[str, str], tensors: dict[str, torch.Tensor], path: Path) -> LoadedWeights:
+def _read_own(header: Mapping[str, str], tensors: dict[str, torch.Tensor], path: Path) -> LoadedWeights:
     try:
         facts = json.loads(header[HEADER_KEY])
         normalisation = Normalisation(tuple(facts["mean"]), tuple(facts["std"]))
@@ -188,7 +188,7 @@ def _own(header: Mapping[str, str], tensors: dict[str, torch.Tensor], path: Path
     return LoadedWeights(architecture, tensors, normalisation, title, file_sha256(path), licence)
 
 
-def _converted(source: SourceNetwork, path: Path) -> LoadedWeights:
+def _convert(source: SourceNetwork, path: Path) -> LoadedWeights:
     state = to_state(source)
     compare(source, state)
     title = f"VGG16, VGGFace weights of {path.name}"
@@ -200,8 +200,8 @@ def _read_source(path: Path) -> SourceNetwork:
     if kind == "hdf5":
         return _read_hdf5(path)
     tensors = read_tensors(path) if kind == "torch" else {}
-    if recognise(tensors, path) != "vggface":
-        raise InputError(f"{path}: expected VGGFace weights of Keras, DeepFace or Oxford; these need no conversion")
+    if recognise_network(tensors, path) != "vggface":
+        raise InputError(f"{path}: expected VGGFace weights of Keras, DeepFace or Oxford; others need no conversion")
     return read_vggface(tensors, path)
 
 

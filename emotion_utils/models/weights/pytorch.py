@@ -1,4 +1,4 @@
-"""PyTorch files of others: read without running what is in them, recognised by their keys."""
+"""PyTorch files of others: tensors read without running code, and networks recognised by their keys."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TORCHVISION_NAMES = {
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a state dict. Raises InputError for a damaged file, and for one that asks to run code."""
+    """The tensors of a state dict. Raises InputError for a damaged file and for one that would run code."""
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -33,14 +33,14 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"{path}: not a whole PyTorch file ({reason}); delete it and fetch it again") from None
+        raise InputError(f"{path}: a damaged PyTorch file ({reason}); delete it and fetch it again") from None
     tensors = isinstance(stored, Mapping) and all(isinstance(value, torch.Tensor) for value in stored.values())
     if not tensors or not stored:
         raise InputError(f"{path}: expected a state dict of tensors, found {type(stored).__name__}")
     return {str(key): value for key, value in stored.items()}
 
 
-def recognise(tensors: Mapping[str, torch.Tensor], path: Path) -> str:
+def recognise_network(tensors: Mapping[str, torch.Tensor], path: Path) -> str:
     """One of "resnet18", "vgg16" (torchvision's names) or "vggface". Raises InputError for another network."""
     if "layer1.0.conv1.weight" in tensors and "layer2.1.conv2.weight" in tensors and "conv1.weight" in tensors:
         return "resnet18"
@@ -52,7 +52,7 @@ def recognise(tensors: Mapping[str, torch.Tensor], path: Path) -> str:
 
 
 def rename_torchvision(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """torchvision's VGG16 under VGGFace's names; both flatten C, H, W and take RGB."""
+    """torchvision's VGG16 under the names of VGGFace; both take RGB and flatten C, H, W."""
     state = {}
     for key, tensor in tensors.items():
         module, _, kind = key.rpartition(".")
@@ -61,9 +61,10 @@ def rename_torchvision(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.T
 
 
 def read_vggface(tensors: Mapping[str, torch.Tensor], path: Path) -> SourceNetwork:
-    """DeepFace's file, whose fc layers are convolutions, or Oxford's, whose fc layers are matrices.
+    """The arrays of DeepFace's file, whose fc layers are convolutions, or of Oxford's, whose fc layers are matrices.
 
-    Each takes what its publisher documents: DeepFace BGR, Oxford's vgg_face_dag RGB with the mean in that order.
+    Channels are in the order that each publisher documents: BGR for DeepFace, RGB for Oxford's vgg_face_dag.
+    Raises InputError where a layer is missing or has another shape.
     """
     if "fc6.weight" not in tensors:
         raise InputError(f"{path}: layer fc6 is missing; found {', '.join(tensors)}")
@@ -71,7 +72,7 @@ def read_vggface(tensors: Mapping[str, torch.Tensor], path: Path) -> SourceNetwo
     kernels, biases = {}, {}
     for name in (*CONV_LAYERS, *FC_LAYERS):
         if f"{name}.weight" in tensors and f"{name}.bias" in tensors:
-            kernels[name] = _turn(name, tensors[f"{name}.weight"].to(torch.float32).numpy())
+            kernels[name] = _to_source_axes(name, tensors[f"{name}.weight"].to(torch.float32).numpy())
             biases[name] = tensors[f"{name}.bias"].to(torch.float32).numpy()
     source = SourceNetwork(
         kernels=kernels,
@@ -84,7 +85,7 @@ def read_vggface(tensors: Mapping[str, torch.Tensor], path: Path) -> SourceNetwo
     return source
 
 
-def _turn(name: str, weight: np.ndarray) -> np.ndarray:
+def _to_source_axes(name: str, weight: np.ndarray) -> np.ndarray:
     """(out, in, height, width) to (height, width, in, out), or (out, in) to (in, out)."""
     if weight.ndim != 4:
         return weight.T

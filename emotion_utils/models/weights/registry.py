@@ -1,4 +1,4 @@
-"""Every known source of pretrained weights, as data: nothing here reads a file or the network."""
+"""The table of known pretrained weights; nothing here reads a file or the network."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ _ALL = (
     ),
     WeightSource(
         name="proxy_vgg16",
-        title="VGG16, proxy: trained by this project to tell rendered people apart",
-        trained_on="people rendered by this project: who it is, and how brows, lids and mouth are held at rest",
+        title="VGG16, proxy: trained by this project to tell synthetic persons apart",
+        trained_on="synthetic persons of this project: who it is, and how brows, lids and mouth are held at rest",
         architecture="vgg16",
         file_name="proxy_vgg16.safetensors",
         addresses=(),
@@ -129,8 +129,8 @@ _ALL = (
     ),
     WeightSource(
         name="proxy_resnet18",
-        title="ResNet18, proxy: trained by this project to describe rendered people",
-        trained_on="people rendered by this project: how brows, lids and mouth are held at rest, in any mixture",
+        title="ResNet18, proxy: trained by this project to describe synthetic persons",
+        trained_on="synthetic persons of this project: how brows, lids and mouth are held at rest, in any mixture",
         architecture="resnet18",
         file_name="proxy_resnet18.safetensors",
         addresses=(),

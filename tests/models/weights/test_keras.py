@@ -144,7 +144,7 @@ def test_file_without_weights_is_refused(tmp_path):
 def test_name_that_is_no_text_is_refused(tmp_path):
     with h5py.File(tmp_path / "odd.h5", "w") as file:
         file[b"conv1_1/\x80ernel:0"] = np.zeros((3, 3, 3, 64), np.float32)
-    with pytest.raises(InputError, match=r"not a whole HDF5 file \(the name b'conv1_1/.x80ernel:0' in it is no text"):
+    with pytest.raises(InputError, match=r"a damaged HDF5 file \(the name b'conv1_1/.x80ernel:0' in it is not text"):
         read_keras(tmp_path / "odd.h5")
 
 
@@ -152,5 +152,5 @@ def test_truncated_file_is_refused(changed_file):
     path = changed_file()
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
-    with pytest.raises(InputError, match="not a whole HDF5 file"):
+    with pytest.raises(InputError, match="a damaged HDF5 file"):
         read_keras(path)

@@ -12,7 +12,7 @@ from emotion_utils.models.card import save_model
 from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.models.network import make_network
 from emotion_utils.models.weights.cache import weights_dir
-from emotion_utils.models.weights.listing import list_earlier_runs, list_local_files, list_weights, tell_weights
+from emotion_utils.models.weights.listing import format_weights, list_earlier_runs, list_local_files, list_weights
 from emotion_utils.models.weights.registry import SOURCES
 
 CLASSES = ("happy", "sad")
@@ -42,7 +42,7 @@ def test_command_tells_of_every_source_and_of_what_else_can_be_named():
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_no_line_is_wider_than_the_terminal_but_for_an_address_alone(width):
     for row in list_weights():
-        for line in tell_weights(row, width).splitlines():
+        for line in format_weights(row, width).splitlines():
             assert len(line) <= width or "://" in line, line
 
 
@@ -63,7 +63,7 @@ def test_models_of_earlier_runs_are_listed_with_their_past(reports):
     assert row["name"] == str(reports / "fer/models/r18_pre_emotion")
     assert row["title"] == "resnet18 trained on happy, sad"
     assert "random weights from seed 0" in row["trained_on"]
-    assert "32 px, RGB" in tell_weights(row, 120)
+    assert "32 px, RGB" in format_weights(row, 120)
 
 
 def test_damaged_earlier_run_does_not_spoil_the_list(reports):

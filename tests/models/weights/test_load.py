@@ -123,7 +123,7 @@ def test_record_holds_for_the_file_in_the_other_folder_too(notop_file, monkeypat
 
 def test_damaged_file_is_not_recorded(notop_file):
     notop_file.write_bytes(notop_file.read_bytes()[:-1000])
-    with pytest.raises(InputError, match="not a whole HDF5 file"):
+    with pytest.raises(InputError, match="a damaged HDF5 file"):
         load_registered("vggface_keras_notop")
     assert read_record(notop_file.name) is None
 
@@ -238,7 +238,7 @@ def test_truncated_safetensors_file_is_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file({"conv1.weight": torch.ones(999)}, path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match="not a whole safetensors file"):
+    with pytest.raises(InputError, match="a damaged safetensors file"):
         load_weights(path)
 
 

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 import torchvision
 
 from emotion_utils.errors import InputError
-from emotion_utils.models.reference import builtin_images
+from emotion_utils.models.reference import reference_images
 from emotion_utils.models.weights.conversion import CHECKED_LAYERS, TOLERANCE, compare, network_activations, to_state
 from emotion_utils.models.weights.load import load_weights
-from emotion_utils.models.weights.pytorch import read_tensors, read_vggface, recognise, rename_torchvision
+from emotion_utils.models.weights.pytorch import read_tensors, read_vggface, recognise_network, rename_torchvision
 
 MEAN_RGB = torch.tensor([129.1863, 104.7624, 93.5940]).view(1, 3, 1, 1)
 POOLED_AFTER = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
@@ -51,7 +51,7 @@ def answer_fc6(tensors, images):
 
 @pytest.mark.parametrize("publisher", ["deepface", "oxford"])
 def test_vggface_in_pytorch_answers_as_its_publisher_documents(full_arrays, tmp_path, publisher):
-    tensors, image = as_tensors(full_arrays), builtin_images(224)[1:]
+    tensors, image = as_tensors(full_arrays), reference_images(224)[1:]
     fed = image * 255 - MEAN_RGB
     if publisher == "deepface":  # fc layers are convolutions; the input is BGR
         for name, shape in {"fc6": (4096, 512, 7, 7), "fc7": (4096, 4096, 1, 1), "fc8": (11, 4096, 1, 1)}.items():
@@ -75,8 +75,8 @@ def test_torchvision_vgg16_keeps_its_answers(tmp_path):
         torch.manual_seed(3)
         features = torchvision.models.vgg16(init_weights=False).features.eval()
     tensors = {f"features.{key}": value for key, value in features.state_dict().items()}
-    assert recognise(tensors, tmp_path) == "vgg16"
-    image = builtin_images(64)[1:]
+    assert recognise_network(tensors, tmp_path) == "vgg16"
+    image = reference_images(64)[1:]
     with torch.inference_mode():
         expected = features(image * 255 - MEAN_RGB)[0].permute(1, 2, 0).numpy()
     found = network_activations(rename_torchvision(tensors), image)["pool5"]
@@ -110,7 +110,7 @@ def test_pickle_that_would_run_code_is_refused_and_not_run(tmp_path, zipped):
 def test_plain_pickle_that_would_run_code_is_refused_and_not_run(tmp_path):
     path, trap = tmp_path / "weights.pth", tmp_path / "trap"
     path.write_bytes(pickle.dumps(RunsCode(trap), protocol=2))
-    with pytest.raises(InputError, match=r"refused|not a whole"):
+    with pytest.raises(InputError, match=r"refused|a damaged"):
         load_weights(path)
     assert not trap.exists()
 
@@ -126,7 +126,7 @@ def test_truncated_file_is_refused(tmp_path, zipped):
     path = tmp_path / "resnet18.pth"
     torch.save({"conv1.weight": torch.ones(9999)}, path, _use_new_zipfile_serialization=zipped)
     path.write_bytes(path.read_bytes()[:-20000])
-    with pytest.raises(InputError, match=r"resnet18\.pth: (not a whole PyTorch file|refused)"):
+    with pytest.raises(InputError, match=r"resnet18\.pth: (a damaged PyTorch file|refused)"):
         load_weights(path)
 
 
