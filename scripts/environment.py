@@ -106,7 +106,7 @@ def surrounding(variables: Mapping[str, str], own_root: Path) -> Environment | N
 def examine(python: Path) -> tuple[dict[str, str], str]:
     """The versions of torch and torchvision there, and why they cannot be used (empty: they can)."""
     if not os.access(python, os.X_OK):
-        return {}, "is no Python that can be started"
+        return {}, "is not a Python that starts"
     facts = json.loads(run([python, "-c", FIND_TORCH]))
     torch = {name: version for name, version in facts["torch"].items() if version}
     if "torch" not in torch:

@@ -23,7 +23,7 @@ ensure_home() {
         HOME=${TMPDIR:-/tmp}/emotion_utils-$(id -u)
         mkdir -p -m 700 -- "$HOME"
         if [ ! -O "$HOME" ]; then
-            echo "error: $HOME belongs to somebody else; set HOME to a folder of your own" >&2
+            echo "error: $HOME belongs to another user; set HOME to a folder of your own" >&2
             return 1
         fi
     fi

@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
 
 class Failure(Exception):
-    """A check that does not hold; the message is one line."""
+    """A check that fails; the message is one line."""
 
 
 class Skip(Exception):
@@ -68,9 +68,9 @@ def main(arguments: list[str]) -> int:
     print(format_table(outcomes))
     print(f"logs and reports: {folder}")
     failed = [outcome.name for outcome in outcomes if outcome.verdict == "FAILED"]
-    held = sum(outcome.verdict == "ok" for outcome in outcomes)
+    passed = sum(outcome.verdict == "ok" for outcome in outcomes)
     skipped = sum(outcome.verdict == "skipped" for outcome in outcomes)
-    print(f"failed: {', '.join(failed)}" if failed else f"nothing failed: {held} held, {skipped} skipped")
+    print(f"failed: {', '.join(failed)}" if failed else f"nothing failed: {passed} passed, {skipped} skipped")
     return int(bool(failed))
 
 
@@ -209,7 +209,7 @@ def check_resume(folder: Path, data: str | None) -> str:
         call(folder / f"{name}.log", [*own, "--train", target])
         results.append((target / "best.sha256").read_text(encoding="ascii"))
     if results[0] != results[1]:
-        raise Failure("the weights of the resumed training are not those of the undisturbed one")
+        raise Failure("the weights of the resumed training are not those of the uninterrupted one")
     return f"weights {results[0][:12]} both times"
 
 

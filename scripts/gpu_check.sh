@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Does everything work on this machine's GPU, and how fast? One table at the end; README.md and docs/gpus.md say more.
+# Does everything work on this machine's GPU, and how fast? One table at the end; docs/gpus.md says more.
 #     scripts/gpu_check.sh [--wheels DIR] [--data SPEC] [--output DIR] [--only CHECK...]
 # With --wheels nothing is installed but what lies in DIR, beside a Python that has torch, pandas and scikit-learn.
 set -euo pipefail

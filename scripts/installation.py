@@ -101,7 +101,7 @@ def install(environment: Environment, checkout: Path, extras: set[str], lock_fil
         if not succeeds(command, show=True, cwd=checkout, lock_file=lock_file):
             raise EnvironmentFault(
                 f"pip could not install the packages into {environment.root} (its message is above); "
-                "mend that, or the connection, and start again"
+                "fix that, or the connection, and start again"
             )
     write_pointer(packages / "emotion_utils.pth", checkout)
     check_torch_pair(environment)
@@ -126,7 +126,7 @@ def is_usable(environment: Environment) -> bool:
 def make(environment: Environment, lock_file: int) -> None:
     root = environment.root
     if root.exists() and any(root.iterdir()) and not (root / "pyvenv.cfg").exists():
-        raise EnvironmentFault(f"{root} is not empty and no virtual environment; set EMOTION_VENV to another folder")
+        raise EnvironmentFault(f"{root} is not empty and not a virtual environment; set EMOTION_VENV to another folder")
     layers = ["--system-site-packages"] if environment.kind == "layered" else []
     command = [environment.base, "-m", "venv", "--clear", "--without-pip", *layers, root]
     if not succeeds(command, show=True, lock_file=lock_file):
@@ -181,10 +181,10 @@ def check_torch_pair(environment: Environment) -> None:
     """torch and torchvision are built for each other; a pair from two places fails at its first operator."""
     result = subprocess.run([environment.python, "-c", USE_TORCH_PAIR], capture_output=True, text=True)
     if result.returncode:
-        mend = f"remove {environment.root}" if environment.kind == "own" else "set EMOTION_VENV to a new folder"
+        fix = f"remove {environment.root}" if environment.kind == "own" else "set EMOTION_VENV to a new folder"
         raise EnvironmentFault(
             f"torch and torchvision in {environment.root} do not work together; "
-            f"{mend} and start again ({last_line(result.stderr)})"
+            f"{fix} and start again ({last_line(result.stderr)})"
         )
 
 

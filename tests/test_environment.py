@@ -367,7 +367,7 @@ def test_folder_that_is_no_environment_is_not_cleared(checkout):
     _write(precious / "thesis.txt", "years of work")
     result = checkout.start(EMOTION_VENV=precious)
     assert result.returncode == 1
-    assert "no virtual environment" in result.stderr
+    assert "not a virtual environment" in result.stderr
     assert (precious / "thesis.txt").read_text() == "years of work"
 
 

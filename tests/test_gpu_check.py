@@ -37,7 +37,7 @@ def test_every_check_becomes_a_row_and_a_failed_one_is_named(script, tmp_path, c
     assert [row[3] for row in table[1:]] == ["of faces", "the fan is off", "1 GPU"]
     assert lines[-1] == "failed: second-check"
     assert script.main(["--output", str(tmp_path), "--only", "one", "third"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "nothing failed: 1 held, 1 skipped"
+    assert capsys.readouterr().out.splitlines()[-1] == "nothing failed: 1 passed, 1 skipped"
 
 
 def test_without_a_device_nothing_else_is_checked(script, tmp_path, capsys, monkeypatch):
