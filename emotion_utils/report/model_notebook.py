@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from emotion_utils.config import Recipe
 from emotion_utils.evaluation.metrics import classification_table
@@ -18,14 +16,8 @@ from emotion_utils.progress import Progress
 from emotion_utils.report.exhibits import Shown
 from emotion_utils.report.model_tables import show_classification, show_events, show_history, show_phases, show_search
 from emotion_utils.report.tables import frame_of, table_html
-from emotion_utils.run import Run
 from emotion_utils.training.schedule import phase_table
 from emotion_utils.training.trainer import Trainer, new_model
-
-
-def show_images(run: Run, plot: Callable[..., Figure], *what: Any) -> Figure | None:
-    """`plot(*what)`, images of persons; nothing where show_faces is off."""
-    return plot(*what) if run.config.show_faces else None
 
 
 def show_recipe(recipe: Recipe) -> Shown:
