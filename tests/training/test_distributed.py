@@ -29,16 +29,21 @@ def test_two_processes_learn_what_one_learns_at_the_same_global_batch(tmp_path, 
         torch.testing.assert_close(two_weights[name], tensor, **ADDED_UP_ELSEWHERE)
 
 
-def test_two_processes_give_the_same_bits_each_time(tmp_path):
-    for name in ("one", "two"):
-        run_two(tiny_training.train, tmp_path / name)
-    (_, one), (_, two) = results(tmp_path / "one"), results(tmp_path / "two")
-    assert tiny_training.same_bits(one, two)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a training in two processes."""
+    folder = tmp_path_factory.mktemp("two")
+    run_two(tiny_training.train, folder)
+    return folder
 
 
-def test_only_the_first_process_writes(tmp_path):
+def test_two_processes_give_the_same_bits_each_time(tmp_path, trained):
     run_two(tiny_training.train, tmp_path)
-    events = make_trainer(tmp_path).run.read("events", MODEL)
+    assert tiny_training.same_bits(results(tmp_path)[1], results(trained)[1])
+
+
+def test_only_the_main_process_writes(trained):
+    events = make_trainer(trained).run.read_events(MODEL)
     assert [event["kind"] for event in events] == ["started", "phase", "grow", "phase", "grow", "best_epoch"]
     assert events[0]["processes"] == 2
 
