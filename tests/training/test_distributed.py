@@ -43,7 +43,7 @@ def test_two_processes_give_the_same_bits_each_time(tmp_path, trained):
 
 
 def test_only_the_main_process_writes(trained):
-    events = make_trainer(trained).run.read_events(MODEL)
+    events = make_trainer(trained).run.read("events", MODEL)
     assert [event["kind"] for event in events] == ["started", "phase", "grow", "phase", "grow", "best_epoch"]
     assert events[0]["processes"] == 2
 
