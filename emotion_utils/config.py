@@ -115,22 +115,23 @@ class Recipe(FrozenModel):
         is_path = weights is not None and (os.sep in weights or Path(weights).suffix != "")
         return absolute(weights) if is_path else weights
 
-    @model_validator(mode="after")
-    def _phases_start_at_one_and_ascend(self) -> Recipe:
-        starts = [phase.epoch for phase in self.phases]
+    @field_validator("phases")
+    @classmethod
+    def _phases_start_at_one_and_ascend(cls, phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
+        starts = [phase.epoch for phase in phases]
         if starts[0] != 1 or starts != sorted(set(starts)):
             raise ValueError(f"phases must start at epoch 1 and ascend, found {starts}")
-        return self
+        return phases
 
-    @model_validator(mode="after")
-    def _sizes_ascend_from_epoch_one(self) -> Recipe:
-        steps = self.progressive_resizing
+    @field_validator("progressive_resizing")
+    @classmethod
+    def _sizes_ascend_from_epoch_one(cls, steps: tuple[ResizingStep, ...]) -> tuple[ResizingStep, ...]:
         epochs, sizes = [step.epoch for step in steps], [step.size_px for step in steps]
         if steps and (epochs[0] != 1 or epochs != sorted(set(epochs)) or sizes != sorted(set(sizes))):
             raise ValueError(
                 f"progressive_resizing must start at epoch 1, epochs and sizes must ascend, found {epochs} and {sizes}"
             )
-        return self
+        return steps
 
 
 class AugmentConfig(FrozenModel):

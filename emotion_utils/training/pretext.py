@@ -128,7 +128,7 @@ def temporary_batchnorm(net: EmotionNet) -> Iterator[None]:
     as the normalised one in eval mode. Other networks have their own BatchNorm and stay as they are.
     """
     network = net.network
-    names = [name for name, child in network.named_children() if net.architecture is VGG16 and type(child) is nn.Conv2d]
+    names = [name for name, child in network.named_children() if net.architecture == VGG16 and type(child) is nn.Conv2d]
     for name in names:
         convolution = getattr(network, name)
         setattr(network, name, nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels)))
