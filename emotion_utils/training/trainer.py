@@ -42,20 +42,22 @@ class FirstStep(NamedTuple):
     rate_factor: float
 
 
-def new_model(run: Run, model: str, *, progress: Progress | None = None) -> EmotionNet:
-    """The network as it stands before the first step: the run's weights below a random head.
+def new_model(run: Run, model: str, recipe: Recipe | None = None, *, progress: Progress | None = None) -> EmotionNet:
+    """The network as it stands before the first step: the weights that `recipe` asks for below a random head.
 
-    `progress` follows the making of proxy weights, which takes a minute or two the first time.
+    Without a `recipe` that of the run's settings counts. `progress` follows the making of proxy weights, which takes a
+    minute or two the first time.
     """
     config = run.config
     import_modules(config.modules)
-    weights, size_px = config.weights_of(model), config.image_size_px
+    recipe = recipe or config.recipes[model]
+    weights, size_px = recipe.weights or config.weights, config.image_size_px
     ensure_proxies(needed_proxies(model, weights, size_px), progress, quick=config.profile == "smoke")
     net = build_model(
         model, num_classes=len(run.class_names()), image_size_px=size_px,
-        dropout=config.recipes[model].dropout, weights=weights, seed=config.seed,
+        dropout=recipe.dropout, weights=weights, seed=config.seed,
     )  # fmt: skip
-    if net.design.get("full_head") and config.recipes[model].progressive_resizing:
+    if net.design.get("full_head") and recipe.progressive_resizing:
         raise InputError(f"recipes.{model}.progressive_resizing: VGGFace's own head takes images of one size")
     net.built = network_sha256(net)
     return net
@@ -93,6 +95,11 @@ class Trainer:
         self.net, self.train_set, self.val_set, self.recipe = net, train_set, val_set, recipe.model_copy(deep=True)
         self.model, self.retrain, self.run = model, retrain, run
         self.history: pd.DataFrame | None = None
+        if recipe.dropout != net.design["dropout"]:
+            raise InputError(
+                f"the network was built with dropout {net.design['dropout']}, and the recipe says {recipe.dropout}: "
+                "change the recipe before the network is built"
+            )
         record_edits(net)
         _check_outputs(net, train_set)
         self.fingerprint = take_fingerprint(net, train_set, val_set, self.recipe, run.config)

@@ -81,7 +81,7 @@ def devices(monkeypatch):
 
 
 @pytest.fixture
-def on_both(monkeypatch, devices):
+def on_both(monkeypatch, devices, run):
     """on_both(work) -> what it gives with the CPU picked, and with a pretended device picked, where all must run."""
 
     def both(work):
@@ -90,6 +90,8 @@ def on_both(monkeypatch, devices):
             for module in (predict, robustness, predict_files, explorer):
                 monkeypatch.setattr(module, "pick_device", lambda device=device: device)
             devices.clear()
+            for made in ("predictions.csv", "robustness.csv"):  # or they would be read
+                (run.model_dir(MODEL) / made).unlink(missing_ok=True)
             if device == DEVICE:
                 with pretended_device():
                     results.append(work(device))

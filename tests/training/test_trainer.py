@@ -204,3 +204,10 @@ def test_the_command_loads_what_the_settings_say_and_replaces_anything_else(run)
     train_model(run, MODEL)
     assert (run.model_dir(MODEL) / "history.csv").read_bytes() == before
     assert folders(run) == []
+
+
+def test_recipe_decides_how_the_network_is_built(run):
+    recipe = run.recipe(MODEL, dropout=0.5)
+    assert new_model(run, MODEL, recipe).design["dropout"] == 0.5
+    with pytest.raises(InputError, match=r"built with dropout 0\.0, and the recipe says 0\.5"):
+        make(run, recipe=recipe)
