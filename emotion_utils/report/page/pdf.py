@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from PIL import ImageFile
+
 from emotion_utils.files import replacing
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -42,6 +44,7 @@ def _print_weasyprint(page: str, target: Path) -> None:
     try:
         import weasyprint
 
+        ImageFile.LOAD_TRUNCATED_IMAGES = False  # its import sets this for the whole process; a cut image is a fault
         weasyprint.HTML(string=page).write_pdf(target, pdf_variant="pdf/ua-1")
     finally:
         logger.setLevel(level)

@@ -205,7 +205,7 @@ def test_conversion_of_something_that_needs_none_is_refused(tmp_path):
 
 
 def test_conversion_into_another_kind_of_file_is_refused(notop_file, tmp_path):
-    with pytest.raises(InputError, match=r"ends in \.safetensors"):
+    with pytest.raises(InputError, match=r"must end in \.safetensors"):
         convert_weights(notop_file, tmp_path / "out.pth")
 
 
