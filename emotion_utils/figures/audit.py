@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from emotion_utils.audit.faces import cut_frame, frames_of
-from emotion_utils.config import RunConfig
 from emotion_utils.figures.data import plot_gallery
 from emotion_utils.figures.style import INK, MUTED, SPLIT_COLORS, figure_style
 from emotion_utils.sources.decode import decode_rgb
@@ -26,13 +25,6 @@ CROPS_SHOWN = 7
 SUSPECTS_SHOWN = 16
 SUSPECTS_A_ROW = 8
 FRAME_COLOR = (255, 196, 0)
-
-
-def show_images(config: RunConfig, plot: Callable[..., Figure | None], *arguments: Any, **more: Any) -> Figure | str:
-    """What `plot` draws of people; a line instead where the run shows no faces, or there is nothing to draw."""
-    if not config.show_faces:
-        return "show_faces is off: no image of a person is shown"
-    return plot(*arguments, **more) or "none, so there is nothing to show"
 
 
 def plot_distances(near: Mapping[str, Any]) -> Figure:

@@ -10,7 +10,8 @@ from emotion_utils.audit.audit import audit_images, complete_audit
 from emotion_utils.audit.lines import audit_lines, faces_line, split_line, suspects_line
 from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
-from emotion_utils.figures.audit import plot_crops, plot_distances, plot_pairs, plot_suspects, show_images
+from emotion_utils.figures.audit import plot_crops, plot_distances, plot_pairs, plot_suspects
+from emotion_utils.figures.data import show_images
 from emotion_utils.report.data_tables import leak_table, quarantine_table
 from emotion_utils.report.sections.data_card import data_card
 from emotion_utils.sources.source import source_of
