@@ -58,10 +58,15 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
             run = Run.create(root, config)
             _run_stages(run, origins, say)
     except InputError:
-        if made_here:  # bad input leaves nothing half-written
+        if made_here and not _holds_results(root):  # bad input leaves nothing half-written
             shutil.rmtree(root, ignore_errors=True)
         raise
     return run
+
+
+def _holds_results(root: Path) -> bool:
+    """Whether a notebook has finished in this folder."""
+    return (root / "run.json").exists() and bool(Run.open(root).facts["stages"])
 
 
 def check_device() -> None:
@@ -144,7 +149,7 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
 
 def _run_stage(run: Run, stage: Stage, inputs: Inputs, budget: Budget, label: str, say: Say) -> None:
     say(label)
-    if forget(run, stage, inputs):
+    if forget(run, stage, inputs, lambda line: say(f"{label}: {line}")):
         say(f"{label}: its model stays; only what shows it has changed")
     started = time.monotonic()
     with EpochMonitor(run, stage.model, lambda line: say(f"{label}: {line}")):

@@ -75,6 +75,15 @@ def test_bad_input_found_by_a_notebook_leaves_no_new_folder(small, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_bad_input_that_a_later_notebook_finds_leaves_what_is_finished(small, tmp_path):
+    write_notebook(
+        small / f"{SECOND}.ipynb", "from emotion_utils.errors import InputError\nraise InputError('no such layer')"
+    )
+    with pytest.raises(InputError, match=r"^no such layer$"):
+        run_once(tmp_path / "run")
+    assert (tmp_path / "run" / "a").read_text() == "made"
+
+
 def test_second_process_is_refused_and_changes_nothing(small, tmp_path):
     root = tmp_path / "run"
     run_once(root)
