@@ -21,10 +21,8 @@ LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 def write_checksums(run: Run) -> Path:
     """Lists every artefact that is there; the last thing that is written of a run."""
-    found = {path for pattern in SEALED for path in run.root.glob(pattern) if path.is_file()}
-    names = sorted(path.relative_to(run.root).as_posix() for path in found)
     with replacing(run.root / CHECKSUMS) as temporary:
-        text = "".join(f"{file_sha256(run.root / name)}  {name}\n" for name in names if not _is_passing(name))
+        text = "".join(f"{file_sha256(run.root / name)}  {name}\n" for name in _sealed_files(run.root))
         temporary.write_text(text, encoding="utf-8")
     return run.root / CHECKSUMS
 
@@ -46,11 +44,11 @@ def read_checksums(root: Path) -> dict[str, str]:
 
 
 def changed_files(root: Path) -> list[str]:
-    """Files that are not as they were when the report was made; missing ones too, but for the weights of a model."""
+    """Files that are not as they were when the report was made: changed, missing (but for weights) or not listed."""
     listed = read_checksums(root)
     predicted = {str(PurePosixPath(name).parent) for name in listed if name.endswith("/predictions.csv")}
     weights = {f"{folder}/{WEIGHTS}" for folder in predicted}
-    changed = [name for name in sorted(weights - set(listed)) if (root / name).exists()]
+    changed = [name for name in _sealed_files(root) if name not in listed]
     for name, sha256 in listed.items():
         path = root / name
         if not path.is_file():
@@ -58,6 +56,13 @@ def changed_files(root: Path) -> list[str]:
         elif file_sha256(path) != sha256:
             changed.append(name)
     return changed
+
+
+def _sealed_files(root: Path) -> list[str]:
+    """The names of the artefacts that are there, sorted."""
+    found = {path for pattern in SEALED for path in root.glob(pattern) if path.is_file()}
+    names = sorted(path.relative_to(root).as_posix() for path in found)
+    return [name for name in names if not _is_passing(name)]
 
 
 def _is_passing(name: str) -> bool:

@@ -85,9 +85,7 @@ def verify_run(root: Path) -> str:
     except (EmotionError, InputError) as error:
         raise type(error)(f"{error}{since}") from None
     if changed:
-        raise EmotionError(
-            f"{root / changed[0]} is missing or not what it was when the report was made, see {CHECKSUMS}"
-        )
+        raise EmotionError(f"{root / changed[0]} is missing, changed or new since the report was made, see {CHECKSUMS}")
     return f"{root}: every file has its checksum; {counts}"
 
 

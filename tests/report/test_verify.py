@@ -218,7 +218,7 @@ def test_changed_file_is_named_beside_the_cell(finished, changed):
 def test_weights_may_be_missing_but_not_other(finished, changed):
     path = finished.model_dir("VGG16_emotion") / "model.safetensors"
     changed("models/VGG16_emotion/model.safetensors", "5", "6")
-    with pytest.raises(EmotionError, match=r"model\.safetensors is missing or not what it was"):
+    with pytest.raises(EmotionError, match=r"model\.safetensors is missing, changed or new"):
         verify_run(finished.root)
     path.unlink()
     assert "agree" in verify_run(finished.root)
@@ -246,3 +246,12 @@ def test_command_needs_no_torch_and_its_status_says_whether_all_is_right(finishe
     assert wrong.returncode == 1
     assert "data/audit.json" in wrong.stderr
     assert wrong.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("left_out", ["models/r18_scratch_emotion/history.csv", None])
+def test_list_that_leaves_artefacts_out_is_refused(finished, left_out):
+    path = finished.root / CHECKSUMS
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if left_out and left_out not in line), encoding="utf-8")
+    with pytest.raises(EmotionError, match=left_out or r"claims\.json is missing, changed or new"):
+        verify_run(finished.root)
