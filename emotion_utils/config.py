@@ -66,6 +66,15 @@ class Recipe(FrozenModel):
 
     model_config = ConfigDict(frozen=False, validate_assignment=True)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in type(self).model_fields:
+            near = difflib.get_close_matches(name, type(self).model_fields, n=1)
+            raise InputError(f"a recipe has no {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        try:
+            super().__setattr__(name, value)
+        except ValidationError as error:
+            raise InputError("; ".join(_explain(fault) for fault in error.errors())) from None
+
     lr: Rate
     """Learning rate of the head."""
     weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.01

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,10 +117,11 @@ def is_up_to_date(run: Run, stage: Stage, inputs: Inputs) -> bool:
     )
 
 
-def forget(run: Run, stage: Stage, inputs: Inputs) -> bool:
+def forget(run: Run, stage: Stage, inputs: Inputs, say: Callable[[str], None] = print) -> bool:
     """Before a stage starts: its success marker and what an earlier run of it wrote go, so that nothing is mixed.
 
-    A model stays if only what shows it has changed; returns whether it did.
+    A model stays if only what shows it has changed; returns whether it did. One that a notebook trained with changes to
+    the settings is moved into the folder of its own that it would have had.
     """
     facts = run.facts
     done = facts["stages"].pop(stage.notebook, None)
@@ -128,10 +130,23 @@ def forget(run: Run, stage: Stage, inputs: Inputs) -> bool:
     (run.root / CHECKSUMS).unlink(missing_ok=True)
     if stage.model and done and done.get("model_inputs") == inputs.model_inputs and _is_unchanged(run, done):
         return True
+    if stage.model:
+        _keep_edited(run, stage.model, say)
     for name in stage.writes:
         path = run.root / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return False
+
+
+def _keep_edited(run: Run, model: str, say: Callable[[str], None]) -> None:
+    folder = run.model_dir(model)
+    training = read_json(folder / "model.json").get("training", {}) if (folder / "model.json").exists() else {}
+    if training.get("edits"):
+        kept = folder / training["folder"]
+        kept.mkdir(exist_ok=True)
+        for path in [path for path in folder.iterdir() if path.is_file()]:
+            path.replace(kept / path.name)
+        say(f"the model that a notebook trained with changes to the settings is now in {kept}")
 
 
 def mark_done(run: Run, stage: Stage, inputs: Inputs, seconds: float, death: str | None) -> None:

@@ -7,12 +7,14 @@ import pandas as pd
 import torch
 
 from emotion_utils.devices import evaluation_batch_size, pick_device
+from emotion_utils.errors import EmotionError
 from emotion_utils.models.zoo import EmotionNet, load_model
 from emotion_utils.run import Run
 from emotion_utils.store.augment import to_unit
 from emotion_utils.store.batches import iterate_batches, open_split, restore_images
 
 PROBABILITY_DECIMALS = 6
+SAME_PROBABILITY = 1e-3  # what another machine may round otherwise
 
 
 def predict_splits(run: Run, model: str) -> pd.DataFrame:
@@ -20,15 +22,32 @@ def predict_splits(run: Run, model: str) -> pd.DataFrame:
 
     Predictions that this model has made before are read: the test images are not opened again.
     """
-    if (run.model_dir(model) / "predictions.csv").exists():  # a new training removes those of the last one
-        return run.read("predictions", model)
     net, _ = load_model(run.model_dir(model), pick_device())
     restore_images(run)
+    val = predict_split(run, net, "val")
+    stored = _read_stored(run, model, val)
+    if stored is not None:
+        return stored
     run.note_test_opening(f"{run.title(model)}, seed {run.config.seed}")
-    parts = [predict_split(run, net, split) for split in ("val", "test")]
-    predictions = pd.concat(parts, ignore_index=True)
+    predictions = pd.concat([val, predict_split(run, net, "test")], ignore_index=True)
     run.write("predictions", predictions, model)
     return predictions
+
+
+def _read_stored(run: Run, model: str, val: pd.DataFrame) -> pd.DataFrame | None:
+    """The stored predictions if they are of this model, which the rows of val tell, and of all test images."""
+    try:
+        stored = run.read("predictions", model)
+    except EmotionError:  # none, or a damaged table: they are made again
+        return None
+    manifest = run.read("manifest")
+    expected = sorted(manifest.loc[manifest["split"] == "test", "id"])
+    rows = {split: table.reset_index(drop=True) for split, table in stored.groupby("split")}
+    try:
+        pd.testing.assert_frame_equal(rows["val"], val, check_exact=False, atol=SAME_PROBABILITY)
+    except (KeyError, AssertionError):
+        return None
+    return stored if sorted(rows.get("test", stored.head(0))["id"]) == expected else None
 
 
 def predict_split(run: Run, net: EmotionNet, split: str) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from emotion_utils.config import Recipe
 from emotion_utils.errors import InputError
 from emotion_utils.model_table import import_modules
 from emotion_utils.models.card import CARD_FILE, load_model, save_model
-from emotion_utils.models.network import EmotionNet, record_edits
+from emotion_utils.models.network import EmotionNet, assemble_network, record_edits
 from emotion_utils.models.weights.choice import needed_proxies
 from emotion_utils.models.zoo import build_model
 from emotion_utils.progress import Progress
@@ -33,6 +33,8 @@ from emotion_utils.training.fingerprint import Fingerprint, data_sha256, network
 from emotion_utils.training.launch import processes_to_start, train_in_processes
 from emotion_utils.training.pretext import ensure_proxies
 from emotion_utils.training.repeatable import deterministic
+
+OTHER = {"network": "another network", "recipe": "another recipe", "data": "other images"}
 
 
 class FirstStep(NamedTuple):
@@ -95,14 +97,7 @@ class Trainer:
         self.net, self.train_set, self.val_set, self.recipe = net, train_set, val_set, recipe.model_copy(deep=True)
         self.model, self.retrain, self.run = model, retrain, run
         self.history: pd.DataFrame | None = None
-        if recipe.dropout != net.design["dropout"]:
-            raise InputError(
-                f"the network was built with dropout {net.design['dropout']}, and the recipe says {recipe.dropout}: "
-                "change the recipe before the network is built"
-            )
-        record_edits(net)
-        _check_outputs(net, train_set)
-        self.fingerprint = take_fingerprint(net, train_set, val_set, self.recipe, run.config)
+        self.fingerprint = self._examine()
 
     def fit(self, progress: Progress | None = None) -> pd.DataFrame:
         """Trains, and returns a row per epoch; the network then has the weights of the best one.
@@ -110,13 +105,17 @@ class Trainer:
         `run` is then the run as the folder that was trained into sees it. A second call trains nothing.
         """
         if self.history is None:
+            self.fingerprint = self._examine()  # the cells may have changed the network since
             self.run, is_finished = self._choose_folder()
             if is_finished:
                 _say(f"loaded {self.folder}: trained before with this network, recipe and data; "
                      "retrain = True trains it again")  # fmt: skip
                 self.net.load_state_dict(load_model(self.folder)[0].state_dict())
+            elif self._is_fitted:
+                raise InputError("this network has been trained: run the cell that builds it, and train that one")
             else:
                 self._train(progress)
+            self.net.fitted = network_sha256(self.net), self.fingerprint.network
             self.history = self.run.read("history", self.model)
         return self.history
 
@@ -141,9 +140,27 @@ class Trainer:
         """Of the trained model."""
         return self.run.model_dir(self.model)
 
+    def _examine(self) -> Fingerprint:
+        """The fingerprint of what would be trained now. Raises InputError for what a model's folder could not hold."""
+        if self.recipe.dropout != self.net.design["dropout"]:
+            raise InputError(
+                f"the network was built with dropout {self.net.design['dropout']}, and the recipe says "
+                f"{self.recipe.dropout}: change the recipe before the network is built"
+            )
+        record_edits(self.net)
+        _check_network(self.net, self.train_set)
+        found = take_fingerprint(self.net, self.train_set, self.val_set, self.recipe, self.run.config)
+        self._is_fitted = self.net.fitted is not None and self.net.fitted[0] == found.network
+        return found._replace(network=self.net.fitted[1]) if self._is_fitted else found
+
     def _train(self, progress: Progress | None) -> None:
         edits = self.find_edits()
-        facts = {**self.fingerprint._asdict(), "recipe_used": self.recipe.model_dump(mode="json"), "edits": edits}
+        facts = {
+            **self.fingerprint._asdict(),
+            "folder": self._own_folder,
+            "recipe_used": self.recipe.model_dump(mode="json"),
+            "edits": edits,
+        }
         if edits:
             _say("\n- ".join(["this training differs from the settings of the run:", *edits]))
         processes = processes_to_start(self.run.config)
@@ -162,12 +179,17 @@ class Trainer:
         others = self._find_others(self.run)
         if not others:
             return self.run, True
-        own = self.run.variant(f"edited-{self.fingerprint.name}")
+        own = self.run.variant(self._own_folder)
         is_finished = self._holds_model(own) and not self._find_others(own)
         if not is_finished:
-            _say(f"{self.folder} holds a model of another {' and '.join(others)}: it stays, and this one is trained "
-                 f"into {own.model_dir(self.model)}; retrain = True would replace it")  # fmt: skip
+            what, where = " and ".join(OTHER[name] for name in others), own.model_dir(self.model)
+            _say(f"{self.folder} was trained with {what} and stays; this model is trained into {where}; "
+                 "retrain = True would replace it")  # fmt: skip
         return own, is_finished
+
+    @property
+    def _own_folder(self) -> str:
+        return f"edited-{self.fingerprint.name}"
 
     @property
     def is_trained(self) -> bool:
@@ -236,16 +258,28 @@ def _prepared_data(run: Run) -> str:
 
 
 @torch.inference_mode()
-def _check_outputs(net: EmotionNet, dataset: Dataset) -> None:
-    """Raises InputError where the network does not give a logit for each class."""
-    images = to_unit(dataset.batch(np.arange(min(2, len(dataset)))).images)
+def _check_network(net: EmotionNet, dataset: Dataset) -> None:
+    """Raises InputError where the network gives no logit for each class, or its folder would hold another network."""
+    if not all(parameter.requires_grad for parameter in net.parameters()):
+        raise InputError("a layer was frozen by hand: which layers learn when is said by the phases of the recipe")
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    if len(names) < len(list(net.named_parameters(remove_duplicate=False))):
+        raise InputError("a layer stands in two places of the network; make a copy of it (copy.deepcopy)")
+    device = next(net.parameters()).device
+    images = to_unit(dataset.batch(np.arange(min(2, len(dataset)))).images).to(device)
     was_training, expected = net.training, (len(images), len(dataset.class_names))
-    found = tuple(net.eval()(images.to(next(net.parameters()).device)).shape)
-    net.train(was_training)
-    if found != expected:
+    logits = net.eval()(images)
+    if tuple(logits.shape) != expected:
         raise InputError(
-            f"the network gives outputs of shape {found} for {expected[0]} images; {expected} are needed, "
-            f"a logit for each of {', '.join(dataset.class_names)}"
+            f"the network gives outputs of shape {tuple(logits.shape)} for {expected[0]} images; {expected} are "
+            f"needed, a logit for each of {', '.join(dataset.class_names)}"
+        )
+    rebuilt = assemble_network(net.design, net.input_spec, net.provenance, net.network.state_dict()).to(device).eval()
+    net.train(was_training)
+    if not torch.allclose(rebuilt(images), logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max())):
+        raise InputError(
+            "the network computes other than what its layers and weights say (a hook, a buffer or an own forward?), "
+            "and a model's folder cannot hold that: write it as a file (docs/own_network.md)"
         )
 
 

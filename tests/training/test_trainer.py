@@ -14,9 +14,11 @@ from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
+from emotion_utils.evaluation.predict import predict_splits
 from emotion_utils.models.card import load_model
 from emotion_utils.run import Run
 from emotion_utils.sources.source import source_of
+from emotion_utils.stages import Inputs, forget, stages_of
 from emotion_utils.store.batches import open_split, prepare_images
 from emotion_utils.training import trainer as module
 from emotion_utils.training.trainer import Trainer, new_model, train_model
@@ -211,3 +213,75 @@ def test_recipe_decides_how_the_network_is_built(run):
     assert new_model(run, MODEL, recipe).design["dropout"] == 0.5
     with pytest.raises(InputError, match=r"built with dropout 0\.0, and the recipe says 0\.5"):
         make(run, recipe=recipe)
+
+
+def hook(net):
+    net.network.layer4.register_forward_hook(lambda module, inputs, outputs: -outputs)
+
+
+def buffer(net):
+    net.mean.fill_(5.0)
+
+
+def hidden_argument(net):
+    net.network.maxpool = nn.AvgPool2d(3, 2, 1, count_include_pad=False)
+
+
+def shared_layer(net):
+    net.network.layer1[1] = net.network.layer1[0]
+
+
+def frozen_layer(net):
+    net.network.layer1.requires_grad_(False)
+
+
+@pytest.mark.parametrize("edit", [hook, buffer, hidden_argument, shared_layer, frozen_layer])
+def test_what_a_folder_would_hold_otherwise_is_refused(run, edit):
+    net = new_model(run, MODEL)
+    nn.init.normal_(net.network.fc[1].weight, generator=torch.Generator().manual_seed(0))
+    edit(net)
+    with pytest.raises(InputError, match=r"computes other than|stands in two places|frozen by hand"):
+        make(run, net=net)
+
+
+def test_edit_between_the_trainer_and_fit_is_trained_and_named(run):
+    trainer = make(run)
+    before = trainer.fingerprint
+    with torch.no_grad():
+        trainer.net.network.fc[1].weight.mul_(0.5)
+    trainer.fit()
+    assert trainer.fingerprint.network != before.network
+    assert run.read("model_card", MODEL)["training"]["edits"] == ["network: its weights edited in the notebook"]
+
+
+def test_stored_predictions_are_read_only_if_they_are_this_models(run):
+    make(run).fit()
+    made = predict_splits(run, MODEL)
+    assert predict_splits(run, MODEL).equals(made)
+    assert len(run.read("test_openings")) == 1
+    path = run.model_dir(MODEL) / "predictions.csv"
+    for damaged in (made.iloc[:3], made.assign(angry=made["sad"], sad=made["angry"]), made.iloc[:-1]):
+        damaged.to_csv(path, index=False)
+        assert predict_splits(run, MODEL).equals(made)
+    assert len(run.read("test_openings")) == 4
+
+
+def test_a_trained_network_is_loaded_again_and_not_trained_on(run):
+    trainer = make(run)
+    history = trainer.fit()
+    assert make(run, net=trainer.net).fit().equals(history)
+    assert folders(run) == []
+    with pytest.raises(InputError, match="run the cell that builds it"):
+        make(run, net=trainer.net, retrain=True).fit()
+
+
+def test_a_model_with_changes_is_kept_when_its_stage_runs_again(run):
+    trainer = make(run, recipe=run.recipe(MODEL, lr=0.5))
+    trainer.fit()
+    stage = next(stage for stage in stages_of(run.config) if stage.model == MODEL)
+    said = []
+    assert not forget(run, stage, Inputs("another", "another"), said.append)
+    kept = run.variant(f"edited-{trainer.fingerprint.name}")
+    assert load_model(kept.model_dir(MODEL))[1]["training"]["edits"]
+    assert str(kept.model_dir(MODEL)) in said[0]
+    assert not run.path("model_card", MODEL).exists()
