@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 
@@ -20,18 +21,27 @@ from emotion_utils.training.schedule import phase_table
 from emotion_utils.training.trainer import Trainer, new_model
 
 
+def _as_text(value: Any) -> str:
+    """A setting as it is written; of a list of steps, what holds from which epoch on."""
+    if isinstance(value, list):
+        steps = [f"from epoch {step['epoch']}: {step.get('train_from') or step.get('size_px')}" for step in value]
+        return ", ".join(steps) or "none"
+    return "null" if value is None else str(value)
+
+
 def show_recipe(recipe: Recipe) -> Shown:
     """Every setting of a recipe, its value, and what it means."""
-    fields = type(recipe).model_fields
+    meanings = {name: field.description or "" for name, field in type(recipe).model_fields.items()}
     values = recipe.model_dump(mode="json")
-    rows = [(name, str(value), fields[name].description or "") for name, value in values.items()]
+    rows = [(name, _as_text(value), meanings[name].replace("`", "")) for name, value in values.items()]
     return Shown(table_html(frame_of(rows, ["Setting", "Value", "Meaning"])))
 
 
 def tabulate_phases(net: EmotionNet, recipe: Recipe, epochs: int) -> pd.DataFrame:
     """A column per phase: its epochs, trainable and frozen parameters, and the full learning rate of each group."""
     table = phase_table(net.depth_groups, recipe, epochs).set_index("phase")
-    spans = table["first_epoch"].astype(str) + " to " + table["last_epoch"].astype(str)
+    first, last = table["first_epoch"].astype(str), table["last_epoch"].astype(str)
+    spans = first.where(first == last, first + " to " + last)
     counts = table[["trainable_parameters", "frozen_parameters"]].map("{:,}".format)
     rates = table.filter(like="lr_").map(lambda rate: f"{rate:.3g}" if rate else "frozen")
     shown = pd.concat([spans.rename("epochs"), counts, rates], axis=1).T
