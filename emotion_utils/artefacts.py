@@ -12,6 +12,7 @@ from emotion_utils.config import SPLITS
 from emotion_utils.errors import EmotionError
 from emotion_utils.files import Kind, refuse_rows
 
+CLEAN = "as they are"  # the kind of uncorrupted images in robustness.csv
 PROBABILITY_TOLERANCE = 1e-4  # how far a row of probabilities may be from summing to 1
 
 # The kind of a column, the words of which one may stand there, or the name of a class of the data.

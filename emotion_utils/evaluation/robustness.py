@@ -7,6 +7,7 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
+from emotion_utils.artefacts import CLEAN
 from emotion_utils.devices import evaluation_batch_size, pick_device
 from emotion_utils.evaluation.corruptions import CORRUPTIONS, corrupt_all
 from emotion_utils.evaluation.predict import device_of, predict_probs
@@ -16,7 +17,6 @@ from emotion_utils.run import Run
 from emotion_utils.store.batches import open_split, restore_images
 
 IMAGES = 300  # at most; the first of the test split by id: ids are checksums, so that is a random sample
-UNCORRUPTED = "as they are"  # its kind in robustness.csv
 
 
 def measure_robustness(run: Run, model: str, *, progress: Progress | None = None) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def measure_robustness(run: Run, model: str, *, progress: Progress | None = None
     dataset, classes = open_split(run, "test"), run.class_names()
     positions = np.arange(min(len(dataset), IMAGES))
     parts = np.array_split(positions, -(-len(positions) // evaluation_batch_size(device_of(net), dataset.size_px)))
-    conditions = [(UNCORRUPTED, 0.0), *((kind, severity) for kind in CORRUPTIONS for severity in CORRUPTIONS[kind])]
+    conditions = [(CLEAN, 0.0), *((kind, severity) for kind in CORRUPTIONS for severity in CORRUPTIONS[kind])]
     right = np.zeros((len(conditions), len(positions)), bool)
     for number, part in enumerate(parts):
         batch = dataset.batch(part)

@@ -6,10 +6,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from emotion_utils.artefacts import CLEAN
 from emotion_utils.evaluation.statistics import wilson_interval
 from emotion_utils.figures.style import MUTED, figure_style
 
-CLEAN = "as they are"  # the kind of uncorrupted images in robustness.csv
 PANEL_IN = (2.5, 2.3)
 
 

@@ -216,7 +216,7 @@ class Trainer:
         settings = self.run.stored_config()
         found = _differences(f"recipes.{self.model}.", settings.recipes[self.model], self.recipe)
         found += _differences("", settings, self.run.config, leave={"recipes", "seed"})
-        if getattr(self.net, "built", None) != self.fingerprint.network:
+        if self.net.built != self.fingerprint.network:
             layers = self.net.design.get("edits", {})
             found.append(f"network: {', '.join(layers) or 'its weights'} edited in the notebook")
         if self.fingerprint.data != _prepared_data(self.run):

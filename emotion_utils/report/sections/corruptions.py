@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from emotion_utils.artefacts import CLEAN
 from emotion_utils.evaluation.statistics import LEVEL, wilson_interval
-from emotion_utils.figures.corruptions import CLEAN, plot_corruptions, sum_classes
+from emotion_utils.figures.corruptions import plot_corruptions, sum_classes
 from emotion_utils.figures.style import figure_svg, model_colors
 from emotion_utils.report.claims import Model, Ref
 from emotion_utils.report.exhibits import Shown, show_figure, show_table
