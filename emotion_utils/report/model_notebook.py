@@ -34,7 +34,7 @@ def show_recipe(recipe: Recipe) -> Shown:
     meanings = {name: field.description or "" for name, field in type(recipe).model_fields.items()}
     values = recipe.model_dump(mode="json")
     rows = [(name, _as_text(value), meanings[name].replace("`", "")) for name, value in values.items()]
-    return Shown(table_html(frame_of(rows, ["Setting", "Value", "Meaning"])))
+    return Shown(table_html(frame_of(rows, ["Setting", "Value", "Meaning"]), css="long"))
 
 
 def tabulate_phases(net: EmotionNet, recipe: Recipe, epochs: int) -> pd.DataFrame:
