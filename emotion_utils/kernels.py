@@ -16,6 +16,8 @@ from emotion_utils.waiting import limit_spinning
 
 START_TIMEOUT_S = 120
 MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")  # of Linux: counts what its memory killer did in this container
+SOCKET_NAME = "emotion-12345678/kernel-5"  # as long as tempfile and jupyter_client make it
+SOCKET_PATH_BYTES = 103  # of a Unix socket on macOS; Linux allows four more
 
 
 class KernelDeath(EmotionError):
@@ -40,7 +42,7 @@ def execute_notebook(
     killed_before = _count_memory_kills()
     try:
         with (
-            tempfile.TemporaryDirectory(prefix="emotion-") as private,
+            tempfile.TemporaryDirectory(prefix="emotion-", dir=_socket_root()) as private,
             _kernel_environment(private, environment),
             log.open("w", encoding="utf-8") as log_file,
         ):
@@ -57,6 +59,7 @@ def execute_notebook(
                 stderr_file=log_file,
                 cwd=source.parent,
                 config=Config({"KernelManager": sockets}),
+                kernel_manager_class=_own_kernel_manager(),
             )
     except DeadKernelError:
         by_memory = _count_memory_kills() > killed_before
@@ -76,6 +79,31 @@ def execute_notebook(
         raise EmotionError(f"{source.stem}, cell {error.cell_index}: {reason}; see {executed} and {log}") from None
 
 
+def _own_kernel_manager() -> type:
+    """Starts kernels in the Python of this process. A kernelspec called python3 may lead to any other."""
+    from ipykernel.kernelspec import get_kernel_dict
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec
+
+    class OwnKernelManager(AsyncKernelManager):
+        kernel_spec = KernelSpec(**get_kernel_dict())
+
+    return OwnKernelManager
+
+
+def _socket_root() -> str:
+    """The first folder for temporary files whose path leaves room for the name of a socket."""
+    roots = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/var/tmp"]
+    for root in roots:
+        fits = len(os.fsencode(os.path.join(root, SOCKET_NAME))) <= SOCKET_PATH_BYTES
+        if fits and os.path.isabs(root) and os.access(root, os.W_OK | os.X_OK):
+            return root
+    raise InputError(
+        f"{roots[0]}: its path is too long for the sockets of a kernel ({SOCKET_PATH_BYTES} bytes in all), and no "
+        "shorter folder can be written: set TMPDIR to one"
+    )
+
+
 def _count_memory_kills() -> int:
     """How many processes of this container the system has ended for lack of memory; 0 where that is not told."""
     if not MEMORY_EVENTS.exists():
@@ -91,6 +119,7 @@ def _kernel_environment(private: str, more: Mapping[str, str]) -> Iterator[None]
     search_path = [str(PACKAGE_DIR.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
     os.environ["JUPYTER_RUNTIME_DIR"] = private
+    os.environ["IPYTHONDIR"] = os.path.join(private, "ipython")  # a person's own startup files are for sessions
     os.environ[QUIET_VARIABLE] = "1"
     limit_spinning(os.environ)
     os.environ.update(more)

@@ -1,0 +1,60 @@
+"""Machines unlike the one this was written on: other Pythons, folders, fonts, installers and libraries."""
+
+import json
+import sys
+import tempfile
+
+import pytest
+from two_notebooks import FIRST, SECOND, write_notebook
+
+from emotion_utils.config import resolve_config
+from emotion_utils.pipeline import run_pipeline
+
+TELL = """
+import os, sys
+from pathlib import Path
+root = Path(run_dir)
+(root / 'a').write_text(f"{sys.executable} {os.environ['JUPYTER_RUNTIME_DIR']}")
+(root / 'b').write_text('')
+(root / 'claims').touch()"""
+
+
+@pytest.fixture
+def ask_kernel(small, tmp_path):
+    """Runs the pipeline and returns what its kernel saw: its Python, and the folder of its sockets."""
+    write_notebook(small / f"{FIRST}.ipynb", TELL)
+    write_notebook(small / f"{SECOND}.ipynb", TELL)
+
+    def ask(name="run"):
+        run_pipeline(tmp_path / name, resolve_config("smoke"), say=lambda line: None)
+        return (tmp_path / name / "a").read_text().split()
+
+    return ask
+
+
+@pytest.mark.fault(
+    "kernelspecs of another Python, or broken ones; IPython startup files that fail",
+    "R",
+    "notebooks run in the Python of the command, whatever Jupyter and IPython find",
+)
+def test_foreign_kernelspec(ask_kernel, tmp_path, monkeypatch):
+    foreign = {"argv": ["/nowhere/python3", "-f", "{connection_file}"], "display_name": "p", "language": "python"}
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text("import sys; sys.executable = 'changed'")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    for name, spec in (("foreign", json.dumps(foreign)), ("broken", "{")):
+        folder = tmp_path / name / "kernels" / "python3"
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_text(spec)
+        monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / name))
+        assert ask_kernel(f"run-{name}")[0] == sys.executable
+
+
+@pytest.mark.fault("the path of TMPDIR is longer than a socket's may be", "R", "sockets get a shorter place")
+def test_long_tmpdir(ask_kernel, tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    assert not ask_kernel()[1].startswith(str(long))
+    assert list(long.iterdir()) == []
