@@ -9,6 +9,7 @@ from two_notebooks import FIRST, SECOND, write_notebook
 
 from emotion_utils.config import resolve_config
 from emotion_utils.pipeline import run_pipeline
+from emotion_utils.report.page import pdf
 
 TELL = """
 import os, sys
@@ -58,3 +59,21 @@ def test_long_tmpdir(ask_kernel, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     assert not ask_kernel()[1].startswith(str(long))
     assert list(long.iterdir()) == []
+
+
+# -- paper -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("no font at all, or a printer that crashes", "W", "the HTML is delivered, and the run says why")
+def test_no_font(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "fonts.conf").write_text(f"<fontconfig><dir>{tmp_path / 'empty'}</dir></fontconfig>")
+    monkeypatch.setenv("FONTCONFIG_FILE", str(tmp_path / "fonts.conf"))
+    path, notes = pdf.print_pdf("<html lang='en'><title>a</title><p>text</p></html>", tmp_path / "report.pdf")
+    assert path is None
+    assert list(tmp_path.glob("*.pdf")) == []
+    assert "No fonts configured" in notes[0]
+    assert "and a font" in notes[-1]
+
+    with pytest.raises(OSError, match="ended by SIGSEGV"):
+        pdf._run([sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"])

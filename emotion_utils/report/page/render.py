@@ -38,7 +38,7 @@ def render_report(run: Run, notebook: Path) -> dict[str, Any]:
     with replacing(html) as temporary:
         temporary.write_text(theme_svgs(page), encoding="utf-8")
     pdf, notes = print_pdf(page, run.root / "report.pdf")
-    check_files(results, html, pdf)
+    notes += check_files(results, html, pdf)
     return {"html": html, "pdf": pdf, "notes": notes}
 
 
