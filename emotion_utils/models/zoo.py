@@ -15,6 +15,9 @@ from emotion_utils.models.weights.choice import BY_MODEL, RANDOM, choose_source
 from emotion_utils.models.weights.load import LoadedWeights, load_registered, load_weights
 from emotion_utils.models.weights.registry import SOURCES
 
+# What others call the layer that names their classes; it is always made anew.
+HEAD_NAMES = ("linear.", "last_linear.", "classifier.", "head.", "logits.", "output.")
+
 __all__ = ["EmotionNet", "build_model", "load_model", "save_model"]
 
 
@@ -108,7 +111,7 @@ def _provenance(name: str, kind: str, source: str, trained_on: str, loaded: Load
 def _copy_body(net: EmotionNet, loaded: LoadedWeights, source: str) -> None:
     """Copies all but the head. BatchNorm counters, which old files lack, stay 0; layers of another head are ignored."""
     body = net.body_state()
-    extra = [key for key in loaded.state if key not in body and not key.startswith("fc")]
+    extra = [key for key in loaded.state if key not in body and not key.startswith(("fc", *HEAD_NAMES))]
     missing = [key for key in body if key not in loaded.state and not key.endswith("num_batches_tracked")]
     if extra or missing:
         found = f"no tensor {missing[0]}" if missing else f"an unknown tensor {extra[0]}"

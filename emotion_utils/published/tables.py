@@ -13,7 +13,8 @@ CSV has one line per row of a table, with a header, and the cells that a row doe
     VGG16_emotion,best,,,,,,0.958                       the best validation accuracy, as printed
 
 Columns that no row needs may be missing. `table` names the model; without it the file is one table, named after the
-file, so that scikit-learn's report, saved by pandas, is read as it is.
+file, so that scikit-learn's report, saved by pandas, is read as it is. Its
+`micro avg` is read as the accuracy where it is one.
 """
 
 from __future__ import annotations
@@ -170,6 +171,7 @@ def _curves_from_csv(place: str, name: str, rows: dict[str, list[str]]) -> Print
 
 
 def _report(place: str, name: str, rows: Mapping[str, list[str]]) -> PrintedReport:
+    rows = _micro_to_accuracy(place, rows)
     strange = [row for row in rows if row.endswith(" avg") and row not in SUMMARY_ROWS]
     classes = {row: _figures(f"{place}, {row}", cells) for row, cells in rows.items() if row not in SUMMARY_ROWS}
     if strange or len(classes) < 2:
@@ -187,6 +189,25 @@ def _report(place: str, name: str, rows: Mapping[str, list[str]]) -> PrintedRepo
     averages = {row: _figures(f"{place}, {row}", rows[row]) for row in SUMMARY_ROWS[1:] if row in rows}
     rates = [cell for row, cells in rows.items() for cell in (cells[2:3] if row == "accuracy" else cells[:3])]
     return PrintedReport(name, classes, accuracy, images, averages, _decimals(rates))
+
+
+def _micro_to_accuracy(place: str, rows: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
+    """scikit-learn 0.20 printed `micro avg` in place of the accuracy, later ones do where classes are left out.
+
+    It is the accuracy where precision, recall and F1 are equal.
+    """
+    if "micro avg" not in rows:
+        return rows
+    rates, count = rows["micro avg"][:3], rows["micro avg"][3]
+    if "accuracy" in rows:
+        raise InputError(f"{place}: both accuracy and micro avg: keep the one that was printed")
+    if len({_number(f"{place}, micro avg", rate) for rate in rates}) > 1:
+        raise InputError(
+            f"{place}: micro avg is not an accuracy, as its precision and recall differ: some classes were left out of "
+            "this report; delete the row to check the others"
+        )
+    others = {name: cells for name, cells in rows.items() if name != "micro avg"}
+    return {**others, "accuracy": ["", "", rates[0], count]}
 
 
 def _curves(place: str, name: str, train: list[str], val: list[str], best: str) -> PrintedCurves:

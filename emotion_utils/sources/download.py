@@ -13,9 +13,11 @@ from emotion_utils.config import cache_dir
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.sources.archives import is_archive, open_archive
 
-_DRIVE_HOSTS = re.compile(r"^https?://(drive|docs)\.google\.com/")
+_DRIVE_HOSTS = re.compile(r"^https?://(drive|docs|drive\.usercontent)\.google\.com/")
 _DRIVE_FOLDER = re.compile(r"/folders/([-\w]{10,})")
 _DRIVE_FILE = re.compile(r"(?:/d/|[?&]id=)([-\w]{10,})")
+_DRIVE_KEY = re.compile(r"[?&]resourcekey=([-\w]+)")  # links of before 2021 give nothing without it
+_DRIVE_DOWNLOAD = "https://drive.usercontent.google.com/download"
 _KAGGLE_HANDLE = re.compile(r"^[\w.-]+/[\w.-]+(/versions/\d+)?$")
 
 
@@ -47,15 +49,20 @@ def fetch(spec: str) -> Path:
 
 def _download_drive(spec: str, target: Path, drive_id: str, *, is_folder: bool) -> None:
     """Fills the folder `target` with what the link holds; it appears only when everything is there and checked."""
-    gdown = _require("gdown", spec)
+    gdown, key = _require("gdown", spec), _DRIVE_KEY.search(spec)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
     try:
         try:
-            download = gdown.download_folder if is_folder else gdown.download
-            result = download(id=drive_id, output=f"{temporary}/", quiet=True)
+            if key and not is_folder:  # gdown drops the key from the links that it knows
+                address = f"{_DRIVE_DOWNLOAD}?id={drive_id}&export=download&confirm=t&resourcekey={key[1]}"
+                result = gdown.download(url=address, output=f"{temporary}/download", quiet=True)
+            else:
+                download = gdown.download_folder if is_folder else gdown.download
+                result = download(id=drive_id, output=f"{temporary}/", quiet=True)
         except Exception as error:  # network and service fail in ways of their own
-            raise _failed(spec, error) from None
+            hint = "; a folder's resourcekey cannot be passed on" if key and is_folder else ""
+            raise _failed(spec, f"{error}{hint}") from None
         files = [path for path in temporary.rglob("*") if path.is_file()]
         if not result or not files:
             raise _failed(spec, "nothing was downloaded")

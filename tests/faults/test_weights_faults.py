@@ -123,3 +123,23 @@ def test_no_network(register):
     register(address, sha256_prefix="f37072fd")
     with pytest.raises(EmotionError, match=f"put {FILE_NAME} from {address} into .*EMOTION_WEIGHTS_DIR.*f37072fd"):
         fetch_weights(NAME)
+
+
+@pytest.mark.fault("checkpoint of a training in place of weights", "R", "unwrapped; what stood around it is named")
+def test_checkpoint_of_a_training(content, tmp_path):
+    state = torch.load(io.BytesIO(content), weights_only=True)
+    checkpoint = {"state_dict": {f"module.{key}": value for key, value in state.items()}, "epoch": 90, "best": 0.8}
+    torch.save(checkpoint, tmp_path / "faces.pth")
+    net = build_model("r18_pre_emotion", num_classes=3, image_size_px=32, weights=tmp_path / "faces.pth")
+    assert torch.equal(net.body_state()["conv1.weight"], state["conv1.weight"])
+    assert "faces.pth (state_dict, prefix module.)" in net.provenance["sentence"]
+
+
+@pytest.mark.fault("TorchScript, a newer pickle, two networks in one file", "E", "named, with how to save it instead")
+def test_what_cannot_be_read_or_is_ambiguous(content, tmp_path):
+    state = torch.load(io.BytesIO(content), weights_only=True)
+    torch.save({"model": state, "ema": state}, tmp_path / "two.pth")
+    torch.save(state, tmp_path / "newer.pth", pickle_protocol=4)
+    for name, message in (("two.pth", "save the one that is meant"), ("newer.pth", r"save .*state_dict\(\)")):
+        with pytest.raises(InputError, match=message):
+            build_model("r18_pre_emotion", num_classes=3, image_size_px=32, weights=tmp_path / name)

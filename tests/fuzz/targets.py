@@ -6,6 +6,7 @@ scratch folder; it returns seeds, and what tries one input and raises where the 
 
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from typing import Any
 import fake_run
 import h5py
 import numpy as np
+import torch
 from face_files import encode, faces, make_image, write_tar, write_zip
 
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError
 from emotion_utils.models.weights.conversion import CONV_LAYERS
-from emotion_utils.models.weights.keras import read_keras
+from emotion_utils.models.weights.load import load_weights
 from emotion_utils.published.audit import audit_results
 from emotion_utils.published.study import read_published
 from emotion_utils.published.tables import read_printed_results
@@ -149,9 +151,29 @@ def keras_weights(folder: Path) -> tuple[Seeds, Try]:
 
     def attempt(content):
         path.write_bytes(content)
-        read_or_refuse(read_keras, path)
+        read_or_refuse(load_weights, path)
 
-    return [buffer.getvalue()], attempt
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("model.weights.h5", buffer.getvalue())
+    return [buffer.getvalue(), zipped.getvalue()], attempt
+
+
+def pytorch_weights(folder: Path) -> tuple[Seeds, Try]:
+    """Checkpoints with the names of a ResNet18 and a number beside them, as PyTorch wrote and writes them."""
+    path, seeds = folder / "weights.pth", []
+    names = ("conv1.weight", "layer1.0.conv1.weight", "layer2.1.conv2.weight")
+    checkpoint = {"state_dict": {f"module.{name}": torch.zeros(1) for name in names}, "best": np.float64(1)}
+    for zipped in (True, False):
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer, _use_new_zipfile_serialization=zipped)
+        seeds.append(buffer.getvalue())
+
+    def attempt(content):
+        path.write_bytes(content)
+        read_or_refuse(load_weights, path)
+
+    return seeds, attempt
 
 
 def published_tables(folder: Path) -> tuple[Seeds, Try]:
@@ -167,5 +189,6 @@ def published_tables(folder: Path) -> tuple[Seeds, Try]:
 
 TARGETS = (
     fer2013_csv, relabelling_csv, image_files, archives, manifest, history, predictions, settings, keras_weights,
+    pytorch_weights,
     published_tables,
 )  # fmt: skip

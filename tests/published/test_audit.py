@@ -269,7 +269,8 @@ def test_zeros_at_the_end_count_as_printed_decimals():
         (lambda t: t["table_2_any"]["angry"].__setitem__(3, "12.5"), "12.5 is not a number of images"),
         (lambda t: t["table_2_any"]["angry"].__setitem__(3, None), "None is not a number"),
         (lambda t: t["table_2_any"].__setitem__("angry", "0.9"), "angry: expected a list"),
-        (lambda t: t["table_2_any"].__setitem__("micro avg", ["0.1", "0.1", "0.1", "3"]), "micro avg is not a known"),
+        (lambda t: t["table_2_any"].__setitem__("samples avg", ["0.1", "0.1", "0.1", "3"]), "samples avg is not"),
+        (lambda t: t["table_2_any"].__setitem__("micro avg", ["0.1", "0.1", "0.1", "3"]), "both accuracy and micro"),
         (lambda t: t["table_2_any"].clear(), "two classes are needed"),
         (lambda t: t.__setitem__("table_1", {"any": {"train": ["0.1"], "val": ["0.1", "0.2"]}}), "1 epochs of"),
         (lambda t: t.__setitem__("table_1", ["0.1"]), "table_1: expected an object"),
@@ -281,6 +282,28 @@ def test_bad_json_is_refused_by_its_place(change, message):
     change(tables)
     with pytest.raises(InputError, match=message):
         read_tables(**tables)
+
+
+def save_report(predicted, class_names, path):
+    """scikit-learn's own report of these classes as pandas saves it, with the names of scikit-learn 0.20."""
+    labels = ["angry"] * 4 + ["happy"] * 4 + ["sad"] * 4
+    report = classification_report(labels, predicted, labels=class_names, output_dict=True, zero_division=0)
+    pd.DataFrame(report).T.rename(index={"accuracy": "micro avg"}).to_csv(path)
+
+
+def test_micro_average_is_read_as_the_accuracy_where_it_is_one(tmp_path):
+    predicted = ["angry"] * 3 + ["sad"] + ["happy"] * 4 + ["sad"] * 2 + ["angry"] * 2
+    save_report(predicted, ["angry", "happy", "sad"], tmp_path / "saved.csv")
+    read = read_printed_results(tmp_path / "saved.csv").reports[0]
+    assert (read.accuracy, list(read.classes)) == (9 / 12, ["angry", "happy", "sad"])
+
+
+def test_micro_average_of_some_classes_is_no_accuracy(tmp_path):
+    """One image was taken for fear, which the report leaves out: precision is 9 of 11, recall 9 of 12."""
+    predicted = ["angry"] * 3 + ["fear"] + ["happy"] * 4 + ["sad"] * 2 + ["angry"] * 2
+    save_report(predicted, ["angry", "happy", "sad"], tmp_path / "saved.csv")
+    with pytest.raises(InputError, match="micro avg is not an accuracy, as its precision and recall differ"):
+        read_printed_results(tmp_path / "saved.csv")
 
 
 def test_equal_keys_are_refused():

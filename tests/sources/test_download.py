@@ -18,8 +18,8 @@ def drive(monkeypatch):
     module = types.ModuleType("gdown")
     module.asked = []
 
-    def download(*, id, output, quiet):
-        module.asked.append(id)
+    def download(*, output, quiet, id=None, url=None):
+        module.asked.append(id or url)
         return module.serve(output)
 
     module.download = module.download_folder = download
@@ -51,12 +51,35 @@ def test_file_link_is_fetched_once_and_opened(drive, tmp_path):
 
 @pytest.mark.parametrize(
     "link",
-    ["https://drive.google.com/uc?id=1AbCdEfGhIjKlMnOp", "https://drive.google.com/open?id=1AbCdEfGhIjKlMnOp&x=1"],
+    [
+        "https://drive.google.com/uc?id=1AbCdEfGhIjKlMnOp",
+        "https://drive.google.com/open?id=1AbCdEfGhIjKlMnOp&x=1",
+        "https://drive.google.com/file/u/1/d/1AbCdEfGhIjKlMnOp/edit",
+        "https://drive.usercontent.google.com/download?id=1AbCdEfGhIjKlMnOp&export=download&authuser=0",
+    ],
 )
 def test_other_forms_of_the_link_name_the_same_file(drive, tmp_path, link):
     drive.serve = write_file("faces.zip", zip_bytes(tmp_path))
     fetch(link)
     assert drive.asked == ["1AbCdEfGhIjKlMnOp"]
+
+
+def test_resource_key_of_a_file_is_passed_on(drive, tmp_path):
+    """gdown 6 builds the address anew from the id alone, and Google answers 404 without the key."""
+    drive.serve = lambda output: write_file("", zip_bytes(tmp_path))(output)
+    fetch(f"{FILE_LINK}&resourcekey=0-aB_c1")
+    (asked,) = drive.asked
+    assert asked.startswith("https://drive.usercontent.google.com/download?id=1AbCdEfGhIjKlMnOp&")
+    assert asked.endswith("&resourcekey=0-aB_c1")
+
+
+def test_failed_folder_with_a_resource_key_says_that_it_cannot_be_passed_on(drive):
+    def serve(output):
+        raise RuntimeError("404")
+
+    drive.serve = serve
+    with pytest.raises(EmotionError, match="404; a folder's resourcekey cannot be passed on"):
+        fetch(f"{FOLDER_LINK}&resourcekey=0-aB_c1")
 
 
 def test_folder_link_is_a_folder(drive, tmp_path):

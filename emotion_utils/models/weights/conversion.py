@@ -19,6 +19,12 @@ CONV_LAYERS = tuple(name for block in CONV_BLOCKS for name in conv_names(block))
 FC_LAYERS = ("fc6", "fc7", "fc8")
 CHECKED_LAYERS = ("conv1_1", "pool3", "pool5", *FC_LAYERS)
 TOLERANCE = 1e-4  # of a layer's largest activation; float32 sums in another order differ by about 1e-6
+# What the publishers feed, read from their code.
+MEAN_INPUT = "{} from 0 to 255 minus the mean of VGGFace"
+DEEPFACE_INPUT = (
+    f"{MEAN_INPUT.format('BGR')}, which is DeepFace's normalization='VGGFace' and what the network learned from; "
+    "DeepFace's default, BGR from 0 to 1 without the mean, is not used"
+)
 TRUNK_SIZE_PX = 64  # the check's image where there is no fc6 that asks for 224
 
 
@@ -35,6 +41,7 @@ class SourceNetwork:
     channel_order: str
     flatten_order: str
     layout: str  # format and publisher, for people
+    input_note: str = ""  # what its publisher feeds it, where known
 
     @property
     def with_top(self) -> bool:

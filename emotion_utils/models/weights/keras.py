@@ -1,8 +1,13 @@
-"""VGGFace from HDF5 files of Keras, in every layout that its versions wrote, with h5py alone."""
+"""VGGFace from files of Keras (HDF5, also inside a .keras), in every layout of its versions, with h5py alone."""
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -11,10 +16,19 @@ import numpy as np
 from emotion_utils.errors import InputError
 from emotion_utils.models.input_spec import FULL_SIDE
 from emotion_utils.models.vggface import FC_WIDTH, FEATURES
-from emotion_utils.models.weights.conversion import CONV_LAYERS, FC_LAYERS, SourceNetwork, check_shapes
+from emotion_utils.models.weights.conversion import (
+    CONV_LAYERS,
+    DEEPFACE_INPUT,
+    FC_LAYERS,
+    MEAN_INPUT,
+    SourceNetwork,
+    check_shapes,
+)
+from emotion_utils.models.weights.file_kind import KERAS_WEIGHTS
 
 KNOWN_LAYERS = (*CONV_LAYERS, *FC_LAYERS)
 LARGEST_KERNEL = FEATURES * FULL_SIDE**2 * FC_WIDTH  # fc6: nothing larger is read into memory
+LARGEST_FILE = 3 << 30  # bytes; VGGFace with an optimizer's state is three times 580 MB
 NOT_WEIGHTS = ("optimizer_weights", "optimizer", "training_config")
 # Names that Keras gives to layers without one, and the only ones that its `.weights.h5` of 2023 kept.
 AUTOMATIC = re.compile(r"(conv2d|convolution2d|dense)(?:_(\d+))?")
@@ -23,22 +37,44 @@ AUTOMATIC = re.compile(r"(conv2d|convolution2d|dense)(?:_(\d+))?")
 def read_keras(path: Path) -> SourceNetwork:
     """The arrays of a VGGFace, axes as Keras has them. Raises InputError where the file holds something else."""
     try:
-        with h5py.File(path, "r") as file:
+        with _open(path) as file:
             layers = _collect_layers(file.get("model_weights", file))
             arrays = {name: _read_layer(path, name, datasets) for name, datasets in _name_layers(path, layers).items()}
     except InputError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError) as error:  # h5py has no error of its own for a damaged file
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        ValueError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:  # h5py has no own error
         raise InputError(f"{path}: a damaged HDF5 file ({error}); delete it and fetch it again") from None
+    as_convolutions = any(layer in FC_LAYERS and kernel.ndim == 4 for layer, (kernel, _) in arrays.items())
     source = SourceNetwork(
-        kernels={name: kernel for name, (kernel, _) in arrays.items()},
+        kernels={name: _to_matrix(name, kernel) for name, (kernel, _) in arrays.items()},
         biases={name: bias for name, (_, bias) in arrays.items()},
         channel_order="BGR",
         flatten_order="HWC",
-        layout="Keras HDF5",
+        layout="Keras, DeepFace" if as_convolutions else "Keras, keras-vggface",
+        input_note=DEEPFACE_INPUT if as_convolutions else MEAN_INPUT.format("BGR"),
     )
     check_shapes(source, path)
     return source
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[h5py.File]:
+    if not zipfile.is_zipfile(path):
+        with h5py.File(path, "r") as file:
+            yield file
+        return
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(KERAS_WEIGHTS).file_size > LARGEST_FILE:
+            raise ValueError(f"{KERAS_WEIGHTS} in it says that it is larger than any VGGFace")
+        with h5py.File(io.BytesIO(archive.read(KERAS_WEIGHTS)), "r") as file:
+            yield file
 
 
 def _collect_layers(root: h5py.Group) -> dict[str, list[h5py.Dataset]]:
@@ -89,7 +125,9 @@ def _read_layer(path: Path, name: str, datasets: list[h5py.Dataset]) -> tuple[np
     if len(kernels) != 1 or len(biases) != 1 or len(datasets) != 2 or kernels[0].size > LARGEST_KERNEL:
         shapes = ", ".join(str(dataset.shape) for dataset in datasets)
         raise InputError(f"{path}: layer {name}: expected one kernel and one bias, found arrays of shape {shapes}")
-    kernel = kernels[0][()].astype(np.float32, copy=False)
-    if name in FC_LAYERS and kernel.ndim == 4:  # written as a convolution over the whole of pool5
-        kernel = kernel.reshape(-1, kernel.shape[-1])
-    return kernel, biases[0][()].astype(np.float32, copy=False)
+    return kernels[0][()].astype(np.float32, copy=False), biases[0][()].astype(np.float32, copy=False)
+
+
+def _to_matrix(name: str, kernel: np.ndarray) -> np.ndarray:
+    """A fully connected layer that was written as a convolution over the whole of pool5."""
+    return kernel.reshape(-1, kernel.shape[-1]) if name in FC_LAYERS and kernel.ndim == 4 else kernel

@@ -28,7 +28,7 @@ from emotion_utils.models.weights.cache import (
 )
 from emotion_utils.models.weights.conversion import TOLERANCE, SourceNetwork, compare, to_state
 from emotion_utils.models.weights.file_kind import file_kind
-from emotion_utils.models.weights.pytorch import read_tensors, read_vggface, recognise_network, rename_torchvision
+from emotion_utils.models.weights.pytorch import find_network, read_stored, read_vggface, rename_torchvision
 from emotion_utils.models.weights.registry import VGGFACE_LICENCE, get_source
 
 # The one key of the header that the project writes: safetensors puts several in another order each time.
@@ -67,16 +67,17 @@ def load_weights(path: Path) -> LoadedWeights:
         header, tensors = read_safetensors(path)
         if HEADER_KEY in header:
             return _read_own(header, tensors, path)
+        found = find_network(tensors, path)
     elif kind == "torch":
-        tensors = read_tensors(path)
+        found = find_network(read_stored(path), path)
     else:
-        return _convert(_read_hdf5(path), path)
-    network = recognise_network(tensors, path)
-    if network == "vggface":
-        return _convert(read_vggface(tensors, path), path)
-    state = rename_torchvision(tensors) if network == "vgg16" else dict(tensors)
-    title = f"{get_architecture(network).title}, weights of {path.name}"
-    return LoadedWeights(network, state, IMAGENET, title, file_sha256(path), "as given with the file")
+        return _convert(_read_keras(path), path)
+    if found.name == "vggface":
+        return _convert(read_vggface(found.tensors, path), path)
+    state = rename_torchvision(found.tensors) if found.name == "vgg16" else found.tensors
+    title = f"{get_architecture(found.name).title}, weights of {path.name}"
+    title += f" ({found.wrapping})" if found.wrapping else ""
+    return LoadedWeights(found.name, state, IMAGENET, title, file_sha256(path), "as given with the file")
 
 
 def convert_weights(source_path: str | Path, target_path: str | Path) -> dict[str, Any]:
@@ -93,7 +94,12 @@ def convert_weights(source_path: str | Path, target_path: str | Path) -> dict[st
     title = f"VGG16, VGGFace weights converted from {source_path.name}"
     _write(target_path, state, "vgg16", VGGFACE, title, VGGFACE_LICENCE)
     report = {
-        "source": {"file": source_path.name, "sha256": file_sha256(source_path), "layout": source.layout},
+        "source": {
+            "file": source_path.name,
+            "sha256": file_sha256(source_path),
+            "layout": source.layout,
+            "input": source.input_note,
+        },
         "output": {"file": target_path.name, "sha256": file_sha256(target_path)},
         "with_top": source.with_top,
         "layers": list(source.layers),
@@ -191,21 +197,21 @@ def _read_own(header: Mapping[str, str], tensors: dict[str, torch.Tensor], path:
 def _convert(source: SourceNetwork, path: Path) -> LoadedWeights:
     state = to_state(source)
     compare(source, state)
-    title = f"VGG16, VGGFace weights of {path.name}"
+    title = f"VGG16, VGGFace weights of {path.name} ({source.layout})"
     return LoadedWeights("vgg16", state, VGGFACE, title, file_sha256(path), VGGFACE_LICENCE)
 
 
 def _read_source(path: Path) -> SourceNetwork:
     kind = file_kind(path)
-    if kind == "hdf5":
-        return _read_hdf5(path)
-    tensors = read_tensors(path) if kind == "torch" else {}
-    if recognise_network(tensors, path) != "vggface":
+    if kind in ("hdf5", "keras"):
+        return _read_keras(path)
+    found = find_network(read_stored(path) if kind == "torch" else read_safetensors(path)[1], path)
+    if found.name != "vggface":
         raise InputError(f"{path}: expected VGGFace weights of Keras, DeepFace or Oxford; others need no conversion")
-    return read_vggface(tensors, path)
+    return read_vggface(found.tensors, path)
 
 
-def _read_hdf5(path: Path) -> SourceNetwork:
+def _read_keras(path: Path) -> SourceNetwork:
     from emotion_utils.models.weights.keras import read_keras  # h5py is only needed here
 
     return read_keras(path)

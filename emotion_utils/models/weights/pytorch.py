@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
-from collections.abc import Mapping
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from emotion_utils.errors import InputError
-from emotion_utils.models.weights.conversion import CONV_LAYERS, FC_LAYERS, SourceNetwork, check_shapes
+from emotion_utils.models.weights.conversion import (
+    CONV_LAYERS,
+    DEEPFACE_INPUT,
+    FC_LAYERS,
+    MEAN_INPUT,
+    SourceNetwork,
+    check_shapes,
+)
+from emotion_utils.models.weights.file_kind import SAVE_TENSORS
 
 # torchvision numbers the modules of its VGG16: `features` counts ReLUs and poolings too.
 TORCHVISION_CONVS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
@@ -21,34 +34,106 @@ TORCHVISION_NAMES = {
     **{f"classifier.{index}": name for index, name in zip(TORCHVISION_FCS, FC_LAYERS, strict=True)},
 }
 
+# One tensor of each known network, by which a prefix before all its names is found.
+MARKS = ("layer1.0.conv1.weight", "features.0.weight", "conv1_1.weight")
+DEEPEST = 3  # dictionaries within dictionaries that are looked into
 
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a state dict. Raises InputError for a damaged file and for one that would run code."""
+
+def read_stored(path: Path) -> object:
+    """What a PyTorch file holds. Raises InputError for a damaged file and for one that would run code."""
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_harmless()), warnings.catch_warnings(action="ignore"):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"{path}: refused: expected tensors alone, found a pickle that would run code or is damaged ({reason})"
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: refused: {_explain(str(error))}") from None
+    except Exception as error:  # a damaged pickle fails in every way there is
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: a damaged PyTorch file ({reason}); delete it and fetch it again") from None
-    tensors = isinstance(stored, Mapping) and all(isinstance(value, torch.Tensor) for value in stored.values())
-    if not tensors or not stored:
-        raise InputError(f"{path}: expected a state dict of tensors, found {type(stored).__name__}")
-    return {str(key): value for key, value in stored.items()}
 
 
-def recognise_network(tensors: Mapping[str, torch.Tensor], path: Path) -> str:
-    """One of "resnet18", "vgg16" (torchvision's names) or "vggface". Raises InputError for another network."""
-    if "layer1.0.conv1.weight" in tensors and "layer2.1.conv2.weight" in tensors and "conv1.weight" in tensors:
+def _harmless() -> list[Any]:
+    """Numbers, arrays and settings that people store beside the weights; reading them runs no code."""
+    scalars = [type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"]
+    old_names = [
+        (getattr(np._core.multiarray, name), f"{package}.multiarray.{name}")
+        for name in ("scalar", "_reconstruct")
+        for package in ("numpy.core", "numpy._core")
+    ]
+    return [*old_names, np.ndarray, (_numeric_dtype, "numpy.dtype"), *scalars, argparse.Namespace]
+
+
+def _numeric_dtype(code: str, *arguments: object) -> np.dtype:
+    """np.dtype as pickles call it, but for numbers alone: arrays of objects could hold anything."""
+    dtype = np.dtype(code, *arguments)
+    if dtype.kind not in "biufc":
+        raise ValueError(f"an array of {dtype}")
+    return dtype
+
+
+def _explain(error: str) -> str:
+    """torch's message is about its own arguments, and coloured."""
+    found = re.search(r"GLOBAL ([\w.]+)", error)
+    if found:
+        return f"it holds a {found[1]}, not tensors alone, and reading that could run code; save {SAVE_TENSORS}"
+    if "Unsupported operand" in error:
+        return f"its pickle is of a newer protocol than can be read safely, or damaged; save {SAVE_TENSORS}"
+    return "expected tensors alone, found a pickle that would run code or is damaged"
+
+
+@dataclass(frozen=True)
+class FoundNetwork:
+    """A known network in a file of others."""
+
+    name: str  # "resnet18", "vgg16" (torchvision's names) or "vggface"
+    tensors: dict[str, torch.Tensor]
+    wrapping: str  # what stood around it, such as "state_dict, prefix module."; empty: nothing
+
+
+def find_network(stored: object, path: Path) -> FoundNetwork:
+    """The one known network in what a file holds: at its top or in a dictionary within, with or without a prefix.
+
+    Raises InputError where there is none, and where there are several: which is meant, is not guessed.
+    """
+    found, keys = [], []
+    for place, tensors in _state_dicts(stored):
+        keys = keys or list(tensors)
+        for prefix in sorted({key.removesuffix(mark) for key in tensors for mark in MARKS if key.endswith(mark)}):
+            inside = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            if (not prefix or prefix.endswith(".")) and (name := _recognise(inside)):
+                wrapping = ", ".join([*place, *([f"prefix {prefix}"] if prefix else [])])
+                found.append(FoundNetwork(name, inside, wrapping))
+    if not keys:
+        raise InputError(f"{path}: expected a state dict of tensors, found {type(stored).__name__} without one")
+    if not found:
+        raise InputError(f"{path}: expected ResNet18, VGG16 or VGGFace, found the keys {', '.join(keys[:4])} ...")
+    if len(found) > 1:
+        places = " and ".join(each.wrapping or "the top" for each in found)
+        raise InputError(f"{path}: holds {len(found)} networks ({places}); save the one that is meant alone")
+    return found[0]
+
+
+def _state_dicts(stored: object, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Every dictionary in `stored` that holds tensors, with the names that lead to it."""
+    if not isinstance(stored, Mapping) or len(place) > DEEPEST:
+        return
+    arrays = {key: torch.from_numpy(value) for key, value in stored.items() if _is_numeric(value)}
+    tensors = {key: value for key, value in {**stored, **arrays}.items() if isinstance(value, torch.Tensor)}
+    if tensors and all(isinstance(key, str) for key in tensors):
+        yield place, tensors
+    for key, value in stored.items():
+        yield from _state_dicts(value, (*place, str(key)))
+
+
+def _is_numeric(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fiu"
+
+
+def _recognise(tensors: Mapping[str, torch.Tensor]) -> str | None:
+    if {"layer1.0.conv1.weight", "layer2.1.conv2.weight", "conv1.weight"} <= set(tensors):
         return "resnet18"
     if {key for key in tensors if key.startswith("features.") and key.endswith(".weight")} == TORCHVISION_FEATURES:
         return "vgg16"
-    if "conv1_1.weight" in tensors:
-        return "vggface"
-    raise InputError(f"{path}: expected ResNet18, VGG16 or VGGFace, found the keys {', '.join(list(tensors)[:4])} ...")
+    return "vggface" if "conv1_1.weight" in tensors else None
 
 
 def rename_torchvision(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -80,6 +165,7 @@ def read_vggface(tensors: Mapping[str, torch.Tensor], path: Path) -> SourceNetwo
         channel_order="BGR" if as_convolutions else "RGB",
         flatten_order="HWC" if as_convolutions else "CHW",
         layout="PyTorch, DeepFace" if as_convolutions else "PyTorch, Oxford",
+        input_note=DEEPFACE_INPUT if as_convolutions else MEAN_INPUT.format("RGB"),
     )
     check_shapes(source, path)
     return source

@@ -1,12 +1,16 @@
 """Files as Keras 1, 2 and 3 laid them out, written here with h5py; those of a real Keras: test_keras_proof.py."""
 
+import zipfile
+
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from emotion_utils.errors import InputError
 from emotion_utils.models.weights.conversion import CONV_LAYERS
 from emotion_utils.models.weights.keras import read_keras
+from emotion_utils.models.weights.load import load_weights
 
 LAYOUTS = {
     "keras 1": "{layer}/{layer}_W",
@@ -154,3 +158,37 @@ def test_truncated_file_is_refused(changed_file):
         file.truncate(path.stat().st_size // 2)
     with pytest.raises(InputError, match="a damaged HDF5 file"):
         read_keras(path)
+
+
+def test_weights_inside_a_keras_file_are_read(tmp_path, trunk_arrays):
+    write_layout(tmp_path / "model.weights.h5", trunk_arrays, "layers/conv2d_{number}/vars/0")
+    with zipfile.ZipFile(tmp_path / "vggface.keras", "w") as archive:
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("config.json", "{}")
+        archive.write(tmp_path / "model.weights.h5", "model.weights.h5")
+    loaded = load_weights(tmp_path / "vggface.keras")
+    plain = load_weights(tmp_path / "model.weights.h5")
+    assert loaded.state.keys() == plain.state.keys()
+    assert all(torch.equal(loaded.state[key], plain.state[key]) for key in plain.state)
+
+
+def test_keras_file_whose_weights_are_damaged_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "vggface.keras", "w") as archive:
+        archive.writestr("model.weights.h5", b"\x89HDF\r\n\x1a\nand then nothing")
+    with pytest.raises(InputError, match="a damaged HDF5 file"):
+        load_weights(tmp_path / "vggface.keras")
+
+
+def test_two_publishers_are_told_apart_and_what_each_feeds_is_recorded(tmp_path, full_arrays, trunk_arrays):
+    """DeepFace writes fc6 to fc8 as convolutions of layers without names; keras-vggface names matrices."""
+    shapes = {"fc6": (7, 7, 512, 4096), "fc7": (1, 1, 4096, 4096), "fc8": (1, 1, 4096, 11)}
+    deepface = {
+        name: (kernel.reshape(shapes.get(name, kernel.shape)), bias) for name, (kernel, bias) in full_arrays.items()
+    }
+    source = read_keras(write_layout(tmp_path / "vgg_face_weights.h5", deepface, LAYOUTS["keras 2, unnamed layers"]))
+    assert source.layout == "Keras, DeepFace"
+    assert source.input_note.startswith("BGR from 0 to 255 minus the mean")
+    assert "default" in source.input_note
+    np.testing.assert_array_equal(source.kernels["fc6"], full_arrays["fc6"][0])
+    other = read_keras(write_layout(tmp_path / "notop.h5", trunk_arrays, LAYOUTS["keras 2 weights"]))
+    assert (other.layout, other.input_note) == ("Keras, keras-vggface", "BGR from 0 to 255 minus the mean of VGGFace")

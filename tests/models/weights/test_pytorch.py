@@ -1,19 +1,23 @@
 """PyTorch files of others are recognised, turned rightly, and never run."""
 
+import argparse
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from safetensors.torch import save_file
 
 from emotion_utils.errors import InputError
 from emotion_utils.models.reference import reference_images
 from emotion_utils.models.weights.conversion import CHECKED_LAYERS, TOLERANCE, compare, network_activations, to_state
 from emotion_utils.models.weights.load import load_weights
-from emotion_utils.models.weights.pytorch import read_tensors, read_vggface, recognise_network, rename_torchvision
+from emotion_utils.models.weights.pytorch import find_network, read_stored, read_vggface, rename_torchvision
+from emotion_utils.models.zoo import build_model
 
 MEAN_RGB = torch.tensor([129.1863, 104.7624, 93.5940]).view(1, 3, 1, 1)
 POOLED_AFTER = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
@@ -75,7 +79,7 @@ def test_torchvision_vgg16_keeps_its_answers(tmp_path):
         torch.manual_seed(3)
         features = torchvision.models.vgg16(init_weights=False).features.eval()
     tensors = {f"features.{key}": value for key, value in features.state_dict().items()}
-    assert recognise_network(tensors, tmp_path) == "vgg16"
+    assert find_network(tensors, tmp_path).name == "vgg16"
     image = reference_images(64)[1:]
     with torch.inference_mode():
         expected = features(image * 255 - MEAN_RGB)[0].permute(1, 2, 0).numpy()
@@ -130,8 +134,96 @@ def test_truncated_file_is_refused(tmp_path, zipped):
         load_weights(path)
 
 
-@pytest.mark.parametrize("content", [[torch.ones(3)], {"epoch": 3}, {}])
+@pytest.mark.parametrize("content", [[torch.ones(3)], {"epoch": 3}, {}, {"optimizer": {"state": {0: torch.ones(3)}}}])
 def test_anything_but_a_state_dict_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "weights.pth")
     with pytest.raises(InputError, match="expected a state dict of tensors"):
-        read_tensors(tmp_path / "weights.pth")
+        load_weights(tmp_path / "weights.pth")
+
+
+@pytest.fixture(scope="module")
+def resnet_state():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        return torchvision.models.resnet18(num_classes=7).state_dict()
+
+
+WRAPPINGS = {
+    "state_dict, prefix module.": lambda state: {"state_dict": {f"module.{k}": state[k] for k in state}, "epoch": 3},
+    "model_state_dict": lambda state: {"model_state_dict": state, "optimizer_state_dict": {"state": {}}, "acc": 0.8},
+    "state, net": lambda state: {"state": {"net": state}},
+    "prefix backbone.": lambda state: {f"backbone.{k}": v for k, v in state.items()} | {"neck.weight": torch.ones(2)},
+    "model": lambda state: {
+        "model": {key.replace("fc.", "linear."): value for key, value in state.items()},
+        "best": np.float64(0.87), "confusion": np.eye(3), "when": np.int32(4), "args": argparse.Namespace(lr=0.1),
+    },
+    "weights": lambda state: {"weights": {key: value.numpy() for key, value in state.items()}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_wrapped_resnet18_is_unwrapped_and_the_wrapping_named(tmp_path, resnet_state, wrapping):
+    torch.save(WRAPPINGS[wrapping](resnet_state), tmp_path / "faces.pth")
+    net = build_model("r18_pre_emotion", num_classes=3, image_size_px=48, weights=tmp_path / "faces.pth")
+    assert f"weights of faces.pth ({wrapping})" in net.provenance["sentence"]
+    body = net.body_state()
+    assert all(torch.equal(body[key], value) for key, value in resnet_state.items() if key in body)
+    assert "layer4.1.bn2.running_var" in body
+
+
+def test_prefix_in_safetensors_is_taken_off(tmp_path, resnet_state):
+    save_file({f"encoder.{key}": value for key, value in resnet_state.items()}, tmp_path / "faces.safetensors")
+    assert load_weights(tmp_path / "faces.safetensors").title.endswith("faces.safetensors (prefix encoder.)")
+
+
+def test_which_of_two_networks_is_meant_is_not_guessed(tmp_path, resnet_state):
+    torch.save({"model": resnet_state, "model_ema": resnet_state}, tmp_path / "two.pth")
+    with pytest.raises(InputError, match=r"holds 2 networks \(model and model_ema\); save the one that is meant"):
+        load_weights(tmp_path / "two.pth")
+
+
+def test_refused_class_is_named_without_the_colours_of_torch(tmp_path):
+    torch.save({"conv1.weight": torch.ones(3), "log": RunsCode(tmp_path / "trap")}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=r"holds a \w+\.mkdir, not tensors alone") as caught:
+        read_stored(tmp_path / "weights.pth")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_newer_pickles_are_named_with_how_to_save_instead(tmp_path, protocol):
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps({"conv1.weight": [1.0]}, protocol=protocol))
+    with pytest.raises(InputError, match=rf"a Python pickle of protocol {protocol}.*state_dict\(\)"):
+        load_weights(tmp_path / "plain.pth")
+    torch.save({"conv1.weight": torch.ones(3)}, tmp_path / "inside.pth", pickle_protocol=max(protocol, 4))
+    with pytest.raises(InputError, match=r"refused: its pickle is of a newer protocol.*state_dict\(\)"):
+        load_weights(tmp_path / "inside.pth")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_torchscript_is_named_with_how_to_save_instead(tmp_path):
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)), tmp_path / "traced.pt")
+    with pytest.raises(InputError, match=r"a TorchScript archive.*torch\.jit\.load\('traced\.pt'\)\.state_dict"):
+        load_weights(tmp_path / "traced.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x93NUMPY\x01\x00", "a NumPy array"),
+        (b"\x1f\x8b\x08\x00", "a gzip archive; unpack it first"),
+        (b"MATLAB 5.0 MAT-file, Platform", "a MATLAB file"),
+        (b"\x20\x00\x00\x00TFL3", "a TensorFlow Lite model"),
+        (b'{"class_name": "Sequential"}', "a JSON text"),
+    ],
+)
+def test_other_formats_are_named(tmp_path, content, message):
+    (tmp_path / "weights.bin").write_bytes(content)
+    with pytest.raises(InputError, match=f"found {message}"):
+        load_weights(tmp_path / "weights.bin")
+
+
+def test_zip_of_other_things_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "weights.zip", "w") as archive:
+        archive.writestr("resnet18.pth", b"")
+    with pytest.raises(InputError, match=r"a zip archive of resnet18\.pth; unpack it"):
+        load_weights(tmp_path / "weights.zip")
