@@ -62,6 +62,14 @@ def elsewhere(monkeypatch):
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 
 
+@pytest.fixture
+def sigint_heard():
+    """Processes that are started hear SIGINT, even if these tests run in a background job, where shells ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def by_torchrun(tmp_path_factory):
     """A run that the line in docs/gpus.md has trained with two processes."""
@@ -135,7 +143,7 @@ def test_an_error_in_a_process_is_one_line_and_its_exit_status(elsewhere, tmp_pa
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "killed"])
-def test_processes_end_with_the_one_that_waits_for_them(elsewhere, tmp_path, ending):
+def test_processes_end_with_the_one_that_waits_for_them(elsewhere, sigint_heard, tmp_path, ending):
     run = prepare(tmp_path / "run", "processes=2", "epochs=1000")
     caller = subprocess.Popen([*TRAIN, run.root], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + DEADLINE_S
