@@ -1,10 +1,20 @@
 """What all tests share: no test writes into the user's cache."""
 
+import gc
 from pathlib import Path
 
 import pytest
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_finish():
+    """Garbage collection leaves alone what all test modules have imported, a million objects that stay to the end.
+
+    statsmodels collects in each correction for several tests, half a second each time with all of them.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
