@@ -14,6 +14,7 @@ import click
 
 from emotion_utils.config import PROFILES, RunConfig, absolute, resolve_config
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.printable import printable
 from emotion_utils.waiting import limit_spinning
 
 if TYPE_CHECKING:
@@ -37,8 +38,13 @@ class OneLineErrors(click.Group):
             _fail(str(error), 1)
 
 
+def _say(line: str) -> None:
+    """A line for a person; what it quotes cannot reach the terminal as a code."""
+    click.echo(printable(line))
+
+
 def _fail(message: str, status: int) -> None:
-    click.echo("emotion: " + " ".join(message.split()), err=True)
+    click.echo("emotion: " + printable(" ".join(message.split())), err=True)
     sys.exit(status)
 
 
@@ -67,7 +73,7 @@ def run(
     config = resolve_config(
         profile, settings, data=_absolute(data), classes=tuple(classes.split(",")) if classes else None
     )
-    run_pipeline(output or default_output(config), config, fresh=fresh, say=click.echo)
+    run_pipeline(output or default_output(config), config, fresh=fresh, say=_say)
 
 
 @main.command()
@@ -102,7 +108,7 @@ def train(model: str, run_dir: Path) -> None:
         if is_main_process():
             predict_splits(each, model)
             best, found = best_epoch(history["val_acc"]), f"val accuracy {history['val_acc'].max():.3f}"
-            click.echo(f"{name}: best epoch {best} of {len(history)}, {found}; {each.model_dir(model)}")
+            _say(f"{name}: best epoch {best} of {len(history)}, {found}; {each.model_dir(model)}")
 
 
 @main.command("audit-table")
@@ -114,7 +120,7 @@ def audit_table(file: Path) -> None:
 
     findings = audit_file(file)
     for line in summarise_findings(findings):
-        click.echo(line)
+        _say(line)
     wrong = sum(finding.ok is False for finding in findings)
     if wrong:
         raise EmotionError(f"{file}: {wrong} of its figures do not agree with the others; the lines above say which")
@@ -140,7 +146,7 @@ def predict(model_dir: Path, paths: tuple[Path, ...], output: Path | None) -> No
     if refused.all():
         raise InputError(f"none of the {len(table)} files can be used: {table['path'][0]}: {table['reason'][0]}")
     if output:
-        click.echo(f"{output}: {(~refused).sum()} faces, {refused.sum()} files refused")
+        _say(f"{output}: {(~refused).sum()} faces, {refused.sum()} files refused")
 
 
 @main.command()
@@ -167,10 +173,10 @@ def search(
     opened = Run.open(run_dir)
     _check_model(opened, model)
     search_model(
-        opened, model, sampler=sampler, trials=trials, epochs=epochs, minutes=minutes, storage=storage, say=click.echo
+        opened, model, sampler=sampler, trials=trials, epochs=epochs, minutes=minutes, storage=storage, say=_say
     )
     for line in settings_of_best(opened, model):
-        click.echo(line)
+        _say(line)
 
 
 @main.command()
@@ -179,7 +185,7 @@ def verify(run_dir: Path) -> None:
     """Recompute every table and sentence of the finished run DIR, and name the first one that differs."""
     from emotion_utils.report.verify import verify_run
 
-    click.echo(verify_run(run_dir))
+    _say(verify_run(run_dir))
 
 
 @main.group()
@@ -195,7 +201,7 @@ def list_sources() -> None:
     from emotion_utils.provenance import PROJECT_DIR
 
     for row in [*list_weights(), *list_local_files(), *list_earlier_runs(PROJECT_DIR / "reports")]:
-        click.echo(format_weights(row, _width()))
+        _say(format_weights(row, _width()))
     for name, what in OTHER_SOURCES:
         click.echo(f"{name}: {what}")
     click.echo("A model starts from any of them with --set recipes.MODEL.weights=NAME, or FILE, or MODEL_DIR.")
@@ -212,9 +218,9 @@ def fetch(name: str) -> None:
     if name in PROXIES:
         from emotion_utils.training.pretext import ensure_proxies
 
-        click.echo(ensure_proxies([name], progress_bar(name))[name])
+        _say(ensure_proxies([name], progress_bar(name))[name])
     else:
-        click.echo(fetch_weights(name, progress=progress_bar(name, unit="B")))
+        _say(fetch_weights(name, progress=progress_bar(name, unit="B")))
 
 
 @weights.command()
@@ -227,7 +233,7 @@ def convert(source: Path, target: Path) -> None:
     report = convert_weights(source, target)
     for layer, difference in report["largest_relative_difference"].items():
         click.echo(f"{layer}: differs from its source by {difference:.1e} of the largest activation")
-    click.echo(f"{target}: {len(report['layers'])} layers; what was checked is in {target.with_suffix('.json')}")
+    _say(f"{target}: {len(report['layers'])} layers; what was checked is in {target.with_suffix('.json')}")
 
 
 def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:

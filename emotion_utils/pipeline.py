@@ -16,6 +16,7 @@ from emotion_utils.audit.lines import audit_lines
 from emotion_utils.budget import VARIABLE, Budget
 from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.figures.fonts import font_note
 from emotion_utils.import_closure import closure_sha256
 from emotion_utils.kernels import KernelDeath, execute_notebook
 from emotion_utils.monitor import EpochMonitor
@@ -162,7 +163,7 @@ def _run_stage(run: Run, stage: Stage, inputs: Inputs, budget: Budget, label: st
     seconds = time.monotonic() - started
     mark_done(run, stage, inputs, seconds, death)  # papermill's own metadata can call a dead kernel finished
     if stage.writes == DATA_FILES:
-        for line in audit_lines(run.read("audit")):
+        for line in filter(None, [*audit_lines(run.read("audit")), font_note(run.class_names())]):
             say(f"{label}: {line}")
     say(f"{label}: finished in {format_duration(seconds)}")
 

@@ -13,10 +13,11 @@ from emotion_utils.audit.face_detectors import Box
 from emotion_utils.audit.faces import CropMode, crop_faces, cut_square
 from emotion_utils.errors import InputError
 from emotion_utils.parallel import count_workers, map_ahead
+from emotion_utils.printable import printable
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.decode import ImageFault, decode_rgb, refuse_unusable
 from emotion_utils.sources.layouts import is_image_name
-from emotion_utils.sources.trees import FolderTree, Tree, is_junk, printable_name, read_file
+from emotion_utils.sources.trees import FolderTree, Tree, is_junk, read_file
 from emotion_utils.store.store import resize_square
 
 
@@ -87,7 +88,7 @@ def _list_one(path: Path) -> list[InputImage]:
             raise InputError(f"{path}: is neither a file nor a folder; give images or folders of them")
         if is_archive(path):
             return _list_tree(path, open_archive(path))
-        return [InputImage(printable_name(str(path)), partial(read_file, path))]
+        return [InputImage(printable(str(path)), partial(read_file, path))]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check path and permissions") from None
 
@@ -96,4 +97,4 @@ def _list_tree(path: Path, tree: Tree) -> list[InputImage]:
     names = [name for name in tree.names if is_image_name(name) and not is_junk(name)]
     if not names:
         raise InputError(f"{path}: no images among {len(tree.names)} files; give images, or a folder that has some")
-    return [InputImage(f"{printable_name(str(path))}/{name}", partial(tree.read, name)) for name in names]
+    return [InputImage(f"{printable(str(path))}/{name}", partial(tree.read, name)) for name in names]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Container
 from html import escape
 
+from emotion_utils.printable import printable
+
 
 def safe(text: object) -> str:
     """Text that came with the data: escaped, on one line, its direction of writing kept to itself."""
-    return f"<bdi>{escape(' '.join(str(text).split()))}</bdi>"
+    return f"<bdi>{escape(printable(' '.join(str(text).split())))}</bdi>"
 
 
 def safe_model(model: str, proxies: Container[str]) -> str:

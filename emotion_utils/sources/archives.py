@@ -21,8 +21,9 @@ from typing import BinaryIO
 
 from emotion_utils.config import cache_dir
 from emotion_utils.errors import InputError
+from emotion_utils.printable import printable
 from emotion_utils.sources.decode import MAX_FILE_BYTES, ImageFault
-from emotion_utils.sources.trees import PEEK_BYTES, printable_name
+from emotion_utils.sources.trees import PEEK_BYTES
 
 MAX_RATIO = 100  # images shrink by less than 2, tables of pixels by about 4; bombs by 1000 and more
 RATIO_FREE_BYTES = 16_000_000  # up to here a high ratio harms nobody (a plain bitmap of one colour has one)
@@ -61,7 +62,7 @@ class ZipTree:
         self._members: dict[str, zipfile.ZipInfo] = {}
         links = []
         for info in self._zip.infolist():
-            name = _check_name(path, info.filename.replace("\\", "/"))
+            name = _check_name(path, printable(info.filename.replace("\\", "/")))
             _refuse_bomb(f"{path}, {name}", info.file_size, info.compress_size)
             if info.flag_bits & 1:
                 raise InputError(f"{path}: is encrypted; unpack it and give the folder")
@@ -127,7 +128,7 @@ class TarTree:
         self._members: dict[str, tuple[int, int]] = {}  # name -> offset and size, bytes
         links = []
         for member in _list_tar(self._file):
-            name = _check_name(path, printable_name(member.name))
+            name = _check_name(path, printable(member.name))
             if member.issym():
                 links.append(_check_link(path, name, member.linkname, posixpath.dirname(name)))
             elif member.islnk():  # a second name of a file that came before

@@ -22,6 +22,7 @@ from emotion_utils.sources.fer_csv import FerCsv, is_fer_header
 from emotion_utils.sources.label_csv import is_label_header, listed_paths, read_label_csv, split_header
 from emotion_utils.sources.layouts import LAYOUTS, TABLE_COLUMNS, pool_lone_parts, read_layout
 from emotion_utils.sources.trees import PEEK_BYTES, FolderTree, Tree, is_junk
+from emotion_utils.sources.usable_names import check_names
 
 MAX_CLASSES = 10  # more than that are likely names of persons, or numbers
 MAX_TABLES = 20  # so many CSVs of a folder are looked into
@@ -191,6 +192,7 @@ def _name_classes(source: Source, classes: tuple[str, ...] | None) -> Source:
         raise InputError(
             f"--data {source.spec}: {len(chosen)} classes ({shown}), 2 to {MAX_CLASSES} are needed; {advice}"
         )
+    check_names(source.spec, chosen)
     table = table[table["label"].isin((*chosen, ""))].sort_values("path").reset_index(drop=True)
     return replace(source, table=table, classes=chosen, notes=tuple(note for note in notes if note))
 

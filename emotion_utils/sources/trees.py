@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from emotion_utils.errors import InputError
+from emotion_utils.printable import printable
 from emotion_utils.sources.decode import MAX_FILE_BYTES, ImageFault
 
 # Hidden files and folders, and what operating systems leave behind.
@@ -36,11 +37,6 @@ class Tree(Protocol):
 def is_junk(name: str) -> bool:
     """Hidden files and folders, and what operating systems leave behind."""
     return _JUNK.search(name) is not None
-
-
-def printable_name(name: str) -> str:
-    """`name` with bytes that are not UTF-8 written as \\xNN, so that a manifest can hold it."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -96,7 +92,7 @@ class FolderTree:
                 if entry.is_dir():
                     yield from self._walk(name, (*above, here))
                 elif entry.is_file():
-                    shown = printable_name(name)
+                    shown = printable(name)
                     if shown != name:
                         self._unusual[shown] = name
                     yield shown

@@ -8,8 +8,11 @@ import pytest
 from two_notebooks import FIRST, SECOND, write_notebook
 
 from emotion_utils.config import resolve_config
+from emotion_utils.errors import InputError
+from emotion_utils.figures.fonts import font_note
 from emotion_utils.pipeline import run_pipeline
 from emotion_utils.report.page import pdf
+from emotion_utils.sources.source import open_source
 
 TELL = """
 import os, sys
@@ -77,3 +80,36 @@ def test_no_font(tmp_path, monkeypatch):
 
     with pytest.raises(OSError, match="ended by SIGSEGV"):
         pdf._run([sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"])
+
+
+@pytest.mark.fault(
+    "class names in a script that no installed font has",
+    "W",
+    "said before training and with the report; the HTML is right",
+)
+def test_script_without_a_font(monkeypatch):
+    from matplotlib import font_manager, get_data_path
+
+    dejavu = f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf"
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [dejavu, __file__])
+    assert font_note(["开心", "sad"]).startswith("class names: no font of this machine has 开, 心: report.pdf")
+    assert font_note(["грустный", "λύπη", "très triste", "شاد\u200cتر"]) == ""
+    monkeypatch.setattr(font_manager, "findSystemFonts", list)
+    assert "λ" in font_note(["λύπη"])
+    assert font_note(["sad"]) == ""  # which costs no look at fonts
+
+
+@pytest.mark.fault(
+    "class names with control or private-use characters, or that are columns of the tables",
+    "E",
+    "refused before anything is written, in letters that any terminal shows",
+)
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "\ue000", "label", "reason"])
+def test_names_that_tables_or_fonts_cannot_hold(tmp_path, name):
+    rows = "".join(f'{number}.png,"{label}"\n' for number, label in enumerate(("happy", name)))
+    (tmp_path / "labels.csv").write_text(f"path,label\n{rows}", encoding="utf-8")
+    for number in range(2):
+        (tmp_path / f"{number}.png").write_bytes(b"\x89PNG")
+    with pytest.raises(InputError, match="rename it") as refused:
+        open_source(str(tmp_path / "labels.csv"))
+    assert str(refused.value).isprintable()

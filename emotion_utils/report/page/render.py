@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.figures.fonts import font_note
 from emotion_utils.figures.style import theme_svgs
 from emotion_utils.files import replacing
 from emotion_utils.report.claims import join_words
@@ -38,7 +39,7 @@ def render_report(run: Run, notebook: Path) -> dict[str, Any]:
     with replacing(html) as temporary:
         temporary.write_text(theme_svgs(page), encoding="utf-8")
     pdf, notes = print_pdf(page, run.root / "report.pdf")
-    notes += check_files(results, html, pdf)
+    notes += filter(None, [font_note(results.class_names), *check_files(results, html, pdf)])
     return {"html": html, "pdf": pdf, "notes": notes}
 
 

@@ -1,0 +1,32 @@
+"""Names that came with the data or the machine, as a terminal, a log and a page can show them: one function for all."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Control characters (the escape codes of terminals among them), halves of characters, breaks of lines and paragraphs,
+# and what turns the direction of writing for all that follows.
+UNSHOWN = ("Cc", "Cs", "Zl", "Zp")
+HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # the others stand for bytes of a file name
+TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def printable(text: str) -> str:
+    """`text` with bytes that are no UTF-8, control characters and the like written as \\xNN or \\uNNNN."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = (
+        HALVES.sub(lambda half: _escape(half[0]), text)
+        .encode("utf-8", "surrogateescape")
+        .decode("utf-8", "backslashreplace")
+    )
+    return "".join(map(_escape, text))
+
+
+def _escape(character: str) -> str:
+    if unicodedata.category(character) not in UNSHOWN and character not in TURNING:
+        return character
+    return (
+        character.encode("ascii", "backslashreplace").decode() if ord(character) > 127 else f"\\x{ord(character):02x}"
+    )

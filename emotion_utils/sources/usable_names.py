@@ -1,0 +1,32 @@
+"""Class names that every table, page and file of a run can hold; others are refused before anything is written."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+from emotion_utils.errors import InputError
+
+# Columns that stand beside those of the classes, in predictions.csv and in what `emotion predict` and `video` write.
+COLUMNS = frozenset(
+    (
+        "id", "split", "label", "predicted", "path", "face", "left", "top", "width", "height", "confidence", "reason",
+        "found", "search", "time", "frame", "track", "votes", "group", "status",
+    )
+)  # fmt: skip
+REFUSED = {"Cc": "control", "Co": "private-use", "Cs": "half a", "Zl": "line-breaking", "Zp": "line-breaking"}
+
+
+def check_names(spec: str, names: Iterable[str]) -> None:
+    """Raises InputError for a class name that is a column of the tables, or that no font could print."""
+    for name in names:
+        if name.casefold() in COLUMNS:
+            raise InputError(
+                f"--data {spec}: a class is called {name!r}, as a column of the tables of results is: rename it"
+            )
+        for character in name:
+            if kind := REFUSED.get(unicodedata.category(character)):
+                raise InputError(
+                    f"--data {spec}: the class name {name!a} holds the {kind} character U+{ord(character):04X}, "
+                    "which no font prints: rename it"
+                )

@@ -1,0 +1,50 @@
+"""Whatever a name holds, a terminal shows it as letters."""
+
+import os
+
+import pytest
+from click.testing import CliRunner
+from face_files import encode, make_image
+
+from emotion_utils.cli import main
+from emotion_utils.errors import EmotionError
+from emotion_utils.printable import printable
+from emotion_utils.report.names import safe
+from emotion_utils.sources.source import open_source
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, ünïcode 开心 😀 نص", "plain, ünïcode 开心 😀 نص"),
+        ("a\x1b[31mb", r"a\x1b[31mb"),
+        ("\x07\x7f\x9b", r"\x07\x7f\x9b"),
+        ("line\nbreak\u2028", r"line\x0abreak\u2028"),
+        ("\u202eturned", r"\u202eturned"),
+        (os.fsdecode(b"caf\xe9"), r"caf\xe9"),
+        ("half \ud800", r"half \ud800"),
+    ],
+)
+def test_only_what_cannot_be_shown_is_written_as_its_number(text, shown):
+    assert printable(text) == shown
+    assert printable(shown) == shown
+
+
+def test_errors_and_pages_show_names_so():
+    assert str(EmotionError("no \x1b]0;title\x07 here\nor there")) == r"no \x1b]0;title\x07 here or there"
+    assert safe("\x1b[2J<b>") == r"<bdi>\x1b[2J&lt;b&gt;</bdi>"
+
+
+def test_escape_codes_in_the_names_of_files_and_folders_reach_neither_tables_nor_terminal(tmp_path):
+    for number, label in enumerate(("happy", "sad", "s\x1b[31md")):
+        folder = tmp_path / "fa\x1b[1mces" / label
+        folder.mkdir(parents=True)
+        (folder / "0\x9b.png").write_bytes(encode(make_image(number)))
+    source = open_source(str(tmp_path / "fa\x1b[1mces"))
+    assert r"s\x1b[31md/0\x9b.png" in set(source.table["path"])
+    assert all(source.read(path).startswith(b"\x89PNG") for path in source.table["path"])
+    for arguments in (["predict", "no\x1bmodel", "x"], ["run", "--data", "no\x1bdata"], ["ver\x1bify", "no\x9bthing"]):
+        outcome = CliRunner().invoke(main, arguments)
+        assert outcome.exit_code == 2
+        assert "\x1b" not in outcome.output
+        assert "\x9b" not in outcome.output
