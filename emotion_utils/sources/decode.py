@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import io
-import re
+import threading
+import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, features
 
 from emotion_utils.errors import InputError
+from emotion_utils.sources.content import name_content
+from emotion_utils.sources.deep_pixels import is_deep, to_8_bit, with_full_range
+from emotion_utils.sources.jpeg import READ_AHEAD, JpegStructure, read_structure
+from emotion_utils.sources.png import keep_needed_chunks
 
 MAX_PIXELS = 64_000_000  # 192 MB as RGB: more than a face photo needs, and two at once still fit beside training
 MAX_FILE_BYTES = 256_000_000  # an uncompressed image of MAX_PIXELS; nothing larger is read at all
+MAX_SCAN_PIXELS = 1_000_000_000  # pixels times scans of a JPEG: about 3 s; 15 scans are usual, each visits all pixels
+LARGE_PIXELS = 16_000_000  # larger ones are decoded one at a time, so that threads do not multiply their memory
+STRIP_PIXELS = 4_000_000  # converted at a time: the largest image takes 7 bytes a pixel, not 20
 MIN_SIDE_PX = 16  # below this not even the mouth has a pixel of its own
 CONSTANT_RANGE = 2  # a plain area comes out of JPEG with rounding errors of this size
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # a closed list: EPS, for one, runs programs
+# A closed list: EPS, for one, runs programs.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", *(("AVIF",) if features.check("avif") else ()))
 
-_MAGIC = (
-    (b"%PDF", "a PDF document"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"Rar!", "a rar archive"),
-    (b"%!PS", "a PostScript file"),
-    (b"\x7fELF", "a program"),
-    (b"MZ", "a program"),
-)  # fmt: skip
-_SEQUENTIAL_FRAMES = (0xC0, 0xC1)
-_SPECIAL_MARKERS = (0xC2, 0xE1, 0xE2, 0xEE, 0xDA)  # progressive frame, EXIF or XMP, profile, Adobe's colours, scan
-_STRAY_MARKER = re.compile(rb"\xff(?![\x00\xc0\xc1\xc4\xd0-\xd7\xda\xdb\xdd])")  # within a scan: damage
-_BOXES = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"avif": "AVIF"}  # brands of ISO base media files
+warnings.filterwarnings("ignore", module=r"PIL\.")  # about tags and text, which decide no pixel
+_ONE_LARGE_IMAGE = threading.Lock()
+_TURNS = {  # by EXIF orientation, on (H, W, 3)
+    2: lambda rgb: rgb[:, ::-1],
+    3: lambda rgb: rgb[::-1, ::-1],
+    4: lambda rgb: rgb[::-1],
+    5: lambda rgb: rgb.swapaxes(0, 1),
+    6: lambda rgb: rgb[::-1].swapaxes(0, 1),
+    7: lambda rgb: rgb[::-1, ::-1].swapaxes(0, 1),
+    8: lambda rgb: rgb[:, ::-1].swapaxes(0, 1),
+}
 
 
 class ImageFault(InputError):
@@ -42,7 +50,8 @@ class Decoded:
     """An image as uint8 (H, W, 3) RGB, upright, and what had to be done to get there."""
 
     rgb: np.ndarray
-    conversions: tuple[str, ...]  # of: turned by EXIF, grey, palette, alpha, CMYK, 16-bit, animated, other colour space
+    # Of: turned by EXIF, grey, palette, alpha, CMYK, 16-bit, animated, other colour space, values of 0 to N.
+    conversions: tuple[str, ...]
 
 
 def decode_rgb(data: bytes) -> np.ndarray:
@@ -52,12 +61,15 @@ def decode_rgb(data: bytes) -> np.ndarray:
 
 def decode_image(data: bytes) -> Decoded:
     """The image in `data` and the conversions it took; of an animation the first frame. Raises ImageFault."""
-    channels = _plain_jpeg_channels(data)
-    if channels:
-        rgb = _decode_plain_jpeg(data, channels)
-        if rgb is not None:
-            return Decoded(rgb, ("grey",) if channels == 1 else ())
-    return _decode_with_pillow(data)
+    jpeg = read_structure(data)
+    if jpeg:
+        data = _check_jpeg(jpeg, data)
+        if jpeg.is_sequential and jpeg.precision == 8 and len(jpeg.components) in (1, 3) and not jpeg.is_special:
+            with _memory_for(jpeg.width, jpeg.height):
+                rgb = _decode_plain_jpeg(data, len(jpeg.components))
+            if rgb is not None:
+                return Decoded(rgb, ("grey",) if len(jpeg.components) == 1 else ())
+    return _decode_with_pillow(keep_needed_chunks(data))
 
 
 def refuse_unusable(rgb: np.ndarray) -> None:
@@ -72,28 +84,23 @@ def refuse_unusable(rgb: np.ndarray) -> None:
         raise ImageFault("constant: every pixel has the same colour")
 
 
-def _plain_jpeg_channels(data: bytes) -> int:
-    """1 or 3 for a complete 8-bit grey or YCbCr JPEG of one scan without EXIF, XMP or Adobe marks; else 0.
-
-    Walks the markers up to the frame header. Raises ImageFault where that declares more than MAX_PIXELS.
-    """
-    if data[:3] != b"\xff\xd8\xff" or data[-2:] != b"\xff\xd9":
-        return 0
-    at = 2
-    while at + 10 < len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker in _SEQUENTIAL_FRAMES:
-            refuse_bomb(int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7]))
-            plain = data[at + 4] == 8 and data[at + 9] in (1, 3) and not _STRAY_MARKER.search(data, at, len(data) - 2)
-            return data[at + 9] if plain else 0
-        if marker in _SPECIAL_MARKERS or not 0xC0 <= marker <= 0xFE:
-            return 0
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    return 0
+def _check_jpeg(jpeg: JpegStructure, data: bytes) -> bytes:
+    """What of a JPEG is to be decoded. Raises ImageFault where it is too large, takes too long or is incomplete."""
+    refuse_bomb(jpeg.width, jpeg.height)
+    if jpeg.is_broken:
+        raise ImageFault("truncated: the image's data break off within the file")
+    if jpeg.scans * jpeg.width * jpeg.height > MAX_SCAN_PIXELS:
+        raise ImageFault(
+            f"too large: {jpeg.scans} scans of {jpeg.width} x {jpeg.height} pixels, the limit is "
+            f"{MAX_SCAN_PIXELS // 1_000_000} megapixels in all scans"
+        )
+    if jpeg.lacks_scans:
+        raise ImageFault("truncated: the file ends before the image does")
+    return data[: jpeg.end] + READ_AHEAD if jpeg.is_sequential else data
 
 
 def _decode_plain_jpeg(data: bytes, channels: int) -> np.ndarray | None:
-    """uint8 (H, W, 3) RGB of what `_plain_jpeg_channels` accepts; None where it is damaged.
+    """uint8 (H, W, 3) RGB of a sequential 8-bit grey or YCbCr JPEG; None where it is damaged.
 
     The same pixels as Pillow's, four times as fast for small images. One channel is decoded as one and repeated,
     which is a fifth quicker than letting the decoder repeat it.
@@ -109,77 +116,72 @@ def refuse_bomb(width: int, height: int) -> None:
         raise ImageFault(f"too large: {width} x {height} pixels, the limit is {MAX_PIXELS // 1_000_000} megapixels")
 
 
+def _memory_for(width: int, height: int) -> threading.Lock | nullcontext:
+    """Held while an image of this size is decoded."""
+    return _ONE_LARGE_IMAGE if width * height > LARGE_PIXELS else nullcontext()
+
+
 def _decode_with_pillow(data: bytes) -> Decoded:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError:
         raise ImageFault(f"too large: the limit is {MAX_PIXELS // 1_000_000} megapixels") from None
     except Exception:  # a damaged header leads decoders to errors of many kinds
-        raise ImageFault(_name_content(data)) from None
+        raise ImageFault(name_content(data)) from None
     refuse_bomb(*image.size)
     try:
-        return _to_rgb(image, data)
+        with _memory_for(*image.size):
+            return _to_rgb(image, data)
     except ImageFault:
         raise
     except Exception as error:  # damaged data too
         if "truncated" in str(error).lower() or isinstance(error, EOFError):
             raise ImageFault("truncated: the file ends before the image does") from None
-        raise ImageFault(f"damaged: {error or type(error).__name__}") from None
+        raise ImageFault(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
 def _to_rgb(image: Image.Image, data: bytes) -> Decoded:
     conversions = ["animated"] if image.format != "MPO" and getattr(image, "is_animated", False) else []
     image.seek(0)
-    if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
+    if _read_orientation(image) in _TURNS:
         conversions.append("turned by EXIF")
     image.load()  # turns a TIFF by itself, and then says so
-    turned = ImageOps.exif_transpose(image)
-    if image.format == "PNG" and data[24] == 16 and image.mode in ("RGB", "RGBA", "LA"):
-        conversions.append("16-bit")
+    turn = _TURNS.get(_read_orientation(image), lambda rgb: rgb)
     mode = image.mode
     if mode[0] in "IF":
-        return Decoded(_from_deep_grey(np.asarray(turned)), (*conversions, "16-bit", "grey"))
-    if mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        grey, full = to_8_bit(np.asarray(image))
+        conversions += ["16-bit", "grey"] + ([f"values of 0 to {full}"] if full != 65535 and mode[0] == "I" else [])
+        return Decoded(np.ascontiguousarray(turn(np.repeat(grey[:, :, None], 3, axis=2))), tuple(conversions))
+    has_alpha = mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+    if mode in ("RGB", "RGBA", "LA") and is_deep(image, data):
+        conversions.append("16-bit")
+        image, full = with_full_range(image, data)
+        conversions += [f"values of 0 to {full}"] if full else []
+    if has_alpha:
         conversions += ["palette"] if mode in ("P", "PA") else ["grey"] if mode[0] == "L" else []
-        rgba = turned.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Decoded(np.asarray(Image.alpha_composite(white, rgba).convert("RGB")), (*conversions, "alpha"))
-    names = {"L": "grey", "1": "grey", "P": "palette", "CMYK": "CMYK", "RGB": ""}
-    name = names.get(mode, "other colour space")
-    return Decoded(np.asarray(turned.convert("RGB")), (*conversions, name) if name else tuple(conversions))
+        conversions.append("alpha")
+    else:
+        names = {"L": "grey", "1": "grey", "P": "palette", "CMYK": "CMYK", "RGB": ""}
+        conversions += [name] if (name := names.get(mode, "other colour space")) else []
+    return Decoded(np.ascontiguousarray(turn(_convert(image, has_alpha=has_alpha))), tuple(conversions))
 
 
-def _from_deep_grey(values: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3) from 16-bit integers (0-65535) or floats (0-1)."""
-    low, high = float(values.min()), float(values.max())
-    full_scale = 1.0 if values.dtype.kind == "f" else 65535.0
-    if not 0 <= low <= high <= full_scale:
-        raise ImageFault(f"grey values of {low:g} to {high:g}, expected 0 to {full_scale:g}")
-    grey = np.rint(values.astype(np.float32) * (255 / full_scale)).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
-
-
-def _name_content(data: bytes) -> str:
-    """What a file that is not an image really is."""
-    if not data:
-        return "empty file"
-    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "not an image but an HTML page"
-    if start.startswith((b"<svg", b"<?xml")):
-        return "not an image but an XML or SVG file"
-    if data[4:8] == b"ftyp":
-        brand = _BOXES.get(data[8:12])
-        return f"{brand} image: convert it to JPEG or PNG" if brand else "not an image but a video"
-    for magic, name in _MAGIC:
-        if data.startswith(magic):
-            return f"not an image but {name}"
-    if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")):
-        return "damaged: the header of the image cannot be read"
-    if not any(data):
-        return "nothing but zero bytes"
+def _read_orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 where there is none or the tags cannot be read: they decide no pixel."""
     try:
-        data[:4096].decode("utf-8")
-    except UnicodeDecodeError as error:
-        return "no known image format" if error.start < min(len(data), 4096) - 4 else "not an image but a text file"
-    return "not an image but a text file"
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # tags are damaged in many ways
+        return 1
+
+
+def _convert(image: Image.Image, *, has_alpha: bool) -> np.ndarray:
+    """uint8 (H, W, 3) of a loaded image, transparent pixels on white; some rows at a time."""
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        strip = image if rows >= image.height else image.crop((0, top, image.width, min(top + rows, image.height)))
+        if has_alpha:
+            strip = strip.convert("RGBA")
+            strip = Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip)
+        rgb[top : top + rows] = np.asarray(strip.convert("RGB"))
+    return rgb

@@ -26,6 +26,7 @@ PLAIN_JPEGS = {
     "full chroma": encode(make_image(3, 53), "JPEG", quality=95, subsampling=0, comment=b"any"),
     "grey": encode(GREY, "JPEG"),
     "restart intervals": encode(RGB, "JPEG", restart_marker_blocks=1),
+    "trailing bytes": encode(RGB, "JPEG") + b"more",
 }
 SPECIAL_JPEGS = {
     "turned": encode(RGB[:31], "JPEG", exif=TURNED),
@@ -33,7 +34,6 @@ SPECIAL_JPEGS = {
     "progressive": encode(RGB, "JPEG", progressive=True),
     "cmyk": encode(Image.fromarray(RGB).convert("CMYK"), "JPEG"),
     "RGB": encode(RGB, "JPEG", keep_rgb=True),
-    "trailing bytes": encode(RGB, "JPEG") + b"more",
 }
 
 
@@ -101,9 +101,10 @@ def test_float_tiff_of_0_to_1_keeps_its_brightness():
     assert np.array_equal(decoded.rgb[:, :, 0], GREY)
 
 
-def test_float_tiff_beyond_0_to_1_is_a_fault():
-    with pytest.raises(ImageFault, match="grey values"):
-        decode_rgb(encode(Image.fromarray(GREY.astype(np.float32)), "TIFF"))
+@pytest.mark.parametrize("values", [GREY * 300.0, GREY - 1000.0, np.where(GREY > 99, np.nan, 0.5)])
+def test_float_tiff_of_no_known_range_is_a_fault(values):
+    with pytest.raises(ImageFault, match="values of"):
+        decode_rgb(encode(Image.fromarray(values.astype(np.float32)), "TIFF"))
 
 
 def test_cmyk_palette_and_animation_are_named():
