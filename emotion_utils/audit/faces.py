@@ -17,7 +17,9 @@ CropMode = Literal["auto", "always", "never"]
 Frame = tuple[int, int, int]  # left, top and side of the square that is used, in pixels; side 0: the whole image
 WHOLE: Frame = (0, 0, 0)
 
-SEARCH_PX = 320  # longer side of the image that is searched: 480 finds no more of the faces and takes twice as long
+SEARCH_PX = 320  # longer side of the copy that is searched first; in it, 480 finds no more and takes twice as long
+LARGEST_SEARCH_PX = 1280  # of the copies that follow, each twice as large: about a second, whatever the image
+NEXT_SEARCH = 1.25  # an image not so many times as large as a copy shows no more than the copy
 GLANCE_PX = 128  # likewise for a face that fills the image, which is looked for first
 GLANCE_MARGIN = 0.2  # of the longer side, added around it: a window must hold the face's surroundings as well
 GLANCE_SHARE = 0.5  # of the shorter side: smaller faces do not fill the image
@@ -46,18 +48,21 @@ class CropResult:
         return self.faces[0] if self.faces else None
 
 
-def crop_faces(image: np.ndarray, mode: CropMode, detector: FaceDetector | None = None) -> CropResult:
-    """`image`, uint8 (H, W, 3) RGB, cut to the face that `rank_faces` puts first: a square with a margin.
+def crop_faces(
+    image: np.ndarray, mode: CropMode, detector: FaceDetector | None = None, *, every: bool = False
+) -> CropResult:
+    """`image`, uint8 (H, W, 3) RGB, cut to the first face of `find_faces`: a square with a margin.
 
     never: as it is. always: wherever a face is found. auto: only where the face fills too little of the image, so
     that images of faces stay as they are, to the bit; those of at most SMALL_PX are not searched at all. An image
-    without a face stays whole. `detector` None: this thread's own, so that several threads may crop at a time; raises
-    EmotionError where one is needed and none works.
+    without a face stays whole. `every` looks for the small ones beside large ones too, and changes nothing else.
+    `detector` None: this thread's own, so that several threads may crop at a time; raises EmotionError where one is
+    needed and none works.
     """
     height, width = image.shape[:2]
     if mode == "never" or (mode == "auto" and max(height, width) <= SMALL_PX):
         return CropResult(image, "whole")
-    faces = tuple(rank_faces(find_faces(image, detector), height, width))
+    faces = tuple(find_faces(image, detector, every=every))
     if not faces:
         return CropResult(image, "missed")
     if mode == "auto" and fills_image(faces[0], height, width):
@@ -66,16 +71,33 @@ def crop_faces(image: np.ndarray, mode: CropMode, detector: FaceDetector | None 
     return CropResult(cut_frame(image, frame), "cropped", faces, frame)
 
 
-def find_faces(image: np.ndarray, detector: FaceDetector | None = None) -> list[Box]:
+def find_faces(image: np.ndarray, detector: FaceDetector | None = None, *, every: bool = False) -> list[Box]:
     """The faces that the detector sees in uint8 (H, W, 3) RGB, in pixels of `image`; those cut off reach beyond it.
 
     A face that fills the image is looked for first, in a small copy, and is the only one where there is one: that
-    takes a sixth of the time of a full search, and finds faces that are cut off at the edge.
+    takes a sixth of the time of a full search, and finds faces that are cut off at the edge. Then copies of
+    `search_sizes` are searched, until one shows faces or, for `every` face, to the last. Those of a smaller copy come
+    first, ranked by `rank_faces`. In the first copy a face is seen from 24/320 of the longer side on.
     """
     detector = detector or get_detector()
+    height, width = image.shape[:2]
     near = _search(image, detector, GLANCE_PX, GLANCE_SHARE, GLANCE_MARGIN)
-    filling = [box for box in near if fills_image(box, *image.shape[:2])]
-    return filling or _search(image, detector, SEARCH_PX)
+    filling = [box for box in near if fills_image(box, height, width)]
+    found: list[Box] = rank_faces(filling, height, width)
+    for size_px in () if filling else search_sizes(height, width):
+        seen = rank_faces(_search(image, detector, size_px), height, width)
+        found += [box for box in seen if not any(_is_same(box, other) for other in found)]
+        if found and not every:
+            break
+    return found
+
+
+def search_sizes(height: int, width: int) -> list[int]:
+    """The longer sides of the copies in which faces are looked for, each twice the one before."""
+    sizes = [SEARCH_PX]
+    while 2 * sizes[-1] <= LARGEST_SEARCH_PX and max(height, width) >= NEXT_SEARCH * sizes[-1]:
+        sizes.append(2 * sizes[-1])
+    return sizes
 
 
 def rank_faces(faces: Sequence[Box], height: int, width: int) -> list[Box]:
@@ -86,6 +108,16 @@ def rank_faces(faces: Sequence[Box], height: int, width: int) -> list[Box]:
         return -box.width * box.height, across**2 + down**2, box.top, box.left
 
     return sorted(faces, key=rank)
+
+
+def _is_same(box: Box, other: Box) -> bool:
+    """Whether the middle of one of them lies in the other."""
+
+    def holds(outer: Box, inner: Box) -> bool:
+        across, down = inner.left + inner.width / 2 - outer.left, inner.top + inner.height / 2 - outer.top
+        return 0 <= across < outer.width and 0 <= down < outer.height
+
+    return holds(box, other) or holds(other, box)
 
 
 def fills_image(box: Box, height: int, width: int) -> bool:
@@ -153,7 +185,8 @@ def _search(
     least, beyond = max(MIN_FACE_PX, round(min_share * min(grey.shape))), round(margin * max(grey.shape))
     if beyond:
         grey = cv2.copyMakeBorder(grey, beyond, beyond, beyond, beyond, cv2.BORDER_REPLICATE)
+    boxes = detector.find(grey, least, sure=True) if longer_side_px > SEARCH_PX else detector.find(grey, least)
     return [
         Box(*(round((value - shift) / scale) for value, shift in zip(box, (beyond, beyond, 0, 0), strict=True)))
-        for box in detector.find(grey, least)
+        for box in boxes
     ]

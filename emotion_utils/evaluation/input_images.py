@@ -60,7 +60,7 @@ def cut_faces(image: np.ndarray, mode: CropMode) -> list[tuple[Box | None, np.nd
 
     Where training would have used the whole image, that is the only one.
     """
-    found = crop_faces(image, mode)
+    found = crop_faces(image, mode, every=True)
     if found.outcome != "cropped":
         return [(found.box, found.image)]
     return [(box, cut_square(image, box)) for box in found.faces]

@@ -29,7 +29,7 @@ class FakeDetector:
         self.boxes = [Box(*box) for box in boxes]
         self.asked = []
 
-    def find(self, grey, min_face_px):
+    def find(self, grey, min_face_px, *, sure=False):
         self.asked.append((grey.shape, min_face_px))
         return [box for box in self.boxes if box.width >= min_face_px]
 
@@ -177,6 +177,55 @@ def test_boxes_are_in_pixels_of_the_image_that_was_given():
     assert detector.asked[-1] == ((faces.SEARCH_PX // 2, faces.SEARCH_PX), face_detectors.MIN_FACE_PX)
 
 
+@pytest.mark.parametrize(
+    ("longer", "sizes"), [(100, [320]), (399, [320]), (400, [320, 640]), (640, [320, 640]), (4000, [320, 640, 1280])]
+)
+def test_larger_images_are_searched_in_larger_copies_up_to_a_limit(longer, sizes):
+    assert faces.search_sizes(3 * longer // 4, longer) == faces.search_sizes(longer, 3 * longer // 4) == sizes
+
+
+def test_larger_copies_are_searched_for_every_face_or_where_the_first_shows_none():
+    image = make_image(900, 1200)
+
+    def copies(detector, **options):
+        find_faces(image, detector, **options)
+        return [max(shape) for shape, _ in detector.asked[1:]]  # after the glance
+
+    assert copies(FakeDetector((10, 20, 30, 30))) == [320]
+    assert copies(FakeDetector()) == [320, 640, 1200]
+    assert copies(FakeDetector((10, 20, 30, 30)), every=True) == [320, 640, 1200]
+
+
+def test_face_that_two_copies_show_is_one_and_those_of_the_first_copy_come_first():
+    class Seen(FakeDetector):
+        def find(self, grey, min_face_px, *, sure=False):
+            scale = max(grey.shape) / 640
+            seen = {0.5: [(10, 10, 30, 30)], 1.0: [(22, 18, 58, 62), (300, 100, 90, 90), (500, 100, 24, 24)]}
+            return [Box(*box) for box in seen.get(scale, [])]
+
+    found = find_faces(make_image(480, 640), Seen(), every=True)
+    assert found == [(20, 20, 60, 60), (300, 100, 90, 90), (500, 100, 24, 24)]
+    assert find_faces(make_image(480, 640), Seen()) == found[:1]
+
+
+@needs_cascades
+def test_each_face_of_a_large_photo_is_found():
+    """The astronaut's face, 60 to 100 px of 2400, in a scene of clouds; the search at 320 px alone sees none."""
+    face = skimage.data.astronaut()[40:210, 140:310]
+    scene = cv2.resize(bench.draw_scene(np.random.default_rng(4)), (2400, 1800), interpolation=cv2.INTER_CUBIC)
+    placed = []
+    for number, side in enumerate((100, 100, 140, 170, 170, 120)):
+        left, top = 150 + 700 * (number % 3), 200 + 900 * (number // 3)
+        scene[top : top + side, left : left + side] = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
+        placed.append(Box(left, top, side, side))
+    found = find_faces(scene, OpenCvDetector(), every=True)
+    assert len(found) == len(placed)
+    for box in placed:
+        assert sum(bench.shared_area(box, face) > 0.8 * face.width * face.height for face in found) == 1
+    first = crop_faces(scene, "auto", OpenCvDetector())
+    assert first.box == crop_faces(scene, "auto", OpenCvDetector(), every=True).box == found[0]
+
+
 def test_auto_leaves_a_face_that_fills_the_image_untouched():
     image = make_image(120, 120)
     before = image.copy()
@@ -272,7 +321,7 @@ def test_overlap_of_boxes_is_intersection_over_union():
 class CentralDetector(FakeDetector):
     """Takes the middle of every image for a face."""
 
-    def find(self, grey, min_face_px):
+    def find(self, grey, min_face_px, *, sure=False):
         height, width = grey.shape
         side = round(0.6 * min(height, width))
         return [Box((width - side) // 2, (height - side) // 2, side, side)]

@@ -57,7 +57,7 @@ def three_faces(monkeypatch):
     boxes = [Box(10, 30, 24, 24), Box(80, 30, 40, 40), Box(160, 30, 30, 30)]
     crop = images.crop_faces
     detector = type("Detector", (), {"find": lambda self, grey, least: boxes if grey.shape == (100, 200) else []})()
-    monkeypatch.setattr(images, "crop_faces", lambda image, mode: crop(image, mode, detector))
+    monkeypatch.setattr(images, "crop_faces", lambda image, mode, **options: crop(image, mode, detector, **options))
     return boxes
 
 

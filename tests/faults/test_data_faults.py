@@ -154,6 +154,53 @@ def test_images_that_show_nothing(audit):
     assert_set_aside(manifest, found, {"sad/dot.png": "tiny: 12 x 12", "sad/wall.png": "constant"})
 
 
+@pytest.mark.fault("JPEG that was cut and given an end mark", "Q", "set aside as truncated; nothing on the terminal")
+def test_jpeg_with_a_false_end(audit, capfd):
+    plain, slow = (encode(make_image(57, 90), "JPEG", progressive=progressive) for progressive in (False, True))
+    manifest, found = audit(
+        {f"sad/{number}.jpg": data[: len(data) // 2] + b"\xff\xd9" for number, data in enumerate((plain, slow))}
+    )
+    assert_set_aside(manifest, found, {"sad/0.jpg": "truncated", "sad/1.jpg": "truncated"})
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.fault("JPEG of hundreds of scans", "Q", "refused from its markers: at most 1,000 megapixels in all scans")
+def test_jpeg_that_would_take_a_minute(audit):
+    data = encode(np.full((2000, 2000), 90, np.uint8), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    manifest, found = audit({"sad/slow.jpg": data[:-2] + last * 300 + b"\xff\xd9"})
+    assert_set_aside(manifest, found, {"sad/slow.jpg": "too large: 306 scans"})
+
+
+@pytest.mark.fault("PNG with bombs or damage in comments and profiles", "R", "decoded: what is not needed is skipped")
+def test_png_with_a_bomb_in_a_comment(audit):
+    plain = encode(make_image(58))
+    body = b"zTXtComment\0\0" + zlib.compress(bytes(2_000_000))
+    bomb = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    wrong = struct.pack(">I", 4) + b"tEXta\0bc" + bytes(4)
+    manifest, _ = audit({"sad/odd.png": plain[:33] + bomb * 20 + wrong + plain[33:]})
+    assert manifest.loc["sad/odd.png", "status"] == "kept"
+
+
+@pytest.mark.fault(
+    "values of 8, 10, 12 or 14 bits in a file for 16", "R W", "keep their brightness; the audit counts them"
+)
+def test_values_of_fewer_bits_than_their_file(audit):
+    grey = make_image(59)[:, :, 0].astype(np.uint16)
+    manifest, found = audit({"sad/deep.png": encode(Image.fromarray(grey * 16))})
+    assert manifest.loc["sad/deep.png", "status"] == "kept"
+    assert "1 values of 0 to 4095" in conversions_line(found)
+
+
+@pytest.mark.fault("HEIC, video, sound or archive under the name of an image", "Q", "named, with what to do")
+def test_what_phones_and_cameras_write_beside_images(audit):
+    heic, film = b"\0\0\0\x18ftypheic" + bytes(20), b"\x1a\x45\xdf\xa3webm"
+    manifest, found = audit({"sad/phone.jpg": heic, "sad/film.jpg": film})
+    assert_set_aside(
+        manifest, found, {"sad/phone.jpg": "HEIC image: convert it", "sad/film.jpg": "not an image but a video: save"}
+    )
+
+
 # -- faces -------------------------------------------------------------------------------------------
 
 
