@@ -38,7 +38,7 @@ def plot_distances(near: Mapping[str, Any]) -> Figure:
         left.set_yscale("log")
         if len(bits):
             left.set_xlim(min(bits[0], near["threshold_bits"]) - 45, bits[-1] + 4)  # room for the words
-        left.set(xlabel="different bits of 256", ylabel="random pairs", title="How far apart different images are")
+        left.set(xlabel="different bits of 256", ylabel="random pairs", title="Distances of random pairs")
         _mark(left, near["threshold_bits"] + 0.5, f"up to {near['threshold_bits']} bits:\ncompared closely")
         edges = np.linspace(0, 1, len(near["similarity_histogram"]) + 1)
         heights = np.array(near["similarity_histogram"])
@@ -46,7 +46,7 @@ def plot_distances(near: Mapping[str, Any]) -> Figure:
         colors = np.where(taken, SPLIT_COLORS["test"], SPLIT_COLORS["val"])
         right.bar(edges[:-1], heights, width=np.diff(edges), align="edge", color=colors)
         right.set(xlabel="similarity of fine structure", ylabel="candidates", xlim=(0, 1))
-        right.set_title("What the close comparison says")
+        right.set_title("Similarity of the candidates")
         right.set_ylim(0, 1.35 * max(heights.max(initial=0), 1))
         _mark(right, near["min_similarity"], f"from {near['min_similarity']:.2f} on:\nnearly the same")
     plt.close(figure)

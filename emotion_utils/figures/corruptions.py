@@ -11,6 +11,17 @@ from emotion_utils.evaluation.statistics import wilson_interval
 from emotion_utils.figures.style import MUTED, figure_style
 
 PANEL_IN = (2.5, 2.3)
+# The severities of evaluation.corruptions with their units.
+SEVERITIES = {
+    "blur": "{:g} of the side", "noise": "{:g} of the range", "JPEG": "quality {:g}",
+    "low resolution": "{:g} times coarser", "dark": "{:g} of the brightness", "eyes covered": "{:g} rectangle",
+    "mouth covered": "{:g} rectangle",
+}  # fmt: skip
+
+
+def name_condition(kind: str, amount: float) -> tuple[str, str | None]:
+    """The `kind` and `amount` of robustness.csv as a table shows them: (`blur`, `0.02 of the side`)."""
+    return ("clean", None) if kind == CLEAN else (kind, SEVERITIES.get(kind, "{:g}").format(amount))
 
 
 def sum_classes(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:

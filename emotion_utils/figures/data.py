@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from emotion_utils.config import SPLITS, RunConfig
+from emotion_utils.config import SPLITS
 from emotion_utils.figures.style import MUTED, SPLIT_COLORS, figure_style
 
 if TYPE_CHECKING:
@@ -21,13 +20,6 @@ if TYPE_CHECKING:
 CELL_IN = 0.85  # side of one image in a gallery, inches
 COLUMNS = 9
 LEAST_LABELLED = 0.05  # of the longest bar: a shorter part has no room for its count
-
-
-def show_images(config: RunConfig, plot: Callable[..., Figure | None], *arguments: Any, **more: Any) -> Figure | str:
-    """What `plot` draws of people; a line instead where the run shows no faces, or there is nothing to draw."""
-    if not config.show_faces:
-        return "show_faces is off: no image of a person is shown"
-    return plot(*arguments, **more) or "none, so there is nothing to show"
 
 
 def plot_class_balance(manifest: pd.DataFrame, class_names: tuple[str, ...]) -> Figure:

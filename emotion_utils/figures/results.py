@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from emotion_utils.evaluation.metrics import confusion
 from emotion_utils.figures.style import (
     INK,
     MUTED,
@@ -28,31 +28,34 @@ from emotion_utils.figures.style import (
 from emotion_utils.history import best_epoch
 
 PANEL_IN = (3.6, 2.75)  # width and height of a panel: two stand side by side on a page, one on a phone
-MATRICES_PER_ROW = 3
+DASHES = (0, (2, 1.6))  # of a training curve
 CURVES = {"loss": ("Loss", "train_loss", "val_loss"), "acc": ("Accuracy", "train_acc", "val_acc")}
 
 
 # -- curves ----------------------------------------------------------------------------------------
 
 
-def plot_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Loss and accuracy by epoch: training dashed, validation solid, the best epoch of each model ringed."""
-    with figure_style():
-        width, height = PANEL_IN
-        figure, panels = plt.subplots(1, 2, figsize=(2 * width, height), layout="constrained")
-        for axes, kind in zip(panels, CURVES, strict=True):
-            _draw_curves(axes, histories, kind, {model: model for model in histories})
-    plt.close(figure)
-    return figure
+def plot_curves(
+    histories: Mapping[str, pd.DataFrame], labels: Mapping[str, str], kinds: Sequence[str] = tuple(CURVES)
+) -> Figure:
+    """A panel by epoch for each of `kinds` (loss, acc): training dashed, validation solid, the best epoch ringed.
 
-
-def plot_curve(histories: Mapping[str, pd.DataFrame], kind: str, labels: Mapping[str, str]) -> Figure:
-    """One panel of the curves, `kind` being loss or acc, with `labels` for the models."""
+    `labels` are the models' names as shown.
+    """
+    width, height = PANEL_IN
     with figure_style():
-        figure, axes = plt.subplots(
-            figsize=(PANEL_IN[0], max(PANEL_IN[1], 0.2 * len(histories) + 1)), layout="constrained"
-        )
-        _draw_curves(axes, histories, kind, labels)
+        figure, panels = plt.subplots(
+            1, len(kinds), figsize=(len(kinds) * width, max(height, 0.2 * len(histories) + 1.2)), squeeze=False,
+            layout="constrained",
+        )  # fmt: skip
+        for axes, kind in zip(panels.flat, kinds, strict=True):
+            _draw_curves(axes, histories, kind, labels)
+        marks = [
+            Line2D([], [], color=INK, marker="o", label="validation"),
+            Line2D([], [], color=INK, linewidth=1, linestyle=DASHES, label="training"),
+            Line2D([], [], color=INK, linestyle="", marker="o", markersize=9, mfc="none", label="best epoch"),
+        ]
+        figure.legend(handles=marks, loc="outside lower left", ncols=3)
     plt.close(figure)
     return figure
 
@@ -60,7 +63,7 @@ def plot_curve(histories: Mapping[str, pd.DataFrame], kind: str, labels: Mapping
 def read_places(
     figure: Figure, histories: Mapping[str, pd.DataFrame], kind: str, labels: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Where the points of a figure of `plot_curve` lie once it has been drawn, in points (1/72 inch) from the top left.
+    """Where the points of a drawn figure of `plot_curves` with one panel lie, in points (1/72 inch) from the top left.
 
     `epochs` and their `x`; `top` and `bottom` of the axes; and `series`: name, color, values and `y` of val and train.
     What is not finite is None.
@@ -93,9 +96,7 @@ def _draw_curves(axes: Axes, histories: Mapping[str, pd.DataFrame], kind: str, l
     longest = max(len(history) for history in histories.values())
     for model, history in histories.items():
         look = {"color": colors[model], "marker": markers[model]}
-        axes.plot(
-            history["epoch"], history[train], linestyle=(0, (2, 1.6)), linewidth=1, alpha=0.75, color=colors[model]
-        )
+        axes.plot(history["epoch"], history[train], linestyle=DASHES, linewidth=1, alpha=0.75, color=colors[model])
         axes.plot(history["epoch"], history[val], **look, markevery=1 if longest <= 30 else longest // 10)
         best = history[history["epoch"] == best_epoch(history["val_acc"])]
         axes.plot(best["epoch"], best[val], "o", markersize=9, markerfacecolor="none", markeredgecolor=colors[model])
@@ -130,25 +131,8 @@ def _label_lines(
 # -- confusion matrices ----------------------------------------------------------------------------
 
 
-def plot_confusion(predictions: Mapping[str, pd.DataFrame], class_names: Sequence[str]) -> Figure:
-    """A confusion matrix per model: labels down, predictions across, shaded by the share of each label's images."""
-    per_row = min(len(predictions), MATRICES_PER_ROW)
-    rows = math.ceil(len(predictions) / per_row)
-    side = matrix_side_in(len(class_names))
-    with figure_style():
-        figure, grid = plt.subplots(
-            rows, per_row, figsize=(side * per_row, side * rows), squeeze=False, layout="constrained"
-        )
-        for axes in grid.flat[len(predictions) :]:
-            axes.set_axis_off()
-        for axes, (model, table) in zip(grid.flat, predictions.items(), strict=False):
-            _draw_matrix(axes, confusion(table, class_names), model)
-    plt.close(figure)
-    return figure
-
-
 def plot_matrix(counts: pd.DataFrame, title: str) -> Figure:
-    """One confusion matrix."""
+    """A confusion matrix: labels down, predictions across, shaded by the share of each label's images."""
     side = matrix_side_in(len(counts))
     with figure_style():
         figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
@@ -163,32 +147,16 @@ def matrix_side_in(classes: int) -> float:
 
 def _draw_matrix(axes: Axes, counts: pd.DataFrame, title: str) -> None:
     values = counts.to_numpy()
-    shares = np.divide(
-        values,
-        values.sum(axis=1, keepdims=True),
-        out=np.zeros(values.shape),
-        where=values.sum(axis=1, keepdims=True) > 0,
-    )
-    size = len(counts)
-    names = [shorten(name) for name in counts.index]
+    shares = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
+    size, names = len(counts), [shorten(name) for name in counts.index]
     for row, column in np.ndindex(size, size):
-        corner = (column - 0.48, row - 0.48)
-        axes.add_patch(plt.Rectangle(corner, 0.96, 0.96, facecolor=RULE, alpha=0.35, linewidth=0))
-        axes.add_patch(
-            plt.Rectangle(corner, 0.96, 0.96, facecolor=SHADE, alpha=0.55 * shares[row, column], linewidth=0)
-        )
-        weight = "bold" if row == column else "normal"
-        color = INK if values[row, column] else MUTED
+        for color, alpha in ((RULE, 0.35), (SHADE, 0.55 * shares[row, column])):
+            corner = (column - 0.48, row - 0.48)
+            axes.add_patch(plt.Rectangle(corner, 0.96, 0.96, facecolor=color, alpha=alpha, linewidth=0))
         axes.text(
-            column,
-            row,
-            f"{values[row, column]:d}",
-            ha="center",
-            va="center",
-            fontsize=8.5 if size <= 5 else 7.5,
-            color=color,
-            fontweight=weight,
-        )
+            column, row, f"{values[row, column]:d}", ha="center", va="center", fontsize=8.5 if size <= 5 else 7.5,
+            color=INK if values[row, column] else MUTED, fontweight="bold" if row == column else "normal",
+        )  # fmt: skip
     axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal", xlabel="predicted", ylabel="label")
     axes.set_xticks(
         range(size),

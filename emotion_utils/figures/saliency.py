@@ -74,7 +74,7 @@ def plot_resemblance(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
         axes.axhline(DEPENDS, color=MUTED, linewidth=0.6, linestyle=(0, (2, 2)))
         axes.set(xlim=(-0.15, last + 0.15), ylim=(min(-0.25, table["low"].min() - 0.05), 1.05))
         axes.set_xticks(range(last + 1))
-        axes.set_xlabel("groups of layers made random, from the output on")
+        axes.set_xlabel("groups of layers randomised, from the output on")
         axes.set_ylabel("rank correlation")
         axes.grid(axis="y")
         axes.spines["left"].set_visible(False)
@@ -109,7 +109,7 @@ def plot_covered(compared: pd.DataFrame, label: str, labels: Mapping[str, str]) 
         _finish_rows(axes, [NOTHING, *regions])
         axes.axhline(0.5, color=RULE, linewidth=0.8)
         axes.set(xlim=(-0.02, 1.02), title=shorten(label))
-        axes.set_xlabel("found, when this is covered")
+        axes.set_xlabel("recall with this region covered")
     plt.close(figure)
     return figure
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from emotion_utils.config import RunConfig
 from emotion_utils.report.results import Results
 from emotion_utils.report.tables import table_html
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SALIENCY_FIGURES = ("fig-saliency", "fig-random", "fig-occlusion")
 APPENDIX_TABLES = (
-    "tbl-data", "tbl-splits", "tbl-quarantine", "tbl-weights", "tbl-settings", "tbl-search", "tbl-environment",
-    "tbl-times", "tbl-published-cells", "tbl-audit", "tbl-matrices",
+    "tbl-data", "tbl-splits", "tbl-quarantine", "tbl-weights", "tbl-settings", "tbl-search",
+    "tbl-environment", "tbl-times", "tbl-openings", "tbl-published-cells", "tbl-audit", "tbl-matrices",
 )  # fmt: skip
 
 
@@ -30,6 +34,16 @@ class Shown:
 
     def __add__(self, other: Shown) -> Shown:
         return Shown(self.html + other.html)
+
+
+FACES_OFF = Shown("<p>No image of a person is shown, as <code>show_faces</code> is off.</p>")
+
+
+def show_images(config: RunConfig, plot: Callable[..., Figure | None], *arguments: Any, **more: Any) -> Figure | Shown:
+    """What `plot` draws of people; a sentence instead where the run shows no faces, or there is nothing to draw."""
+    if not config.show_faces:
+        return FACES_OFF
+    return plot(*arguments, **more) or Shown("<p>There are no such images.</p>")
 
 
 def number_exhibits(results: Results) -> dict[str, str]:
@@ -47,7 +61,9 @@ def number_exhibits(results: Results) -> dict[str, str]:
     figures = ["fig-balance", "fig-curves", "fig-confusion", "fig-metrics", "fig-reliability", "fig-risk"]
     figures += ["fig-corruptions"] if results.robustness else []
     figures += [*map(image_key, results.images), *(SALIENCY_FIGURES if measured else ())]
-    is_there = {"tbl-quarantine": len(results.quarantined), "tbl-search": len(results.searches)}
+    is_there = {
+        "tbl-quarantine": len(results.quarantined), "tbl-openings": results.openings, "tbl-search": results.searches,
+    }  # fmt: skip
     appendix = [key for key in APPENDIX_TABLES if is_there.get(key, True)]
     names = {key: f"Table {number}" for number, key in enumerate(tables, start=1)}
     names |= {key: f"Table A{number}" for number, key in enumerate(appendix, start=1)}

@@ -22,6 +22,7 @@ from emotion_utils.evaluation.predict import predict_probs, tabulate
 from emotion_utils.figures.examples import pick_faces, plot_examples
 from emotion_utils.models.zoo import EmotionNet, load_model
 from emotion_utils.progress import QUIET_VARIABLE
+from emotion_utils.report.exhibits import FACES_OFF, Shown
 from emotion_utils.report.results import read_results
 from emotion_utils.run import Run
 from emotion_utils.sources.decode import decode_rgb, refuse_unusable
@@ -34,11 +35,11 @@ CROPPING = {"cropped": "cut to the face", "whole": "taken whole", "missed": "no 
 
 
 def explore(run: Run) -> Any:
-    """The explorer as a widget, or a line where nobody can use it: run by a pipeline, or with show_faces off."""
+    """The explorer as a widget, or a sentence where nobody can use it: run by a pipeline, or with show_faces off."""
     if not run.config.show_faces:
-        return "show_faces is off: no image of a person is shown"
+        return FACES_OFF
     if os.environ.get(QUIET_VARIABLE):
-        return "The explorer appears here when the notebook is open in JupyterLab."
+        return Shown("<p>The explorer appears here when the notebook is open in JupyterLab.</p>")
     return Explorer(run).widget
 
 

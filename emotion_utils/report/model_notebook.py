@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from emotion_utils.config import Recipe
-from emotion_utils.evaluation.metrics import classification_table
+from emotion_utils.evaluation.metrics import classification_table, confusion
 from emotion_utils.evaluation.predict import predict_splits
-from emotion_utils.figures.results import plot_confusion, plot_curves
+from emotion_utils.figures.corruptions import name_condition, sum_classes
+from emotion_utils.figures.results import plot_curves, plot_matrix
 from emotion_utils.figures.style import figure_svg
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.progress import Progress
@@ -52,7 +53,7 @@ def show_training(trainer: Trainer) -> Shown:
     """The history, its curves, the time of each phase, the events, and the last search if there was one."""
     run, model, history = trainer.run, trainer.model, trainer.history
     phases = phase_table(trainer.net.depth_groups, trainer.recipe, len(history), history)
-    curves = figure_svg(plot_curves({model: history}), "curves", "Loss and accuracy after each epoch")
+    curves = figure_svg(plot_curves({model: history}, {model: model}), "curves", "Loss and accuracy after each epoch")
     way = show_history(history) + Shown(curves) + show_phases(phases)
     return way + show_events(run.read("events", model)) + show_search(run.read_search(model))
 
@@ -61,14 +62,19 @@ def show_test_results(trainer: Trainer, predictions: pd.DataFrame) -> Shown:
     """The classification report and the confusion matrix of the test images."""
     test, classes = predictions[predictions["split"] == "test"], trainer.run.class_names()
     weights = Shown(f"<p>Weights: {trainer.net.provenance['sentence']}.</p>")
-    matrix = Shown(figure_svg(plot_confusion({trainer.model: test}, classes), "confusion", "Confusion matrix"))
+    matrix = Shown(figure_svg(plot_matrix(confusion(test, classes), trainer.model), "confusion", "Confusion matrix"))
     return weights + show_classification(classification_table(test, classes)) + matrix
 
 
-def summarise_robustness(table: pd.DataFrame) -> pd.DataFrame:
+def summarise_robustness(table: pd.DataFrame) -> Shown:
     """Test images, correct predictions and accuracy (0-1) of each kind and severity of corruption."""
-    sums = table.groupby(["kind", "amount"], sort=False)[["count", "correct"]].sum()
-    return sums.assign(accuracy=(sums["correct"] / sums["count"]).round(3)).rename_axis(index=["kind", "severity"])
+    sums = sum_classes(table, ["kind", "amount"])
+    rows = [
+        (*name_condition(*condition), count, correct, correct / count)
+        for condition, count, correct in sums.itertuples(name=None)
+    ]
+    frame = frame_of(rows, ["Corruption", "Severity", "Images", "Correct", "Accuracy"])
+    return Shown(table_html(frame, groups=frame["Corruption"], merge=("Corruption",)))
 
 
 def train_further_seeds(trainer: Trainer, bar: Callable[..., Progress | None]) -> None:

@@ -48,7 +48,7 @@ def show_events(events: list[dict[str, Any]]) -> Shown:
 def show_search(found: tuple[pd.DataFrame, dict[str, Any]] | None, shown: int = 8) -> Shown:
     """The best trials of a search, what it cost, and how much of the best is luck; a hint where there was none."""
     if found is None:
-        return Shown("<p>No search so far: <code>emotion search MODEL --run DIR</code> makes one.</p>")
+        return Shown("<p>No search for settings was made; <code>emotion search MODEL --run DIR</code> makes one.</p>")
     trials, summary = found
     best = trials[trials["state"] == "complete"].sort_values("val_acc", ascending=False, kind="stable").head(shown)
     titles = {

@@ -11,8 +11,8 @@ from emotion_utils.audit.lines import audit_lines, faces_line, split_line, suspe
 from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
 from emotion_utils.figures.audit import plot_crops, plot_distances, plot_pairs, plot_suspects
-from emotion_utils.figures.data import show_images
 from emotion_utils.report.data_tables import leak_table, quarantine_table
+from emotion_utils.report.exhibits import show_images
 from emotion_utils.report.sections.data_card import data_card
 from emotion_utils.sources.source import source_of
 
@@ -69,8 +69,8 @@ def test_no_image_is_drawn_where_faces_are_not_to_be_shown(prepared):
     config, source, manifest, audit, _ = prepared
     hidden = config.model_copy(update={"show_faces": False})
     assert isinstance(show_images(config, plot_pairs, source, manifest, audit["near_duplicates"]), Figure)
-    assert "show_faces is off" in show_images(hidden, pytest.fail, "drawn all the same")
-    assert "nothing to show" in show_images(config, plot_crops, source, manifest)
+    assert "as <code>show_faces</code> is off" in show_images(hidden, pytest.fail, "drawn all the same").html
+    assert "no such images" in show_images(config, plot_crops, source, manifest).html
 
 
 def test_leak_table_adds_up_to_the_images_of_each_split(prepared):

@@ -9,7 +9,7 @@ from fake_run import HOSTILE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotion_utils.figures.results import plot_confusion, plot_curves, plot_matrix
+from emotion_utils.figures.results import plot_curves, plot_matrix
 from emotion_utils.figures.style import (
     DARK,
     MODEL_COLORS,
@@ -101,5 +101,6 @@ def test_figures_follow_the_page_into_the_dark(make_results):
 
 def test_notebooks_get_one_figure_for_one_or_many_models(make_results):
     results = make_results(classes=tuple("abcdefghij"), epochs=1)
-    assert len(plot_curves(results.histories).axes) == 2
-    assert len(plot_confusion(results.tests, results.class_names).axes) == 3
+    figure = plot_curves(results.histories, {model: model for model in results.models})
+    assert len(figure.axes) == 2
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["validation", "training", "best epoch"]

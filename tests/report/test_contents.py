@@ -14,8 +14,9 @@ from scipy.stats import binomtest
 
 from emotion_utils.report.claims import AHEAD, WINNER, check_claim
 from emotion_utils.report.contents import collect_claims
-from emotion_utils.report.page.page_tables import squeeze, squeeze_text
+from emotion_utils.report.page.page_tables import read_tables, squeeze, squeeze_text
 from emotion_utils.report.results import read_results
+from emotion_utils.report.sections.reproduce import machine_tables
 
 MODELS = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
 
@@ -232,7 +233,9 @@ def test_a_strength_of_augmentation_of_its_own_is_told(make_run):
 
 
 def test_openings_of_the_test_images_are_counted(base):
-    openings = ["VGG16_emotion, seed 0", "a notebook", "a notebook"]
-    text = text_of(replace(base, openings=openings), "conclusion")
-    assert "were read three times in this run (VGG16_emotion, seed 0 and a notebook)" in text
+    edited = [f"VGG16_emotion/edited-{number}, {what}" for number in "ab" for what in ("seed 0", "corrupted images")]
+    opened = replace(base, openings=["VGG16_emotion, seed 0", *edited, "a notebook", "a notebook"])
+    assert "were read seven times in this run (Table A8)" in text_of(opened, "conclusion")
+    table = read_tables(machine_tables(opened).html)["tbl-openings"]
+    assert table.rows[1:] == [["VGG16_emotion\xa0proxy", "5", "4"], ["a notebook", "2", "0"]]
     assert "There is no record" in text_of(replace(base, openings=[]), "conclusion")

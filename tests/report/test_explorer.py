@@ -112,8 +112,8 @@ def test_file_that_is_no_image_is_refused_in_words_and_as_text(explorer):
 
 def test_explorer_appears_in_a_live_session_only(run, monkeypatch):
     monkeypatch.setenv("EMOTION_QUIET", "1")
-    assert "JupyterLab" in explore(run)
+    assert "JupyterLab" in explore(run).html
     monkeypatch.delenv("EMOTION_QUIET")
     hidden = Run(run.root, run.config.model_copy(update={"show_faces": False}))
-    assert "show_faces is off" in explore(hidden)
+    assert "as <code>show_faces</code> is off" in explore(hidden).html
     assert hasattr(explore(run), "children")

@@ -14,6 +14,9 @@ from emotion_utils.report.page.html import LOADING, fill_template, number_headin
 from emotion_utils.run import Run
 
 OLD_LOOK = re.compile(r'<style scoped>.*?</style>| border="1"', re.DOTALL)  # of pandas, with every table
+INDEX_NAMES = re.compile(  # which pandas puts in a row of their own, below those of the columns
+    r"<tr[^>]*>\s*(?:<th></th>\s*)+((?:<th>.+?</th>\s*)+)</tr>\s*<tr>\s*((?:<th>.+?</th>\s*)+)(?:<th></th>\s*)+</tr>"
+)
 
 
 def export_notebooks(run: Run) -> list[Path]:
@@ -64,4 +67,5 @@ def _name_outputs(notebook: Any) -> None:
                 output.setdefault("metadata", {})["image/png"] = {"alt": f"Figure: {heading}"}
             if 'class="dataframe"' in data.get("text/html", ""):
                 frame = f'<div class="scroll" role="region" tabindex="0" aria-label="Table: {escape(heading)}">'
-                data["text/html"] = frame + OLD_LOOK.sub("", data["text/html"]) + "</div>"
+                table = INDEX_NAMES.sub(r"<tr>\2\1</tr>", OLD_LOOK.sub("", data["text/html"]))
+                data["text/html"] = f"{frame}{table}</div>"

@@ -5,56 +5,29 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 from emotion_utils.errors import EmotionError
 from emotion_utils.report.exhibits import number_exhibits
+from emotion_utils.report.page.page_tables import parse_html
 from emotion_utils.report.results import Results
 
 NUMERAL = re.compile(r"\d[\d,]*\.\d+")  # those with decimals: whole numbers are too common to be looked for
 UNSEEN = ("\u2060", "\u2068", "\u2069", "\u200e", "\u200f")  # joiners and marks of direction
 
 
-class PageText(HTMLParser):
-    """A report's page as text: its headings, the names in its captions, and all numerals with decimals."""
+class PageText:
+    """A report's page as text: its headings, its captions, and how often paper must have each numeral."""
 
     def __init__(self, page: str) -> None:
-        super().__init__()
-        self.headings: list[str] = []
-        self.captions: list[str] = []
-        self.numerals: Counter[str] = Counter()
-        self._open: list[str] = []
-        self._text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "details" and ("class", "code") in attrs:
-            tag = "code-cell"  # left out on paper
-        if tag in ("h2", "h3", "figcaption", "td", "p", "li", "svg", "code-cell", "script", "style"):
-            self._open.append(tag)
-            self._text = ""
-        self._text += " "  # what stands in two elements is not one word
-
-    def handle_data(self, data: str) -> None:
-        self._text += data
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "details" and "code-cell" in self._open:
-            tag = "code-cell"
-        if tag not in self._open:
-            return
-        while self._open.pop() != tag:
-            pass
-        if {"code-cell", "script", "style"} & {tag, *self._open}:
-            return
-        if tag in ("h2", "h3"):
-            self.headings.append(" ".join(self._text.split()))
-        if tag == "figcaption":
-            self.captions.append(" ".join(self._text.split()))
-        if tag in ("td", "p", "li", "figcaption", "svg"):
-            self.numerals.update(NUMERAL.findall(self._text))
-        self._text = ""
+        seen = parse_html(page)
+        for unseen in seen.select("script, style, details.code"):
+            unseen.decompose()
+        self.headings, self.captions = (
+            [" ".join(part.get_text().split()) for part in seen(names)] for names in (["h2", "h3"], ["figcaption"])
+        )
+        # A numeral does not go on from one element to the next.
+        self.numerals = Counter(NUMERAL.findall(seen.get_text(" ")))
 
 
 def check_files(results: Results, html: Path, pdf: Path | None) -> list[str]:

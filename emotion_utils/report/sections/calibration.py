@@ -104,7 +104,7 @@ def risk_figure(results: Results) -> Shown:
     svg = figure_svg(plot_risk(results.selective, labels), "risk", f"Lines of the share of wrong answers: {ends}.")
     caption = (
         "Risk-coverage curves: the share of wrong answers among those with the highest confidence, by the share of "
-        "test images answered."
+        f"test images answered. A marker stands at the probability that {COVERAGE:.0%} of the validation images reach."
     )
     return show_figure(results, "fig-risk", [svg], caption, columns=1, width_px=560)
 

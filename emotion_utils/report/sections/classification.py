@@ -68,7 +68,9 @@ def intervals_table(results: Results) -> Shown:
     frame = frame_of(rows, ["Class", "Rate", *map(Model, results.models)])
     note = f"In brackets: {LEVEL:.0%} intervals, Wilson's for the recall, bootstrap over test images for F1."
     caption = "Recall and F1 of each class on the test split."
-    return show_table(results, "tbl-intervals", frame, caption, note, may_break=len(rows) > ROWS_TOGETHER)
+    return show_table(
+        results, "tbl-intervals", frame, caption, note, may_break=len(rows) > ROWS_TOGETHER, groups=frame["Class"]
+    )
 
 
 # -- sentences -------------------------------------------------------------------------------------

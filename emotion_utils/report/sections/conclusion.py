@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emotion_utils.report.claims import Ref
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 from emotion_utils.report.sections.architectures import say_weights
@@ -30,8 +31,7 @@ def _say_openings(prose: Prose) -> None:
     if not openings:
         prose.say("There is no record of how often the test images were read.")
         return
-    readers = list(dict.fromkeys(openings))
     prose.say(
-        "The test images were read {times:times} in this run ({readers}); nothing was selected by them.",
-        times=len(openings), readers=readers, comparison="ledger",
+        "The test images were read {times:times} in this run ({table}); nothing was selected by them.",
+        times=len(openings), readers=list(dict.fromkeys(openings)), table=Ref("tbl-openings"), comparison="ledger",
     )  # fmt: skip

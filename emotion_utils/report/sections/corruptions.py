@@ -6,7 +6,7 @@ import pandas as pd
 
 from emotion_utils.artefacts import CLEAN
 from emotion_utils.evaluation.statistics import LEVEL, wilson_interval
-from emotion_utils.figures.corruptions import plot_corruptions, sum_classes
+from emotion_utils.figures.corruptions import name_condition, plot_corruptions, sum_classes
 from emotion_utils.figures.style import figure_svg, model_colors
 from emotion_utils.report.claims import Model, Ref
 from emotion_utils.report.exhibits import Shown, show_figure, show_table
@@ -84,16 +84,15 @@ def corruptions_table(results: Results) -> Shown:
     for kind, amount in sums[0].index:
         counts = [table.loc[(kind, amount)].astype(int) for table in sums]
         rates = [Estimate(c["correct"] / c["count"], *wilson_interval(c["correct"], c["count"])) for c in counts]
-        rows.append(["clean", None, *rates] if kind == CLEAN else [kind, amount, *rates])
+        rows.append([*name_condition(kind, amount), *rates])
     frame = frame_of(rows, ["Corruption", "Severity", *map(Model, results.robustness)])
     note = (
-        f"In brackets: Wilson's {LEVEL:.0%} intervals. Severity: standard deviation of the blur in sides of the image "
-        "and of the noise in the range of values; quality of the JPEG; factor of the resolution per side; factor of "
-        "the brightness."
+        f"In brackets: Wilson's {LEVEL:.0%} intervals. Blur and noise: standard deviation, as a share of the image's "
+        "side and of the range of its values."
     )
     return show_table(
         results, "tbl-robustness", frame, "Accuracy on corrupted test images.", note, may_break=True,
-        formats={"Severity": "g"}, groups=frame["Corruption"],
+        groups=frame["Corruption"], merge=("Corruption",),
     )  # fmt: skip
 
 
@@ -107,12 +106,12 @@ def corrupted_classes_table(results: Results) -> Shown:
         for name in results.class_names:
             counts = [table.loc[(kind, name)] for table in tables]
             rates = [each["correct"] / each["count"] if each["count"] else None for each in counts]
-            rows.append(["clean" if kind == CLEAN else kind, name, *rates])
+            rows.append([name_condition(kind, 1)[0], name, *rates])
     frame = frame_of(rows, ["Corruption", "Class", *map(Model, results.robustness)])
     return show_table(
         results, "tbl-robustness-classes", frame,
         "Recall of each class on corrupted test images, each corruption at its highest severity.", may_break=True,
-        decimals=4, groups=frame["Corruption"],
+        decimals=4, groups=frame["Corruption"], merge=("Corruption",),
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ IMAGE_CAPTIONS = {
         "finds evidence for the answer; where there are none, the layer that it looks at holds no evidence."
     ),
     "cards_mistaken": "The mistakes made with the highest confidence, and where each model looked.",
-    "cards_borderline": "Test images whose two most probable classes are closest together, and where models looked.",
+    "cards_borderline": "Test images whose two most probable classes are closest, and where each model looked.",
 }
 
 

@@ -1,4 +1,4 @@
-"""How to reproduce the run (appendix): the command, the machine and the times. No torch."""
+"""How to reproduce the run (appendix): the command, the machine, the times, and who read the test images. No torch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import Any
 import pandas as pd
 
 from emotion_utils.config import Recipe, RunConfig, resolve_config
+from emotion_utils.report.claims import Model
 from emotion_utils.report.exhibits import Shown, show_table
 from emotion_utils.report.names import safe
 from emotion_utils.report.results import Results, data_name
 from emotion_utils.report.tables import frame_of
+
+MACHINE = {"cpu_cores": "CPU cores", "memory_gb": "memory, GB", "git_revision": "Git revision"}
 
 
 def show_command(results: Results) -> Shown:
@@ -50,10 +53,10 @@ def _differences(default: dict[str, Any], ours: dict[str, Any], prefix: str = ""
 
 
 def machine_tables(results: Results) -> Shown:
-    """Versions and hardware, and the time that each stage took."""
+    """Versions and hardware, the time that each stage took, and how often the test images were read."""
     environment = dict(results.facts.get("environment", {}))
     versions = environment.pop("versions", {})
-    rows = [(True, key.replace("_", " "), str(value)) for key, value in environment.items()]
+    rows = [(True, MACHINE.get(key, key.replace("_", " ")), str(value)) for key, value in environment.items()]
     rows += [(False, *row) for row in versions.items()]
     frame = frame_of(rows, ["machine", "What", "Value"])
     shown = show_table(
@@ -64,4 +67,18 @@ def machine_tables(results: Results) -> Shown:
     restarts = [stage["kernel_restarted"] for stage in stages.values() if "kernel_restarted" in stage]
     note = f"Started once more: {safe('; '.join(restarts))}." if restarts else ""
     note = note if stages else "The notebooks were run by hand, so no times were taken."
-    return shown + show_table(results, "tbl-times", times, "Time per notebook.", note, formats={"Seconds": ",.1f"})
+    shown += show_table(results, "tbl-times", times, "Time per notebook.", note, formats={"Seconds": ",.1f"})
+    return shown + _openings_table(results) if results.openings else shown
+
+
+def _openings_table(results: Results) -> Shown:
+    """A row per model or notebook, with a column for the models that a notebook had edited."""
+    readers = pd.Series(results.openings).str.extract(r"^([^/,]+)(/)?")  # VGG16_emotion/edited-12ab34, seed 0
+    counts = readers.groupby(0, sort=False)[1].agg(["size", "count"])
+    frame = frame_of(
+        [(Model(name) if name in results.models else name, *row) for name, *row in counts.itertuples()],
+        ["Read for", "Times", "of these edited"],
+    )
+    caption = "How often the test images were read."
+    note = "Edited: a model that a notebook trained in a folder of its own, with another network, recipe or data."
+    return show_table(results, "tbl-openings", frame, caption, note if counts["count"].any() else "")

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from emotion_utils.figures.results import CURVES, plot_curve, read_places
+from emotion_utils.figures.results import CURVES, plot_curves, read_places
 from emotion_utils.figures.style import figure_svg
 from emotion_utils.history import best_epoch
 from emotion_utils.report.claims import Label, Model, Ref
@@ -59,13 +59,13 @@ def curves_figure(results: Results) -> Shown:
             f"{name} {last[train]:.3f} in training, {last[val]:.3f} in validation" for name, last in lasts.items()
         )
         alt = f"Lines of {title.lower()} by epoch, at the end: {ends}."
-        figure = plot_curve(results.histories, kind, labels)
+        figure = plot_curves(results.histories, labels, [kind])
         svg = figure_svg(figure, f"curves-{kind}", alt)
         places = json.dumps(read_places(figure, results.histories, kind, labels))
         panels.append(f'<div class="curve" data-curve="{escape(places)}">{svg}</div>')
     caption = (
-        "Loss and accuracy by epoch. Solid lines with markers are validation, dashed lines training; a ring marks the "
-        "epoch of the best validation accuracy, whose weights were kept."
+        "Loss and accuracy by epoch. The weights of the epoch with the best validation accuracy, which is ringed, were "
+        "kept."
     )
     return show_figure(results, "fig-curves", panels, caption, columns=2, width_px=400)
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,16 @@ def test_page_has_title_way_back_code_and_named_outputs(notebook):
     assert "3 &lt; 4" in page
     assert "<style scoped>" not in page
     assert "/home/somebody" not in page
+
+
+def test_names_of_an_index_stand_in_the_head_of_its_table(notebook):
+    frame = pd.DataFrame({"a": ["x", "x"], "b": [1, 2], "c": [3, 4], "d": [5, 6]}).set_index(["a", "b"])
+    cells = nbformat.read(notebook, as_version=4)
+    cells.cells[-1].outputs = [output(text_html=frame.to_html())]
+    nbformat.write(cells, notebook)
+    head = re.search(r"<thead>(.*?)</thead>", notebook_page(notebook), re.DOTALL)[1]
+    assert head.count("<tr") == 1
+    assert re.findall(r"<th>(.*?)</th>", head) == ["a", "b", "c", "d"]
 
 
 def test_notebook_that_would_load_something_is_refused(notebook):

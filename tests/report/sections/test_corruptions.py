@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from emotion_utils.errors import EmotionError
+from emotion_utils.evaluation.corruptions import CORRUPTIONS
+from emotion_utils.figures.corruptions import name_condition
 from emotion_utils.report.exhibits import number_exhibits
 from emotion_utils.report.page.page_tables import read_tables
 from emotion_utils.report.results import read_results
@@ -51,10 +53,17 @@ def test_figure_has_a_panel_a_model_that_says_what_it_shows(results):
 def test_tables_hold_each_step_and_each_class_at_its_worst(results):
     page = corruptions.corruptions_table(results).html + corruptions.corrupted_classes_table(results).html
     steps, classes = read_tables(page).values()
-    assert [row[:2] for row in steps.rows[1:]] == [["clean", "\N{EN DASH}"], ["blur", "0.01"], ["blur", "0.04"],
-                                                  ["dark", "0.5"], ["dark", "0.1"]]  # fmt: skip
-    assert [row[2].split()[0] for row in steps.rows[1:]] == ["0.9000", "0.9000", "0.4000", "0.9000", "0.8000"]
-    assert [row[1:] for row in classes.rows[4:7]] == [["angry", "0.2000"], ["happy", "1.0000"], ["sad", "0.0000"]]
+    assert [row[:-1] for row in steps.rows[1:]] == [
+        ["clean", "\N{EN DASH}"], ["blur", "0.01 of the side"], ["0.04 of the side"], ["dark", "0.5 of the brightness"],
+        ["0.1 of the brightness"],
+    ]  # fmt: skip
+    assert [row[-1].split()[0] for row in steps.rows[1:]] == ["0.9000", "0.9000", "0.4000", "0.9000", "0.8000"]
+    assert [row[-2:] for row in classes.rows[4:7]] == [["angry", "0.2000"], ["happy", "1.0000"], ["sad", "0.0000"]]
+
+
+def test_every_severity_has_a_unit_and_what_another_version_measured_is_shown_as_it_is():
+    assert all(len(name_condition(kind, amounts[0])[1].split()) > 1 for kind, amounts in CORRUPTIONS.items())
+    assert name_condition("fog", 0.5) == ("fog", "0.5")
 
 
 def test_run_without_measurements_says_so_and_has_no_such_table(results):
