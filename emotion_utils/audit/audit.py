@@ -14,7 +14,6 @@ from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS
 from emotion_utils.audit import near_duplicates
 from emotion_utils.audit.face_detectors import get_detector
 from emotion_utils.audit.faces import CropMode, frames_of
-from emotion_utils.audit.near_duplicates import DistanceThreshold
 from emotion_utils.audit.scan import Scan, read_thumbs, scan_images
 from emotion_utils.parallel import count_workers
 from emotion_utils.progress import Progress
@@ -150,11 +149,8 @@ def _judge(manifest: pd.DataFrame, scan: Scan) -> tuple[list[str], dict[str, Any
 
 def _rows_of_copies(images: pd.Series) -> list[np.ndarray]:
     """The rows of each image that is there more than once, in order of first appearance."""
-    repeated = images[(images >= 0) & images.duplicated(keep=False)]
-    rows = np.flatnonzero(images.isin(repeated))
-    order = np.argsort(images.to_numpy()[rows], kind="stable")
-    ends = np.flatnonzero(np.diff(images.to_numpy()[rows][order])) + 1
-    return np.split(rows[order], ends) if len(rows) else []
+    repeated = images.reset_index(drop=True)[(images.to_numpy() >= 0) & images.duplicated(keep=False).to_numpy()]
+    return [rows.index.to_numpy() for _, rows in repeated.groupby(repeated)]
 
 
 def _unique_ids(ids: list[str], paths: pd.Series, kept: pd.Series) -> list[str]:
@@ -193,7 +189,9 @@ def _find_near_duplicates(
     return clusters, {
         **_describe_clusters(manifest.assign(cluster=clusters)),
         **_describe_pairs(pairs, taken, paths),
-        **_describe_calibration(calibration),
+        "threshold_bits": calibration.threshold_bits,
+        "expected_false_candidates": round(calibration.expected_false_candidates, 1),
+        "distance_histogram": calibration.histogram.tolist(),
         "candidates": len(candidates),
         "min_similarity": round(least, 4),
         "similarity_histogram": np.histogram(np.clip(similarities, 0, 1), 50, (0, 1))[0].tolist(),
@@ -202,15 +200,12 @@ def _find_near_duplicates(
 
 def _describe_pairs(pairs: np.ndarray, similarities: np.ndarray, paths: np.ndarray) -> dict[str, Any]:
     least = np.argsort(similarities, kind="stable")[:MAX_EXAMPLES]
-    examples = [
-        {
-            "path": paths[one],
-            "other": paths[other],
-            "similarity": round(float(similarity), 4),
-            "mirrored": bool(mirrored),
-        }
-        for (one, other, mirrored), similarity in zip(pairs[least].tolist(), similarities[least], strict=True)
-    ]
+    one, other, mirrored = pairs[least].T
+    found = {
+        "path": paths[one], "other": paths[other], "similarity": similarities[least].astype(float).round(4),
+        "mirrored": mirrored.astype(bool),
+    }  # fmt: skip
+    examples = pd.DataFrame(found).to_dict("records")
     return {"pairs": len(pairs), "mirrored_pairs": int(pairs[:, 2].sum()), "examples": examples}
 
 
@@ -225,14 +220,6 @@ def _describe_clusters(manifest: pd.DataFrame) -> dict[str, Any]:
         "images": int(sizes.sum()),
         "largest": int(sizes.max()) if len(sizes) else 0,
         "mixed_labels": int(mixed.sum()),
-    }
-
-
-def _describe_calibration(calibration: DistanceThreshold) -> dict[str, Any]:
-    return {
-        "threshold_bits": calibration.threshold_bits,
-        "expected_false_candidates": round(calibration.expected_false_candidates, 1),
-        "distance_histogram": calibration.histogram.tolist(),
     }
 
 

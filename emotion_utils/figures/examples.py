@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from emotion_utils.figures.style import INK, MUTED, RULE, figure_style, model_color, shorten
+from emotion_utils.figures.style import INK, MUTED, RULE, figure_style, model_colors, shorten
 from emotion_utils.files import replacing
 from emotion_utils.run import Run
 
@@ -50,7 +50,7 @@ def plot_examples(
     """
     if not len(images):
         return None
-    names = [shorten(name) for name in class_names]
+    names, colors = [shorten(name) for name in class_names], model_colors(predictions)
     bar_in = min(max(FACE_IN / len(names), BAR_IN[0]), BAR_IN[1])
     column_in = FACE_IN + NAMES_IN + BARS_IN + PERCENT_IN
     row_in = TITLE_IN + max(FACE_IN, bar_in * len(names)) + GAP_IN
@@ -63,7 +63,7 @@ def plot_examples(
             return figure.add_axes((left / width, 1 - (top + down) / height, across / width, down / height))
 
         for column, (model, table) in enumerate(predictions.items()):
-            left, color = FACE_IN + 2 * GAP_IN + column_in * column, model_color(model)
+            left, color = FACE_IN + 2 * GAP_IN + column_in * column, colors[model]
             look = {"fontsize": 8, "fontweight": "bold", "va": "top", "color": color}
             figure.text(left / width, 1 - 0.02 / height, titles[model], **look)
             for row, (image, heat) in enumerate(zip(images, saliency[model], strict=True)):

@@ -57,11 +57,6 @@ def model_markers(models: Iterable[str]) -> dict[str, str]:
     return {model: MODEL_MARKERS[place] for model, place in _places(models).items()}
 
 
-def model_color(model: str) -> str:
-    """The colour of one model."""
-    return model_colors([model])[model]
-
-
 def _places(models: Iterable[str]) -> dict[str, int]:
     models = list(models)
     kept = len(STUDY_MODELS)

@@ -14,7 +14,6 @@ from emotion_utils.figures.style import (
     DARK,
     MODEL_COLORS,
     figure_svg,
-    model_color,
     model_colors,
     model_markers,
     spread_labels,
@@ -39,7 +38,7 @@ def contrast(one, other):
 
 def test_model_keeps_its_colour_in_any_company():
     for model in STUDY_MODELS:
-        assert model_color(model) == model_colors(["another", *reversed(STUDY_MODELS)])[model]
+        assert model_colors([model])[model] == model_colors(["another", *reversed(STUDY_MODELS)])[model]
     ten = [*STUDY_MODELS, *(f"m{number}" for number in range(7))]
     assert len(set(model_colors(ten).values())) == len(set(model_markers(ten).values())) == 10
 

@@ -58,9 +58,8 @@ def _name_outputs(notebook: Any) -> None:
     heading = "this notebook"
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            heading = ([line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("##")] or [heading])[
-                -1
-            ]
+            titles = [line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("##")]
+            heading = titles[-1] if titles else heading
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/png" in data:

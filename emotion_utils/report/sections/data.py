@@ -5,7 +5,7 @@ from __future__ import annotations
 from emotion_utils.config import SPLITS
 from emotion_utils.figures.data import plot_class_balance
 from emotion_utils.figures.style import figure_svg
-from emotion_utils.report.claims import Label, Model, Ref
+from emotion_utils.report.claims import Label, Model, Ref, join_words
 from emotion_utils.report.exhibits import Shown, number_exhibits, show_figure
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
@@ -87,9 +87,8 @@ def _say_augmentation(prose: Prose) -> None:
     if not used:
         prose.say("Training uses the images without augmentation.")
         return
-    listed = ", ".join(used[:-1]) + " and " + used[-1] if len(used) > 1 else used[0]
     values = augment.model_dump() | {"colour": steps[-1][0]}
-    prose.say(f"For training only, each image is randomly {listed}.", **values)
+    prose.say(f"For training only, each image is randomly {join_words(used)}.", **values)
     for model in prose.results.models:
         strength = prose.results.recipe(model).augment_strength
         if strength != 1:

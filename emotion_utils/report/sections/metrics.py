@@ -12,7 +12,7 @@ from emotion_utils.evaluation.metrics import count_correct
 from emotion_utils.evaluation.statistics import ALPHA, LEVEL, wilson_interval
 from emotion_utils.figures.results import plot_metric
 from emotion_utils.figures.style import figure_svg
-from emotion_utils.report.claims import AHEAD, UNDECIDED, Label, Model, Ref
+from emotion_utils.report.claims import AHEAD, UNDECIDED, Label, Model, Ref, join_words
 from emotion_utils.report.exhibits import Shown, show_figure, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
@@ -54,8 +54,7 @@ def say_accuracies(prose: Prose) -> None:
         verb, level = ("reaches an accuracy of ", "{level:pct0} interval ") if number == 0 else ("", "")
         interval = f"({level}{{low{number}:pct}} to {{high{number}:pct}})"
         parts.append(f"{{model{number}}} {verb}{{rate{number}:pct}} {interval}")
-    listed = ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
-    prose.say(f"On the test images, {listed}.", level=LEVEL, metric="test accuracy", **values)
+    prose.say(f"On the test images, {join_words(parts)}.", level=LEVEL, metric="test accuracy", **values)
 
 
 def write_verdict(results: Results) -> Prose:
