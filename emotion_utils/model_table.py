@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from emotion_utils.errors import InputError
+from emotion_utils.own_files import is_installed, read_own_files
 
 if TYPE_CHECKING:
     from torch import nn
@@ -166,7 +167,7 @@ def module_of(architecture: str) -> str | None:
 
 # -- networks from outside -------------------------------------------------------------------------
 
-_IMPORTED: dict[str, bytes] = {}  # the files that registered models, as they were then
+_IMPORTED: dict[str, dict[str, bytes]] = {}  # the files that registered models, with their own, as they were then
 
 
 def register_model(spec: ModelSpec) -> None:
@@ -187,7 +188,7 @@ def register_model(spec: ModelSpec) -> None:
 
 
 def import_modules(paths: Iterable[str]) -> None:
-    """Runs Python files that register models; one that has changed since is run again.
+    """Runs Python files that register models; one that has changed since is run again, or what it imports.
 
     Raises InputError where a file is missing, fails, or registers nothing.
     """
@@ -196,15 +197,38 @@ def import_modules(paths: Iterable[str]) -> None:
             code = Path(path).read_bytes()
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-        if _IMPORTED.get(path) != code:
+        known = _IMPORTED.get(path, {})
+        if known.get(path) != code or any(_has_changed(file, content) for file, content in known.items()):
             _import(path, code)
+
+
+def own_sources(module: str) -> dict[str, bytes]:
+    """The files of the user's own that a loaded module consists of, as they were run: path to content; empty for an
+    installed module, and for one without a file."""
+    path = getattr(sys.modules.get(module), "__file__", None)
+    if path is None or not path.endswith(".py") or is_installed(module):
+        return {}
+    known = (files for files in _IMPORTED.values() if path in files)
+    return next(known, None) or read_own_files(path, Path(path).read_bytes())
+
+
+def module_sources(path: str) -> dict[str, bytes]:
+    """The same of a file that registers models, which is run where that was not done. Raises as `import_modules`."""
+    import_modules([path])
+    return _IMPORTED[path]
+
+
+def _has_changed(file: str, content: bytes) -> bool:
+    return not Path(file).is_file() or Path(file).read_bytes() != content
 
 
 def _import(path: str, code: bytes) -> None:
     """Rows of an earlier version of the file go first; where this one fails, nothing of it stays."""
     for model in [model for model, spec in MODELS.items() if spec.module == path]:
         del MODELS[model]
-    _IMPORTED.pop(path, None)
+    stale = _IMPORTED.pop(path, {})
+    for name in [name for name, module in sys.modules.items() if getattr(module, "__file__", None) in stale]:
+        del sys.modules[name]
     before = set(MODELS)
     module = ModuleType(f"emotion_module_{hashlib.sha256(path.encode()).hexdigest()[:16]}")
     module.__file__ = path
@@ -213,11 +237,12 @@ def _import(path: str, code: bytes) -> None:
         exec(compile(code, path, "exec"), module.__dict__)
         if set(MODELS) == before:
             raise InputError("it does not call register_model")
-    except Exception as error:  # of code that anybody may have written
+    except (Exception, SystemExit) as error:  # of code that anybody may have written
         for model in set(MODELS) - before:
             del MODELS[model]
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-        raise InputError(f"{path}: {kind}{error}") from error
+        reason = "it calls sys.exit, which ends whatever imports it" if isinstance(error, SystemExit) else error
+        raise InputError(f"{path}: {kind}{reason}") from error
     for model in set(MODELS) - before:
         MODELS[model] = replace(MODELS[model], module=path)
-    _IMPORTED[path] = code
+    _IMPORTED[path] = read_own_files(path, code)

@@ -6,11 +6,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from emotion_utils.audit.lines import audit_lines
 from emotion_utils.budget import VARIABLE, Budget
@@ -19,6 +17,7 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.figures.fonts import font_note
 from emotion_utils.import_closure import closure_sha256
 from emotion_utils.kernels import KernelDeath, execute_notebook
+from emotion_utils.locks import LOCK_FILE, hold
 from emotion_utils.monitor import EpochMonitor
 from emotion_utils.progress import format_duration
 from emotion_utils.provenance import describe_environment
@@ -39,7 +38,6 @@ from emotion_utils.stages import (
 )
 from emotion_utils.tracking import check_tracking
 
-LOCK_FILE = ".lock"
 WEIGHTS_MB = 60.0  # of a network at most, but for VGGFace with its own head
 COPIES = 16  # of the weights: an old and a new checkpoint, each with the best, Adam's two means, and the epoch's start
 
@@ -237,18 +235,12 @@ def _render(run: Run, ran: bool, say: Say) -> None:
 @contextmanager
 def _only_one(root: Path):
     """One process at a time may work on a run folder."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / LOCK_FILE, timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise EmotionError(f"another process is working on {root}: wait for it, or choose another --output") from None
-    except OSError as error:
-        raise InputError(f"cannot write to {root}: {error.strerror}; choose another --output") from None
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold(root, "wait for it, or choose another --output"))
+        except OSError as error:
+            raise InputError(f"cannot write to {root}: {error.strerror}; choose another --output") from None
         yield
-    finally:
-        lock.release()
 
 
 def _refuse_foreign(root: Path) -> None:

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 from emotion_utils.config import RunConfig
 from emotion_utils.files import file_sha256, read_json
 from emotion_utils.import_closure import closure_sha256
-from emotion_utils.model_table import MODELS
+from emotion_utils.locks import LOCK_FILE
+from emotion_utils.model_table import MODELS, module_sources
 from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR
 from emotion_utils.report.checksums import CHECKSUMS
 from emotion_utils.run import Run
+from emotion_utils.training.model_folder import RETRAINING, hold_model
 
 NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
 OWN_NOTEBOOK = PACKAGE_DIR / "models" / "template" / "own_model.ipynb"  # for every model without one of its own
@@ -89,7 +91,7 @@ def take_inputs(run: Run, stage: Stage, origins: dict[str, str]) -> Inputs:
     """
     parts = {
         "notebook": file_sha256(stage.source),
-        "modules": [file_sha256(Path(path)) for path in run.config.modules],
+        "modules": [_sources_sha256(path) for path in run.config.modules],
         "config": run.config.fingerprint(),
         "data": origins["data"],
         "weights": origins.get(stage.model or ""),
@@ -98,6 +100,13 @@ def take_inputs(run: Run, stage: Stage, origins: dict[str, str]) -> Inputs:
     codes = closure_sha256(notebook_code(stage.source)), closure_sha256(TRAINING) if stage.model else ""
     texts = (json.dumps({**parts, "code": code}, sort_keys=True) for code in codes)
     return Inputs(*(hashlib.sha256(text.encode()).hexdigest() for text in texts))
+
+
+def _sources_sha256(path: str) -> str:
+    """Of a file of the user's own, with those that it imports."""
+    contents = sorted(module_sources(path).values())
+    digests = [hashlib.sha256(content).hexdigest() for content in contents]
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def notebook_code(path: Path) -> str:
@@ -121,7 +130,8 @@ def forget(run: Run, stage: Stage, inputs: Inputs, say: Callable[[str], None] = 
     """Before a stage starts: its success marker and what an earlier run of it wrote go, so that nothing is mixed.
 
     A model stays if only what shows it has changed; returns whether it did. One that a notebook trained with changes to
-    the settings is moved into the folder of its own that it would have had.
+    the settings is moved into the folder of its own that it would have had. Raises EmotionError where another process
+    trains into one of the folders.
     """
     facts = run.facts
     done = facts["stages"].pop(stage.notebook, None)
@@ -130,11 +140,13 @@ def forget(run: Run, stage: Stage, inputs: Inputs, say: Callable[[str], None] = 
     (run.root / CHECKSUMS).unlink(missing_ok=True)
     if stage.model and done and done.get("model_inputs") == inputs.model_inputs and _is_unchanged(run, done):
         return True
-    if stage.model:
-        _keep_edited(run, stage.model, say)
-    for name in stage.writes:
-        path = run.root / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    places = [each.model_dir(stage.model) for each in [run, *run.replicas()]] if stage.model else []
+    folders = [folder for folder in places if folder.is_dir()]
+    with hold_model(*folders):
+        if stage.model:
+            _keep_edited(run, stage.model, say)
+        for path in [*(run.root / name for name in stage.writes), *(folder / RETRAINING for folder in folders)]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return False
 
 
@@ -144,7 +156,7 @@ def _keep_edited(run: Run, model: str, say: Callable[[str], None]) -> None:
     if training.get("edits"):
         kept = folder / training["folder"]
         kept.mkdir(exist_ok=True)
-        for path in [path for path in folder.iterdir() if path.is_file()]:
+        for path in [path for path in folder.iterdir() if path.is_file() and path.name != LOCK_FILE]:
             path.replace(kept / path.name)
         say(f"the model that a notebook trained with changes to the settings is now in {kept}")
 

@@ -132,9 +132,9 @@ def _import_module(model_dir: Path, card: dict[str, Any]) -> None:
     try:
         import_modules([module])
     except InputError as error:
+        missing = f"; put it there, or name its new place as `module` in {CARD_FILE}"
         raise InputError(
-            f"{model_dir}: the network is built by a file of yours: {error}; put it there, "
-            f"or name its new place as `module` in {CARD_FILE}"
+            f"{model_dir}: the network is built by a file of yours: {error}{'' if Path(module).exists() else missing}"
         ) from None
 
 

@@ -31,11 +31,11 @@ from emotion_utils.training.batch_size import REFERENCE, choose_batch_size
 from emotion_utils.training.checkpoint import Checkpoint
 from emotion_utils.training.distributed import Team
 from emotion_utils.training.learner import Learner, StepUnderWay, copy_tensors
+from emotion_utils.training.model_folder import CHECKPOINT_FILE, STALE
 from emotion_utils.training.preflight import run_preflight
 from emotion_utils.training.recovery import Rollback, StepFigures
 
 ALWAYS_LOGGED = ("numerics_refused", "graph_refused")  # also of steps that do not count
-STALE = ("model.json", "model.safetensors", "predictions.csv", "robustness.csv")  # of an earlier training
 CHECKPOINT_FORMAT = "2"  # counts the changes of what a checkpoint holds
 OnEpoch = Callable[[list[dict[str, Any]]], None]  # the rows of the history so far
 
@@ -66,7 +66,7 @@ class EpochLoop:
         self.on_epoch: list[OnEpoch] = []  # called at the end of each epoch, in the main process
         self.best: dict[str, torch.Tensor] = {}
         self.epoch_start: dict[str, Any] = {}  # the state to roll back to
-        self.checkpoint = Checkpoint(run.model_dir(model) / "checkpoint.pt", self._key(identity))
+        self.checkpoint = Checkpoint(run.model_dir(model) / CHECKPOINT_FILE, self._key(identity))
 
     @property
     def usual_batch(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import inspect
 import json
@@ -16,6 +15,7 @@ from torch import nn
 
 from emotion_utils.config import Recipe, RunConfig
 from emotion_utils.store.batches import Dataset
+from emotion_utils.training.own_code import describe_code, is_installed_class, without_docstrings
 
 # Of the settings of a run, those that a training reads beside its recipe.
 TRAINING_SETTINGS = ("seed", "epochs", "batch_size", "processes", "max_steps_per_epoch", "balance", "augment", "crop")
@@ -48,9 +48,14 @@ def take_fingerprint(
 
 
 def network_sha256(net: nn.Module) -> str:
-    """Over the layers with their parameters and buffers, and over the code of all layers that are not PyTorch's own."""
-    parts = [repr(net)]
-    parts += [_code(kind) for kind in sorted({type(module) for module in net.modules()}, key=_full_name)]
+    """Over the layers with their parameters and buffers, and over the code of all layers that are not PyTorch's own.
+
+    Raises InputError where that code uses what cannot be compared.
+    """
+    parts: list[str | bytes] = [repr(net)]
+    kinds = sorted(filter(is_installed_class, {type(module) for module in net.modules()}), key=_full_name)
+    parts += [_installed_code(kind) for kind in kinds]
+    parts += describe_code(net)
     tensors = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     for name, tensor in sorted(tensors.items()):
         parts += [f"{name} {tensor.dtype} {tuple(tensor.shape)}", _bytes(tensor)]
@@ -73,18 +78,11 @@ def data_sha256(*datasets: Dataset) -> str:
     return _sha256(parts)
 
 
-def _code(kind: type[nn.Module]) -> str | bytes:
-    """A class's name and code, comments and docstrings aside; of a class that a notebook defines, what is compiled."""
+def _installed_code(kind: type[nn.Module]) -> str:
+    """A class's name; of one that is not PyTorch's own, its code too, comments and docstrings aside."""
     if kind.__module__.startswith(("torch.", "torchvision.")):
         return _full_name(kind)
-    if kind.__module__ == "__main__":
-        codes = [value.__code__ for _, value in sorted(vars(kind).items()) if inspect.isfunction(value)]
-        return b"".join(code.co_code + repr((code.co_names, code.co_consts)).encode() for code in codes)
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return _full_name(kind) + ast.unparse(tree)
+    return _full_name(kind) + without_docstrings(textwrap.dedent(inspect.getsource(kind)))
 
 
 def _full_name(kind: type) -> str:

@@ -55,7 +55,7 @@ def processes_to_start(config: RunConfig) -> int:
 
 def train_in_processes(
     run: Run, model: str, processes: int, progress: Progress | None = None, *, net: EmotionNet, recipe: Recipe,
-    facts: dict[str, Any],
+    facts: dict[str, Any], replaces: bool,
 ) -> None:  # fmt: skip
     """Trains `net` in so many new processes, which write the same files as one would, and waits for their end.
 
@@ -69,7 +69,7 @@ def train_in_processes(
         task = {
             "root": str(run.root.absolute()), "model_folder": run.model_folder, "model": model, "facts": facts,
             "config": run.config.model_dump(mode="json"), "recipe": recipe.model_dump(mode="json"),
-            "processes": processes,
+            "processes": processes, "replaces": replaces,
         }  # fmt: skip
         write_json(folder / TASK, task)
         launcher = subprocess.Popen(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Set
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from torch import nn
 from emotion_utils.config import Recipe
 from emotion_utils.errors import InputError
 from emotion_utils.model_table import import_modules
-from emotion_utils.models.card import CARD_FILE, load_model, save_model
+from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet, assemble_network, record_edits
 from emotion_utils.models.weights.choice import needed_proxies
 from emotion_utils.models.zoo import build_model
@@ -25,14 +24,13 @@ from emotion_utils.progress import Progress
 from emotion_utils.run import Run
 from emotion_utils.store.augment import to_unit
 from emotion_utils.store.batches import Batch, Dataset, open_split, restore_images
-from emotion_utils.tracking import track
-from emotion_utils.training.cpu.allocation import reuse_freed_memory
-from emotion_utils.training.distributed import ALONE, is_main_process, join_team
+from emotion_utils.training.distributed import ALONE, is_main_process
 from emotion_utils.training.epochs import EpochLoop
 from emotion_utils.training.fingerprint import Fingerprint, data_sha256, network_sha256, take_fingerprint
 from emotion_utils.training.launch import processes_to_start, train_in_processes
+from emotion_utils.training.model_folder import CARD_FILE, finish_replacement
+from emotion_utils.training.one_process import train_here
 from emotion_utils.training.pretext import ensure_proxies
-from emotion_utils.training.repeatable import deterministic
 
 OTHER = {"network": "another network", "recipe": "another recipe", "data": "other images"}
 
@@ -73,6 +71,7 @@ def train_model(run: Run, model: str, *, progress: Progress | None = None) -> pd
     net = new_model(run, model)
     restore_images(run)
     splits = open_split(run, "train"), open_split(run, "val")
+    finish_replacement(run.model_dir(model))
     trainer = Trainer(net, *splits, run.config.recipes[model], run=run, model=model)
     trainer.retrain = not trainer.is_trained
     return trainer.fit(progress)
@@ -163,23 +162,30 @@ class Trainer:
         }
         if edits:
             _say("\n- ".join(["this training differs from the settings of the run:", *edits]))
+        replaces = self._holds_model(self.run)
         processes = processes_to_start(self.run.config)
         if processes == 1:
-            train_here(self.net, self.train_set, self.val_set, self.recipe, self.run, self.model, facts, progress)
+            train_here(
+                self.net, self.train_set, self.val_set, self.recipe, self.run, self.model, facts, replaces, progress
+            )
             return
         if self.fingerprint.data != _prepared_data(self.run):
             raise InputError("several processes open the prepared images themselves: edited data need processes=1")
-        train_in_processes(self.run, self.model, processes, progress, net=self.net, recipe=self.recipe, facts=facts)
+        train_in_processes(
+            self.run, self.model, processes, progress, net=self.net, recipe=self.recipe, facts=facts, replaces=replaces
+        )
         self.net.load_state_dict(load_model(self.folder)[0].state_dict())
 
     def _choose_folder(self) -> tuple[Run, bool]:
         """The run that sees the folder to train into, and whether the model in it is this one, finished."""
+        finish_replacement(self.folder)
         if self.retrain or not self._holds_model(self.run):
             return self.run, False
         others = self._find_others(self.run)
         if not others:
             return self.run, True
         own = self.run.variant(self._own_folder)
+        finish_replacement(own.model_dir(self.model))
         is_finished = self._holds_model(own) and not self._find_others(own)
         if not is_finished:
             what, where = " and ".join(OTHER[name] for name in others), own.model_dir(self.model)
@@ -222,29 +228,6 @@ class Trainer:
         if self.fingerprint.data != _prepared_data(self.run):
             found.append(f"data: {len(self.train_set):,} training and {len(self.val_set):,} validation images, edited")
         return found
-
-
-def train_here(
-    net: EmotionNet, train_set: Dataset, val_set: Dataset, recipe: Recipe, run: Run, model: str,
-    facts: dict[str, Any], progress: Progress | None = None,
-) -> None:  # fmt: skip
-    """The training itself, alone or as this process's share of a team's; `facts` go into model.json.
-
-    What makes training quicker or repeatable changes layers, so a copy of the network is trained.
-    """
-    identity = "".join(Fingerprint.read(facts))
-    with join_team() as team, deterministic(), reuse_freed_memory():
-        loop = EpochLoop(copy.deepcopy(net), train_set, val_set, recipe, run, model, team, identity)
-        with track(run, model) if team.is_main_process else nullcontext() as log_epoch:
-            loop.on_epoch.append(log_epoch)  # called in the main process
-            loop.fit(progress, preflight=True)
-        net.load_state_dict(loop.best)
-        if team.is_main_process:
-            save_model(net, run.model_dir(model), run.class_names(), crop=run.config.crop, training=facts)
-            if not run.model_folder:
-                run.record(weights={model: net.provenance})
-            loop.checkpoint.remove()
-        team.wait()  # nobody reads the model before it is there
 
 
 def _say(line: str) -> None:

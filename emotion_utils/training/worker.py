@@ -25,7 +25,7 @@ from emotion_utils.progress import Progress
 from emotion_utils.run import Run
 from emotion_utils.store.batches import open_split
 from emotion_utils.training.launch import FAILURE, INITIAL, LOOK_S, MODULE, PROGRESS, RESTARTS, TASK
-from emotion_utils.training.trainer import train_here
+from emotion_utils.training.one_process import train_here
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def _train(folder: Path) -> None:
         net, _ = load_model(folder / INITIAL)
         train_here(
             net, open_split(run, "train"), open_split(run, "val"), Recipe.model_validate(task["recipe"]), run,
-            task["model"], task["facts"], _progress_file(folder / PROGRESS),
+            task["model"], task["facts"], task["replaces"], _progress_file(folder / PROGRESS),
         )  # fmt: skip
     except EmotionError as error:
         _write_failure(folder, error)

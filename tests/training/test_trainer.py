@@ -2,25 +2,30 @@
 
 import copy
 import json
+import os
+import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from own_processes import run_process
 from tiny_training import make_trainer, same_bits
 from torch import nn
 
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
-from emotion_utils.errors import InputError
+from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.evaluation.predict import predict_splits
 from emotion_utils.models.card import load_model
 from emotion_utils.run import Run
 from emotion_utils.sources.source import source_of
 from emotion_utils.stages import Inputs, forget, stages_of
 from emotion_utils.store.batches import open_split, prepare_images
+from emotion_utils.training import one_process
 from emotion_utils.training import trainer as module
+from emotion_utils.training.model_folder import hold_model
 from emotion_utils.training.trainer import Trainer, new_model, train_model
 
 MODEL = "r18_scratch_emotion"
@@ -285,3 +290,50 @@ def test_a_model_with_changes_is_kept_when_its_stage_runs_again(run):
     assert load_model(kept.model_dir(MODEL))[1]["training"]["edits"]
     assert str(kept.model_dir(MODEL)) in said[0]
     assert not run.path("model_card", MODEL).exists()
+
+
+def test_second_training_of_a_model_is_refused_and_changes_nothing(run):
+    with hold_model(run.model_dir(MODEL)):
+        before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
+        with pytest.raises(EmotionError, match=rf"another process is working on .*process {os.getpid()} on") as refused:
+            make(run).fit()
+        assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
+    assert "\n" not in str(refused.value)
+    make(run).fit()
+
+
+def test_model_that_another_process_has_finished_meanwhile_is_not_written_over(run, monkeypatch):
+    make(run).fit()
+    card = run.read("model_card", MODEL)
+    trainer = make(run, recipe=run.recipe(MODEL, lr=0.5))
+    monkeypatch.setattr(Trainer, "_choose_folder", lambda self: (self.run, False))
+    monkeypatch.setattr(Trainer, "_holds_model", lambda self, run: False)
+    with pytest.raises(EmotionError, match="another process has finished a model there meanwhile"):
+        trainer.fit()
+    assert run.read("model_card", MODEL) == card
+
+
+def retrain(root, kill_at):
+    """Trains the model of a run anew, with another rate; killed when an epoch ends, or before its files are moved."""
+    run = Run.open(root)
+    places = {"epoch": (one_process.EpochLoop, "_close_epoch"), "move": (one_process, "replace_model"), "": (run, "")}
+    setattr(*places[kill_at], lambda *arguments: os.kill(os.getpid(), signal.SIGKILL))
+    make(run, recipe=run.recipe(MODEL, lr=0.5), retrain=True).fit()
+
+
+def test_killed_retraining_leaves_the_old_model_until_the_new_one_is_whole(run):
+    make(run).fit()
+    folder, old = run.model_dir(MODEL), run.read("model_card", MODEL)["sha256"]
+    (folder / "predictions.csv").write_text("of the old one")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+    assert run_process(retrain, run.root, "epoch") == -signal.SIGKILL
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
+    assert after == before
+    assert load_model(folder)[1]["sha256"] == old
+    assert run_process(retrain, run.root, "move") == -signal.SIGKILL
+    assert load_model(folder)[1]["sha256"] == old
+    trainer = make(run, recipe=run.recipe(MODEL, lr=0.5))
+    trainer.fit()  # it is finished: all that is left to do is to put it in its place
+    assert load_model(folder)[1]["sha256"] != old
+    assert (trainer.folder, folders(run)) == (folder, [])
+    assert not (folder / "predictions.csv").exists()
