@@ -63,6 +63,7 @@ def test_file_that_changed_is_run_again(file):
         ("", "it does not call register_model"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("def", "SyntaxError"),
+        ("import sys; sys.exit()", "it calls sys.exit"),
         (FILE.replace('ModelSpec("my_net"', 'ModelSpec("r18_pre_emotion"'), "'r18_pre_emotion' is registered already"),
         (FILE.replace('Architecture("my_net"', 'Architecture("vgg16"'), "'vgg16' is registered already"),
         (FILE.replace('"head"', '"top"'), "the last one 'head'"),

@@ -54,7 +54,8 @@ def _compare(name: str, module: nn.Module, original: nn.Module, found: dict[str,
 
 def _is_same(module: nn.Module, original: nn.Module) -> bool:
     own = any("forward" in vars(inner) for inner in module.modules())
-    return not own and repr(module) == repr(original)
+    kinds, before = ([type(inner) for inner in each.modules()] for each in (module, original))
+    return not own and kinds == before and repr(module) == repr(original)
 
 
 def _describe(name: str, module: nn.Module) -> Layer:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from emotion_utils.config import Recipe
+from emotion_utils.errors import InputError
 from emotion_utils.evaluation.metrics import classification_table, confusion
 from emotion_utils.evaluation.predict import predict_splits
 from emotion_utils.figures.corruptions import name_condition, sum_classes
@@ -80,11 +81,17 @@ def summarise_robustness(table: pd.DataFrame) -> Shown:
 def train_further_seeds(trainer: Trainer, bar: Callable[..., Progress | None]) -> None:
     """Trains and predicts with the recipe of `trainer` from each further seed of the run, in folders of their own.
 
-    The network of a further seed is the one that the settings build: what was edited by hand has no other seed.
+    Raises InputError where the network was edited by hand: what it was built from says nothing of another seed.
     """
-    for run in trainer.run.replicas():
+    runs = trainer.run.replicas()
+    if runs and trainer.is_edited:
+        raise InputError(
+            "the network was edited in this notebook, so that it has no other seed: leave this cell out, or write the "
+            "network as a file (docs/own_network.md)"
+        )
+    for run in runs:
         other = Trainer(
-            new_model(run, trainer.model), trainer.train_set, trainer.val_set, trainer.recipe, run=run,
+            new_model(run, trainer.model, trainer.recipe), trainer.train_set, trainer.val_set, trainer.recipe, run=run,
             model=trainer.model, retrain=trainer.retrain,
         )  # fmt: skip
         other.fit(bar(f"{trainer.model}, seed {run.config.seed}", unit="step"))

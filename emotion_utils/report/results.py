@@ -179,7 +179,7 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
         cards=cards,
         events={model: run.read("events", model) for model in models},
         searches={model: found for model in models if (found := run.read_search(model))},
-        robustness=_read_robustness(run, models),
+        robustness=_read_robustness(run, cards),
         openings=[line["reader"] for line in run.read("test_openings")],
         seeds=_read_seeds(run, models, manifest, classes) if run.config.seeds > 1 else None,
         images={name: path for name in IMAGES if (path := run.figures_dir / f"{name}.png").exists()},
@@ -202,12 +202,17 @@ def _read_seeds(run: Run, models: list[str], manifest: pd.DataFrame, classes: tu
     """For each model a row per training: `seed`, `accuracy` and `macro_f1` on test, `best_val`."""
     tables = {}
     for model in models:
-        rows = []
+        rows, first = [], run.read("model_card", model)
         for each in [run, *run.replicas()]:
             predictions, history = each.read("predictions", model), each.read("history", model)
             card = each.read("model_card", model)
             _check_model(each, model, manifest, predictions, card, classes)
             _check_history(each, model, history, predictions, card)
+            if _trained_as(card) != _trained_as(first):
+                raise EmotionError(
+                    f"{each.model_dir(model)}: trained with another network, recipe or data than the first seed: "
+                    f"run `emotion train {model} --run {run.root}`, which trains all seeds alike"
+                )
             f1 = classification_table(_rows(predictions, "test"), classes)["f1-score"]
             right, macro = f1.iloc[len(classes) : len(classes) + 2]  # by place: a class may be called accuracy
             rows.append((each.config.seed, right, macro, history["val_acc"].max()))
@@ -215,14 +220,24 @@ def _read_seeds(run: Run, models: list[str], manifest: pd.DataFrame, classes: tu
     return tables
 
 
-def _read_robustness(run: Run, models: list[str]) -> dict[str, pd.DataFrame]:
-    """Of the models that were measured; all of them in the same ways (EmotionError)."""
-    found = {m: run.read("robustness", m) for m in models if run.path("robustness", m).exists()}
+def _trained_as(card: Mapping[str, Any]) -> dict[str, Any]:
+    """All that trainings from several seeds share: of the network its design, as its weights follow from the seed."""
+    training = card.get("training", {})
+    return {"design": card["design"], **{name: training.get(name) for name in ("recipe_used", "data", "edits")}}
+
+
+def _read_robustness(run: Run, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, pd.DataFrame]:
+    """Of the models that were measured; all of them in the same ways, and as they are now (EmotionError)."""
+    found = {m: run.read("robustness", m) for m in cards if run.path("robustness", m).exists()}
     ways = ["kind", "amount", "label", "count"]
     for model, table in found.items():
         if not table[ways].equals(next(iter(found.values()))[ways]):
             path = run.path("robustness", model)
             raise EmotionError(f"{path}: measured in other ways than the others: run the notebook of {model} again")
+        measured = set(table.get("weights_sha256", ()))  # tables of earlier versions do not say
+        if not all(cards[model]["sha256"].startswith(sha256) for sha256 in measured):
+            path = run.path("robustness", model)
+            raise EmotionError(f"{path}: measured with other weights than model.json has: run the notebook of {model}")
     return found
 
 

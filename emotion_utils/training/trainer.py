@@ -217,12 +217,17 @@ class Trainer:
         stored = Fingerprint.read(known)
         return [name for name in Fingerprint._fields if getattr(stored, name) != getattr(self.fingerprint, name)]
 
+    @property
+    def is_edited(self) -> bool:
+        """Whether the network is another one than was built."""
+        return self.net.built != self.fingerprint.network
+
     def find_edits(self) -> list[str]:
         """What differs from the settings of the run, a line each; empty where nothing does."""
         settings = self.run.stored_config()
         found = _differences(f"recipes.{self.model}.", settings.recipes[self.model], self.recipe)
         found += _differences("", settings, self.run.config, leave={"recipes", "seed"})
-        if self.net.built != self.fingerprint.network:
+        if self.is_edited:
             layers = self.net.design.get("edits", {})
             found.append(f"network: {', '.join(layers) or 'its weights'} edited in the notebook")
         if self.fingerprint.data != _prepared_data(self.run):

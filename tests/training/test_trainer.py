@@ -18,7 +18,9 @@ from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.evaluation.predict import predict_splits
+from emotion_utils.evaluation.robustness import measure_robustness
 from emotion_utils.models.card import load_model
+from emotion_utils.report.model_notebook import train_further_seeds
 from emotion_utils.run import Run
 from emotion_utils.sources.source import source_of
 from emotion_utils.stages import Inputs, forget, stages_of
@@ -271,6 +273,17 @@ def test_stored_predictions_are_read_only_if_they_are_this_models(run):
     assert len(run.read("test_openings")) == 4
 
 
+def test_stored_robustness_is_read_only_if_it_is_this_models_and_whole(run):
+    make(run).fit()
+    made = measure_robustness(run, MODEL)
+    assert measure_robustness(run, MODEL).equals(made)
+    assert len(run.read("test_openings")) == 1
+    for damaged in (made.assign(weights_sha256="0" * 12), made.drop(columns="weights_sha256"), made.iloc[:-1]):
+        run.write("robustness", damaged, MODEL)
+        assert measure_robustness(run, MODEL).equals(made)
+    assert len(run.read("test_openings")) == 4
+
+
 def test_a_trained_network_is_loaded_again_and_not_trained_on(run):
     trainer = make(run)
     history = trainer.fit()
@@ -337,3 +350,31 @@ def test_killed_retraining_leaves_the_old_model_until_the_new_one_is_whole(run):
     assert load_model(folder)[1]["sha256"] != old
     assert (trainer.folder, folders(run)) == (folder, [])
     assert not (folder / "predictions.csv").exists()
+
+
+def test_further_seeds_of_an_edited_network_are_refused_and_those_of_an_edited_recipe_share_it(run):
+    run = Run(run.root, run.config.model_copy(update={"seeds": 2}))
+    net = new_model(run, MODEL)
+    net.network.fc = nn.Sequential(nn.Linear(512, 8), nn.ReLU(), nn.Linear(8, 3))
+    trainer = make(run, net=net)
+    trainer.fit()
+    with pytest.raises(InputError, match="edited in this notebook, so that it has no other seed"):
+        train_further_seeds(trainer, lambda *names, **options: None)
+    assert folders(run) == []
+    trainer = make(
+        run, recipe=run.recipe(MODEL, dropout=0.5), net=new_model(run, MODEL, run.recipe(MODEL, dropout=0.5))
+    )
+    trainer.fit()
+    train_further_seeds(trainer, lambda *names, **options: None)
+    (seed,) = trainer.run.replicas()
+    cards = [each.read("model_card", MODEL) for each in (trainer.run, seed)]
+    assert cards[0]["training"]["edits"] == cards[1]["training"]["edits"] != []
+    assert cards[0]["sha256"] != cards[1]["sha256"]
+
+
+def test_class_of_ones_own_in_the_disguise_of_a_layer_is_refused(run):
+    net = new_model(run, MODEL)
+    noisy = type("ReLU", (nn.ReLU,), {"forward": lambda self, x: x.relu() + self.training * torch.randn_like(x)})
+    net.network.layer1[0].relu = noisy(inplace=True)  # in evaluation it is the same
+    with pytest.raises(InputError, match=r"layer1\.0\.relu \(ReLU\) was edited in a way"):
+        make(run, net=net)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from emotion_utils.config import resolve_config
-from emotion_utils.errors import InputError
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.files import write_json
 from emotion_utils.report.contents import collect_claims
 from emotion_utils.report.results import read_results
 from emotion_utils.report.sections.seeds import seeds_table
@@ -58,4 +59,24 @@ def test_sentences_give_mean_and_spread_and_the_first_training_is_the_one_shown(
 def test_missing_training_says_what_to_run(run):
     (run.replicas()[1].model_dir("r18_pre_emotion") / "predictions.csv").unlink()
     with pytest.raises(InputError, match=r"seed-2/predictions\.csv is missing: run the notebook of r18_pre_emotion"):
+        read_results(run)
+
+
+@pytest.mark.parametrize("change", ["edits", "data", "recipe_used"])
+def test_trainings_of_another_network_recipe_or_data_are_never_averaged(run, change):
+    recipe = run.recipe("r18_pre_emotion").model_dump(mode="json")
+    facts = {
+        "network": "n",
+        "recipe": "r",
+        "data": "d",
+        "folder": "edited-01234567",
+        "edits": [],
+        "recipe_used": recipe,
+    }
+    other = {"edits": ["network: fc edited in the notebook"], "data": "e", "recipe_used": recipe | {"lr": 0.5}}
+    for each in (run, *run.replicas()):
+        card = each.read("model_card", "r18_pre_emotion")
+        own = facts | ({change: other[change]} if each.model_folder == "seed-2" else {})
+        write_json(each.path("model_card", "r18_pre_emotion"), card | {"training": own})
+    with pytest.raises(EmotionError, match=r"seed-2: trained with another network, recipe or data than the first seed"):
         read_results(run)
