@@ -54,7 +54,9 @@ def _compare(name: str, module: nn.Module, original: nn.Module, found: dict[str,
 
 def _is_same(module: nn.Module, original: nn.Module) -> bool:
     own = any("forward" in vars(inner) for inner in module.modules())
-    kinds, before = ([type(inner) for inner in each.modules()] for each in (module, original))
+    kinds, before = (
+        [type(inner) for _, inner in each.named_modules(remove_duplicate=False)] for each in (module, original)
+    )
     return not own and kinds == before and repr(module) == repr(original)
 
 

@@ -41,7 +41,11 @@ def fit_batch_size(images: int, bytes_each: float, free_bytes: float) -> int:
 
 
 def activation_bytes(net: nn.Module, size_px: int) -> float:
-    """Bytes that `net` keeps of one image between forward and backward pass, in float32. Computes nothing."""
+    """Bytes that `net` keeps of one image between forward and backward pass, in float32. Computes nothing.
+
+    The preflight counts again, in real steps: it knows the batch, the numerics and the layers that learn, and finds
+    equal storages by their address, which what computes nothing does not have.
+    """
     twin = copy.deepcopy(net).to("meta").train()
     parameters = {id(parameter) for parameter in twin.parameters()}
     kept: dict[int, torch.Tensor] = {}

@@ -163,6 +163,8 @@ class Trainer:
         if edits:
             _say("\n- ".join(["this training differs from the settings of the run:", *edits]))
         replaces = self._holds_model(self.run)
+        if replaces:
+            _say(f"the model in {self.folder} stays until the new one is finished")
         processes = processes_to_start(self.run.config)
         if processes == 1:
             train_here(

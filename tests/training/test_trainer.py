@@ -19,6 +19,7 @@ from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.evaluation.predict import predict_splits
 from emotion_utils.evaluation.robustness import measure_robustness
+from emotion_utils.model_table import MODELS
 from emotion_utils.models.card import load_model
 from emotion_utils.report.model_notebook import train_further_seeds
 from emotion_utils.run import Run
@@ -378,3 +379,47 @@ def test_class_of_ones_own_in_the_disguise_of_a_layer_is_refused(run):
     net.network.layer1[0].relu = noisy(inplace=True)  # in evaluation it is the same
     with pytest.raises(InputError, match=r"layer1\.0\.relu \(ReLU\) was edited in a way"):
         make(run, net=net)
+
+
+OWN_FILE = """
+from torch import nn
+from emotion_utils.model_table import Architecture, ModelSpec, register_model
+def squash(features):
+    return features.relu()
+class Net(nn.Sequential):
+    def forward(self, images):
+        return self[1](squash(self[0](images)).mean((2, 3)))
+def build(num_classes, dropout):
+    return Net(nn.Conv2d(3, 4, 3), nn.Linear(4, num_classes))
+recipe = {"lr": 0.25, "phases": [{"epoch": 1, "train_from": "body"}]}
+groups = {"body": ("0",), "head": ("1",)}
+register_model(ModelSpec("my_net", Architecture("my_net", "small", build, groups), recipe))
+"""
+
+
+def test_model_of_a_file_that_changed_is_trained_again_by_command_and_notebook(run, tmp_path, capsys):
+    file = tmp_path / "my_net.py"
+    file.write_text(OWN_FILE)
+    config = resolve_config("smoke", [f"modules=[{file}]", "models=[my_net]", "epochs=1", "max_steps_per_epoch=2"])
+    run = Run(run.root, config)
+    run.write("facts", {"config": config.model_dump(mode="json"), "stages": {}})
+
+    def sha256():
+        train_model(run, "my_net")
+        return run.read("model_card", "my_net")["sha256"]
+
+    try:
+        first = sha256()
+        assert sha256() == first
+        file.write_text(OWN_FILE.replace("relu", "tanh"))
+        second = sha256()
+        assert second != first
+        assert "stays until the new one is finished" in capsys.readouterr().out
+        file.write_text(OWN_FILE)
+        sets = open_split(run, "train"), open_split(run, "val")
+        trainer = Trainer(new_model(run, "my_net"), *sets, config.recipes["my_net"], run=run, model="my_net")
+        trainer.fit()
+        assert trainer.folder.name.startswith("edited-")
+        assert run.read("model_card", "my_net")["sha256"] == second
+    finally:
+        del MODELS["my_net"]
