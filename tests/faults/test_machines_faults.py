@@ -12,6 +12,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.figures.fonts import font_note
 from emotion_utils.pipeline import run_pipeline
 from emotion_utils.report.page import pdf
+from emotion_utils.report.page.clean import clean_html
 from emotion_utils.sources.source import open_source
 
 TELL = """
@@ -113,3 +114,16 @@ def test_names_that_tables_or_fonts_cannot_hold(tmp_path, name):
     with pytest.raises(InputError, match="rename it") as refused:
         open_source(str(tmp_path / "labels.csv"))
     assert str(refused.value).isprintable()
+
+
+@pytest.mark.fault(
+    "an executed notebook from somebody else that would run, load or navigate",
+    "R",
+    "its page keeps text, tables, images and SVG alone; the printer loads nothing",
+)
+def test_hostile_notebook():
+    refresh = '<meta http-equiv="refresh" content="0;url=//e.org">'
+    assert clean_html(f"<p>a</p>{refresh}<script>b</script>") == "<p>a</p>"
+    assert clean_html(r'<p style="background: u\72l(//e.org)">a</p><img src="//e.org" alt="b">') == (
+        '<p>a</p><img alt="b">'
+    )

@@ -18,11 +18,13 @@ STYLES = ("page.css", "screen.css", "print.css")
 SCRIPTS = ("contents.js", "curves.js")
 HIDDEN_CELLS = ("remove-cell", "injected-parameters")  # the parameters hold a path of the machine
 APPENDIX_LETTERS = "ABCDEFGH"
+MAIN = '<main id="content">'
 # What would make a browser fetch something; links that a reader may follow are none of it.
 LOADING = re.compile(
     r"""<(?:script|img|iframe|link|source|audio|video|embed|object|use|image|input)\b[^>]*?\b(?:src|href|data|srcset)\s*=\s*["']?(?!data:|\#)[^"'>\s]"""
-    r"""|url\(\s*["']?(?!data:|\#)|@import""",
-    re.IGNORECASE,
+    r"""|<meta\b[^>]*refresh|<base\b|<\w[^<>]*\sstyle\s*=\s*(?:"[^"]*|'[^']*)(?:\\|url\(\s*["']?(?!data:|\#))"""
+    r"""|<style\b[^>]*>(?:(?!</style).)*(?:@import|url\(\s*["']?(?!data:|\#))""",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -37,7 +39,8 @@ class Heading:
 
 
 def fill_template(notebook: Any, title: str, description: str, front: str, headings: list[Heading]) -> str:
-    """A notebook as one page; `front` is HTML."""
+    """A notebook as one page; `front` is HTML. What the cells say is cleaned: the notebook may be from anywhere."""
+    from emotion_utils.report.page.clean import clean_html
     from emotion_utils.report.page.exporter import PageExporter
 
     def read(names: Iterable[str]) -> str:
@@ -45,7 +48,9 @@ def fill_template(notebook: Any, title: str, description: str, front: str, headi
 
     page = {"title": title, "description": description, "front": front, "headings": headings}
     page |= {"css": theme_css() + read(STYLES), "script": (script := read(SCRIPTS)), "policy": allow_only(script)}
-    return PageExporter.make(TEMPLATE_DIR, HIDDEN_CELLS).from_notebook_node(notebook, resources={"page": page})[0]
+    filled = PageExporter.make(TEMPLATE_DIR, HIDDEN_CELLS).from_notebook_node(notebook, resources={"page": page})[0]
+    before, after = filled.index(MAIN), filled.rindex("</main>")
+    return filled[:before] + clean_html(filled[before:after]) + filled[after + len("</main>") :]
 
 
 def allow_only(script: str) -> str:

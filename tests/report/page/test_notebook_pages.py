@@ -12,10 +12,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from emotion_utils.errors import EmotionError
+from emotion_utils.report.page.clean import clean_html
+from emotion_utils.report.page.html import LOADING
 from emotion_utils.report.page.notebook_pages import export_notebooks, notebook_page
 
 PROJECT = Path(__file__).parents[2]
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+HOSTILE = r"""<meta http-equiv="refresh" content="0;url=https://e.org/1"><base href="//e.org/2">
+<style>@import "//e.org/3"</style><p style="background:u\72l(https://e.org/4)">a</p><p style="position:fixed">b</p>
+<img src="//e.org/5" alt="" onerror="alert(1)">
+<svg><use href="//e.org/6"/><set attributeName="href" to="//e.org/7"/></svg><form action="//e.org/8"><input></form>
+<a href="https://e.org/9" ping="//e.org/10" onclick="alert(1)">c</a><a href="javascript:alert(1)">d</a>
+<iframe srcdoc="x"></iframe>"""
 
 
 def output(**data):
@@ -64,12 +72,45 @@ def test_names_of_an_index_stand_in_the_head_of_its_table(notebook):
     assert re.findall(r"<th>(.*?)</th>", head) == ["a", "b", "c", "d"]
 
 
-def test_notebook_that_would_load_something_is_refused(notebook):
+def test_whatever_a_notebook_holds_its_page_loads_runs_and_leads_nowhere(notebook):
     document = nbformat.read(notebook, as_version=4)
-    document.cells[-1].outputs = [output(text_html="<img src='https://e.org/a.png' alt=''>")]
+    pixel = document.cells[-1].outputs[1]["data"]["image/png"]
+    document.cells[-1].outputs += [
+        output(text_html=f"</main>{HOSTILE}"),
+        output(image_svg="<svg><script>1</script><image href='//e.org/6'/></svg>", text_html=HOSTILE),
+        output(image_png=f'{pixel}"><meta http-equiv=refresh content=0>'),
+        output(text_markdown=HOSTILE, text_latex=HOSTILE, application_javascript="alert(1)"),
+        nbformat.v4.new_output("stream", text=HOSTILE + " download_url(path)"),
+    ]
+    document.cells += [nbformat.v4.new_markdown_cell(HOSTILE), nbformat.v4.new_code_cell("url(path)")]
     nbformat.write(document, notebook)
-    with pytest.raises(EmotionError, match="elsewhere"):
-        notebook_page(notebook)
+    page = notebook_page(notebook)
+    body = page[page.index('<main id="content">') : page.rindex("<script>")]
+    for spoiled in re.findall(r"<[a-z][^>]*>", body):
+        assert not re.match(
+            "<(script|meta|base|style|link|iframe|object|embed|form|input|template|set|animate)", spoiled
+        )
+        assert "e.org" not in spoiled or spoiled == '<a href="https://e.org/9">'
+        assert " on" not in spoiled
+    assert body.count('<a href="https://e.org/9">') >= 3  # a reader may follow it
+    assert not LOADING.search(page)
+
+
+def test_tables_formulas_and_drawings_stay_as_they_were(notebook):
+    kept = (
+        '<table class="dataframe"><thead><tr style="text-align: right;"><th scope="col">a</th></tr></thead></table>',
+        '<svg viewBox="0 0 9 9" role="img" aria-label="x"><defs><clipPath id="q"><rect width="1" height="1"></rect>'
+        '</clipPath><linearGradient id="r"><stop offset="1"></stop></linearGradient></defs><g clip-path="url(#q)">'
+        '<path d="M0 0" style="fill: none; stroke: #1b1d22; stroke-linecap: square"></path>'
+        f'<image xlink:href="data:image/png;base64,{PIXEL}" width="1" height="1"></image></g></svg>',
+        "<math><mfrac><mi>a</mi><mn>2</mn></mfrac></math>",
+        f'<img alt="url(a) @ 3" src="data:image/png;base64,{PIXEL}">',
+        "<p>\\(x &lt; 1\\), $\\frac{1}{2}$, a&nbsp;b, url(path), @import</p>",
+        '<details open=""><summary>more</summary><bdi dir="rtl">x</bdi></details>',
+        '<a href="#sec-faces">down</a>',
+    )
+    for html in kept:
+        assert clean_html(html) == html
 
 
 def test_every_executed_notebook_of_a_run_gets_a_page_that_the_report_links_to(report):
