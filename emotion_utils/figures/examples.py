@@ -144,7 +144,7 @@ def plot_average_faces(dataset: Dataset, regions: Mapping[str, RegionBox] | None
             _outline(grid[0, column], regions or {}, means[column].shape[0], named=column == 0)
             shown = grid[1, column].imshow(differences[column], cmap="RdBu_r", vmin=-limit, vmax=limit)
         bar = figure.colorbar(shown, ax=grid[1, :], shrink=0.8, pad=0.02)
-        bar.set_label("difference in brightness, of 255", fontsize=7)
+        bar.set_label("difference, of 255", fontsize=7)
         bar.ax.tick_params(labelsize=7)
         bar.outline.set_visible(False)
     plt.close(figure)
