@@ -20,6 +20,8 @@ Columns = Mapping[str, Kind | tuple[str, ...] | Literal["class"]]
 NONE: Columns = {}
 
 FRAME_COLUMNS = ("face_left", "face_top", "face_side")  # of an image only this square is used (pixels, side 0: all)
+TEXT_PROPERTIES = ("format", "colour")  # of the file and the whole image, see audit.properties
+NUMBER_PROPERTIES = ("jpeg_quality", "brightness", "contrast", "border", "face_share")
 MANIFEST_COLUMNS: Columns = {
     "id": "text", "path": "text", "label": "text", "group": "text", "split": (*SPLITS, ""),
     "status": ("kept", "quarantined"), "reason": "text", "width": "integer", "height": "integer",
@@ -68,7 +70,11 @@ ARTEFACTS = {
     "claims": Artefact("claims.json", "06_comparison"),  # every generated sentence with its figures
     # one row per source image; near duplicates share a cluster
     "manifest": Artefact(
-        "data/manifest.csv", DATA, MANIFEST_COLUMNS, {"cluster": "text", **dict.fromkeys(FRAME_COLUMNS, "integer")},
+        "data/manifest.csv", DATA, MANIFEST_COLUMNS,
+        {
+            "cluster": "text", **dict.fromkeys(FRAME_COLUMNS, "integer"), **dict.fromkeys(TEXT_PROPERTIES, "text"),
+            **dict.fromkeys(NUMBER_PROPERTIES, "number or empty"),
+        },
         others=None,
     ),
     "audit": Artefact("data/audit.json", DATA),

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS
+from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS, NUMBER_PROPERTIES, TEXT_PROPERTIES
 from emotion_utils.audit import near_duplicates
 from emotion_utils.audit.face_detectors import get_detector
 from emotion_utils.audit.faces import CropMode, frames_of
+from emotion_utils.audit.properties import property_table
 from emotion_utils.audit.scan import Scan, read_thumbs, scan_images
 from emotion_utils.parallel import count_workers
 from emotion_utils.progress import Progress
@@ -39,7 +40,8 @@ def audit_images(
     that the data brings or "", and more columns:
     - image: number of the distinct image (by decoded pixels), -1 where unusable; equal images are copies;
     - cluster: name shared by near duplicates (nearly the same image: cut, light or file differ), else "";
-    - face_left, face_top, face_side: the square that `crop` uses of the image, in pixels; side 0: all of it.
+    - face_left, face_top, face_side: the square that `crop` uses of the image, in pixels; side 0: all of it;
+    - what the image is like besides the face: see properties.measure_image.
 
     Among copies the one that the data holds out is kept (test before val before train), of these the first in path
     order. Its id is the SHA-256 of the file's bytes; any other file with the same bytes gets that of id and path, so
@@ -66,7 +68,8 @@ def audit_images(
     manifest["id"] = _unique_ids(scan.ids, manifest["path"], manifest["status"] == "kept")
     manifest["width"], manifest["height"] = np.array(scan.sizes, dtype=np.int64).reshape(-1, 2).T
     manifest["cluster"], near = _find_near_duplicates(source, manifest, scan, workers)
-    manifest = manifest[[*MANIFEST_COLUMNS, "image", "cluster", *FRAME_COLUMNS]]
+    manifest = manifest.join(property_table(scan.texts, scan.numbers))
+    manifest = manifest[[*MANIFEST_COLUMNS, "image", "cluster", *FRAME_COLUMNS, *TEXT_PROPERTIES, *NUMBER_PROPERTIES]]
     counts = count_images(manifest, source.classes)
     audit = {
         **counts,

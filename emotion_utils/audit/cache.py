@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from emotion_utils.artefacts import FRAME_COLUMNS
+from emotion_utils.artefacts import FRAME_COLUMNS, NUMBER_PROPERTIES
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.faces import CropMode
 from emotion_utils.cache_building import only_builder, replacing_folder
@@ -61,4 +61,5 @@ def _read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     manifest = pd.read_csv(path / "manifest.csv", dtype=str, keep_default_na=False)
     audit = json.loads((path / "audit.json").read_text(encoding="utf-8"))
     del audit["manifest_sha256"]
-    return manifest.astype(dict.fromkeys(WHOLE_NUMBERS, "int64")), audit
+    numbers = {name: manifest[name].replace("", "nan").astype("float64") for name in NUMBER_PROPERTIES}
+    return manifest.astype(dict.fromkeys(WHOLE_NUMBERS, "int64")).assign(**numbers), audit

@@ -9,6 +9,7 @@ import pandas as pd
 
 from emotion_utils.audit.label_suspects import SKIMAGE
 from emotion_utils.audit.leaks import leak_lines
+from emotion_utils.audit.shortcuts import PROPERTIES
 
 
 def audit_lines(audit: Mapping[str, Any]) -> list[str]:
@@ -22,6 +23,7 @@ def audit_lines(audit: Mapping[str, Any]) -> list[str]:
     ]
     leaks = leaks_line(audit["leaks"]["as_given"])
     lines += [leaks and f"as the data came: {leaks}", audit["leaks"]["line"], suspects_line(audit["suspects"])]
+    lines += shortcut_lines(audit.get("shortcuts"))
     return [line for line in lines if line]
 
 
@@ -73,6 +75,24 @@ def near_duplicates_line(audit: Mapping[str, Any]) -> str:
     if near["clusters"]:
         line += f" of up to {near['largest']:,}; {near['mixed_labels']:,} clusters have more than one label"
     return line
+
+
+def shortcut_lines(shortcuts: Mapping[str, Any] | None) -> list[str]:
+    """A line for each property that alone tells labels (an audit's `shortcuts`, which older ones lack)."""
+    if not shortcuts:
+        return []
+    largest, lines = shortcuts["largest"], []
+    for found in shortcuts["found"]:
+        if found["same_as"]:
+            continue
+        line = (
+            f"shortcut: a rule that knows nothing but {PROPERTIES[found['name']][0]} is right on "
+            f"{found['accuracy']:.1%} of the images of people it did not learn from ({found['low']:.1%} to "
+            f"{found['high']:.1%}); always naming {largest['class_name']} is right on {largest['share']:.1%}"
+        )
+        alike = [PROPERTIES[other["name"]][1] for other in shortcuts["found"] if other["same_as"] == found["name"]]
+        lines.append(line + (f". Mostly the same images stand out in {', '.join(alike)}" if alike else ""))
+    return lines
 
 
 def suspects_line(suspects: Mapping[str, Any]) -> str:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emotion_utils.artefacts import NUMBER_PROPERTIES, TEXT_PROPERTIES
 from emotion_utils.audit.faces import WHOLE, CropMode, Frame, crop_faces, cut_frame
 from emotion_utils.audit.near_duplicates import THUMB_PX, hash_thumbs, shrink_grey
+from emotion_utils.audit.properties import measure_image
 from emotion_utils.parallel import map_ahead
 from emotion_utils.progress import Progress
 from emotion_utils.sources.decode import ImageFault, decode_image, refuse_unusable
@@ -30,16 +32,19 @@ class Scan:
     conversions: list[tuple[str, ...]]
     crops: list[tuple[str, int]]  # outcome (see faces.CropResult) and number of faces found; "", 0 where unusable
     frames: list[Frame]  # what is used of it
+    texts: list[tuple[str, ...]]  # artefacts.TEXT_PROPERTIES, "" where unusable
+    numbers: np.ndarray  # float32 (n, 5): artefacts.NUMBER_PROPERTIES, NaN where unusable
     hashes: np.ndarray  # uint64 (n, 2, 4): perceptual hash of that, straight and mirrored; meaningless where unusable
 
     @classmethod
     def empty(cls, size: int) -> Scan:
-        """No facts yet, and room for the hashes of `size` images."""
-        return cls([], [], [], [], [], [], [], np.zeros((size, 2, 4), np.uint64))
+        """No facts yet, and room for the numbers and hashes of `size` images."""
+        numbers = np.full((size, len(NUMBER_PROPERTIES)), np.nan, np.float32)
+        return cls([], [], [], [], [], [], [], [], numbers, np.zeros((size, 2, 4), np.uint64))
 
     def columns(self) -> tuple[list, ...]:
         """The lists, in the order in which they stand above."""
-        return self.ids, self.pixels, self.sizes, self.reasons, self.conversions, self.crops, self.frames
+        return self.ids, self.pixels, self.sizes, self.reasons, self.conversions, self.crops, self.frames, self.texts
 
 
 def scan_images(
@@ -60,6 +65,7 @@ def scan_images(
     for part in map_ahead(lambda chunk: _scan_chunk(source, chunk, crop, keep_missed), chunks, workers):
         done = len(scan.ids)
         scan.hashes[done : done + len(part.ids)] = part.hashes
+        scan.numbers[done : done + len(part.ids)] = part.numbers
         for column, more in zip(scan.columns(), part.columns(), strict=True):
             column.extend(more)
         if progress is not None:
@@ -80,7 +86,7 @@ def _scan_chunk(source: Source, paths: Sequence[str], crop: CropMode, keep_misse
     thumbs = np.zeros((len(paths), THUMB_PX, THUMB_PX), np.uint8)
     for place, path in enumerate(paths):
         image_id, size, reason, conversions, pixels = file_id(path, None), (0, 0), "", (), b""
-        outcome, frame = ("", 0), WHOLE
+        outcome, frame, texts = ("", 0), WHOLE, ("",) * len(TEXT_PROPERTIES)
         try:
             if path in source.faults:
                 raise ImageFault(source.faults[path])
@@ -95,9 +101,10 @@ def _scan_chunk(source: Source, paths: Sequence[str], crop: CropMode, keep_misse
                 raise ImageFault(NO_FACE)
             pixels = _digest_pixels(image.rgb)
             thumbs[place] = shrink_grey(view.image, THUMB_PX)
+            texts, scan.numbers[place] = measure_image(data, image.rgb, view)
         except ImageFault as fault:
             reason = str(fault)
-        facts = (image_id, pixels, size, reason, conversions, outcome, frame)
+        facts = (image_id, pixels, size, reason, conversions, outcome, frame, texts)
         for column, value in zip(scan.columns(), facts, strict=True):
             column.append(value)
     scan.hashes[:] = hash_thumbs(thumbs)

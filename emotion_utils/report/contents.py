@@ -27,6 +27,7 @@ from emotion_utils.report.sections import (
     reproduce,
     seeds,
     settings,
+    shortcuts,
     training,
 )
 
@@ -57,6 +58,7 @@ TABLES: tuple[Callable[[Results], Shown], ...] = (
     classification.intervals_table,
     challenges.events_table,
     metrics.metrics_table,
+    shortcuts.strata_table,
     metrics.pairs_table,
     differences.differences_table,
     seeds.seeds_table,

@@ -53,7 +53,8 @@ def number_exhibits(results: Results) -> dict[str, str]:
     """
     many = len(results.models) > 1
     tables = ["tbl-epochs", *(report_key(model) for model in results.models), "tbl-intervals"]
-    tables += ["tbl-events", "tbl-metrics", *(["tbl-pairs", "tbl-differences"] if many else [])]
+    tables += ["tbl-events", "tbl-metrics", *["tbl-strata"] * results.has_shortcuts]
+    tables += ["tbl-pairs", "tbl-differences"] if many else []
     tables += ["tbl-seeds"] * (results.seeds is not None)
     corruptions = ["tbl-robustness", "tbl-robustness-classes"] if results.robustness else []
     measured = results.saliency is not None

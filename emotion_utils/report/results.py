@@ -80,6 +80,11 @@ class Results:
     def quarantined(self) -> pd.DataFrame:
         return self.manifest[self.manifest["status"] == "quarantined"]
 
+    @property
+    def has_shortcuts(self) -> bool:
+        """Whether a property of the images alone predicts their labels; older audits did not ask."""
+        return bool(self.audit.get("shortcuts", {}).get("found"))
+
     @cached_property
     def reports(self) -> dict[str, pd.DataFrame]:
         """The classification table of each model on the test split."""

@@ -7,7 +7,7 @@ import pytest
 from face_files import encode, faces, make_image, write_folder, write_zip
 from PIL import Image
 
-from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS
+from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS, NUMBER_PROPERTIES, TEXT_PROPERTIES
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
@@ -25,7 +25,8 @@ def test_good_images_are_kept_with_id_and_size(tmp_path):
     source = open_source(str(write_zip(tmp_path / "f.zip", files)))
     calls = []
     manifest, audit = audit_images(source, progress=lambda done, total: calls.append((done, total)))
-    assert list(manifest.columns) == [*MANIFEST_COLUMNS, "image", "cluster", *FRAME_COLUMNS]
+    more = ["image", "cluster", *FRAME_COLUMNS, *TEXT_PROPERTIES, *NUMBER_PROPERTIES]
+    assert list(manifest.columns) == [*MANIFEST_COLUMNS, *more]
     assert manifest["path"].tolist() == sorted(files)
     assert (manifest["status"] == "kept").all()
     assert (manifest[["width", "height"]] == 40).all(axis=None)

@@ -16,7 +16,8 @@ from PIL import Image
 from emotion_utils.audit import face_detectors
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.face_detectors import Box
-from emotion_utils.audit.lines import conversions_line, faces_line
+from emotion_utils.audit.lines import conversions_line, faces_line, shortcut_lines
+from emotion_utils.audit.shortcuts import find_shortcuts
 from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
@@ -373,3 +374,21 @@ def test_archive_that_unpacks_to_something_huge(tmp_path):
         archive.addfile(member, io.BytesIO(bytes(member.size)))
     with pytest.raises(InputError, match="not safe to use"):
         open_source(str(tar))
+
+
+@pytest.mark.fault(
+    "something else than the face tells the label (colour, size, brightness, name ...)", "W",
+    "named with its figure and interval; the report gives every result for images that are alike in it",
+)  # fmt: skip
+def test_shortcut(tmp_path):
+    files = {}
+    for number in range(120):
+        label = "happy" if number % 3 else "sad"
+        image = make_image(number)
+        grey = label == "happy" or number % 2
+        files[f"{label}/{number}.png"] = encode(image[:, :, 0] if grey else image)
+    manifest, _ = audit_images(open_source(str(write_folder(tmp_path / "data", files))))
+    manifest, _ = divide_images(manifest, resolve_config("smoke"))
+    (line,) = [line for line in shortcut_lines(find_shortcuts(manifest)) if "in colour" in line]
+    assert "is right on 83.3%" in line
+    assert "always naming happy is right on 66.7%" in line

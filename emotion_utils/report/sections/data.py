@@ -9,6 +9,7 @@ from emotion_utils.report.claims import Label, Model, Ref, join_words
 from emotion_utils.report.exhibits import Shown, number_exhibits, show_figure
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
+from emotion_utils.report.sections.shortcuts import say_shortcuts
 
 UNEVEN = 1.2  # times the smallest class: from here on the largest is worth a remark
 BALANCE_WIDTH_IN = 5.2  # still readable on a phone
@@ -36,6 +37,7 @@ def write_data(results: Results) -> Prose:
     )  # fmt: skip
     _say_persons(prose)
     _say_balance(prose)
+    say_shortcuts(prose)
     prose.paragraph()
     aside = len(results.quarantined)
     if aside:

@@ -43,6 +43,8 @@ def _images(results: Results) -> Iterator[tuple[str, str]]:
     yield "Conversions", lines.conversions_line(audit)
     yield "Faces", lines.faces_line(audit)
     yield "Labels", lines.suspects_line(audit["suspects"])
+    for line in lines.shortcut_lines(audit.get("shortcuts")):
+        yield "Shortcut", line.partition(": ")[2]
 
 
 def _split(results: Results) -> Iterator[tuple[str, str]]:

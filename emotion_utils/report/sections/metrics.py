@@ -16,6 +16,7 @@ from emotion_utils.report.claims import AHEAD, UNDECIDED, Label, Model, Ref, joi
 from emotion_utils.report.exhibits import Shown, show_figure, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
+from emotion_utils.report.sections.shortcuts import say_largest_strata
 from emotion_utils.report.tables import MINUS, Estimate, Figures, frame_of, p_value
 
 LISTED = 4  # models whose accuracies fit into one sentence
@@ -34,6 +35,7 @@ def write_metrics(results: Results) -> Prose:
     if len(results.models) > 1:
         prose.say("{table} lists every pair.", table=Ref("tbl-pairs"))
     _say_guessing(prose)
+    say_largest_strata(prose)
     return prose
 
 

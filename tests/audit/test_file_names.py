@@ -1,0 +1,36 @@
+"""What folder and file name say besides label, person and split."""
+
+import pandas as pd
+
+from emotion_utils.audit.file_names import read_file_names
+
+
+def read(*rows):
+    """The properties of (path, label, group)."""
+    return read_file_names(pd.DataFrame(rows, columns=["path", "label", "group"]))
+
+
+def test_person_label_and_split_are_left_out():
+    found = read(
+        ("train/happy/Ann_Lee_0003.jpg", "happy", "Ann_Lee"),
+        ("test/sad/Bob_Ray_0012.jpg", "sad", "Bob_Ray"),
+        ("Cy_Fox/sad/sadness_7.jpg", "sad", "Cy_Fox"),
+    )
+    assert found["folder"].tolist() == ["", "", ""]
+    assert found["prefix"].tolist() == ["", "", ""]
+    assert found["pattern"].tolist() == ["_0", "_0", "_0"]
+    assert found["digits"].tolist() == [4, 4, 1]
+    assert found["suffix"].tolist() == ["jpg", "jpg", "jpg"]
+
+
+def test_a_code_of_the_label_is_left_out_and_a_source_is_not():
+    found = read(
+        ("happy/ha_01.png", "happy", ""), ("happy/HA_02.png", "happy", ""), ("sad/sa_03.png", "sad", ""),
+        ("sad/web/IMG_4.JPG", "sad", ""), ("happy/web/IMG_5.JPG", "happy", ""), ("sad/s1.png", "sad", ""),
+        ("happy/s2.png", "happy", ""), ("sad/plain", "sad", ""),
+    )  # fmt: skip
+    assert found["prefix"].tolist() == ["", "", "", "img", "img", "s", "s", "plain"]
+    assert found["folder"].tolist() == ["", "", "", "web", "web", "", "", ""]
+    assert found["pattern"].tolist() == ["_0", "_0", "_0", "a_0", "a_0", "a0", "a0", "a"]
+    assert found["suffix"].tolist() == ["png", "png", "png", "JPG", "JPG", "png", "png", ""]
+    assert found["digits"].tolist() == [2, 2, 2, 1, 1, 1, 1, 0]
