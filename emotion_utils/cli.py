@@ -359,6 +359,8 @@ def default_output(config: RunConfig) -> Path:
 
 def _absolute(data: str | None) -> str | None:
     """A path as the notebooks, which run elsewhere, will find it; links and `synthetic` stay as they are."""
-    if data is None or data == "synthetic" or ":" in data:
+    from emotion_utils.sources.download import is_remote
+
+    if data is None or data == "synthetic" or is_remote(data):
         return data
     return absolute(data)

@@ -80,7 +80,7 @@ def check_data(config: RunConfig) -> str:
     """The data's fingerprint; refuses before anything is written what 01 could not prepare."""
     check_tracking(config)
     source = source_of(config)
-    counts = source.table["label"].value_counts()
+    counts = source.table["label"].value_counts()[list(source.classes)]
     if counts.min() < config.min_images_per_class:
         raise InputError(
             f"class {counts.idxmin()!r} has {counts.min()} images, {config.min_images_per_class} are needed to fill "

@@ -14,11 +14,14 @@ from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS, NUMBER_PROP
 from emotion_utils.audit import near_duplicates
 from emotion_utils.audit.face_detectors import get_detector
 from emotion_utils.audit.faces import CropMode, frames_of
+from emotion_utils.audit.originals import compare_with_original
 from emotion_utils.audit.properties import property_table
 from emotion_utils.audit.scan import Scan, read_thumbs, scan_images
 from emotion_utils.parallel import count_workers
 from emotion_utils.progress import Progress
+from emotion_utils.sources.layouts import VOTES
 from emotion_utils.sources.source import Source
+from emotion_utils.sources.votes import measure_agreement
 
 MAX_EXAMPLES = 24  # pairs and images that the audit names for a gallery
 MAX_NAMED = 5  # other copies that a reason names
@@ -40,6 +43,7 @@ def audit_images(
     that the data brings or "", and more columns:
     - image: number of the distinct image (by decoded pixels), -1 where unusable; equal images are copies;
     - cluster: name shared by near duplicates (nearly the same image: cut, light or file differ), else "";
+    - votes, where the labels are votes: see sources.votes.write_votes;
     - face_left, face_top, face_side: the square that `crop` uses of the image, in pixels; side 0: all of it;
     - what the image is like besides the face: see properties.measure_image.
 
@@ -55,8 +59,9 @@ def audit_images(
     near_duplicates {clusters, images, largest, pairs, mirrored_pairs, mixed_labels, candidates, threshold_bits,
     min_similarity, expected_false_candidates, distance_histogram (number of random pairs at 0, 1, ... bits),
     similarity_histogram (number of candidates in 50 bins of 0-1), examples (the least similar pairs taken: path, other,
-    similarity, mirrored)}; sizes {median, smallest, largest: [w, h]}; notes (lines for a person); fingerprint (of the
-    source's content).
+    similarity, mirrored)}; sizes {median, smallest, largest: [w, h]}; found (what the source was read as, a line);
+    dataset {name, licence, citation, difference (from the original, a line)} or None where none was recognised;
+    agreement (see votes.measure_agreement) or None; notes (lines for a person); fingerprint (of the source's content).
     """
     workers = workers or count_workers()
     scan = scan_images(source, workers=workers, crop=crop, keep_missed=missed == "keep", progress=progress)
@@ -69,7 +74,9 @@ def audit_images(
     manifest["width"], manifest["height"] = np.array(scan.sizes, dtype=np.int64).reshape(-1, 2).T
     manifest["cluster"], near = _find_near_duplicates(source, manifest, scan, workers)
     manifest = manifest.join(property_table(scan.texts, scan.numbers))
-    manifest = manifest[[*MANIFEST_COLUMNS, "image", "cluster", *FRAME_COLUMNS, *TEXT_PROPERTIES, *NUMBER_PROPERTIES]]
+    more = [*FRAME_COLUMNS, *TEXT_PROPERTIES, *NUMBER_PROPERTIES, *([VOTES] if VOTES in manifest else [])]
+    manifest = manifest[[*MANIFEST_COLUMNS, "image", "cluster", *more]]
+    kept = manifest[manifest["status"] == "kept"]
     counts = count_images(manifest, source.classes)
     audit = {
         **counts,
@@ -79,6 +86,9 @@ def audit_images(
         "conflicts": conflicts,
         "near_duplicates": near,
         "sizes": _describe_sizes(manifest),
+        "found": source.found,
+        "dataset": _describe_dataset(source, manifest, scan),
+        "agreement": measure_agreement(kept[VOTES], kept["label"]) if VOTES in kept else None,
         "notes": list(source.notes),
         "fingerprint": source.fingerprint(scan.ids),
     }
@@ -223,6 +233,17 @@ def _describe_clusters(manifest: pd.DataFrame) -> dict[str, Any]:
         "images": int(sizes.sum()),
         "largest": int(sizes.max()) if len(sizes) else 0,
         "mixed_labels": int(mixed.sum()),
+    }
+
+
+def _describe_dataset(source: Source, manifest: pd.DataFrame, scan: Scan) -> dict[str, str] | None:
+    if source.dataset is None:
+        return None
+    return {
+        "name": source.dataset.name,
+        "licence": source.dataset.licence,
+        "citation": source.dataset.citation,
+        "difference": compare_with_original(source, manifest, {pixels.hex()[:16] for pixels in scan.pixels}),
     }
 
 

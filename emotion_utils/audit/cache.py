@@ -35,7 +35,14 @@ def audit_once(
     The same are all bytes and rows of the source, its classes and notes, `crop`, `missed`, and the code that audits.
     A damaged record is made again.
     """
-    facts = [source.fingerprint(), source.kind, source.classes, source.notes, sorted(source.faults.items())]
+    facts = [
+        source.fingerprint(),
+        source.kind,
+        source.found,
+        source.classes,
+        source.notes,
+        sorted(source.faults.items()),
+    ]
     key = hashlib.sha256(
         json.dumps([*facts, crop, missed, closure_sha256("import emotion_utils.audit.audit")]).encode()
     ).hexdigest()

@@ -15,7 +15,10 @@ from emotion_utils.audit.shortcuts import PROPERTIES
 def audit_lines(audit: Mapping[str, Any]) -> list[str]:
     """What somebody should know who sees none of the notebooks: a line each."""
     lines = [
+        found_line(audit),
+        difference_line(audit),
         *audit["notes"],
+        agreement_line(audit),
         audit["groups"]["line"],
         copies_line(audit),
         near_duplicates_line(audit),
@@ -25,6 +28,28 @@ def audit_lines(audit: Mapping[str, Any]) -> list[str]:
     lines += [leaks and f"as the data came: {leaks}", audit["leaks"]["line"], suspects_line(audit["suspects"])]
     lines += shortcut_lines(audit.get("shortcuts"))
     return [line for line in lines if line]
+
+
+def found_line(audit: Mapping[str, Any]) -> str:
+    """What the data were read as; older audits do not say."""
+    return audit.get("found", "")
+
+
+def difference_line(audit: Mapping[str, Any]) -> str:
+    """How the data differ from the known set that they were read as."""
+    return (audit.get("dataset") or {}).get("difference", "")
+
+
+def agreement_line(audit: Mapping[str, Any]) -> str:
+    """How far the people agree whose votes the labels are."""
+    agreement = audit.get("agreement")
+    if not agreement:
+        return ""
+    return (
+        f"labels are votes: on average {agreement['share']:.1%} of the votes on an image are for its label, on "
+        f"{agreement['unanimous']:,} of {agreement['images']:,} images all; judged by one more such vote for each "
+        f"image, no model can be expected to be right on more than {agreement['share']:.1%}"
+    )
 
 
 def copies_line(audit: Mapping[str, Any]) -> str:

@@ -99,7 +99,7 @@ def _scan_chunk(source: Source, paths: Sequence[str], crop: CropMode, keep_misse
             outcome, frame = (view.outcome, view.found), view.frame
             if view.outcome == "missed" and not keep_missed:
                 raise ImageFault(NO_FACE)
-            pixels = _digest_pixels(image.rgb)
+            pixels = digest_pixels(image.rgb)
             thumbs[place] = shrink_grey(view.image, THUMB_PX)
             texts, scan.numbers[place] = measure_image(data, image.rgb, view)
         except ImageFault as fault:
@@ -111,7 +111,8 @@ def _scan_chunk(source: Source, paths: Sequence[str], crop: CropMode, keep_misse
     return scan
 
 
-def _digest_pixels(rgb: np.ndarray) -> bytes:
+def digest_pixels(rgb: np.ndarray) -> bytes:
+    """16 bytes of the SHA-256 of height, width and the bytes of uint8 (H, W, 3) RGB."""
     digest = hashlib.sha256(b"%d %d " % rgb.shape[:2])
     digest.update(np.ascontiguousarray(rgb))
     return digest.digest()[:16]

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from emotion_utils.audit.audit import kind_of
 from emotion_utils.audit.groups import find_groups
 from emotion_utils.audit.leaks import NO_TIE, TIES, find_leaks, settle_leaks
 from emotion_utils.audit.stratify import share_out
@@ -18,6 +19,7 @@ from emotion_utils.errors import InputError
 
 SHARE_TOLERANCE = 0.02  # how far a class's share in a split may be from its share in the whole,
 IMAGE_TOLERANCE = 2  # or so many images of the split, where these are more: whole images can be no more exact
+MAX_REASONS = 3  # that an error names
 
 
 def divide_images(manifest: pd.DataFrame, config: RunConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -68,7 +70,9 @@ def assign_splits(
     """
     kept = (manifest["status"] == "kept").to_numpy()
     rows = manifest[kept]
-    _check_class_sizes(rows, min_images_per_class)
+    if rows.empty:
+        raise InputError(f"no usable image is left: {tell_reasons(manifest)}")
+    _check_class_sizes(manifest, min_images_per_class)
     brought = rows["split"].fillna("").to_numpy(dtype=object)
     draw, sides = _plan(brought, val_fraction, test_fraction)
     split = np.where(draw, "", brought)
@@ -166,15 +170,25 @@ def _draw(rows: pd.DataFrame, shares: dict[str, float], seed: int) -> np.ndarray
     return np.array(list(shares), dtype=object)[sides]
 
 
-def _check_class_sizes(rows: pd.DataFrame, least: int) -> None:
-    counts = rows["label"].value_counts()
-    if counts.empty:
-        raise InputError("no usable image is left: see the reasons in the manifest")
+def tell_reasons(manifest: pd.DataFrame) -> str:
+    """The commonest reasons for which images were set aside, with how many and one of them each."""
+    aside = manifest[manifest["status"] != "kept"]
+    kinds = aside["reason"].map(kind_of)
+    return "; ".join(
+        f"{count:,} {kind} (e.g. {aside.loc[kinds[kinds == kind].index[0], 'path']})"
+        for kind, count in kinds.value_counts().head(MAX_REASONS).items()
+    )
+
+
+def _check_class_sizes(manifest: pd.DataFrame, least: int) -> None:
+    counts = manifest.loc[manifest["status"] == "kept", "label"].value_counts()
     for class_name, count in sorted(counts.items()):
         if count < least:
+            reasons = tell_reasons(manifest[manifest["label"] == class_name])
             raise InputError(
                 f"class {class_name!r} has {count} usable images, at least {least} are needed to fill train, val and "
                 "test: add images or leave the class out with --classes"
+                + (f"; set aside were {reasons}" if reasons else "")
             )
 
 

@@ -16,7 +16,7 @@ from emotion_utils.parallel import count_workers, map_ahead
 from emotion_utils.printable import printable
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.decode import ImageFault, decode_rgb, refuse_unusable
-from emotion_utils.sources.layouts import is_image_name
+from emotion_utils.sources.files import is_image_name
 from emotion_utils.sources.trees import FolderTree, Tree, is_junk, read_file
 from emotion_utils.store.store import resize_square
 

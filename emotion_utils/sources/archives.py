@@ -31,6 +31,8 @@ CHUNK_BYTES = 1 << 20
 _DECOMPRESSORS = {b"\x1f\x8b\x08": gzip.open, b"BZh": bz2.open, b"\xfd7z": lzma.open}
 _SHORTEST = re.compile(r"[^/.:][^/:]*(?:/[^/.:][^/:]*)*")  # no part is empty or starts with a dot, and no drive leads
 _DRIVE = re.compile(r"^[A-Za-z]:")
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_UNREAD_METHODS = {9: "Deflate64, which Windows Explorer takes for large archives", 93: "Zstandard", 95: "XZ"}
 _DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, NotImplementedError, OSError, EOFError)
 
 
@@ -66,6 +68,7 @@ class ZipTree:
             _refuse_bomb(f"{path}, {name}", info.file_size, info.compress_size)
             if info.flag_bits & 1:
                 raise InputError(f"{path}: is encrypted; unpack it and give the folder")
+            _refuse_method(path, name, info.compress_type)
             if stat.S_ISLNK(info.external_attr >> 16):
                 target = self._zip.read(info).decode("utf-8", "replace")
                 links.append(_check_link(path, name, target, posixpath.dirname(name)))
@@ -207,6 +210,15 @@ def _check_link(path: Path, name: str, target: str, start: str) -> str:
     if end.startswith(("/", "../")) or end == ".." or _DRIVE.match(end):
         raise InputError(f"{path}: member {name!r} is a link that leads outside ({target!r}); it is not safe to use")
     return end
+
+
+def _refuse_method(path: Path, name: str, method: int) -> None:
+    if method not in _METHODS:
+        called = f" ({_UNREAD_METHODS[method]})" if method in _UNREAD_METHODS else ""
+        raise InputError(
+            f"{path}: {name} is packed with method {method}{called}, which Python does not read; unpack it and give "
+            "the folder, or pack it again with `zip -r` or 7-Zip's method Deflate"
+        )
 
 
 def _refuse_bomb(what: object, size: int, packed: int) -> None:

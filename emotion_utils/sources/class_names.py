@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
@@ -10,18 +11,25 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "contempt": ("contemptuous",),
     "disgust": ("disgusted",),
     "fear": ("fearful", "afraid", "scared"),
-    "happy": ("happiness", "joy", "joyful"),
+    "happy": ("happiness", "joy", "joyful", "hapiness", "happines"),
     "neutral": ("neutrality",),
     "sad": ("sadness",),
     "surprise": ("surprised", "suprise", "suprised"),  # the misspelling is common in published folders
 }
+# What stands around a name and is no part of it: "0_angry", "Happy faces".
+_AROUND = re.compile(r"^\d+[\W_]+|[\W_]+(?:faces?|images?|imgs?|pictures?|photos?|emotions?|expressions?|class)$")
 _CLASS_OF = {word: name for name, words in SYNONYMS.items() for word in (name, *words)}
 
 
 def class_key(name: str) -> str:
     """What two spellings of one class have in common: synonyms resolved, case and Unicode form levelled."""
     word = unicodedata.normalize("NFC", name).strip().casefold()
-    return _CLASS_OF.get(word, word)
+    return _CLASS_OF.get(word) or _CLASS_OF.get(_AROUND.sub("", word), word)
+
+
+def is_emotion(name: str) -> bool:
+    """Whether a name is that of a basic emotion, by any usual word."""
+    return class_key(name) in SYNONYMS
 
 
 def match_names(found: Iterable[str]) -> dict[str, str]:

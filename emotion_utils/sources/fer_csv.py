@@ -1,82 +1,156 @@
-"""fer2013.csv: images written as text, one row each (columns emotion, pixels, Usage)."""
+"""Images written as text, one row each, as FER2013 came (columns emotion, pixels, Usage)."""
 
 from __future__ import annotations
 
+import codecs
+import math
 import os
+import tempfile
 import weakref
+from collections import Counter
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-import pandas as pd
-
+from emotion_utils.config import cache_dir
 from emotion_utils.errors import InputError
-from emotion_utils.sources.decode import ImageFault
-from emotion_utils.sources.layouts import TABLE_COLUMNS, split_of
+from emotion_utils.sources.columns import understand
+from emotion_utils.sources.decode import MIN_SIDE_PX, ImageFault
+from emotion_utils.sources.layouts import make_table
+from emotion_utils.sources.split_words import split_of
+from emotion_utils.sources.text_tables import TextTable, encoding_of, split_header
 
-COLUMNS = ("emotion", "pixels", "usage")  # compared in lower case; the order varies between editions
-CLASS_NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # of the numbers 0-6
+CLASS_NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt")  # of the numbers 0-7
 SIDE_PX = 48
+ROWS_LOOKED_AT = 1000  # to learn the size of the images
+CHUNK_BYTES = 1 << 20
 _GREY_OF = {str(value).encode(): value for value in range(256)}
 
 
-def is_fer_header(columns: list[str]) -> bool:
-    return set(COLUMNS) <= set(columns) or {"emotion", "pixels"} <= set(columns)
+class _Line(NamedTuple):
+    number: int
+    label: str
+    usage: str
+    offset: int  # of the pixels in the file, bytes
+    length: int
 
 
 class FerCsv:
-    """The rows of a FER2013 table: indexed once, parsed when read, so that memory does not grow with the pixels."""
+    """The rows of a table of pixels: indexed once, parsed when read, so that memory does not grow with the pixels.
+
+    `table` has a row for each image and `paths` its path by the number of its row, from 0; `faults` names the lines
+    that are no rows. Raises InputError for a table without labels, or with fewer rows than such lines.
+    """
 
     def __init__(self, spec: str, file: BinaryIO) -> None:
-        self._file = file
-        weakref.finalize(self, file.close)
-        self._pixels: dict[str, tuple[int, int]] = {}  # path -> offset and length in the file, bytes
-        header = [name.strip().strip('"').lower() for name in file.readline().decode("utf-8-sig", "replace").split(",")]
-        missing = [name for name in COLUMNS if name not in header]
-        if missing:
-            raise InputError(f"--data {spec}: column {', '.join(missing)} is missing; found {', '.join(header)}")
-        places = {name: header.index(name) for name in COLUMNS}
-        offset, rows = file.tell(), []
-        for number, line in enumerate(file, start=2):
+        self._file = _plain_lines(file)
+        weakref.finalize(self, self._file.close)
+        header = self._file.readline().decode("utf-8-sig", "replace")
+        delimiter, names = split_header(header)
+        columns = understand(TextTable(names, [], {}))
+        usage = next((at for at, name in enumerate(names) if name.lower() in ("usage", "split", "set")), -1)
+        if columns.pixels < 0 or columns.label < 0:
+            missing = [what for what, at in (("emotion", columns.label), ("pixels", columns.pixels)) if at < 0]
+            raise InputError(
+                f"--data {spec}: column {', '.join(missing)} is missing; found {', '.join(names)}: "
+                + ("these images have no labels" if columns.pixels >= 0 else "it holds no images")
+            )
+        odd: dict[int, str] = {}
+        lines, counts, offset = [], Counter(), self._file.tell()
+        for number, line in enumerate(self._file, start=2):
             start, offset = offset, offset + len(line)
             if not line.strip():
                 continue
-            fields = line.split(b",")
-            if len(fields) != len(header):
-                raise InputError(
-                    f"--data {spec}, line {number}: {len(fields)} fields, expected {len(header)}; is it cut short?"
-                )
-            rows.append(self._index(spec, number, start, fields, places))
-        self.table = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
+            fields = line.split(delimiter.encode())
+            if len(fields) != len(names):
+                odd[number] = f"{len(fields)} fields, expected {len(names)}; is it cut short?"
+                continue
+            label, part = (_text(fields[at]) if at >= 0 else "" for at in (columns.label, usage))
+            place = columns.pixels
+            lines.append(
+                _Line(number, label, part, start + sum(len(f) + 1 for f in fields[:place]), len(fields[place]))
+            )
+            if len(lines) <= ROWS_LOOKED_AT:
+                counts[len(fields[place].split())] += 1
+        self.side_px = _side(counts)
+        self.paths: dict[int, str] = {}
+        self._pixels: dict[str, tuple[int, int]] = {}
+        rows = self._index(names[columns.label], lines, odd)
+        if odd and len(odd) >= len(rows):
+            number, reason = min(odd.items())
+            raise InputError(f"--data {spec}, line {number}: {reason}")
+        self.faults = {f"line {number}": f"no row: {reason}" for number, reason in sorted(odd.items())}
+        self.table = make_table([*rows, *((path, "", "", "") for path in self.faults)])
 
     def read(self, path: str) -> bytes:
         """The image as a PGM file. Raises ImageFault for a wrong number of pixels or a value that is not 0 to 255."""
+        if path in self.faults:
+            raise ImageFault(self.faults[path])
         offset, length = self._pixels[path]
+        side = self.side_px
         words = os.pread(self._file.fileno(), length, offset).strip(b' "\r\n').split()
-        if len(words) != SIDE_PX**2:
-            raise ImageFault(f"wrong pixel count: {len(words)} values, expected {SIDE_PX**2} ({SIDE_PX} x {SIDE_PX})")
+        if len(words) != side**2:
+            raise ImageFault(f"wrong pixel count: {len(words)} values, expected {side**2} ({side} x {side})")
         try:
-            return b"P5 %d %d 255\n" % (SIDE_PX, SIDE_PX) + bytes(map(_GREY_OF.__getitem__, words))
+            return b"P5 %d %d 255\n" % (side, side) + bytes(map(_GREY_OF.__getitem__, words))
         except KeyError as error:
             word = error.args[0].decode("utf-8", "replace")
             raise ImageFault(f"wrong pixel value: {word!r} is not a number from 0 to 255") from None
 
-    def _index(
-        self, spec: str, number: int, start: int, fields: list[bytes], places: Mapping[str, int]
-    ) -> tuple[str, str, str, str]:
-        """One row of the table; remembers where its pixels stand."""
-        words = {name: fields[place] for name, place in places.items() if name != "pixels"}
-        emotion, usage = (words[name].decode("utf-8", "replace").strip(' "\r\n') for name in ("emotion", "usage"))
-        if emotion not in {str(i) for i in range(len(CLASS_NAMES))}:
-            raise InputError(
-                f"--data {spec}, line {number}: emotion {emotion!r} is not a number from 0 to {len(CLASS_NAMES) - 1}"
-            )
-        split = split_of(usage)
-        if split is None:
-            raise InputError(
-                f"--data {spec}, line {number}: Usage {usage!r} is not Training, PublicTest or PrivateTest"
-            )
-        label = CLASS_NAMES[int(emotion)]
-        path = f"{usage}/{label}/{number - 1:05d}.pgm"
-        place = places["pixels"]
-        self._pixels[path] = (start + sum(len(field) + 1 for field in fields[:place]), len(fields[place]))
-        return path, label, "", split
+    def _index(self, column: str, lines: list[_Line], odd: dict[int, str]) -> list[tuple[str, ...]]:
+        """The rows of the table; lines whose label or split is none go to `odd`."""
+        codes = {str(number): name for number, name in enumerate(CLASS_NAMES)}
+        in_words = sum(not _is_number(line.label) for line in lines if line.label) > len(lines) / 2
+        rows = []
+        for line in lines:
+            label = "" if in_words and _is_number(line.label) else line.label if in_words else _name(line.label, codes)
+            split = split_of(line.usage)
+            if not label:
+                expected = "a name" if in_words else f"a number from 0 to {len(codes) - 1}"
+                odd[line.number] = f"{column} {line.label!r} is not {expected}"
+            elif line.usage and split is None:
+                odd[line.number] = f"Usage {line.usage!r} is not Training, PublicTest or PrivateTest"
+            else:
+                folder = f"{line.usage}/" if line.usage else ""
+                path = f"{folder}{label.replace('/', '_')}/{line.number - 1:05d}.pgm"
+                self._pixels[path] = (line.offset, line.length)
+                self.paths[line.number - 2] = path
+                rows.append((path, label, "", split or ""))
+        return rows
+
+
+def _plain_lines(file: BinaryIO) -> BinaryIO:
+    """The file itself, or where it is UTF-16 or ends its lines with a lone CR, a nameless copy that is not."""
+    start = file.read(CHUNK_BYTES)
+    encoding = encoding_of(start)
+    file.seek(0)
+    if encoding.startswith("utf-8") and (b"\n" in start or b"\r" not in start):
+        return file
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    copy = tempfile.TemporaryFile(dir=cache_dir())  # noqa: SIM115 - the caller keeps it open
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    with file:
+        while chunk := file.read(CHUNK_BYTES):
+            copy.write(decoder.decode(chunk).replace("\r", "\n").encode())  # an empty line does not matter
+    copy.seek(0)
+    return copy
+
+
+def _side(counts: Mapping[int, int]) -> int:
+    """Height and width in pixels of most images; FER2013's where that is no square."""
+    most = max(counts, key=lambda count: (counts[count], count), default=0)
+    side = math.isqrt(most)
+    return side if side >= MIN_SIDE_PX and side**2 == most else SIDE_PX
+
+
+def _name(label: str, codes: Mapping[str, str]) -> str:
+    """The class of a number, also of '3.0'; '' for what is none."""
+    whole, point, rest = label.partition(".")
+    return codes.get(whole.lstrip("0") or "0" if whole else "", "") if not point or not rest.strip("0") else ""
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal()
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").strip(" \"'\r\n\t")

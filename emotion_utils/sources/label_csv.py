@@ -1,111 +1,216 @@
-"""A CSV that gives images new labels: path,label[,group][,split]; paths are relative to the CSV."""
+"""Tables that say the label of each file: the project's own, path,label[,group][,split], and those of other owners.
+
+In its own form nothing is guessed, and a table that contradicts its files is refused. In others' forms usual names of
+columns are understood, files are found by their names, and what does not fit is set aside and counted.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 import posixpath
-from collections.abc import Iterable
-from contextlib import suppress
-
-import pandas as pd
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from emotion_utils.errors import InputError
-from emotion_utils.sources.layouts import TABLE_COLUMNS, is_image_name, split_of
-from emotion_utils.sources.trees import is_junk
+from emotion_utils.sources.class_names import class_key, is_emotion
+from emotion_utils.sources.columns import Columns, to_number, understand
+from emotion_utils.sources.decode import ImageFault
+from emotion_utils.sources.files import FileFinder, Files
+from emotion_utils.sources.layouts import Reading, common_root, make_table, split_of_path
+from emotion_utils.sources.split_words import split_of
+from emotion_utils.sources.text_tables import TextTable, check_rows, peek_table, read_table
+from emotion_utils.sources.votes import Majority, majority, write_votes
+
+_WHOLE = re.compile(r"(\d+)\.0*")
 
 
-def is_label_header(columns: list[str]) -> bool:
-    return {"path", "label"} <= set(columns)
+@dataclass
+class _Row:
+    """One file of a table; several lines about it are votes."""
+
+    line: str  # the table and the number of the line, for messages
+    labels: list[str] = field(default_factory=list)
+    votes: dict[str, float] = field(default_factory=dict)
+    confidence: float | None = None
+    group: str = ""
+    split: str = ""
 
 
-def split_header(line: str) -> tuple[str, list[str]]:
-    """The delimiter of a CSV's first line (comma, semicolon or tab) and its column names in lower case."""
-    delimiter = max(",;\t", key=line.count)
-    try:
-        names = next(csv.reader([line.strip()], delimiter=delimiter), [])
-    except csv.Error:  # no CSV: no columns
-        names = []
-    return delimiter, [name.strip().lower() for name in names]
+def describes(files: Files, name: str, finder: FileFinder) -> bool:
+    """Whether the first rows of the table `name` name any image of its tree; else it belongs to other images."""
+    table = peek_table(files.tree.peek(name), name)
+    columns = understand(table)
+    if not columns.labels_files:
+        return False
+    folder = f"{posixpath.dirname(name)}/" if "/" in name else ""
+    return any(_find(finder, columns, folder, values[columns.path]) for _, values in table.rows)
 
 
-def listed_paths(lines: list[str]) -> list[str]:
-    """The paths in the first lines of a relabelling CSV, header first; a last line that is cut off does not matter."""
-    delimiter, columns = split_header(lines[0])
-    paths = []
-    with suppress(csv.Error):  # what came before the damage is enough
-        for row in csv.reader(lines[1:], delimiter=delimiter):
-            if len(row) == len(columns):
-                paths.append(_tidy(row[columns.index("path")]))
-    return paths
+def read_labels(
+    spec: str, names: list[str], files: Files, *, lenient: bool, codes: Mapping[str, str] | None = None,
+    count: Majority = majority,
+) -> Reading:  # fmt: skip
+    """The tables `names` of a tree, together. `codes` are what labels stand for; `count` makes a label of votes.
 
-
-def read_label_csv(
-    spec: str, data: bytes, names: Iterable[str], *, lenient: bool
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The table of a relabelling CSV, and the faults of single paths.
-
-    `names` are the files beside the CSV, relative to its folder. A row without a file and an image without a row
-    are errors, or faults (path -> reason) where `lenient`. Raises InputError for everything else that is wrong.
+    In the project's own form a row without a file and an image without a row are errors, or faults (path -> reason)
+    where `lenient`. Raises InputError for everything else that is wrong.
     """
-    rows = _parse(spec, data)
-    existing = {name for name in names if not is_junk(name)}
-    listed = {row[0] for row in rows}
-    missing = sorted(listed - existing)
-    unlisted = sorted(name for name in existing - listed if is_image_name(name))
-    for found, complaint in ((missing, "rows name files that are not there"), (unlisted, "images have no row")):
-        if found and not lenient:
+    finder = FileFinder(files)
+    found: dict[str, _Row] = {}
+    missing: dict[str, str] = {}
+    notes, strict, mapping = [], False, ""
+    for name in names:
+        table = read_table(spec, name, files.tree.read(name))
+        columns = understand(table)
+        if not columns.labels_files:
+            lacking = [what for what, at in (("path", columns.path), ("label", columns.label)) if at < 0]
+            raise InputError(f"--data {spec}: column {', '.join(lacking)} is missing; found {', '.join(table.columns)}")
+        check_rows(spec, name, table)
+        strict, mapping = columns.is_own_form, columns.mapping
+        _collect(f"--data {spec}", name, table, columns, finder, found, missing)
+        if table.odd:
+            number, reason = min(table.odd.items())
+            notes.append(f"{name}: left out {len(table.odd)} lines that are no rows, e.g. line {number} ({reason})")
+    unlisted = [path for path in files.images if path not in found]
+    _refuse_gaps(spec, names, strict and not lenient, strict, len(found), list(missing), unlisted)
+    classes = sorted({_translate(label, codes) for row in found.values() for label in (*row.labels, *row.votes)})
+    root = common_root([*names, *found])
+    rows, faults = [], {}
+    for path, row in found.items():
+        label, votes, fault = _decide(row, codes, classes, count)
+        rows.append((path.removeprefix(root), label, row.group, row.split or split_of_path(path), votes))
+        faults |= {path.removeprefix(root): fault} if fault else {}
+    faults |= dict.fromkeys(missing, "the CSV names this file, but it is not there")
+    faults |= {path.removeprefix(root): "no row in the CSV" for path in unlisted}
+    rows += [(path, "", "", "", "") for path in (*missing, *(path.removeprefix(root) for path in unlisted))]
+    has_votes = any(row[-1] for row in rows)
+    frame = make_table(rows if has_votes else [row[:-1] for row in rows], has_votes)
+    base = posixpath.basename(names[0])
+    shown = base if len(names) == 1 else f"{len(names)} tables like {base}"
+    return Reading(f"{shown} ({mapping})", frame, root, "labels.csv", tuple(notes), faults)
+
+
+def _collect(
+    spec: str, name: str, table: TextTable, columns: Columns, finder: FileFinder, found: dict[str, _Row],
+    missing: dict[str, str],
+) -> None:  # fmt: skip
+    """Adds the rows of one table to `found`, by the path of the file in the tree, and to `missing`."""
+    folder = f"{posixpath.dirname(name)}/" if "/" in name else ""
+    part = split_of_path(name) or split_of(posixpath.splitext(posixpath.basename(name))[0]) or ""
+    listed = set()
+    for number, values in table.rows:
+        place = f"{spec}, line {number}"
+        path = _tidy(values[columns.path])
+        if columns.is_own_form:
+            _check_own_row(place, path, values, columns, listed)
+        try:
+            file = _find(finder, columns, folder, values[columns.path])
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from None
+        listed.add(path)
+        if file is None:
+            missing[path or f"line {number} of {name}"] = place
+            continue
+        row = found.setdefault(file, _Row(place))
+        text = values[columns.split].strip() if columns.split >= 0 else ""
+        split = split_of(text)
+        if text and not split:
+            raise InputError(f"{place}: {columns.names[columns.split]} {text!r} is not train, val or test")
+        row.split = row.split or split or part
+        row.group = values[columns.person].strip() if columns.person >= 0 else row.group
+        _add_votes(row, values, columns)
+
+
+def _check_own_row(place: str, path: str, values: list[str], columns: Columns, listed: set[str]) -> None:
+    if not path or path.startswith(("/", "../")) or path[1:2] == ":":
+        raise InputError(
+            f"{place}: path {values[columns.path]!r}; write it relative to the folder of the CSV, inside of it"
+        )
+    if not values[columns.label].strip():
+        raise InputError(f"{place}: no label")
+    if path in listed:
+        raise InputError(f"{place}: {path} is listed twice")
+    text = values[columns.names.index(name)] if (name := _own_split(columns)) else ""
+    if text.strip() and not split_of(text):
+        raise InputError(f"{place}: split {text.strip()!r} is not train, val or test")
+
+
+def _own_split(columns: Columns) -> str:
+    return next((name for name in columns.names if name.lower() == "split"), "")
+
+
+def _add_votes(row: _Row, values: list[str], columns: Columns) -> None:
+    if columns.label >= 0 and (label := _tidy_label(values[columns.label])):
+        row.labels.append(label)
+    for at in columns.raters:
+        if label := _tidy_label(values[at]):
+            row.votes[label] = row.votes.get(label, 0) + 1
+    for at in columns.shares:
+        row.votes[columns.names[at]] = row.votes.get(columns.names[at], 0) + (to_number(values[at]) or 0)
+    if columns.confidence >= 0 and (number := to_number(values[columns.confidence])) is not None:
+        row.confidence = number / 100 if number > 1 else number
+
+
+def _decide(row: _Row, codes: Mapping[str, str] | None, classes: list[str], count: Majority) -> tuple[str, str, str]:
+    """Label, votes as text and fault of one file; "" for what it has not."""
+    labels = [_translate(label, codes) for label in row.labels]
+    votes = row.votes or (Counter(labels) if len(labels) > 1 else {})
+    votes = _level_votes({_translate(name, codes): number for name, number in votes.items()})
+    labels = labels if row.votes or len(labels) == 1 else []
+    if labels and not votes and row.confidence is not None and 0 < row.confidence <= 1 and len(classes) > 1:
+        rest = (1 - row.confidence) / (len(classes) - 1)
+        votes = {name: row.confidence if name == labels[0] else rest for name in classes}
+    try:
+        label = labels[0] if labels else count(votes)
+    except ImageFault as fault:
+        return "", write_votes(votes), str(fault)
+    return label, write_votes(votes), ""
+
+
+def _level_votes(votes: Mapping[str, float]) -> dict[str, float]:
+    """Votes for two spellings of one class, added up under the first; a known emotion under its name."""
+    names: dict[str, str] = {}
+    levelled: dict[str, float] = {}
+    for name, number in votes.items():
+        key = class_key(name)
+        shown = names.setdefault(key, key if is_emotion(name) else name)
+        levelled[shown] = levelled.get(shown, 0) + number
+    return levelled
+
+
+def _refuse_gaps(
+    spec: str, names: list[str], refuse: bool, strict: bool, num_found: int, missing: list[str], unlisted: list[str]
+) -> None:
+    """Raises InputError where rows lack files or images lack rows: any in the own form, most of them in others'."""
+    for gaps, complaint in ((missing, "rows name files that are not there"), (unlisted, "images have no row")):
+        if gaps and refuse:
             raise InputError(
-                f"--data {spec}: {len(found)} {complaint}, e.g. {found[0]}; correct the CSV, or add --set lenient=true "
+                f"--data {spec}: {len(gaps)} {complaint}, e.g. {gaps[0]}; correct the CSV, or add --set lenient=true "
                 "to set them aside"
             )
-    faults = dict.fromkeys(missing, "the CSV names this file, but it is not there")
-    faults |= dict.fromkeys(unlisted, "no row in the CSV")
-    rows += [(path, "", "", "") for path in unlisted]
-    return pd.DataFrame(rows, columns=list(TABLE_COLUMNS)), faults
+        if len(gaps) > num_found and not strict:
+            raise InputError(
+                f"--data {spec}: {len(gaps)} {complaint}, e.g. {gaps[0]}, and {names[0]} fits only {num_found} images; "
+                "give the folder or the table that is meant"
+            )
 
 
-def _parse(spec: str, data: bytes) -> list[tuple[str, str, str, str]]:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"--data {spec}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from None
-    delimiter, columns = split_header(text.split("\n", 1)[0])
-    if not is_label_header(columns):
-        missing = [name for name in ("path", "label") if name not in columns]
-        raise InputError(f"--data {spec}: column {', '.join(missing)} is missing; found {', '.join(columns)}")
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    rows: dict[str, tuple[str, str, str, str]] = {}
-    try:
-        for number, values in enumerate(reader):
-            if number == 0 or not any(values):
-                continue
-            row = _check_row(f"--data {spec}, line {reader.line_num}", columns, values)
-            if row[0] in rows:
-                raise InputError(f"--data {spec}, line {reader.line_num}: {row[0]} is listed twice")
-            rows[row[0]] = row
-    except csv.Error as error:
-        raise InputError(f"--data {spec}, line {reader.line_num}: {error}; is it cut short?") from None
-    if not rows:
-        raise InputError(f"--data {spec}: no rows below the header")
-    return list(rows.values())
+def _find(finder: FileFinder, columns: Columns, folder: str, path: str) -> str | None:
+    path = _tidy(path)
+    if not path:
+        return None
+    return finder.at(folder + path) if columns.is_own_form else finder.find(path, folder)
 
 
-def _check_row(place: str, columns: list[str], values: list[str]) -> tuple[str, str, str, str]:
-    if len(values) != len(columns):
-        raise InputError(f"{place}: {len(values)} fields, expected {len(columns)}")
-    row = dict(zip(columns, (value.strip() for value in values), strict=True))
-    path = _tidy(row["path"])
-    if not path or path.startswith(("/", "../")) or path[1:2] == ":":
-        raise InputError(f"{place}: path {row['path']!r}; write it relative to the folder of the CSV, inside of it")
-    if not row["label"]:
-        raise InputError(f"{place}: no label")
-    split = split_of(row.get("split", "")) or ""
-    if row.get("split") and not split:
-        raise InputError(f"{place}: split {row['split']!r} is not train, val or test")
-    return path, row["label"], row.get("group", ""), split
+def _translate(label: str, codes: Mapping[str, str] | None) -> str:
+    return (codes or {}).get(label, label)
+
+
+def _tidy_label(text: str) -> str:
+    """'3.0' is the number 3."""
+    match = _WHOLE.fullmatch(text.strip())
+    return str(int(match[1])) if match else text.strip()
 
 
 def _tidy(path: str) -> str:

@@ -1,76 +1,84 @@
-"""Which class and which split a file belongs to, told from the folders that it lies in."""
+"""Which class and which split a file belongs to, told from the folders that it lies in; and what every layout gives."""
 
 from __future__ import annotations
 
 import posixpath
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from emotion_utils.errors import InputError
-from emotion_utils.sources.class_names import SYNONYMS, class_key
-from emotion_utils.sources.trees import is_junk
+from emotion_utils.sources.class_names import is_emotion
+from emotion_utils.sources.files import Files, name_others
+from emotion_utils.sources.split_words import is_wrapper, split_of
 
 TABLE_COLUMNS = ("path", "label", "group", "split")
-IMAGE_SUFFIXES = {
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pnm",
-    ".heic", ".heif", ".avif",
-}  # fmt: skip
+VOTES = "votes"  # one more column where the data have it: JSON {class: votes}, see votes.py
 LAYOUTS = (
-    "expected class/*.jpg, train|val|test/class/*.jpg, fer2013.csv (emotion, pixels, Usage) "
-    "or a CSV with the columns path, label"
+    "expected class/*.jpg, train|val|test/class/*.jpg, fer2013.csv (emotion, pixels, Usage), a CSV with the columns "
+    "path, label, or a data set that docs/data.md lists"
 )
-_SPLITS = {
-    "train": ("train", "training", "trn"),
-    "val": ("val", "valid", "validation", "dev", "publictest"),
-    "test": ("test", "testing", "tst", "privatetest"),
-}
-_SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words}
+MAX_CLASSES = 10  # more than that are likely names of persons, or numbers
+MAX_NAMED = 4  # folders that a note names
+# Files that hold the labels of boxes, or whole images, in a form that is not read here.
+_FOREIGN = (
+    ("_annotations.coco.json", "COCO"), ("_annotations.createml.json", "CreateML"), ("data.yaml", "YOLO"),
+    (".tfrecord", "TFRecord"), (".parquet", "Parquet"), (".arrow", "Arrow"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Rows (path, label, group, split) of a tree's images; a path is relative to the folder `root` in the tree."""
+class Reading:
+    """What a layout makes of files. Paths are unique and relative to the folder `root` in the tree."""
 
-    rows: pd.DataFrame
-    root: str
-    notes: tuple[str, ...]
-
-
-def split_of(word: str) -> str | None:
-    """train, val or test for the usual words (without regard to case), else None."""
-    return _SPLIT_OF.get(word.strip().lower())
-
-
-def is_image_name(name: str) -> bool:
-    """Whether the suffix promises an image; its content is judged when it is decoded."""
-    return posixpath.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    what: str  # for a person, after "read as"
+    rows: pd.DataFrame  # TABLE_COLUMNS, and VOTES where labels are votes
+    root: str = ""
+    kind: str = ""  # as Source.kind; empty: that of the tree
+    notes: tuple[str, ...] = ()
+    faults: Mapping[str, str] = field(default_factory=dict)  # path -> why it is set aside without being read
+    read: Callable[[str], bytes] | None = None  # where a path is not simply a file below `root`
 
 
-def read_layout(spec: str, names: Iterable[str]) -> Layout:
-    """The layout of the files `names`. Raises InputError that explains the layouts where there is none."""
-    files = [name for name in sorted(names) if not is_junk(name)]
-    images, others = [], []
-    for name in files:
-        (images if is_image_name(name) else others).append(name)
+def read_folders(spec: str, files: Files, codes: Iterable[str] = ()) -> Reading:
+    """Classes from folders: the level most of whose names are emotions (or `codes`), or else the first that can be.
+
+    Folders named after splits give the split, at whatever level; such a name is never a class. Raises InputError that
+    explains the layouts where there are no classes.
+    """
+    images = files.images
     if not images:
-        raise InputError(f"--data {spec}: no images among {len(files)} files; {LAYOUTS}")
-    root = _find_root([name.split("/") for name in images])
+        raise InputError(f"--data {spec}: no images among {len(files.others)} files; {_why_none(files) or LAYOUTS}")
+    root = find_root([name.split("/") for name in images])
     inside = [tuple(name.removeprefix(root).split("/")) for name in images if name.startswith(root)]
-    splits = _official_splits(inside)
-    if splits:
-        inside = [parts for parts in inside if parts[0] in splits]
-    level = _label_level([parts[:-1] for parts in inside], 1 if splits else 0)
-    rows = [("/".join(p), p[level], "", splits.get(p[0], "")) for p in inside if len(p) > level + 1]
+    split_levels = [level for level, found in enumerate(_names_of_levels(inside)) if _is_split_level(found)]
+    chains = [_take_split(spec, parts, split_levels) for parts in inside]
+    names = _names_of_levels([(*folders, "") for _, folders in chains])
+    level = _class_level(names, frozenset(codes))
+    _refuse_foreign(spec, files, level is not None and any(map(is_emotion, names[level])))
+    rows = [
+        ("/".join(parts), folders[level], "", split)
+        for parts, (split, folders) in zip(inside, chains, strict=True)
+        if level is not None and split is not None and len(folders) > level and not split_of(folders[level])
+    ]
     if not rows:
         raise InputError(f"--data {spec}: {len(images)} images are in one flat folder, without classes; {LAYOUTS}")
     taken = {root + row[0] for row in rows}
     strays = [name for name in images if name not in taken]
-    table = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
-    notes = [_note_other_files(others), _note_strays(strays)]
-    return Layout(table, root, tuple(note for note in notes if note))
+    if len(strays) > len(rows):
+        raise InputError(
+            f"--data {spec}: only {len(rows)} of {len(images)} images lie in class folders ({_list(names[level])}); "
+            f"{strays[0]} does not: give the folder that is meant, or move what does not belong there; {LAYOUTS}"
+        )
+    notes = (name_others(files.others), _note_strays(strays), _note_above(names[:level]))
+    what = "folders of splits and classes" if split_levels else "class folders"
+    return Reading(what, make_table(rows), root, notes=tuple(note for note in notes if note))
+
+
+def make_table(rows: Iterable[tuple[str, ...]], votes: bool = False) -> pd.DataFrame:
+    """Rows (path, label, group, split[, votes]) as a table."""
+    return pd.DataFrame(list(rows), columns=[*TABLE_COLUMNS, *([VOTES] if votes else [])], dtype=object)
 
 
 def pool_lone_parts(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -81,7 +89,7 @@ def pool_lone_parts(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return table.assign(split=""), f"the data have only {' and '.join(parts)}: they are split anew"
 
 
-def _find_root(images: list[list[str]]) -> str:
+def find_root(images: list[list[str]]) -> str:
     """The folders that merely wrap the others, as a prefix with '/' at its end, or ''."""
     root: list[str] = []
     while True:
@@ -93,27 +101,99 @@ def _find_root(images: list[list[str]]) -> str:
         root.append(firsts.pop())
 
 
-def _official_splits(images: list[tuple[str, ...]]) -> dict[str, str]:
-    """Folder -> train, val or test, where the first level is made of such folders; else nothing."""
-    firsts = {parts[0] for parts in images if len(parts) > 2}
-    splits = {name: split_of(name) for name in sorted(firsts) if split_of(name)}
-    return splits if "train" in splits.values() or len(splits) == len(firsts) else {}
+def common_root(names: Iterable[str]) -> str:
+    """The folder that holds all `names`, with '/' at its end, or ''."""
+    folders = {posixpath.dirname(name) for name in names}
+    shared = posixpath.commonpath(folders) if folders else ""
+    return f"{shared}/" if shared else ""
 
 
-def _label_level(folders: list[tuple[str, ...]], first: int) -> int:
-    """The level of the class folders: `first`, unless only a deeper level is made of emotions (person/happy/*.jpg)."""
-    for level in range(first, max(map(len, folders), default=0)):
-        if all(class_key(parts[level]) in SYNONYMS for parts in folders if len(parts) > level):
-            return level
-    return first
+def split_of_path(path: str) -> str:
+    """The split that a folder of `path` is named after, the nearest first; '' where none is."""
+    return next((split for part in reversed(path.split("/")[:-1]) if (split := split_of(part))), "")
 
 
-def _note_other_files(others: list[str]) -> str:
-    if not others:
-        return ""
-    kinds = Counter(sorted(posixpath.splitext(name)[1].lower() or "no suffix" for name in others)).most_common(5)
-    return f"left out {len(others)} files that are not images ({', '.join(f'{kind} {n}' for kind, n in kinds)})"
+def _names_of_levels(images: list[tuple[str, ...]]) -> list[list[str]]:
+    """The different names of the folders of each level."""
+    names: list[set[str]] = []
+    for parts in images:
+        for level, name in enumerate(parts[:-1]):
+            if level == len(names):
+                names.append(set())
+            names[level].add(name)
+    return [sorted(found) for found in names]
+
+
+def _is_split_level(names: list[str]) -> bool:
+    """Most names are those of splits, or one is that of the training part."""
+    splits = [split for name in names if (split := split_of(name))]
+    return 2 * len(splits) > len(names) or "train" in splits
+
+
+def _take_split(spec: str, parts: tuple[str, ...], split_levels: list[int]) -> tuple[str | None, tuple[str, ...]]:
+    """The split of one image, and its other folders without those that wrap them.
+
+    The split is '' where there are none, None where the image lies beside the folders of splits.
+    """
+    folders = parts[:-1]
+    first = next((at for at, name in enumerate(folders) if not split_of(name)), len(folders))  # test/test/happy
+    places = sorted({*(range(first) if 0 in split_levels else ()), *(at for at in split_levels if at < len(folders))})
+    found = {split_of(folders[at]): folders[at] for at in places}
+    others = tuple(name for at, name in enumerate(folders) if at not in places)
+    while len(others) > 1 and is_wrapper(others[0]):
+        others = others[1:]
+    if None in found or (split_levels and split_levels[0] == 0 and not found):
+        return None, others
+    if len(found) > 1:
+        raise InputError(
+            f"--data {spec}: {'/'.join(parts)} lies in folders of two splits ({', '.join(found.values())}); rename one"
+        )
+    return next(iter(found), ""), others
+
+
+def _class_level(names: list[list[str]], codes: frozenset[str]) -> int | None:
+    others = [[name for name in found if not split_of(name)] for found in names]
+    shares = [sum(is_emotion(name) or name in codes for name in found) / max(len(found), 1) for found in others]
+    best = max(range(len(names)), key=lambda level: shares[level], default=None)
+    if best is None or shares[best] >= 0.5:
+        return best
+    return next((level for level, found in enumerate(others) if 2 <= len(found) <= MAX_CLASSES), 0)
+
+
+def _refuse_foreign(spec: str, files: Files, has_emotions: bool) -> None:
+    """Raises InputError for an export in a form that is not read, unless class folders tell the classes."""
+    if has_emotions:
+        return
+    for ending, form in _FOREIGN:
+        for name in files.others:
+            if name.lower().endswith(ending):
+                raise InputError(
+                    f"--data {spec}: {name} is of the form {form}, which is not read; export the data as class "
+                    "folders, or write a CSV with the columns path, label"
+                )
+
+
+def _why_none(files: Files) -> str:
+    """What to do where there is no image at all, as far as the tree and its other files tell."""
+    if files.tree.notes:
+        return "; ".join(files.tree.notes)
+    for name in files.others:
+        if name.lower().endswith((".parquet", ".arrow")):
+            return f"{name} holds tables of images, which are not read; save them as class folders"
+        if name.endswith(".dvc"):
+            return f"{name} stands for data that are elsewhere; `dvc pull` fetches them"
+    return ""
 
 
 def _note_strays(strays: list[str]) -> str:
     return f"left out {len(strays)} images outside of the class folders, e.g. {strays[0]}" if strays else ""
+
+
+def _note_above(names: list[list[str]]) -> str:
+    """Folders above the classes that are no splits: persons perhaps, but parts of the data are named so too."""
+    above = [found for found in names if len(found) > 1]
+    return f"folders above the classes are taken for neither class nor split: {_list(above[0])}" if above else ""
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names[:MAX_NAMED]) + (f" ... {len(names)} in all" if len(names) > MAX_NAMED else "")

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 import pandas as pd
 
-from emotion_utils.config import RunConfig
+from emotion_utils.config import SPLITS, RunConfig
 from emotion_utils.errors import InputError
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.class_names import class_key, match_names, renaming_note
+from emotion_utils.sources.columns import understand
 from emotion_utils.sources.decode import ImageFault
 from emotion_utils.sources.download import fetch, is_remote
-from emotion_utils.sources.fer_csv import FerCsv, is_fer_header
-from emotion_utils.sources.label_csv import is_label_header, listed_paths, read_label_csv, split_header
-from emotion_utils.sources.layouts import LAYOUTS, TABLE_COLUMNS, pool_lone_parts, read_layout
-from emotion_utils.sources.trees import PEEK_BYTES, FolderTree, Tree, is_junk
+from emotion_utils.sources.files import is_image_name
+from emotion_utils.sources.joined import JoinedTree, has_archive_name
+from emotion_utils.sources.known_layouts import find_persons
+from emotion_utils.sources.known_sets import KnownSet
+from emotion_utils.sources.layouts import LAYOUTS, MAX_CLASSES, TABLE_COLUMNS, VOTES, Reading, pool_lone_parts
+from emotion_utils.sources.reading import pixel_tables, read_pixels, read_tree
+from emotion_utils.sources.text_tables import TABLE_SUFFIXES, peek_table
+from emotion_utils.sources.trees import PEEK_BYTES, FolderTree, Tree
 from emotion_utils.sources.usable_names import check_names
+from emotion_utils.sources.votes import read_votes, rename_votes
 
-MAX_CLASSES = 10  # more than that are likely names of persons, or numbers
-MAX_TABLES = 20  # so many CSVs of a folder are looked into
 SYNTHETIC_CLASSES = ("angry", "happy", "sad")  # the study's three
 SYNTHETIC_SIZE_PX = 96
 SYNTHETIC_CACHE_IMAGES = 2000  # synthetic faces that are kept: 55 MB at most
@@ -35,8 +37,9 @@ SYNTHETIC_CACHE_IMAGES = 2000  # synthetic faces that are kept: 55 MB at most
 class Source:
     """Images somewhere: a table of what there is, and how to read one.
 
-    `table` has the columns path, label, group, split (str, '' where there is none), sorted by path; a path is unique
-    and relative to what holds the classes, so that a folder and an archive of it have the same table.
+    `table` has the columns path, label, group, split (str, '' where there is none), and votes where the data have them
+    (see votes.write_votes), sorted by path; a path is unique and relative to what holds the classes, so that a folder
+    and an archive of it have the same table.
     """
 
     spec: str
@@ -46,6 +49,8 @@ class Source:
     classes: tuple[str, ...]  # as chosen, or in alphabetical order
     notes: tuple[str, ...] = ()  # lines for a person: renamed classes, what was left out
     faults: Mapping[str, str] = field(default_factory=dict)  # path -> why it is set aside without being read
+    found: str = ""  # one line on what was found, which a person can check
+    dataset: KnownSet | None = None  # what is known of it, where it was recognised
     recipe: str = ""  # what decides the content where that is computed, not stored
 
     def fingerprint(self, file_ids: Sequence[str] | None = None) -> str:
@@ -55,7 +60,7 @@ class Source:
         """
         if self.recipe:
             file_ids = [self.recipe] * len(self.table)
-        rows = self.table[list(TABLE_COLUMNS)].to_numpy(dtype=object)
+        rows = self.table.to_numpy(dtype=object)
         if file_ids is None:
             file_ids = [self._identify(path) for path in rows[:, 0]]
         digest = hashlib.sha256()
@@ -113,76 +118,72 @@ def _open_path(spec: str, path: Path, lenient: bool) -> Source:
     if not path.exists():
         raise InputError(f"--data {spec}: there is no such file or folder; check the path")
     if path.is_dir():
-        tree = FolderTree(path)
-        lone = path / tree.names[0] if len(tree.names) == 1 else path
-        if not (lone.is_file() and is_archive(lone)):
-            return _open_tree(spec, tree, lenient)
-        path = lone
+        return _open_folder(spec, FolderTree(path), path, lenient)
+    if not path.is_file():
+        raise InputError(f"--data {spec}: is a device, a pipe or a socket; give a folder, an archive or a table")
     if is_archive(path):
-        return _open_tree(spec, open_archive(path), lenient)
+        return open_tree(spec, open_archive(path), lenient=lenient)
     if path.suffix.lower() in (".zip", ".tar", ".tgz", ".gz"):
         raise InputError(f"--data {spec}: is not an archive despite its name, or is damaged; download or copy it again")
     with path.open("rb") as file:
-        kind = _table_kind(file.read(PEEK_BYTES))
-    if path.suffix.lower() != ".csv" and not kind:
+        table = peek_table(file.read(PEEK_BYTES), path.name)
+    columns = understand(table)
+    if columns.pixels >= 0:
+        return _as_source(spec, None, *read_pixels(spec, path.open("rb"), path.name))
+    if path.suffix.lower() not in TABLE_SUFFIXES and not columns.labels_files:
         raise InputError(f"--data {spec}: is not a folder, an archive or a CSV; {LAYOUTS}")
-    if kind == "fer2013":
-        return _open_fer(spec, path.open("rb"), ())
-    return _open_labels(spec, FolderTree(path.parent), path.name, lenient)
+    return open_tree(spec, FolderTree(path.parent), lenient=lenient, table=path.name)
 
 
-def _open_tree(spec: str, tree: Tree, lenient: bool) -> Source:
-    """What a folder or archive holds: a table that describes it, or images in class folders."""
-    names = [name for name in tree.names if name.lower().endswith(".csv") and not is_junk(name)][:MAX_TABLES]
-    tables = {name: _table_kind(tree.peek(name)) for name in names}
-    tables = {name: kind for name, kind in tables.items() if kind and (kind != "labels" or _describes(tree, name))}
-    if len(tables) > 1:
-        raise InputError(f"--data {spec}: holds several tables ({', '.join(tables)}); name the one to use")
-    for name, kind in tables.items():
-        if kind == "fer2013":
-            return _open_fer(spec, tree.open(name), tree.notes)
-        return _open_labels(spec, tree, name, lenient)
-    layout = read_layout(spec, tree.names)
+def _open_folder(spec: str, tree: FolderTree, path: Path, lenient: bool) -> Source:
+    """A folder, or the archives in it where it holds no images itself."""
+    archives = [path / name for name in tree.names if has_archive_name(name) and is_archive(path / name)]
+    if archives and not any(map(is_image_name, tree.names)) and not pixel_tables(tree):
+        if len(tree.names) == 1:
+            return open_tree(spec, open_archive(archives[0]), lenient=lenient)
+        return open_tree(spec, JoinedTree(tree, archives), lenient=lenient)
+    return open_tree(spec, tree, lenient=lenient)
+
+
+def open_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "") -> Source:
+    """What a folder or archive holds; `table` is the one to use of several. Raises InputError."""
+    return _as_source(spec, tree, *read_tree(spec, tree, lenient=lenient, table=table))
+
+
+def _as_source(spec: str, tree: Tree | None, reading: Reading, known: KnownSet | None) -> Source:
+    """The source that `reading` makes of `tree`; None where the reading reads by itself."""
+
+    def read(path: str) -> bytes:
+        return tree.read(reading.root + path)
+
+    table = reading.rows
+    notes = (*(tree.notes if tree else ()), *reading.notes)
+    if known:
+        codes = {label: known.codes.get(label, label) for label in table["label"].unique()}
+        table = table.assign(label=table["label"].map(codes))
+        if (table["group"] == "").all():
+            table = table.assign(group=find_persons(known, table["path"]))
+        if known.is_posed and (table["group"] == "").all():
+            notes += (f"{known.name} shows few people many times, and these files do not name them: one person may be "
+                      "in several splits, which makes the test too easy",)  # fmt: skip
     return Source(
-        spec, tree.kind, layout.rows, lambda path: tree.read(layout.root + path), (), tree.notes + layout.notes
-    )
-
-
-def _table_kind(start: bytes) -> str:
-    """fer2013, labels or '' by the first line of a CSV."""
-    _, columns = split_header(start.decode("utf-8-sig", "replace").split("\n", 1)[0])
-    return "fer2013" if is_fer_header(columns) else "labels" if is_label_header(columns) else ""
-
-
-def _describes(tree: Tree, name: str) -> bool:
-    """Whether the first rows of a relabelling CSV name any file of its tree; else it belongs to other images."""
-    lines = tree.peek(name).decode("utf-8-sig", "replace").splitlines()
-    folder = posixpath.dirname(name)
-    files = set(tree.names)
-    return any(posixpath.join(folder, path) in files for path in listed_paths(lines))
-
-
-def _open_fer(spec: str, file: BinaryIO, notes: tuple[str, ...]) -> Source:
-    table = FerCsv(spec, file)
-    return Source(spec, "fer2013.csv", table.table, table.read, (), notes)
-
-
-def _open_labels(spec: str, tree: Tree, name: str, lenient: bool) -> Source:
-    folder = f"{posixpath.dirname(name)}/" if "/" in name else ""
-    beside = [other.removeprefix(folder) for other in tree.names if other.startswith(folder)]
-    table, faults = read_label_csv(spec, tree.read(name), beside, lenient=lenient)
-    return Source(spec, "labels.csv", table, lambda path: tree.read(folder + path), (), tree.notes, faults)
+        spec, reading.kind or tree.kind, table, reading.read or read, (), notes, reading.faults, dataset=known,
+        found=", ".join(filter(None, (known.name if known else "", reading.what))),
+    )  # fmt: skip
 
 
 def _name_classes(source: Source, classes: tuple[str, ...] | None) -> Source:
     """`source` with levelled class names, reduced to the chosen `classes`, sorted by path."""
     table, note = pool_lone_parts(source.table)
-    names = match_names(label for label in table["label"].unique() if label)
+    voted = {name for text in table.get(VOTES, ()) for name in read_votes(text)}
+    names = match_names({*table["label"].unique(), *voted} - {""})
     table = table.assign(label=table["label"].map({**names, "": ""}))
-    found = tuple(sorted(set(names.values())))
+    if VOTES in table:
+        table = table.assign(**{VOTES: [rename_votes(text, names) for text in table[VOTES]]})
+    found = tuple(sorted(set(table["label"].unique()) - {""}))
     chosen = _choose(found, classes)
     others = table["label"][~table["label"].isin((*chosen, ""))].value_counts()
-    notes = [*source.notes, renaming_note(names), note]
+    notes = [*source.notes, renaming_note({name: names[name] for name in source.table["label"].unique() if name}), note]
     if len(others):
         counts = ", ".join(f"{name} {count}" for name, count in sorted(others.items()))
         notes.append(f"left out {others.sum()} images of other classes ({counts})")
@@ -194,7 +195,20 @@ def _name_classes(source: Source, classes: tuple[str, ...] | None) -> Source:
         )
     check_names(source.spec, chosen)
     table = table[table["label"].isin((*chosen, ""))].sort_values("path").reset_index(drop=True)
-    return replace(source, table=table, classes=chosen, notes=tuple(note for note in notes if note))
+    table = table[[*TABLE_COLUMNS, *([VOTES] if VOTES in table else [])]]
+    return replace(
+        source, table=table, classes=chosen, notes=tuple(note for note in notes if note),
+        found=_found_line(source.found, table, len(chosen)),
+    )  # fmt: skip
+
+
+def _found_line(what: str, table: pd.DataFrame, num_classes: int) -> str:
+    """What was found, in one line that a person can check."""
+    labelled = table[table["label"] != ""]
+    counts = labelled["split"].value_counts()
+    parts = [f"{counts[split]:,} {split}" for split in SPLITS if split in counts] or [f"{len(labelled):,} images"]
+    aside = [f"{len(table) - len(labelled):,} without a label"] if len(table) > len(labelled) else []
+    return f"read as {what}: {', '.join([*parts, *aside, f'{num_classes} classes'])}"
 
 
 def _choose(found: Iterable[str], classes: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -222,4 +236,5 @@ def _open_synthetic(classes: tuple[str, ...] | None, seed: int, num_images: int)
 
     samples = table.groupby("label")["path"].first()  # a change of how faces are rendered shows in these
     recipe = hashlib.sha256(b"".join(map(read, samples))).hexdigest()
-    return Source("synthetic", "synthetic", table, read, names, recipe=f"seed {seed}, {recipe}")
+    found = _found_line("synthetic faces", table, len(names))
+    return Source("synthetic", "synthetic", table, read, names, found=found, recipe=f"seed {seed}, {recipe}")

@@ -55,15 +55,16 @@ class FolderTree:
     """The files below a folder; links are followed, for whoever made the folder may link what they like."""
 
     kind = "folder"
-    notes: tuple[str, ...] = ()
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._dangling: list[str] = []
         self._unusual: dict[str, str] = {}  # printable name -> real name, where they differ
         try:
             self.names = sorted(self._walk("", ()))
         except OSError as error:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from None
+        self.notes = _note_dangling(sorted(self._dangling), root)
 
     def read(self, name: str) -> bytes:
         return read_file(self._place(name))
@@ -96,3 +97,17 @@ class FolderTree:
                     if shown != name:
                         self._unusual[shown] = name
                     yield shown
+                elif entry.is_symlink() and not os.path.exists(entry.path):
+                    self._dangling.append(name)
+
+
+def _note_dangling(links: list[str], root: Path) -> tuple[str, ...]:
+    """What to do about links without target, as data sets have them whose files are kept elsewhere."""
+    if not links:
+        return ()
+    target = os.readlink(os.path.join(root, links[0]))
+    fetch = "`git annex get .` fetches them" if "annex" in target else "`dvc pull` fetches them if DVC keeps the data"
+    return (
+        f"{len(links)} links lead to files that are not there, e.g. {printable(links[0])}: {fetch}; else copy the "
+        "files themselves",
+    )

@@ -392,3 +392,80 @@ def test_shortcut(tmp_path):
     (line,) = [line for line in shortcut_lines(find_shortcuts(manifest)) if "in colour" in line]
     assert "is right on 83.3%" in line
     assert "always naming happy is right on 66.7%" in line
+
+
+# -- layouts -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("a label file that is not understood", "E", "refused, and the file that was meant is named")
+def test_label_file_of_another_form(tmp_path):
+    files = {f"train/train_{n:05d}_aligned.jpg": encode(make_image(n), "JPEG") for n in range(4)}
+    folder = write_folder(tmp_path / "raf", files | {"list_patition_label.txt": b"train_00000.jpg;sad"})
+    with pytest.raises(InputError, match=r"list_patition_label\.txt was meant to hold the labels"):
+        open_source(str(folder))
+
+
+@pytest.mark.fault("folders of splits without classes in them", "E", "refused: the name of a split is never a class")
+def test_folders_of_splits_alone(tmp_path):
+    with pytest.raises(InputError, match="without classes"):
+        open_source(str(write_folder(tmp_path / "data", faces("Training set", "Test set"))))
+
+
+@pytest.mark.fault(
+    "a table in UTF-16, with lone CR, another delimiter, or lines that are no rows", "R Q",
+    "read; a line that is no row is set aside with its number",
+)  # fmt: skip
+def test_dialects_of_pixel_tables(tmp_path):
+    rows = [f"{code};{' '.join(['7'] * 2304)};Training" for code in ("3.0", "7", "4", "0")]
+    text = "\r".join(["emotion;pixels;Usage", *rows, "35887 rows"])
+    (tmp_path / "fer2013.csv").write_bytes(text.encode("utf-16"))
+    source = open_source(str(tmp_path / "fer2013.csv"))
+    assert source.classes == ("angry", "contempt", "happy", "sad")
+    assert source.faults == {"line 6": "no row: 1 fields, expected 3; is it cut short?"}
+
+
+@pytest.mark.fault("links without target (DVC, git-annex, a moved cache)", "W E",
+                   "counted, one is named, with what fetches them; refused where nothing else is there")  # fmt: skip
+def test_dangling_links(tmp_path):
+    folder = write_folder(tmp_path / "data", faces("happy", "sad"))
+    (folder / "sad" / "more.png").symlink_to("../.git/annex/objects/more.png")
+    assert "git annex get" in " ".join(open_source(str(folder)).notes)
+    for path in folder.rglob("*.png"):
+        path.unlink()
+        path.symlink_to("/nowhere/0.png")
+    with pytest.raises(InputError, match=r"5 links lead to files that are not there.*dvc pull"):
+        open_source(str(folder))
+
+
+@pytest.mark.fault("a device, pipe or socket in place of data", "E", "refused at once, without reading from it")
+def test_data_that_never_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for spec in ("/dev/zero", str(tmp_path / "pipe")):
+        with pytest.raises(InputError, match="is a device, a pipe or a socket"):
+            open_source(spec)
+
+
+@pytest.mark.fault("no image can be used", "E", "the three commonest reasons are told, with a file each")
+def test_nothing_left(tmp_path):
+    files = {f"{label}/{n}.png": b"" for label in ("happy", "sad") for n in range(20)}
+    files |= {f"happy/x{n}.png": b"<html>" for n in range(3)} | {"sad/tiny.png": encode(make_image(1, 8))}
+    config = resolve_config("smoke", data=str(write_folder(tmp_path / "data", files)))
+    manifest, _ = audit_images(source_of(config))
+    expected = (
+        r"40 empty file \(e\.g\. happy/0\.png\); 3 not an image but an HTML page \(e\.g\. .*\); 1 tiny \(e\.g\. sad/t"
+    )
+    with pytest.raises(InputError, match=expected):
+        divide_images(manifest, config)
+
+
+@pytest.mark.fault(
+    "a copy of a known data set whose pixels or images were changed", "W",
+    "read, and said in terminal, notebook and report: results cannot be compared with published ones",
+)  # fmt: skip
+def test_copy_of_a_known_set(tmp_path):
+    rows = [f"{n % 7},{' '.join([str(n), str(255 - n)] * 1152)},Training" for n in range(21)]
+    (tmp_path / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *rows]))
+    _, found = audit_images(open_source(str(tmp_path / "fer2013.csv")))
+    assert found["dataset"]["difference"] == (
+        "not the original FER2013: 21 images, 28,709 in the original; results cannot be compared with published ones"
+    )

@@ -28,7 +28,11 @@ from emotion_utils.run import Run
 from emotion_utils.sources.archives import open_archive
 from emotion_utils.sources.decode import ImageFault, decode_rgb
 from emotion_utils.sources.fer_csv import FerCsv
-from emotion_utils.sources.label_csv import read_label_csv
+from emotion_utils.sources.files import Files
+from emotion_utils.sources.known_layouts import read_known
+from emotion_utils.sources.known_sets import KNOWN_SETS
+from emotion_utils.sources.label_csv import read_labels
+from emotion_utils.sources.source import open_source
 
 MODEL = "r18_pre_emotion"
 
@@ -53,6 +57,13 @@ FER = f"emotion,pixels,Usage\n0,{ROW},Training\n3,{ROW},PublicTest\n6,{ROW},Priv
 LABELS = b"path,label,group,split\nhappy/0.png,happy,Ann,train\nhappy/1.png,sad,Bob,test\nsad/0.png,sad,,\n"
 
 
+OWN_WORDS = [
+    b"user.id;image;emotion\n1;0.png;happy\n2;0.png;SAD\n1;1.png;sad\n",
+    b"filename, Angry, Happy\n0.png, 0, 1\n1.png, 1, 0\n",
+    b"file_name,label,confidence\n0.png,happy,0.8\n1.png,sad,70\n",
+]
+
+
 def fer2013_csv(folder: Path) -> tuple[Seeds, Try]:
     path = folder / "fer2013.csv"
 
@@ -66,15 +77,96 @@ def fer2013_csv(folder: Path) -> tuple[Seeds, Try]:
     return [FER], attempt
 
 
+class Beside:
+    """A tree of one file that is read, among names of images."""
+
+    kind, notes = "folder", ()
+
+    def __init__(self, name, images):
+        self.content, self.images, self.names = b"", images, [name, *images]
+
+    def read(self, name):
+        return self.content
+
+    def peek(self, name):
+        return self.content[:4096]
+
+
 def relabelling_csv(folder: Path) -> tuple[Seeds, Try]:
-    beside = ["happy/0.png", "happy/1.png", "sad/0.png"]
+    tree = Beside("labels.csv", ["happy/0.png", "happy/1.png", "sad/0.png"])
 
     def attempt(content):
+        tree.content = content
+        files = Files(tree, tree.images, tree.names[:1])
         for lenient in (False, True):
-            found = read_or_refuse(lambda: read_label_csv("labels.csv", content, beside, lenient=lenient))  # noqa: B023
-            assert not found or found[0]["path"].is_unique
+            found = read_or_refuse(lambda: read_labels("labels.csv", ["labels.csv"], files, lenient=lenient))  # noqa: B023
+            assert not found or found.rows["path"].is_unique
 
-    return [LABELS], attempt
+    return [LABELS, *OWN_WORDS], attempt
+
+
+def jsonl_tables(folder: Path) -> tuple[Seeds, Try]:
+    tree = Beside("metadata.jsonl", ["train/0.png", "train/1.png"])
+
+    def attempt(content):
+        tree.content = content
+        files = Files(tree, tree.images, tree.names[:1])
+        found = read_or_refuse(lambda: read_labels("data", ["metadata.jsonl"], files, lenient=True))
+        assert not found or found.rows["path"].is_unique
+
+    return [b'{"file_name": "0.png", "label": "happy"}\n{"file_name": "1.png", "label": 3}\n'], attempt
+
+
+def _label_files(name: str, images: list[str], seed: bytes) -> tuple[Seeds, Try]:
+    """The label file of a known set, beside its images."""
+    tree = Beside(name, images)
+    (known,) = [each for each in KNOWN_SETS if each.signs and each.signs.search(name)]
+
+    def attempt(content):
+        tree.content = content
+        found = read_or_refuse(read_known, "data", Files(tree, images, [name]), known)
+        assert not found or (found.rows["path"].is_unique and set(found.faults) <= set(found.rows["path"]))
+
+    return [seed], attempt
+
+
+def lists_of_raf_db(folder: Path) -> tuple[Seeds, Try]:
+    images = ["a/train_00001_aligned.jpg", "a/test_0001_aligned.jpg"]
+    return _label_files("list_patition_label.txt", images, b"train_00001.jpg 5\ntest_0001.jpg 1\n")
+
+
+def lists_of_expw(folder: Path) -> tuple[Seeds, Try]:
+    line = b"a.jpg 0 2 3 40 41 61.5 3\na.jpg 1 2 3 40 41 61.5 6\n"
+    return _label_files("label/label.lst", ["image/a.jpg"], line)
+
+
+def votes_of_ferplus(folder: Path) -> tuple[Seeds, Try]:
+    head = b"Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
+    row = b"Training,fer0000000.png,4,0,0,1,3,2,0,0,0,0\nPublicTest,fer0000001.png,0,9,1,0,0,0,0,0,0,0\n"
+    return _label_files("fer2013new.csv", ["t/fer0000000.png", "t/fer0000001.png"], head + row)
+
+
+def annotations_of_affectnet(folder: Path) -> tuple[Seeds, Try]:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array("3"))
+    return _label_files("train_set/annotations/7_exp.npy", ["train_set/images/7.jpg"], buffer.getvalue())
+
+
+def emotions_of_ck_plus(folder: Path) -> tuple[Seeds, Try]:
+    frame = "S005/001/S005_001_00000011"
+    return _label_files(f"Emotion/{frame}_emotion.txt", [f"images/{frame}.png"], b"   3.0000000e+00\n")
+
+
+def any_table(folder: Path) -> tuple[Seeds, Try]:
+    """As `--data TABLE`, beside three images."""
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(b"")
+
+    def attempt(content):
+        (folder / "table.csv").write_bytes(content)
+        read_or_refuse(lambda: open_source(str(folder / "table.csv"), lenient=True))
+
+    return [LABELS, *OWN_WORDS, FER, FER.decode().encode("utf-16"), FER.replace(b"\n", b"\r")], attempt
 
 
 def image_files(folder: Path) -> tuple[Seeds, Try]:
@@ -188,7 +280,7 @@ def published_tables(folder: Path) -> tuple[Seeds, Try]:
 
 
 TARGETS = (
-    fer2013_csv, relabelling_csv, image_files, archives, manifest, history, predictions, settings, keras_weights,
-    pytorch_weights,
-    published_tables,
+    fer2013_csv, relabelling_csv, jsonl_tables, any_table, lists_of_raf_db, lists_of_expw, votes_of_ferplus,
+    annotations_of_affectnet, emotions_of_ck_plus, image_files, archives, manifest, history, predictions,
+    settings, keras_weights, pytorch_weights, published_tables,
 )  # fmt: skip

@@ -253,9 +253,9 @@ def test_fer_row_with_wrong_pixels_is_a_fault_of_that_row_alone(tmp_path, pixels
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"emotion,pixels\n3,1 2 3\n", "column usage is missing; found emotion, pixels"),
-        (b"emotion,pix,Usage\n", "column path, label is missing"),
-        (fer_csv("7,1 2,Training"), "line 2: emotion '7' is not a number from 0 to 6"),
+        (b"pixels\n1 2 3\n", "column emotion is missing; found pixels: these images have no labels"),
+        (b"emotion,pix,Usage\n", "column path is missing; found emotion, pix, Usage"),
+        (fer_csv("8,1 2,Training"), "line 2: emotion '8' is not a number from 0 to 7"),
         (fer_csv(fer_row(), "3,1 2,Holdout"), "line 3: Usage 'Holdout' is not Training"),
         (fer_csv(fer_row(), "3,1 2 3"), "line 3: 2 fields, expected 3; is it cut short"),
     ],
@@ -311,7 +311,7 @@ def test_missing_files_and_files_without_rows_are_errors_or_faults(tmp_path):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"path,emotion\na/0.png,sad\n", "column label is missing; found path, emotion"),
+        (b"path,feeling\na/0.png,sad\n", "column label is missing; found path, feeling"),
         (b"", "column path, label is missing"),
         (labels_csv(), "no rows below the header"),
         (labels_csv(("a/0.png", "happy"), ("a/0.png", "sad")), "line 3: a/0.png is listed twice"),
@@ -337,7 +337,10 @@ def test_table_of_other_images_is_left_out(tmp_path):
     files = faces("happy", "sad") | {"index.csv": labels_csv(("/elsewhere/happy/0.png", "3"), ("x/1.png", "4"))}
     source = open_as("zip", tmp_path, files)
     assert source.kind == "zip"
-    assert source.notes == ("left out 1 files that are not images (.csv 1)",)
+    assert source.notes == (
+        "left out 1 files that are not images (.csv 1)",
+        "index.csv is a table of labels, but names none of these images: it is not used",
+    )
 
 
 def test_folder_with_nothing_but_an_archive_is_that_archive(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emotion_utils.audit.lines import difference_line, found_line
 from emotion_utils.config import SPLITS
 from emotion_utils.figures.data import plot_class_balance
 from emotion_utils.figures.style import figure_svg
@@ -27,6 +28,7 @@ def write_data(results: Results) -> Prose:
         prose.say("The faces are synthetic, made by this project from facial action units; none shows a real person.")
     else:
         prose.say("The faces come from {name}.", name=results.data_name)
+        _say_origin(prose)
     total = len(results.manifest)
     start = "All {total:count} images are used" if used == total else "Of {total:count} images, {used:count} are used"
     prose.say(
@@ -49,6 +51,20 @@ def write_data(results: Results) -> Prose:
         prose.say("No image had to be set aside.")
     _say_augmentation(prose)
     return prose
+
+
+def _say_origin(prose: Prose) -> None:
+    """What the data were read as, whether that is the original, and how far those agree who labelled it."""
+    audit = prose.results.audit
+    if found := found_line(audit):
+        prose.say("They were {found}.", found=found)
+    if difference := difference_line(audit):
+        prose.say("They are {difference}.", difference=difference)
+    if agreement := audit.get("agreement"):
+        prose.say(
+            "Their labels are votes: on average {share:pct} of the votes on an image are for its label, which bounds "
+            "how often any model can agree with one more of these people.", share=agreement["share"],
+        )  # fmt: skip
 
 
 def _say_persons(prose: Prose) -> None:

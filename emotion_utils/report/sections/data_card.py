@@ -26,10 +26,26 @@ def data_card(results: Results) -> Shown:
 def _origin(results: Results) -> Iterator[tuple[str, str]]:
     synthetic = results.config.data == "synthetic"
     yield "Origin", "faces drawn by this project; no real person" if synthetic else results.data_name
-    yield "Licence", "that of this project" if synthetic else results.config.licence
+    yield "Read as", lines.found_line(results.audit).removeprefix("read as ")
+    yield "Licence", "that of this project" if synthetic else _licence(results)
+    yield "Citation", dataset_of(results).get("citation", "")
+    yield "Compared with the original", lines.difference_line(results.audit)
+    yield "Agreement", lines.agreement_line(results.audit)
     yield "Classes", ", ".join(results.class_names)
     yield "Notes", "; ".join(results.audit["notes"])
     yield "Content (SHA-256)", results.audit["fingerprint"][:16]
+
+
+def _licence(results: Results) -> str:
+    """As the run states it, or else as is known of the data set."""
+    stated = results.config.licence
+    known = dataset_of(results).get("licence", "")
+    return known if known and stated == type(results.config).model_fields["licence"].default else stated
+
+
+def dataset_of(results: Results) -> dict[str, str]:
+    """What the audit says of the known data set that the images were read as; empty where none was recognised."""
+    return results.audit.get("dataset") or {}
 
 
 def _images(results: Results) -> Iterator[tuple[str, str]]:

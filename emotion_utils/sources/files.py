@@ -1,0 +1,106 @@
+"""The members of a tree, told apart: images, and what lies beside them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from dataclasses import dataclass
+from unicodedata import normalize
+
+from emotion_utils.errors import InputError
+from emotion_utils.sources.trees import Tree, is_junk
+
+IMAGE_SUFFIXES = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pnm",
+    ".heic", ".heif", ".avif",
+}  # fmt: skip
+_OTHER_SUFFIXES = {  # no file of these is opened to see whether it is an image
+    ".csv", ".tsv", ".txt", ".lst", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".html", ".pdf", ".py", ".ipynb",
+    ".npy", ".npz", ".mat", ".pkl", ".h5", ".zip", ".tar", ".gz", ".parquet", ".arrow", ".tfrecord", ".dvc", ".pts",
+    ".mp4", ".avi", ".doc", ".docx", ".xls", ".xlsx", ".db", ".ini", ".log",
+}  # fmt: skip
+_IMAGE_START = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM....\0\0|II\*\0|MM\0\*|RIFF....WEBP|P[1-6]\s|....ftyp(?:avif|heic|heix|mif1)",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Names of a tree in sorted order, without what operating systems leave behind."""
+
+    tree: Tree
+    images: list[str]
+    others: list[str]
+
+
+def is_image_name(name: str) -> bool:
+    """Whether the suffix promises an image; its content is judged when it is decoded."""
+    return posixpath.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def sort_files(tree: Tree) -> Files:
+    """The members of `tree`; where the suffix says nothing (subject01.happy), the first bytes tell an image."""
+    images, others = [], []
+    for name in sorted(tree.names):
+        if not is_junk(name):
+            (images if is_image_name(name) or _starts_as_image(tree, name) else others).append(name)
+    return Files(tree, images, others)
+
+
+def name_others(others: list[str]) -> str:
+    """A line on the files that are no images; empty where there are none."""
+    if not others:
+        return ""
+    kinds = Counter(sorted(posixpath.splitext(name)[1].lower() or "no suffix" for name in others)).most_common(5)
+    return f"left out {len(others)} files that are not images ({', '.join(f'{kind} {n}' for kind, n in kinds)})"
+
+
+class FileFinder:
+    """Finds the file that a table means: people write a base name, another root, no suffix, another case or form."""
+
+    def __init__(self, files: Files) -> None:
+        self._exact = {normalize("NFC", name): name for name in (*files.others, *files.images)}
+        self._named: dict[str, list[str]] = {}
+        for name in files.images:
+            base = _level(posixpath.basename(name))
+            for key in {base, posixpath.splitext(base)[0]}:
+                self._named.setdefault(key, []).append(name)
+
+    def at(self, path: str) -> str | None:
+        """The file of just this path, composed or decomposed as it may be."""
+        return self._exact.get(normalize("NFC", path))
+
+    def find(self, path: str, below: str = "") -> str | None:
+        """The file that shares the longest end with `path`, of those in the folder `below` if there are any.
+
+        None where there is none; raises InputError where two are meant equally.
+        """
+        if exact := self.at(below + path) or self.at(path):
+            return exact
+        found = self._named.get(_level(posixpath.basename(path)), [])
+        found = [name for name in found if name.startswith(below)] or found
+        if len(found) > 1:
+            ends = [_shared_end(name, path) for name in found]
+            found = [name for name, end in zip(found, ends, strict=True) if end == max(ends)]
+        if len(found) > 1:
+            raise InputError(f"{path!r} may be {found[0]} or {found[1]}: write the folder too")
+        return found[0] if found else None
+
+
+def _starts_as_image(tree: Tree, name: str) -> bool:
+    return (
+        posixpath.splitext(name)[1].lower() not in _OTHER_SUFFIXES and _IMAGE_START.match(tree.peek(name)) is not None
+    )
+
+
+def _level(name: str) -> str:
+    return normalize("NFC", name).casefold()
+
+
+def _shared_end(name: str, path: str) -> int:
+    """How many folders above the base name are the same."""
+    ours, theirs = (_level(text).split("/")[-2::-1] for text in (name, path))
+    return next((n for n, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other),
+                min(len(ours), len(theirs)))  # fmt: skip

@@ -1,0 +1,117 @@
+"""What a folder, an archive or a table holds: a known data set, a table of labels or of pixels, or class folders."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import replace
+from typing import BinaryIO
+
+from emotion_utils.errors import InputError
+from emotion_utils.sources import known_sets
+from emotion_utils.sources.columns import Columns, understand
+from emotion_utils.sources.fer_csv import FerCsv
+from emotion_utils.sources.files import FileFinder, sort_files
+from emotion_utils.sources.known_layouts import read_ferplus_csv, read_known, recognise
+from emotion_utils.sources.known_sets import KnownSet
+from emotion_utils.sources.label_csv import describes, read_labels
+from emotion_utils.sources.layouts import Reading, read_folders, split_of_path
+from emotion_utils.sources.split_words import split_of
+from emotion_utils.sources.text_tables import TABLE_SUFFIXES, peek_table
+from emotion_utils.sources.trees import Tree, is_junk
+
+MAX_TABLES = 100  # so many tables of a folder are looked into
+FER_NAMES = ("fer2013.csv", "icml_face_data.csv")  # both hold all of FER2013
+FERPLUS_NAME = "fer2013new.csv"
+FER_ROWS = (28709, 35887)  # of train.csv and of all
+CK_NAME = "ckextended.csv"
+
+Found = tuple[Reading, KnownSet | None]
+
+
+def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "") -> Found:
+    """What `tree` holds, and the known data set that it is; `table` is the one to use. Raises InputError."""
+    files = sort_files(tree)
+    known = recognise(files)
+    codes = known.codes if known else {}
+    if table:
+        return read_labels(spec, [table], files, lenient=lenient, codes=codes), known
+    columns = tables_of(tree)
+    if pixels := _choose_pixels(spec, columns):
+        return _read_pixels_of(spec, tree, pixels, columns)
+    finder = FileFinder(files)
+    labels = [name for name, found in columns.items() if found.labels_files]
+    used = [name for name in labels if describes(files, name, finder)]
+    own = [name for name in used if columns[name].is_own_form]
+    reading = read_known(spec, files, known) if known and not own else None
+    if reading is None and used:
+        _refuse_several(spec, own or used)
+        reading = read_labels(spec, own or used, files, lenient=lenient, codes=codes)
+    elif reading is None:
+        reading = read_folders(spec, files, codes)
+        reading = replace(reading, notes=(*reading.notes, *(
+            f"{name} is a table of labels, but names none of these images: it is not used" for name in labels
+        )))  # fmt: skip
+    if known is known_sets.FER2013 and (reading.rows["label"].str.casefold() == "contempt").any():
+        known = known_sets.FERPLUS  # the same images under its labels
+    return reading, known
+
+
+def read_pixels(spec: str, file: BinaryIO, name: str, votes: tuple[Tree, str] | None = None) -> Found:
+    """A table of pixels, with FERPlus' `votes` (a table in a tree) in place of its labels where they are given."""
+    pixels = FerCsv(spec, file)
+    if votes:
+        return read_ferplus_csv(spec, *votes, pixels), known_sets.FERPLUS
+    base, num_rows = posixpath.basename(name).lower(), len(pixels.table) - len(pixels.faults)
+    known = None
+    if base == CK_NAME:
+        known = known_sets.CK_PLUS
+    elif base in FER_NAMES or num_rows in FER_ROWS:
+        known = known_sets.FER2013
+    what = f"images in {posixpath.basename(name)}"
+    return Reading(what, pixels.table, "", "fer2013.csv", (), pixels.faults, pixels.read), known
+
+
+def tables_of(tree: Tree) -> dict[str, Columns]:
+    """The tables of a tree and what their columns hold."""
+    names = [name for name in tree.names if name.lower().endswith(TABLE_SUFFIXES) and not is_junk(name)]
+    return {name: understand(peek_table(tree.peek(name), name)) for name in names[:MAX_TABLES]}
+
+
+def pixel_tables(tree: Tree) -> list[str]:
+    """The tables of a tree that hold images, labelled or not."""
+    return [name for name, columns in tables_of(tree).items() if columns.pixels >= 0]
+
+
+def _choose_pixels(spec: str, columns: dict[str, Columns]) -> str:
+    """The table of labelled pixels to use: the one that holds all of FER2013, or else the only one; '' for none."""
+    pixels = [name for name, found in columns.items() if found.pixels >= 0]
+    labelled = [name for name in pixels if columns[name].label >= 0]
+    if pixels and not labelled:
+        raise InputError(
+            f"--data {spec}: {', '.join(pixels)} holds images without labels; give the table that has them"
+        )
+    whole = [name for name in labelled if posixpath.basename(name).lower() in FER_NAMES]
+    if whole:
+        return whole[0]
+    if len(labelled) > 1:
+        raise InputError(f"--data {spec}: holds several tables ({', '.join(labelled)}); name the one to use")
+    return labelled[0] if labelled else ""
+
+
+def _read_pixels_of(spec: str, tree: Tree, name: str, columns: dict[str, Columns]) -> Found:
+    votes = next((other for other in columns if posixpath.basename(other).lower() == FERPLUS_NAME), None)
+    reading, known = read_pixels(spec, tree.open(name), name, (tree, votes) if votes else None)
+    notes = [
+        f"{other} is not used: {name} is read" + ("" if columns[other].label >= 0 else ", and it has no labels")
+        for other in columns
+        if columns[other].pixels >= 0 and other != name
+    ]
+    return replace(reading, notes=(*reading.notes, *notes)), known
+
+
+def _refuse_several(spec: str, names: list[str]) -> None:
+    """Several tables are one where each is that of another folder or of another split."""
+    folders = [posixpath.dirname(name) for name in names]
+    splits = [split_of_path(name) or split_of(posixpath.splitext(posixpath.basename(name))[0]) or "" for name in names]
+    if len(names) > 1 and len(set(folders)) < len(names) and (len(set(splits)) < len(names) or "" in splits):
+        raise InputError(f"--data {spec}: holds several tables ({', '.join(names)}); name the one to use")

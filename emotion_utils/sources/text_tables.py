@@ -1,0 +1,124 @@
+"""Tables as text, in whatever dialect: CSV with its delimiters, line ends and encodings, and JSON lines."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from emotion_utils.errors import InputError
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Columns as they are spelled, rows of as many fields with the number of their line, and lines that are no rows."""
+
+    columns: list[str]
+    rows: list[tuple[int, list[str]]]
+    odd: dict[int, str]  # number of a line -> why it is no row
+
+
+def encoding_of(start: bytes) -> str:
+    """UTF-8, or UTF-16 where a mark or the zero bytes of plain letters tell."""
+    for mark, name in _MARKS:
+        if start.startswith(mark):
+            return name
+    if start[1:2] == b"\0" != start[:1]:
+        return "utf-16-le"
+    return "utf-16-be" if start[:1] == b"\0" != start[1:2] and len(start) > 1 else "utf-8"
+
+
+def split_header(line: str) -> tuple[str, list[str]]:
+    """The delimiter of a CSV's first line (comma, semicolon, tab or bar) and its column names."""
+    delimiter = max(",;\t|", key=line.count)
+    try:
+        names = next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [])
+    except csv.Error:  # no CSV: no columns
+        names = []
+    return delimiter, [name.strip() for name in names]
+
+
+def peek_table(start: bytes, name: str) -> TextTable:
+    """The table that begins with `start`, as far as that goes; without columns where it is none."""
+    text = _level_lines(start.decode(encoding_of(start), "replace"))
+    lines = text.split("\n")
+    whole = "\n".join(lines[:-1]) if len(lines) > 1 else text
+    try:
+        return _parse("", name, whole)
+    except (InputError, RecursionError):
+        return TextTable(split_header(lines[0])[1], [], {})
+
+
+def read_table(spec: str, name: str, data: bytes) -> TextTable:
+    """The table in `data`; `name` tells JSON lines by its suffix. Raises InputError for what is no table."""
+    try:
+        text = data.decode(encoding_of(data))
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"--data {spec}: {name} is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from None
+    return _parse(spec, name, _level_lines(text))
+
+
+def check_rows(spec: str, name: str, table: TextTable) -> None:
+    """Raises InputError for a table without rows, or with no more rows than lines that are none."""
+    if len(table.odd) >= max(len(table.rows), 1):
+        number, reason = min(table.odd.items())
+        raise InputError(f"--data {spec}, line {number}: {reason}")
+    if not table.rows:
+        raise InputError(f"--data {spec}: {name}: no rows below the header")
+
+
+def _level_lines(text: str) -> str:
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _parse(spec: str, name: str, text: str) -> TextTable:
+    if name.lower().endswith(".jsonl"):
+        return _parse_json_lines(text)
+    header, _, _ = text.lstrip("\n").partition("\n")
+    delimiter, columns = split_header(header)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    rows, odd, is_header = [], {}, True
+    try:
+        for values in reader:
+            if not any(values):
+                continue
+            if is_header:
+                is_header = False
+            elif len(values) != len(columns):
+                odd[reader.line_num] = f"{len(values)} fields, expected {len(columns)}; is it cut short?"
+            else:
+                rows.append((reader.line_num, values))
+    except csv.Error as error:
+        raise InputError(f"--data {spec}, line {reader.line_num}: {error}; is it cut short?") from None
+    return TextTable(columns, rows, odd)
+
+
+def _parse_json_lines(text: str) -> TextTable:
+    """An object a line; a nested value is no label and is left out."""
+    records, odd = [], {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if isinstance(record, dict):
+            records.append((number, record))
+        else:
+            odd[number] = "is no JSON object; is it cut short?"
+    columns = list(dict.fromkeys(key for _, record in records for key in record))
+    return TextTable(columns, [(number, _fields(record, columns)) for number, record in records], odd)
+
+
+def _fields(record: dict, columns: Sequence[str]) -> list[str]:
+    return ["" if isinstance(value := record.get(name, ""), dict | list) or value is None else str(value)
+            for name in columns]  # fmt: skip

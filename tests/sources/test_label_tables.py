@@ -1,0 +1,229 @@
+"""Tables of labels in their owners' words, in whatever dialect; and labels that are votes."""
+
+import json
+import unicodedata
+
+import pytest
+from face_files import encode, faces, make_image, write_folder, write_zip
+
+from emotion_utils.errors import InputError
+from emotion_utils.sources.source import open_source
+from emotion_utils.sources.votes import majority, majority_of_ferplus, measure_agreement, rename_votes
+
+IMAGES = {f"images/{name}.jpg": encode(make_image(seed), "JPEG") for seed, name in enumerate("abcd")}
+LABELS = {"a.jpg": "happy", "b.jpg": "sad", "c.jpg": "happy", "d.jpg": "angry"}
+
+
+def read(tmp_path, tables, images=IMAGES, **options):
+    files = images | {name: text if isinstance(text, bytes) else text.encode() for name, text in tables.items()}
+    source = open_source(str(write_folder(tmp_path / "data", files)), **options)
+    packed = open_source(str(write_zip(tmp_path / "data.zip", {f"w/{n}": d for n, d in files.items()})), **options)
+    assert packed.table.equals(source.table)
+    return source
+
+
+def labels(source):
+    return {
+        path.rpartition("/")[2]: label for path, label in zip(source.table["path"], source.table["label"], strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("user.id,image,emotion", "628,{0},{1}"),
+        ("file_name,label", "images/{0},{1}"),
+        ("image,label", "{0},{1}"),
+        ("Image Name;Expression", "{0};{1}"),
+        ("filename\tclass\tx", "images\\{0}\t{1}\t9"),
+        ("ID,Category", "{2},{1}"),
+        ("img|emotion", "./images/{0}|{1}"),
+        ("path of nothing,file,emotion", "x,/home/ann/data/images/{0},{1}"),
+        ("image,emotion", '"{0}","{1}"'),
+    ],
+)
+def test_usual_names_of_columns_are_understood_and_told(tmp_path, head, row):
+    rows = [row.format(name, label.upper() if name == "a.jpg" else label, name[0]) for name, label in LABELS.items()]
+    source = read(tmp_path, {"legend.csv": "\n".join([head, *rows]) + "\n"})
+    assert labels(source) == LABELS
+    assert "legend.csv (path from " in source.found
+    assert source.kind == "labels.csv"
+
+
+def test_annotators_are_not_persons(tmp_path):
+    rows = [f"{seed},{name},{label}" for seed, (name, label) in enumerate(LABELS.items())]
+    assert set(read(tmp_path, {"legend.csv": "\n".join(["user.id,image,emotion", *rows])}).table["group"]) == {""}
+    assert set(read(tmp_path, {"legend.csv": "\n".join(["subject,image,emotion", *rows])}).table["group"]) == set(
+        "0123"
+    )
+
+
+def test_rows_without_files_and_images_without_rows_are_set_aside(tmp_path):
+    rows = "image,emotion\na.JPG,happy\nb.jpg,sad\nc.jpg,\ngone.jpg,sad\n"
+    source = read(tmp_path, {"legend.csv": rows})
+    assert source.faults == {
+        "gone.jpg": "the CSV names this file, but it is not there", "images/d.jpg": "no row in the CSV",
+        "images/c.jpg": "no majority: nobody voted",
+    }  # fmt: skip
+    assert "2 images, 3 without a label" in source.found
+
+
+def test_table_that_fits_few_of_the_images_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"3 images have no row, e\.g\. images/b\.jpg, and legend\.csv fits only 1"):
+        read(tmp_path, {"legend.csv": "image,emotion\na.jpg,happy\n"})
+
+
+def test_name_that_two_images_have_is_refused_unless_the_folder_tells(tmp_path):
+    images = faces("x", "y", count=1)
+    with pytest.raises(InputError, match=r"'0\.png' may be x/0\.png or y/0\.png"):
+        read(tmp_path, {"legend.csv": "image,emotion\n0.png,happy\n"}, images)
+    assert labels(read(tmp_path / "b", {"l.csv": "image,emotion\nx/0.png,happy\ny/0.png,sad\n"}, images))
+
+
+def test_unused_table_is_named(tmp_path):
+    source = read(tmp_path, {"other.csv": "image,emotion\nq1.jpg,happy\n"}, faces("happy", "sad"))
+    assert any("other.csv is a table of labels, but names none of these images" in note for note in source.notes)
+
+
+@pytest.mark.parametrize("table_form", ["NFC", "NFD"])
+@pytest.mark.parametrize("head", ["path,label", "image,emotion"])
+def test_names_composed_and_decomposed_are_one(tmp_path, table_form, head):
+    files = {
+        unicodedata.normalize("NFD" if table_form == "NFC" else "NFC", f"über{n}.png"): encode(make_image(n))
+        for n in range(2)
+    }
+    rows = [unicodedata.normalize(table_form, f"über{n}.png,{label}") for n, label in enumerate(("happy", "sad"))]
+    source = read(tmp_path, {"l.csv": "\n".join([head, *rows])}, files)
+    assert set(source.table["path"]) == set(files)
+    assert not source.faults
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("head", ["path,label", "image;emotion"])
+def test_dialects(tmp_path, encoding, end, head):
+    sign = head[-6 if ";" in head else 4]
+    sign = ";" if ";" in head else ","
+    rows = [f"images/{name}{sign}{label}" for name, label in LABELS.items()]
+    assert labels(read(tmp_path, {"l.csv": end.join([head, *rows, ""]).encode(encoding)})) == LABELS
+
+
+def test_line_that_is_no_row_is_set_aside_with_its_number(tmp_path):
+    rows = [f"{name},{label}" for name, label in LABELS.items()]
+    source = read(tmp_path, {"l.csv": "\n".join(["image,emotion", *rows, "# exported yesterday"])})
+    assert labels(source) == LABELS
+    assert (
+        "l.csv: left out 1 lines that are no rows, e.g. line 6 (1 fields, expected 2; is it cut short?)" in source.notes
+    )
+
+
+# -- several tables, and other forms -----------------------------------------------------------------
+
+
+def test_huggingfaces_folders_with_metadata(tmp_path):
+    images = faces("train", "test")
+    rows = {"train": ("happy", "sad"), "test": ("sad", "happy")}
+
+    def as_csv(labels):
+        return "file_name,label\n" + "".join(f"{n}.png,{label}\n" for n, label in enumerate(labels))
+
+    def as_lines(labels):
+        return "".join(json.dumps({"file_name": f"{n}.png", "label": w}) + "\n" for n, w in enumerate(labels))
+
+    for name, write in (("metadata.csv", as_csv), ("metadata.jsonl", as_lines)):
+        source = read(tmp_path / name, {f"{part}/{name}": write(labels) for part, labels in rows.items()}, images)
+        facts = source.table.set_index("path")
+        assert facts["label"].to_dict() == {
+            "test/0.png": "sad", "test/1.png": "happy", "train/0.png": "happy", "train/1.png": "sad",
+        }  # fmt: skip
+        assert facts["split"].tolist() == ["test", "test", "train", "train"]
+
+
+def test_one_metadata_file_for_all_parts(tmp_path):
+    rows = [
+        json.dumps({"file_name": name, "label": "happy" if "0" in name else "sad"}) for name in faces("train", "test")
+    ]
+    source = read(tmp_path, {"metadata.jsonl": "\n".join(rows)}, faces("train", "test"))
+    assert source.table["split"].tolist() == ["test", "test", "train", "train"]
+
+
+def test_roboflows_one_hot_tables(tmp_path):
+    images = faces("train", "valid")
+    tables = {
+        f"{part}/_classes.csv": "filename, Angry, Ahegao\n0.png, 1, 0\n1.png, 0, 1\n" for part in ("train", "valid")
+    }
+    source = read(tmp_path, tables, images)
+    assert source.classes == ("Ahegao", "angry")
+    assert labels(source) == {"0.png": "angry", "1.png": "Ahegao"}
+    assert set(source.table["split"]) == {"train", "val"}
+
+
+def test_tables_of_one_part_each_are_read_together_and_others_ask_which(tmp_path):
+    tables = {f"{part}.csv": f"image,label\n{part}/0.png,happy\n{part}/1.png,sad\n" for part in ("train", "test")}
+    assert set(read(tmp_path, tables, faces("train", "test")).table["split"]) == {"train", "test"}
+    with pytest.raises(InputError, match=r"several tables \(one\.csv, two\.csv\)"):
+        read(tmp_path / "b", {f"{name}.csv": "image,label\na.jpg,happy\n" for name in ("one", "two")})
+
+
+TWO_OF_THREE = {"happy": 2, "sad": 1}
+SHARES = ({"happy": 0.7, "sad": 0.3}, {"happy": 0.1, "sad": 0.9})
+
+# -- votes -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "votes"),
+    [
+        ("image,label_1,label_2,label_3\na.jpg,happy,Happiness,sad\nb.jpg,sad,sad,sad\n", (TWO_OF_THREE, {"sad": 3})),
+        ("image,Annotator A,Annotator B\na.jpg,happy,\nb.jpg,sad,sad\n", ({"happy": 1}, {"sad": 2})),
+        ("user.id,image,emotion\n1,a.jpg,happy\n2,a.jpg,sad\n3,a.jpg,joy\n1,b.jpg,sad\n", ({"happy": 2, "sad": 1}, {})),
+        ("image,happiness,sadness\na.jpg,0.7,0.3\nb.jpg,0.1,0.9\n", (SHARES[0], SHARES[1])),
+        ("image,emotion,confidence\na.jpg,happy,0.8\nb.jpg,sad,1\n", ({"happy": 0.8, "sad": 0.2}, {"sad": 1})),
+        ("image,emotion,confidence\na.jpg,happy,80\nb.jpg,sad,100.0\n", ({"happy": 0.8, "sad": 0.2}, {"sad": 1})),
+        ("path,label,happy,sad\nimages/a.jpg,happy,3,1\nimages/b.jpg,sad,0,4\n", ({"happy": 3, "sad": 1}, {"sad": 4})),
+    ],
+)  # fmt: skip
+def test_votes_are_kept_and_their_majority_is_the_label(tmp_path, text, votes):
+    images = {name: data for name, data in IMAGES.items() if name[7] in "ab"}
+    source = read(tmp_path, {"l.csv": text}, images)
+    assert labels(source) == {"a.jpg": "happy", "b.jpg": "sad"}
+    assert [json.loads(found) if found else {} for found in source.table["votes"]] == [pytest.approx(v) for v in votes]
+
+
+def test_image_without_majority_is_set_aside(tmp_path):
+    text = "image,label_1,label_2\na.jpg,happy,sad\nb.jpg,sad,sad\nc.jpg,happy,happy\nd.jpg,happy,happy\n"
+    source = read(tmp_path, {"l.csv": text})
+    assert source.faults == {"images/a.jpg": "no majority: 1 happy, 1 sad"}
+    assert labels(source)["a.jpg"] == ""
+
+
+def test_a_table_without_votes_has_no_such_column(tmp_path):
+    assert (
+        "votes"
+        not in read(tmp_path, {"l.csv": "image,emotion\n" + "".join(f"{n},{w}\n" for n, w in LABELS.items())}).table
+    )
+
+
+def test_votes_change_the_fingerprint(tmp_path):
+    texts = [f"image,happy,sad\na.jpg,{n},1\nb.jpg,0,4\nc.jpg,0,3\n" for n in (2, 3)]
+    images = {name: data for name, data in IMAGES.items() if name[7] in "abc"}
+    one, other = (read(tmp_path / str(n), {"l.csv": text}, images) for n, text in enumerate(texts))
+    assert one.fingerprint() != other.fingerprint()
+
+
+def test_majorities_by_hand():
+    assert majority({"happy": 2, "sad": 1}) == "happy"
+    assert majority_of_ferplus({"happy": 3, "sad": 2, "angry": 1}) == "happy"  # 3 of 5
+    for votes in ({"happy": 2, "sad": 2}, {}, {"happy": 0}, {"unknown": 3, "sad": 1}, {"NF": 9}):
+        for count in (majority, majority_of_ferplus):
+            with pytest.raises(InputError, match=r"no majority|no face"):
+                count(votes)
+    with pytest.raises(InputError, match="no majority"):
+        majority_of_ferplus({"happy": 4, "sad": 4, "fear": 2})
+    assert json.loads(rename_votes('{"joy": 2, "happy": 1, "NF": 1}', {"joy": "happy"})) == {"happy": 3, "NF": 1}
+
+
+def test_agreement_by_hand():
+    votes = ['{"happy": 3, "sad": 1}', '{"sad": 4}', ""]
+    assert measure_agreement(votes, ["happy", "sad", "sad"]) == {"images": 2, "share": 0.875, "unanimous": 1}
+    assert measure_agreement([""], ["sad"]) is None

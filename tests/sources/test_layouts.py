@@ -1,0 +1,215 @@
+"""Folders of everybody's own: which level holds the classes, which the split, and what is never a class."""
+
+import os
+import socket
+import struct
+import unicodedata
+
+import pytest
+from face_files import encode, faces, make_image, write_folder, write_tar, write_zip
+
+from emotion_utils.audit.groups import find_groups
+from emotion_utils.errors import InputError
+from emotion_utils.sources.source import open_source
+from emotion_utils.sources.split_words import split_of
+
+
+def read(tmp_path, *folders, **options):
+    return open_source(str(write_folder(tmp_path / "data", faces(*folders))), **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train", "train"), ("Training set", "train"), ("train_set", "train"), ("trainset", "train"),
+        ("TrainingData", "train"), ("train_images", "train"), ("01_train", "train"), ("train2017", "train"),
+        ("FER2013Train", "train"), ("images_train", "train"), ("trainImages", "train"), ("train-data-2", "train"),
+        ("valid", "val"), ("Validation Folder", "val"), ("val_set", "val"), ("PublicTest", "val"),
+        ("public_test", "val"), ("FER2013Valid", "val"), ("dev set", "val"),
+        ("test", "test"), ("Test set", "test"), ("testset", "test"), ("PrivateTest", "test"), ("test-1", "test"),
+        ("images", None), ("data", None), ("trainer", None), ("contest", None), ("happy_train", None), ("0", None),
+        ("", None), ("Valentina", None), ("latest", None), ("train test", None), ("set", None),
+    ],
+)  # fmt: skip
+def test_names_of_splits(name, split):
+    assert split_of(name) == split
+    assert split_of(name.upper()) in (split, None)  # a capital within a word is lost
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "classes"),
+    [
+        ("train_set", "test_set", ("Angry", "Happy", "Ahegao")),
+        ("Training set", "Test set", ("0", "1", "2", "3")),
+        ("train/train", "test/test", ("0", "1", "2", "3")),
+        ("data/train/images", "data/test/images", ("happy", "sad")),
+        ("Training_Data", "Testing_Data", ("a", "b", "c")),
+        ("1_train", "2_test", ("0_happy", "1_sad")),
+        ("train", "validation", ("happy_faces", "sad_faces")),
+        ("train", "test/images", ("happy", "sad")),
+        ("train", "test/testing data/img", ("x", "y")),
+    ],
+)
+def test_split_words_with_others_around_are_the_split_whatever_the_classes(tmp_path, train, test, classes):
+    source = read(tmp_path, *(f"{part}/{name}" for part in (train, test) for name in classes))
+    assert len(source.classes) == len(classes)
+    second = "val" if "valid" in test else "test"
+    assert source.table["split"].value_counts().to_dict() == {"train": 2 * len(classes), second: 2 * len(classes)}
+    assert "folders of splits and classes" in source.found
+
+
+def test_split_below_the_classes_is_read_too(tmp_path):
+    source = read(tmp_path, *(f"{name}/{part}" for part in ("train", "test") for name in ("happy", "bored")))
+    assert source.classes == ("bored", "happy")
+    assert source.table["split"].value_counts().to_dict() == {"train": 4, "test": 4}
+
+
+def test_persons_above_the_classes_are_seen_through_though_a_class_is_misspelt(tmp_path):
+    source = read(tmp_path, *(f"p{n:02d}/{name}" for n in range(12) for name in ("happy", "sad", "neural")))
+    assert source.classes == ("happy", "neural", "sad")
+    assert any("taken for neither class nor split: p00, p01, p02, p03 ... 12 in all" in n for n in source.notes)
+    assert find_groups(source.table)[0].nunique() == 12
+
+
+def test_persons_above_classes_without_any_known_word(tmp_path):
+    source = read(tmp_path, *(f"p{n:02d}/{name}" for n in range(12) for name in ("a", "b", "c")))
+    assert source.classes == ("a", "b", "c")
+
+
+def test_folder_of_a_split_beside_classes_is_never_a_class(tmp_path):
+    files = faces("happy", "sad", "angry") | {"test/7.png": encode(make_image(70))}
+    source = open_source(str(write_folder(tmp_path / "data", files)))
+    assert source.classes == ("angry", "happy", "sad")
+    assert "left out 1 images outside of the class folders, e.g. test/7.png" in source.notes
+
+
+@pytest.mark.parametrize("folders", [("train", "valid"), ("train", "test", "valid"), ("x/train", "x/test"), ("test",)])
+def test_nothing_but_folders_of_splits_is_refused(tmp_path, folders):
+    with pytest.raises(InputError, match=r"without classes|images lie in class folders"):
+        read(tmp_path, *folders)
+
+
+def test_most_images_outside_of_the_classes_is_refused(tmp_path):
+    files = faces("happy", "sad") | faces("test", count=9)
+    with pytest.raises(InputError, match=r"only 4 of 13 images lie in class folders \(happy, sad, test\); test/0\.png"):
+        open_source(str(write_folder(tmp_path / "data", files)))
+
+
+def test_folders_of_two_splits_around_one_image_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"lies in folders of two splits \(train, test\)"):
+        read(tmp_path, "train/test/happy", "train/test/sad", "train/train/happy", "train/train/sad")
+
+
+def test_a_split_that_is_not_used_is_said(tmp_path):
+    source = read(tmp_path, "Training set/happy", "Training set/sad")
+    assert "the data have only train: they are split anew" in source.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("train/_annotations.coco.json", "COCO"), ("data.yaml", "YOLO"), ("train/a.tfrecord", "TFRecord")],
+)
+def test_exports_that_are_not_read_are_named(tmp_path, name, form):
+    files = faces("train/images", "valid/images") | {name: b"{}"}
+    with pytest.raises(InputError, match=f"{name} is of the form {form}"):
+        open_source(str(write_folder(tmp_path / "data", files)))
+
+
+def test_roboflows_class_folders_are_read_though_a_readme_lies_beside(tmp_path):
+    files = faces("train/happy", "train/sad", "valid/happy", "valid/sad") | {"README.roboflow.txt": b"x"}
+    assert set(open_source(str(write_folder(tmp_path / "d", files))).table["split"]) == {"train", "val"}
+
+
+def test_parquet_is_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match=r"data/train-0\.parquet holds tables of images"):
+        open_source(str(write_folder(tmp_path / "d", {"data/train-0.parquet": b"PAR1"})))
+
+
+# -- where files lie ---------------------------------------------------------------------------------
+
+
+def test_links_without_target_are_counted_and_one_is_named(tmp_path):
+    root = write_folder(tmp_path / "data", faces("happy", "sad"))
+    (root / "sad" / "gone.png").symlink_to("../.git/annex/objects/xx.png")
+    notes = open_source(str(root)).notes
+    assert any(
+        note.startswith("1 links lead to files that are not there, e.g. sad/gone.png: `git annex") for note in notes
+    )
+
+
+def test_nothing_but_links_without_target_says_what_to_do(tmp_path):
+    for label in ("happy", "sad"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        (tmp_path / "data" / label / "1.png").symlink_to(f"/moved/cache/{label}")
+    with pytest.raises(InputError, match=r"2 links lead to files that are not there, e\.g\. happy/1\.png"):
+        open_source(str(tmp_path / "data"))
+
+
+def deflate64(path, files):
+    """A zip whose index says method 9, as Windows Explorer writes it."""
+    data = bytearray(write_zip(path, files).read_bytes())
+    for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = data.find(mark)
+        while at >= 0:
+            data[at + place : at + place + 2] = struct.pack("<H", 9)
+            at = data.find(mark, at + 1)
+    path.write_bytes(data)
+    return path
+
+
+def test_deflate64_is_named_before_anything_starts(tmp_path):
+    path = deflate64(tmp_path / "data.zip", faces("happy", "sad"))
+    with pytest.raises(InputError, match=r"method 9 \(Deflate64.*pack it again"):
+        open_source(str(path))
+
+
+@pytest.mark.parametrize("pack", [write_zip, lambda path, files: write_tar(path, files, "w:gz")])
+def test_archives_of_the_parts_in_one_folder_are_read_together(tmp_path, pack):
+    (tmp_path / "d").mkdir()
+    ending = "zip" if pack is write_zip else "tar.gz"
+    for part in ("train", "test"):
+        pack(
+            tmp_path / "d" / f"{part}.{ending}",
+            faces("happy", "sad") if part == "train" else faces("test/happy", "test/sad"),
+        )
+    (tmp_path / "d" / "README.txt").write_text("x")
+    source = open_source(str(tmp_path / "d"))
+    assert source.table["split"].value_counts().to_dict() == {"train": 4, "test": 4}
+    assert any(note == f"read together: test.{ending}, train.{ending}" for note in source.notes)
+    assert source.read(source.table["path"][0]) == faces("happy")["happy/0.png"]
+
+
+def test_files_without_suffix_are_known_by_their_content(tmp_path):
+    files = {
+        f"{label}/subject{n:02d}.{label}": encode(make_image(n), "GIF") for n in range(3) for label in ("happy", "sad")
+    }
+    files["happy/Readme"] = b"about these"
+    source = open_source(str(write_folder(tmp_path / "d", files)))
+    assert len(source.table) == 6
+
+
+def test_path_with_a_colon_is_made_absolute(tmp_path, monkeypatch):
+    from emotion_utils.cli import _absolute
+
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "faces 12:30", faces("happy", "sad"))
+    assert _absolute("faces 12:30") == str(tmp_path / "faces 12:30")
+    assert len(open_source(_absolute("faces 12:30")).table) == 4
+    for link in ("kaggle:ann/faces", "https://drive.google.com/drive/folders/abc", "synthetic"):
+        assert _absolute(link) == link
+
+
+def test_device_pipe_and_socket_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        (tmp_path / "link").symlink_to("/dev/zero")
+        for spec in ("/dev/zero", tmp_path / "pipe", tmp_path / "s", tmp_path / "link"):
+            with pytest.raises(InputError, match="is a device, a pipe or a socket"):
+                open_source(str(spec))
+
+
+def test_names_in_two_unicode_forms_are_one_class(tmp_path):
+    one, two = (unicodedata.normalize(form, "fröhlich") for form in ("NFC", "NFD"))
+    source = read(tmp_path, f"train/{one}", f"test/{two}", "train/traurig", "test/traurig")
+    assert len(source.classes) == 2
