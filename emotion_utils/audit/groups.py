@@ -27,6 +27,9 @@ _NUMBER = r"(?:[ _.\-]*\(\d+\)|[ _.\-]+\d+)"
 # What is cut off a name, from much to little: S010_004_017 is person S010, but person_012_003 is person_012.
 _ENDINGS = (re.compile(rf"{_NUMBER}+$"), re.compile(rf"{_NUMBER}$"), re.compile(r"(?<=[^\W\d_]{2})\d+$"))
 
+NUMBERED_SHARE = 0.9  # of the files: with so many of these names nobody is named
+_NUMBERED = re.compile(r"(?:^|/)[^\W\d_]*[ _\-]?\(?\d+\)?\.\w+$")
+
 
 def find_groups(table: pd.DataFrame, rule: str = "auto") -> tuple[pd.Series, str]:
     """The group of each row of `table` (columns path, label, group), and one line for a person on what was taken.
@@ -48,12 +51,21 @@ def find_groups(table: pd.DataFrame, rule: str = "auto") -> tuple[pd.Series, str
         return given, _describe("the data name", given)
     class_keys = {class_key(label) for label in table["label"].unique()}
     paths = table["path"].to_numpy(dtype=object)  # a column of pandas is many times slower to walk through
-    for origin, readings in (("file names", _read_file_names), ("folder names", _read_folders)):
-        for names in readings(paths):
+    before = [_read_before_class(path, class_keys) for path in paths]
+    for origin, readings in (
+        ("file names", [before]), ("file names", _read_file_names(paths)), ("folder names", _read_folders(paths)),
+    ):  # fmt: skip
+        for names in readings:
             groups = _without_generic(_column(names, table.index), class_keys)
             if _many_small(groups):
                 return groups, _describe(f"{origin} give", groups)
-    return _no_groups(table), "no groups: neither the data, nor file names, nor folders name persons"
+    line = "no groups: neither the data, nor file names, nor folders name persons"
+    if len(paths) and sum(_NUMBERED.search(path) is not None for path in paths) >= NUMBERED_SHARE * len(paths):
+        line += (
+            f"; the files are only numbered (e.g. {paths[0]}), so if few people posed for many, one person is in "
+            "several splits and the test is too easy: name the persons with --set group or a column person"
+        )
+    return _no_groups(table), line
 
 
 def _by_expression(paths: pd.Series, rule: str) -> tuple[pd.Series, str]:
@@ -77,6 +89,17 @@ def _read_file_names(paths: Sequence[str]) -> Iterator[Iterable[str]]:
     stems = [path.rpartition("/")[2].rpartition(".")[0] for path in paths]
     for ending in _ENDINGS:
         yield (name if (name := ending.sub("", stem)) != stem else "" for stem in stems)
+
+
+def _read_before_class(path: str, class_keys: set[str]) -> str:
+    """What stands before the name of a class within a file's name: s01 of s01_happy_3.png; "" where none does.
+
+    A bare number is no person: it may count the images of each class anew.
+    """
+    words = re.split(r"[\W_]+", path.rpartition("/")[2])
+    place = next((at for at, word in enumerate(words) if class_key(word) in class_keys), 0)
+    name = "_".join(words[:place])
+    return "" if not re.sub(r"[\d_]", "", name) or re.sub(r"[\d_]", "", name).casefold() in GENERIC_WORDS else name
 
 
 def _read_folders(paths: Sequence[str]) -> Iterator[Iterable[str]]:

@@ -132,3 +132,32 @@ def test_named_faces_are_of_448_persons(shared_data):
 def test_fer2013_names_no_person(shared_data):
     groups, _ = find_groups(table_of(paths_in(shared_data / "fer2013.zip")))
     assert set(groups) == {""}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "first"),
+    [
+        ("{emotion}/s{code:02d}_{emotion}_{number}.png", "s00"),
+        ("{emotion}/subject{code:02d}.{emotion}", "subject00"),
+        ("{emotion}/Ann{letter}{code} {emotion} {number}.jpg", "AnnA0"),
+    ],
+)
+def test_person_before_the_class_in_a_name_is_one_person_for_all_classes(pattern, first):
+    groups, line = find_groups(table_of(many(pattern)))
+    assert groups.iloc[0] == first
+    assert groups.nunique() == 12
+    assert "file names give 12 persons" in line
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{emotion}/{number:03d}.jpg", "{emotion}/img_{number}.png", "{emotion}/im ({number}).png"]
+)
+def test_files_that_are_only_numbered_are_warned_of(pattern):
+    groups, line = find_groups(table_of(many(pattern)))
+    assert (groups == "").all()
+    assert "the files are only numbered" in line
+
+
+@pytest.mark.parametrize("pattern", ["{emotion}/{number:03d}_{emotion}.jpg", "{emotion}/img{number:03d}_{emotion}.jpg"])
+def test_number_before_a_class_names_nobody(pattern):
+    assert (find_groups(table_of(many(pattern)))[0] == "").all()
