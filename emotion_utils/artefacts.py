@@ -72,7 +72,8 @@ ARTEFACTS = {
     "manifest": Artefact(
         "data/manifest.csv", DATA, MANIFEST_COLUMNS,
         {
-            "cluster": "text", "votes": "text", **dict.fromkeys(FRAME_COLUMNS, "integer"), **dict.fromkeys(TEXT_PROPERTIES, "text"),
+            "cluster": "text", "votes": "text", **dict.fromkeys(FRAME_COLUMNS, "integer"),
+            **dict.fromkeys(TEXT_PROPERTIES, "text"),
             **dict.fromkeys(NUMBER_PROPERTIES, "number or empty"),
         },
         others=None,
