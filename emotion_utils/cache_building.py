@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from emotion_utils.errors import InputError
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -29,19 +32,35 @@ def only_builder(path: Path, size_bytes: int) -> Iterator[None]:
                 f"the decoded images need {size_bytes >> 20:,} MB in {path.parent}, {free_mb:,} MB are free: make "
                 "room, set EMOTION_CACHE_DIR to another folder, or choose a smaller image_size_px"
             )
+        with naming_full_disk(path.parent):
+            yield
+
+
+@contextmanager
+def naming_full_disk(place: Path) -> Iterator[None]:
+    """Turns the error of a disk that is full into one line that says where."""
+    try:
         yield
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        raise InputError(
+            f"{place}: the disk is full; free some space, or name another cache with EMOTION_CACHE_DIR"
+        ) from None
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yields a temporary folder that takes the place of `path` when the block ends without an error."""
+    """Yields a temporary folder that takes the place of `path` when the block ends without an error.
+
+    Only its owner can look into it: it holds faces.
+    """
     for leftover in path.parent.glob(f".{path.name}-*"):  # of killed processes: nobody else builds here now
         shutil.rmtree(leftover, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         yield temporary
         shutil.rmtree(path, ignore_errors=True)
-        temporary.chmod(0o755)
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -38,9 +38,9 @@ class OneLineErrors(click.Group):
             _fail(str(error), 1)
 
 
-def _say(line: str) -> None:
+def _say(line: object) -> None:
     """A line for a person; what it quotes cannot reach the terminal as a code."""
-    click.echo(printable(line))
+    click.echo(printable(str(line)))
 
 
 def _fail(message: str, status: int) -> None:

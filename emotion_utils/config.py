@@ -33,6 +33,7 @@ MOST_IMAGES = 4096  # of one step
 MOST_PROCESSES = 64  # of one training, on one machine
 MOST_CHANGE = 0.9  # of a scale, shift or factor: at 1 nothing of the image would be left
 
+OFFLINE_VARIABLE = "EMOTION_OFFLINE"
 Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -324,10 +325,15 @@ def validate_config(values: Mapping[str, Any], context: str | None = None) -> Ru
 
 def cache_dir() -> Path:
     """Where weights, stores and proxies are kept between runs; EMOTION_CACHE_DIR moves it."""
-    if "EMOTION_CACHE_DIR" in os.environ:
-        return Path(os.environ["EMOTION_CACHE_DIR"])
+    if given := os.environ.get("EMOTION_CACHE_DIR"):
+        return Path(absolute(given))
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "emotion_utils"
+
+
+def is_offline() -> bool:
+    """Whether EMOTION_OFFLINE forbids whatever needs a network."""
+    return os.environ.get(OFFLINE_VARIABLE, "") not in ("", "0")
 
 
 def absolute(path: str) -> str:

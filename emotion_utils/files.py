@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import pandas as pd
 
 from emotion_utils.errors import EmotionError, InputError
 
+LEFTOVER = re.compile(r"\..+\.[0-9a-z_]{8}(\.\w+)?")  # of `replacing`
 LARGEST_WHOLE = 2**53  # up to here a float64 holds each whole number
 
 Kind = Literal["text", "number", "integer", "number or empty"]  # of what a column holds; what is empty reads as NaN
@@ -25,17 +27,22 @@ NUMBERS = ("number", "integer", "number or empty")
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` that takes its place when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")  # as `remove_leftovers` knows it
+    temporary.open("xb").close()  # for whom the umask allows
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """What killed processes left of files that they were writing; nobody else may be writing below `folder`."""
+    for path in folder.rglob(".*.*"):
+        if LEFTOVER.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink()
 
 
 def file_sha256(path: Path) -> str:

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from emotion_utils.config import absolute
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.progress import QUIET_VARIABLE
 from emotion_utils.provenance import PACKAGE_DIR
 from emotion_utils.waiting import limit_spinning
 
+FOLDER_VARIABLES = ("EMOTION_CACHE_DIR", "EMOTION_WEIGHTS_DIR", "XDG_CACHE_HOME")
 START_TIMEOUT_S = 120
 MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")  # of Linux: counts what its memory killer did in this container
 SOCKET_NAME = "emotion-12345678/kernel-5"  # as long as tempfile and jupyter_client make it
@@ -48,8 +50,8 @@ def execute_notebook(
         ):
             sockets = {"transport": "ipc", "ip": os.path.join(private, "kernel")}  # that only this user can reach
             papermill.execute_notebook(
-                source,
-                executed,
+                _literal(source),
+                _literal(executed),
                 parameters=dict(parameters),
                 kernel_name="python3",
                 start_timeout=START_TIMEOUT_S,
@@ -57,7 +59,7 @@ def execute_notebook(
                 progress_bar=False,
                 stdout_file=log_file,
                 stderr_file=log_file,
-                cwd=source.parent,
+                cwd=_literal(source.parent),
                 config=Config({"KernelManager": sockets}),
                 kernel_manager_class=_own_kernel_manager(),
             )
@@ -91,6 +93,11 @@ def _own_kernel_manager() -> type:
     return OwnKernelManager
 
 
+def _literal(path: Path) -> str:
+    """A path as papermill takes it, which puts parameters in place of names in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
 def _socket_root() -> str:
     """The first folder for temporary files whose path leaves room for the name of a socket."""
     roots = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/var/tmp"]
@@ -120,6 +127,12 @@ def _kernel_environment(private: str, more: Mapping[str, str]) -> Iterator[None]
     os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
     os.environ["JUPYTER_RUNTIME_DIR"] = private
     os.environ["IPYTHONDIR"] = os.path.join(private, "ipython")  # a person's own startup files are for sessions
+    Path(private, "matplotlibrc").touch()  # a person's own look is for their own figures
+    os.environ["MATPLOTLIBRC"] = private
+    os.environ.pop("MPLBACKEND", None)  # figures are to go into the notebook
+    for name in FOLDER_VARIABLES:
+        if os.environ.get(name):  # relative to the folder of the command, not to that of the notebooks
+            os.environ[name] = absolute(os.environ[name])
     os.environ[QUIET_VARIABLE] = "1"
     limit_spinning(os.environ)
     os.environ.update(more)

@@ -8,6 +8,7 @@ from itertools import takewhile
 
 import pandas as pd
 
+from emotion_utils.errors import EmotionError
 from emotion_utils.events import event_lines
 from emotion_utils.progress import format_duration
 from emotion_utils.run import Run
@@ -39,9 +40,12 @@ class EpochMonitor:
             self._thread.join()
 
     def _follow(self) -> None:
-        while not self._stop.wait(POLL_S):
+        try:
+            while not self._stop.wait(POLL_S):
+                self._tell()
             self._tell()
-        self._tell()
+        except (EmotionError, OSError) as error:  # the training goes on, and will say itself what it cannot read
+            self._say(f"its progress can no longer be followed: {error}")
 
     def _tell(self) -> None:
         self._tell_events()

@@ -15,6 +15,7 @@ from emotion_utils.budget import VARIABLE, Budget
 from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.figures.fonts import font_note
+from emotion_utils.files import remove_leftovers
 from emotion_utils.import_closure import closure_sha256
 from emotion_utils.kernels import KernelDeath, execute_notebook
 from emotion_utils.locks import LOCK_FILE, hold
@@ -54,6 +55,7 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
             _refuse_foreign(root)
             if fresh:
                 _clear(root)
+            remove_leftovers(root)
             run = Run.create(root, config)
             _run_stages(run, origins, say)
     except InputError:

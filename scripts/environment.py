@@ -31,8 +31,15 @@ print(json.dumps({"python": sys.version_info[:2], "torch": {name: find(name) for
 """
 
 
+# A person's settings for pip that would put packages elsewhere than into the environment.
+PIP_ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_REQUIRE_VIRTUALENV")
+
+
 def main(arguments: Sequence[str]) -> int:
     checkout = Path(__file__).resolve().parents[1]
+    for name in PIP_ELSEWHERE:
+        os.environ.pop(name, None)
+    os.environ["PIP_USER"] = "0"  # overrules a configuration file, too
     try:
         print(prepare(checkout, arguments, os.environ))
     except (EnvironmentFault, OSError) as fault:

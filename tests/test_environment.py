@@ -25,7 +25,8 @@ if "install" not in arguments:
     sys.exit()
 constraints = pathlib.Path(arguments[arguments.index("--constraint") + 1]).read_text().split()
 with open(os.environ["FAKE_LOG"], "a") as log:
-    print(json.dumps({"prefix": sys.prefix, "arguments": arguments, "constraints": constraints}), file=log)
+    print(json.dumps({"prefix": sys.prefix, "arguments": arguments, "constraints": constraints,
+        "pip": {name: value for name, value in os.environ.items() if name.startswith("PIP_")}}), file=log)
 while not os.path.exists(os.environ.get("FAKE_GATE", "/")):
     time.sleep(0.05)
 if "FAKE_FAILURE" in os.environ:
@@ -167,6 +168,14 @@ def test_own_environment_lets_pip_choose_the_torch_pair_in_one_call(checkout):
     assert not [line for line in install["constraints"] if line.startswith(("torch=", "torchvision="))]
     pinned = (PROJECT / "constraints.txt").read_text(encoding="utf-8").split("\n", 1)[1].split()
     assert install["constraints"] == pinned
+
+
+@pytest.mark.parametrize("settings", [{"PIP_USER": "1"}, {"PIP_TARGET": "/elsewhere", "PIP_PREFIX": "/elsewhere"}])
+def test_settings_of_pip_that_lead_elsewhere_are_overruled_and_others_stay(checkout, settings):
+    result = checkout.start(**settings, PIP_INDEX_URL="https://mirror")
+    assert result.returncode == 0, result.stderr
+    (install,) = checkout.installs()
+    assert install["pip"] == {"PIP_USER": "0", "PIP_INDEX_URL": "https://mirror"}
 
 
 def test_tests_need_their_extra_and_the_run_then_needs_nothing(checkout):

@@ -78,3 +78,13 @@ def test_epochs_of_a_model_that_is_only_loaded_are_not_told(tmp_path):
     run.write("history", history(1).assign(seconds=20.0), MODEL)  # trained anew after all
     monitor._tell()
     assert said == ["epoch 1/2, val accuracy 0.500, about 20 s left"]
+
+
+def test_table_that_is_damaged_under_way_ends_the_telling_and_not_the_run(tmp_path):
+    run = Run.create(tmp_path / "run", resolve_config("smoke"))
+    said = []
+    with EpochMonitor(run, MODEL, said.append):
+        run.write("history", history(1), MODEL)
+        run.path("history", MODEL).write_text("epoch,pha")
+    assert said[-1].startswith("its progress can no longer be followed: ")
+    assert "history.csv" in said[-1]

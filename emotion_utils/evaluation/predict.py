@@ -8,6 +8,7 @@ import torch
 
 from emotion_utils.devices import evaluation_batch_size, pick_device
 from emotion_utils.errors import EmotionError
+from emotion_utils.files import file_sha256
 from emotion_utils.models.zoo import EmotionNet, load_model
 from emotion_utils.run import Run
 from emotion_utils.store.augment import to_unit
@@ -28,7 +29,9 @@ def predict_splits(run: Run, model: str) -> pd.DataFrame:
     stored = _read_stored(run, model, val)
     if stored is not None:
         return stored
-    run.note_test_opening(f"{run.title(model)}, seed {run.config.seed}")
+    is_first = not run.path("predictions", model).exists()  # or the first was killed: the same look
+    weights = file_sha256(run.model_dir(model) / "model.safetensors") if is_first else ""
+    run.note_test_opening(f"{run.title(model)}, seed {run.config.seed}", of=weights)
     predictions = pd.concat([val, predict_split(run, net, "test")], ignore_index=True)
     run.write("predictions", predictions, model)
     return predictions

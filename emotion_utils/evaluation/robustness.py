@@ -32,7 +32,8 @@ def measure_robustness(run: Run, model: str, *, progress: Progress | None = None
     if stored is not None:
         return stored
     restore_images(run)
-    run.note_test_opening(f"{run.title(model)}, corrupted images")
+    is_first = not run.path("robustness", model).exists()  # or the first was killed: the same look
+    run.note_test_opening(f"{run.title(model)}, corrupted images", of=card["sha256"] if is_first else "")
     dataset, classes = open_split(run, "test"), run.class_names()
     positions = np.arange(min(len(dataset), IMAGES))
     parts = np.array_split(positions, -(-len(positions) // evaluation_batch_size(device_of(net), dataset.size_px)))

@@ -43,7 +43,9 @@ _RC = {
 @contextmanager
 def figure_style() -> Iterator[None]:
     """Figures made inside have the report's look; the settings outside stay as they are."""
-    with plt.rc_context(_RC):
+    with plt.rc_context():
+        plt.rcdefaults()  # whatever a person's own matplotlibrc says
+        plt.rcParams.update(_RC)
         yield
 
 
@@ -95,7 +97,7 @@ def figure_svg(figure: Figure, key: str, alt: str) -> str:
     The same figure gives the same bytes. `alt` is what somebody hears who cannot see it.
     """
     buffer = io.StringIO()
-    with plt.rc_context({**_RC, "svg.fonttype": "none", "svg.hashsalt": key}), warnings.catch_warnings():
+    with figure_style(), plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's own fonts draw the text
         figure.savefig(
             buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from emotion_utils.cache_building import naming_full_disk
 from emotion_utils.config import cache_dir
 from emotion_utils.errors import InputError
 from emotion_utils.printable import printable
@@ -183,11 +184,12 @@ def _spool(chunks: Iterable[bytes], compressed: Path | None = None) -> BinaryIO:
     cache_dir().mkdir(parents=True, exist_ok=True)
     file = tempfile.TemporaryFile(dir=cache_dir())  # noqa: SIM115 - the caller keeps it open
     try:
-        for chunk in chunks:
-            file.write(chunk)
-            if compressed is not None:
-                _refuse_bomb(compressed, file.tell(), compressed.stat().st_size)
-        file.flush()
+        with naming_full_disk(cache_dir()):
+            for chunk in chunks:
+                file.write(chunk)
+                if compressed is not None:
+                    _refuse_bomb(compressed, file.tell(), compressed.stat().st_size)
+            file.flush()
     except BaseException:
         file.close()
         raise

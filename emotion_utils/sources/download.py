@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-from emotion_utils.config import cache_dir
+from emotion_utils.config import OFFLINE_VARIABLE, cache_dir, is_offline
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.sources.archives import is_archive, open_archive
 
@@ -32,6 +32,7 @@ def fetch(spec: str) -> Path:
     Raises InputError for a link that cannot be used, EmotionError where the download failed; both leave nothing.
     """
     if spec.startswith("kaggle:"):
+        _refuse_offline(spec)
         return _fetch_kaggle(spec, spec.removeprefix("kaggle:"))
     if not _DRIVE_HOSTS.match(spec):
         raise InputError(
@@ -42,6 +43,7 @@ def fetch(spec: str) -> Path:
         raise InputError(f"--data {spec}: the link names neither file nor folder; copy it with Share > Copy link")
     target = cache_dir() / "downloads" / hashlib.sha256(spec.encode()).hexdigest()[:16]
     if not target.exists():
+        _refuse_offline(spec)
         _download_drive(spec, target, (folder or file).group(1), is_folder=bool(folder))
     contents = list(target.iterdir())
     return contents[0] if file and not folder else target
@@ -70,7 +72,6 @@ def _download_drive(spec: str, target: Path, drive_id: str, *, is_folder: bool) 
             _refuse_page(spec, path)
         if not is_folder and is_archive(files[0]):
             open_archive(files[0])  # raises where it is cut short
-        temporary.chmod(0o755)
         if not target.exists():  # another process may have been faster
             temporary.rename(target)
     finally:
@@ -86,6 +87,13 @@ def _fetch_kaggle(spec: str, handle: str) -> Path:
         return Path(kagglehub.dataset_download(handle))
     except Exception as error:  # network and service fail in ways of their own
         raise _failed(spec, error) from None
+
+
+def _refuse_offline(spec: str) -> None:
+    if is_offline():
+        raise InputError(
+            f"--data {spec}: {OFFLINE_VARIABLE} forbids fetching it; give the path of a copy on this machine"
+        )
 
 
 def _require(name: str, spec: str) -> ModuleType:

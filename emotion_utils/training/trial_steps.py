@@ -96,12 +96,10 @@ def extrapolate_seconds(training: Training, work: Callable[[int], None], images:
     the second one counts.
     """
     few = min(FEW, images)
+    work(few)
     seconds = timed(training, lambda: work(few))
-    if seconds > PATIENCE_S:
+    if few == images or seconds > PATIENCE_S:
         return seconds * images / few
-    seconds = timed(training, lambda: work(few))
-    if few == images:
-        return seconds
     more = min(images, max(GROWTH * few, int(few * PATIENCE_S / seconds)))
     work(more)
     longer = timed(training, lambda: work(more))

@@ -92,7 +92,7 @@ def test_steps_of_one_kind_are_timed_once(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("per_image", "sizes", "expected"),
-    [(0.5, [2], 16 * 1.05 / 2), (0.2, [2, 2, 8, 8], 3.25), (0.01, [2, 2, 16, 16], 0.21)],
+    [(0.5, [2, 2], 16 * 1.05 / 2), (0.2, [2, 2, 8, 8], 3.25), (0.01, [2, 2, 16, 16], 0.21)],
 )
 def test_a_step_that_takes_long_is_worked_out_from_fewer_images(tmp_path, monkeypatch, per_image, sizes, expected):
     trainer = make_trainer(tmp_path, batch_size=16)
@@ -101,6 +101,17 @@ def test_a_step_that_takes_long_is_worked_out_from_fewer_images(tmp_path, monkey
     monkeypatch.setattr(trial_steps, "timed", lambda trainer, work: work() or 0.05 + per_image * seen[-1])
     assert trial_steps.step_seconds(trainer, 1) == pytest.approx(expected)
     assert seen == sizes
+
+
+def test_first_call_of_a_size_which_chooses_kernels_is_not_taken_for_its_pace(tmp_path, monkeypatch):
+    trainer, clock = make_trainer(tmp_path, batch_size=16), [0.0]
+
+    def take(trainer, images, epoch):
+        clock[0] += 0.01 * images + (5 if clock[0] == 0 else 0)
+
+    monkeypatch.setattr(trial_steps, "take_steps", take)
+    monkeypatch.setattr(trial_steps.time, "perf_counter", lambda: clock[0])
+    assert trial_steps.step_seconds(trainer, 1) == pytest.approx(0.16)
 
 
 def test_memory_of_an_image_is_what_its_layers_keep_for_the_backward_pass(tmp_path):

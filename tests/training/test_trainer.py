@@ -274,6 +274,21 @@ def test_stored_predictions_are_read_only_if_they_are_this_models(run):
     assert len(run.read("test_openings")) == 4
 
 
+def test_look_at_the_test_images_that_was_killed_and_begun_again_is_one(run, monkeypatch):
+    make(run).fit()
+    with monkeypatch.context() as killed:
+        killed.setattr(Run, "write", lambda *arguments: raise_(KeyboardInterrupt))
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                predict_splits(run, MODEL)
+    predict_splits(run, MODEL)
+    assert len(run.read("test_openings")) == 1
+
+
+def raise_(error):
+    raise error
+
+
 def test_stored_robustness_is_read_only_if_it_is_this_models_and_whole(run):
     make(run).fit()
     made = measure_robustness(run, MODEL)

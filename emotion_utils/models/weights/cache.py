@@ -8,23 +8,18 @@ import os
 from pathlib import Path
 from typing import Any
 
-from emotion_utils.config import cache_dir
+from emotion_utils.config import absolute, cache_dir
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import file_sha256, write_json
 from emotion_utils.models.weights.registry import PROXIES, WeightSource, get_source
 
 FOLDER_VARIABLE = "EMOTION_WEIGHTS_DIR"  # looked at before the cache: for machines without network
-OFFLINE_VARIABLE = "EMOTION_OFFLINE"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 def weights_dir() -> Path:
     """The cache of weights."""
     return cache_dir() / "weights"
-
-
-def is_offline() -> bool:
-    return os.environ.get(OFFLINE_VARIABLE, "") not in ("", "0")
 
 
 def proxy_path(name: str) -> Path:
@@ -38,7 +33,7 @@ def locate_weights(name: str) -> Path | None:
     """The file of the registered source `name`, in EMOTION_WEIGHTS_DIR or in the cache; None if it is in neither."""
     source = get_source(name)
     given = os.environ.get(FOLDER_VARIABLE)
-    folders = [Path(given)] if given and not source.is_proxy else []
+    folders = [Path(absolute(given))] if given and not source.is_proxy else []
     candidates = [folder / source.file_name for folder in (*folders, weights_dir())]
     return next((path for path in candidates if path.is_file()), None)
 

@@ -14,13 +14,12 @@ from typing import BinaryIO
 
 from filelock import FileLock
 
+from emotion_utils.config import OFFLINE_VARIABLE, is_offline
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import write_json
 from emotion_utils.models.weights.cache import (
     FULL_DISK,
-    OFFLINE_VARIABLE,
     check_checksum,
-    is_offline,
     locate_weights,
     missing_weights,
     record_checksum,
