@@ -31,6 +31,7 @@ NEW_RUN = "new run"  # the context in which settings are validated that are not 
 
 MOST_IMAGES = 4096  # of one step
 MOST_PROCESSES = 64  # of one training, on one machine
+MOST_THREADS = 1024
 MOST_CHANGE = 0.9  # of a scale, shift or factor: at 1 nothing of the image would be left
 
 OFFLINE_VARIABLE = "EMOTION_OFFLINE"
@@ -196,6 +197,9 @@ class RunConfig(FrozenModel):
     allow, with learning rates multiplied by the square root of batch_size / 32."""
     processes: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = "auto"
     """Processes that train a model together, each on its share of the batch; auto: one per GPU, or one on the CPU."""
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_THREADS)] = "auto"
+    """Threads of a training on a CPU; auto: one per core. Another number sums in another order: a fixed one gives the
+    same bits on machines with other numbers of cores."""
     max_steps_per_epoch: int | None = Field(None, ge=1)
     """Shorter epochs, for tests; null: every training image once per epoch."""
     synthetic_images: int = Field(600, ge=30)

@@ -141,7 +141,7 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
             continue
         if not ran:
             check_space(run.root, {model: origins[model] for model in run.config.models})
-            run.record(environment=describe_environment())
+            run.record(environment=describe_environment() | {"threads": run.config.threads})
         _run_stage(run, stage, inputs, budget, label, say)
         ran = True
     _render(run, ran, say)
@@ -173,7 +173,8 @@ def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> st
 
     Returns why it died, or None.
     """
-    environment = {}
+    threads = run.config.threads
+    environment = {} if threads == "auto" else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     if stage.model:
         trainings = run.config.seeds * len(_models_to_come(run, stage))
         environment[VARIABLE] = str(budget.share(trainings))

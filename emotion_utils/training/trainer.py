@@ -96,6 +96,8 @@ class Trainer:
         self.net, self.train_set, self.val_set, self.recipe = net, train_set, val_set, recipe.model_copy(deep=True)
         self.model, self.retrain, self.run = model, retrain, run
         self.history: pd.DataFrame | None = None
+        if run.config.threads != "auto":
+            torch.set_num_threads(run.config.threads)
         self.fingerprint = self._examine()
 
     def fit(self, progress: Progress | None = None) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 from two_notebooks import FIRST, SECOND, write_notebook
@@ -20,6 +21,8 @@ from emotion_utils.pipeline import run_pipeline
 from emotion_utils.provenance import PROJECT_DIR
 from emotion_utils.report.page import pdf
 from emotion_utils.report.page.clean import clean_html
+from emotion_utils.report.sections.reproduce import _threads_note
+from emotion_utils.run import Run
 from emotion_utils.sources.source import open_source
 
 TELL = """
@@ -192,6 +195,23 @@ def test_leftovers(small, tmp_path):
         path.touch()
     run_pipeline(root, resolve_config("smoke"), say=lambda line: None)
     assert [path.exists() for path in (*left, *kept)] == [False, False, True, True]
+
+
+@pytest.mark.fault(
+    "another number of cores, so that sums have another order",
+    "W",
+    "the number of threads is recorded and said in the report; `threads=N` fixes it",
+)
+def test_fixed_number_of_threads(small, tmp_path):
+    tell = "\nimport torch\n(root / 'a').write_text(str(torch.get_num_threads()))"
+    write_notebook(small / f"{FIRST}.ipynb", TELL + tell)
+    run_pipeline(tmp_path / "run", resolve_config("smoke", ["threads=1"]), say=lambda line: None)
+    assert (tmp_path / "run" / "a").read_text() == "1"
+    assert Run.open(tmp_path / "run").facts["environment"]["threads"] == 1
+    results = SimpleNamespace(
+        models=["m"], events={"m": [{"kind": "started", "threads": 2}]}, facts={"environment": {"threads": "auto"}}
+    )
+    assert _threads_note(results).startswith("Trained with 2 threads. ")
 
 
 # -- paper -------------------------------------------------------------------------------------------

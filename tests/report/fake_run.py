@@ -213,6 +213,7 @@ def _sha256(text):
 
 ENVIRONMENT = {
     "python": "3.11.9", "platform": "Linux x86_64", "cpu_cores": 2, "memory_gb": 8.0, "git_revision": "0123456789ab",
+    "threads": "auto",
     "versions": {"torch": "2.10.0", "numpy": "2.3.0"},
 }  # fmt: skip
 STAGES = {"01_data_preparation": {"seconds": 12.3}, "02_vggface_finetuned": {"seconds": 101.5}}

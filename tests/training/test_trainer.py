@@ -274,6 +274,17 @@ def test_stored_predictions_are_read_only_if_they_are_this_models(run):
     assert len(run.read("test_openings")) == 4
 
 
+def test_fixed_number_of_threads_is_used_and_recorded(run):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        run.config = run.config.model_copy(update={"threads": 1})
+        make(run).fit()
+        assert [event["threads"] for event in run.read("events", MODEL) if event["kind"] == "started"] == [1]
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_look_at_the_test_images_that_was_killed_and_begun_again_is_one(run, monkeypatch):
     make(run).fit()
     with monkeypatch.context() as killed:

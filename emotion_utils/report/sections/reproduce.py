@@ -59,8 +59,9 @@ def machine_tables(results: Results) -> Shown:
     rows = [(True, MACHINE.get(key, key.replace("_", " ")), str(value)) for key, value in environment.items()]
     rows += [(False, *row) for row in versions.items()]
     frame = frame_of(rows, ["machine", "What", "Value"])
+    caption = "Where this run was made."
     shown = show_table(
-        results, "tbl-environment", frame[["What", "Value"]], "Where this run was made.", groups=frame["machine"]
+        results, "tbl-environment", frame[["What", "Value"]], caption, _threads_note(results), groups=frame["machine"]
     )
     stages = {name: stage for name, stage in sorted(results.facts.get("stages", {}).items()) if name[:2] != "06"}
     times = pd.DataFrame({"Notebook": list(stages), "Seconds": [stage["seconds"] for stage in stages.values()]})
@@ -69,6 +70,19 @@ def machine_tables(results: Results) -> Shown:
     note = note if stages else "The notebooks were run by hand, so no times were taken."
     shown += show_table(results, "tbl-times", times, "Time per notebook.", note, formats={"Seconds": ",.1f"})
     return shown + _openings_table(results) if results.openings else shown
+
+
+def _threads_note(results: Results) -> str:
+    """What the same bits depend on, with the number of threads that the models were trained with."""
+    events = [event for model in results.models for event in results.events[model]]
+    threads = sorted({event["threads"] for event in events if event["kind"] == "started" and "threads" in event})
+    if not threads or "threads" not in results.facts.get("environment", {}):  # a run of an earlier version
+        return ""
+    return (
+        f"Trained with {' or '.join(map(str, threads))} threads. The same versions, kind of processor and number of "
+        f"threads give the same bits; another number sums in another order. <code>--set threads={threads[0]}</code> "
+        "fixes it."
+    )
 
 
 def _openings_table(results: Results) -> Shown:
