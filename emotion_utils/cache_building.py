@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
 from emotion_utils.errors import InputError
+from emotion_utils.locks import lock_file
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
@@ -25,7 +24,7 @@ def only_builder(path: Path, size_bytes: int) -> Iterator[None]:
         raise InputError(
             f"cannot write to {path.parent} ({error.strerror}): set EMOTION_CACHE_DIR to another"
         ) from None
-    with FileLock(path.with_suffix(".lock")):
+    with lock_file(path.with_suffix(".lock")):
         free_mb = shutil.disk_usage(path.parent).free >> 20
         if free_mb < size_bytes >> 20 and not path.exists():
             raise InputError(

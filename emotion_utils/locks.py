@@ -1,18 +1,20 @@
-"""One process at a time in a folder of results. The lock is the operating system's: a killed process holds nothing."""
+"""One process at a time in a folder or at a file. The lock is the system's: a killed process holds nothing."""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from emotion_utils.errors import EmotionError
 
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 LOCK_FILE = ".lock"  # in the folder that it stands for; its text says who holds it, or held it last
 
 
@@ -25,16 +27,36 @@ def hold(folder: Path, mend: str, patience_s: float = 0.0) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_FILE
-    lock = FileLock(path, timeout=patience_s)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise EmotionError(f"another process is working on {folder}{_read_holder(path)}: {mend}") from None
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock_file(path, patience_s))
+        except Timeout:
+            raise EmotionError(f"another process is working on {folder}{_read_holder(path)}: {mend}") from None
         path.write_text(_describe_this_process(), encoding="utf-8")
         yield
+
+
+@contextmanager
+def lock_file(path: Path, patience_s: float = -1.0) -> Iterator[None]:
+    """Holds the lock `path` for as long as the block runs; `patience_s` -1 waits for ever, else Timeout is raised.
+
+    Some network drives have no locks: the block runs without, and a line on standard error says so.
+    """
+    lock = FileLock(path, timeout=patience_s, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        print(
+            f"{path.parent}: this drive has no locks ({error.strerror}): do not start two commands in it at a time",
+            file=sys.stderr,
+        )
+    try:
+        yield
     finally:
-        lock.release()
+        if lock.is_locked:
+            lock.release()
 
 
 def _describe_this_process() -> str:

@@ -79,6 +79,10 @@ def lock(environment: Environment) -> Iterator[int]:
         except BlockingIOError:
             say(f"another start is making the environment in {root}; waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:  # some network drives have no locks
+            say(
+                f"{path.parent} has no locks ({error.strerror}): do not start a second command until this one has begun"
+            )
         yield handle.fileno()
 
 

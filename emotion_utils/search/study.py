@@ -10,12 +10,12 @@ import random
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLA
 
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.history import best_epoch
+from emotion_utils.locks import lock_file
 
 HEARTBEAT_S = 30
 GRACE_S = 120  # without a heartbeat: the trial's machine is gone
@@ -47,12 +48,12 @@ def open_study(
         yield _create(name, _open_database(storage), sampler, pruner)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise EmotionError(f"another search works in {folder}: wait for it, or share a database (--storage)") from None
-    with lock:
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock_file(folder / ".lock", 0))
+        except Timeout:
+            told = f"another search works in {folder}: wait for it, or share a database (--storage)"
+            raise EmotionError(told) from None
         journal = folder / "journal.log"
         _mend(journal)
         study = _create(name, JournalStorage(JournalFileBackend(str(journal))), sampler, pruner)

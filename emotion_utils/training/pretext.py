@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from filelock import FileLock
 from torch import nn
 
 from emotion_utils.config import AugmentConfig
 from emotion_utils.devices import pick_device, upload
+from emotion_utils.locks import lock_file
 from emotion_utils.model_table import VGG16
 from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.models.network import EmotionNet, make_network
@@ -55,7 +55,7 @@ def ensure_proxies(names: Iterable[str], progress: Progress | None = None, *, qu
         wanted = find_recipe(name, quick=quick)
         paths[name] = proxy_path(name)
         paths[name].parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{paths[name]}.lock"):
+        with lock_file(Path(f"{paths[name]}.lock")):
             if read_proxy_recipe(name) not in (find_recipe(name), wanted):
                 make_proxy(name, wanted, progress)
     return paths

@@ -17,6 +17,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.figures.fonts import font_note
 from emotion_utils.figures.style import figure_style, figure_svg
 from emotion_utils.files import write_json
+from emotion_utils.locks import hold
 from emotion_utils.pipeline import run_pipeline
 from emotion_utils.provenance import PROJECT_DIR
 from emotion_utils.report.page import pdf
@@ -212,6 +213,23 @@ def test_fixed_number_of_threads(small, tmp_path):
         models=["m"], events={"m": [{"kind": "started", "threads": 2}]}, facts={"environment": {"threads": "auto"}}
     )
     assert _threads_note(results).startswith("Trained with 2 threads. ")
+
+
+@pytest.mark.fault("a drive without locks (ENOSYS, ENOLCK)", "W", "goes on without that lock and says so")
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_drive_without_locks(tmp_path, monkeypatch, capsys, number):
+    def refuse(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with only_builder(tmp_path / "stores" / "key", 0), hold(tmp_path / "run", "wait"):
+        pass
+    said = capsys.readouterr().err
+    assert said.count("this drive has no locks") == 2
+    assert str(tmp_path / "run") in said
+    monkeypatch.setattr("fcntl.flock", lambda *arguments: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
+    with pytest.raises(OSError, match="broken"), hold(tmp_path / "run", "wait"):
+        pass
 
 
 # -- paper -------------------------------------------------------------------------------------------

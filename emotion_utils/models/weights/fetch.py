@@ -12,11 +12,10 @@ import urllib.request
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock
-
 from emotion_utils.config import OFFLINE_VARIABLE, is_offline
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import write_json
+from emotion_utils.locks import lock_file
 from emotion_utils.models.weights.cache import (
     FULL_DISK,
     check_checksum,
@@ -60,7 +59,7 @@ def fetch_weights(name: str, *, progress: Progress | None = None) -> Path:
     target = weights_dir() / source.file_name
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):  # two processes that want the same file fetch it once
+        with lock_file(Path(f"{target}.lock")):  # two processes that want the same file fetch it once
             if target.exists() and not _is_damaged_copy(target, source):
                 return target
             return _fetch(source, target, progress)
