@@ -7,6 +7,7 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
+from emotion_utils import locks
 from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.models.network import make_network
 from emotion_utils.models.weights.load import load_weights, proxy_path, read_proxy_recipe
@@ -102,7 +103,7 @@ def test_a_proxy_that_another_process_makes_is_waited_for(tiny_recipes, monkeypa
             waits.append(self.lock_file)
             return super().acquire(timeout=0)
 
-    monkeypatch.setattr(pretext, "FileLock", Impatient)
+    monkeypatch.setattr(locks, "FileLock", Impatient)
     with FileLock(f"{path}.lock"), pytest.raises(Timeout):
         pretext.ensure_proxies(["proxy_resnet18"])
     assert not path.exists()
