@@ -23,14 +23,14 @@ NOT_COMPARABLE = "results cannot be compared with published ones"
 def compare_with_original(source: Source, manifest: pd.DataFrame, digests: Collection[str]) -> str:
     """One line that says how the images differ from the data set that they were read as; '' where nothing is known to.
 
-    `manifest` has the columns split, label, width, height of every image, `digests` the first 16 hex digits of
+    `manifest` has the columns split, label, width, height, format of every image, `digests` the first 16 hex digits of
     `scan.digest_pixels` of each readable one.
     """
     known = source.dataset
     if known is None:
         return ""
     labelled = manifest[manifest["label"] != ""]
-    found = [*_compare_counts(known, labelled, source.classes), *_compare_sizes(known, manifest)]
+    found = [*_compare_counts(known, labelled, source.classes), *_compare_files(known, manifest)]
     if changed := _compare_pixels(known, source, labelled, set(digests)):
         found.append(f"its pixels were changed ({changed})")
     return f"not the original {known.name}: {'; '.join(found)}; {NOT_COMPARABLE}" if found else ""
@@ -73,12 +73,17 @@ def _tell_counts(split: str, counts: pd.Series, expected: Counts) -> str:
     return f"{part}{counts.get(name, 0):,} images of {name}, {expected[name]:,} in the original"
 
 
-def _compare_sizes(known: KnownSet, manifest: pd.DataFrame) -> list[str]:
+def _compare_files(known: KnownSet, manifest: pd.DataFrame) -> list[str]:
+    """A line each for another size and another format than most images of the original have."""
+    lines = []
     sizes = manifest.loc[manifest["width"] > 0, ["width", "height"]].value_counts()
-    if known.size_px is None or sizes.empty or sizes.index[0] == known.size_px:
-        return []
-    (width, height), (least, most) = sizes.index[0], known.size_px
-    return [f"images of {width} x {height} pixels, {least} x {most} in the original"]
+    if known.size_px and len(sizes) and sizes.index[0] != known.size_px:
+        (width, height), (least, most) = sizes.index[0], known.size_px
+        lines.append(f"images of {width} x {height} pixels, {least} x {most} in the original")
+    formats = manifest.loc[manifest["format"] != "", "format"].value_counts()
+    if known.file_format and len(formats) and formats.index[0] != known.file_format:
+        lines.append(f"files of the format {formats.index[0]}, {known.file_format} in the original")
+    return lines
 
 
 def _compare_pixels(known: KnownSet, source: Source, labelled: pd.DataFrame, digests: set[str]) -> str:

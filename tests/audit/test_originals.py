@@ -21,7 +21,7 @@ def fer2013(read, changed=None, classes=CLASSES):
     paths = [f"{n}.png" for n in range(len(labels))]
     table = pd.DataFrame({"path": paths, "label": labels, "group": "", "split": "train"})
     source = Source("x", "folder", table, read, classes, dataset=known_sets.FER2013)
-    return source, table.assign(width=48, height=48)
+    return source, table.assign(width=48, height=48, format="PPM")
 
 
 def write_pgm(grey):
@@ -69,12 +69,25 @@ def test_counts_and_sizes_are_compared():
     assert "images of 96 x 48 pixels, 48 x 48 in the original" in line
 
 
+def test_formats_are_compared():
+    table = pd.DataFrame({"path": ["a", "b"], "label": ["happy", "sad"], "group": "", "split": ""})
+    source = Source("x", "folder", table, like_original, ("happy", "sad"), dataset=known_sets.JAFFE)
+    manifest = table.assign(width=256, height=256, format="JPEG")
+    line = compare_with_original(source, manifest, set())
+    assert line.startswith(
+        "not the original JAFFE: 2 images, 62 in the original; files of the format JPEG, TIFF in the"
+    )
+    assert "format" not in compare_with_original(source, manifest.assign(format="TIFF"), set())
+
+
 def test_data_without_a_split_may_be_any_part_or_all():
     for counts in known_sets.FER2013.counts[""]:
         labels = [name for name, number in counts.items() for _ in range(number)]
         table = pd.DataFrame({"path": map(str, range(len(labels))), "label": labels, "group": "", "split": ""})
         source = Source("x", "folder", table, like_original, CLASSES, dataset=known_sets.FER2013)
-        assert "in the original" not in compare_with_original(source, table.assign(width=48, height=48), REFERENCES)
+        assert "in the original" not in compare_with_original(
+            source, table.assign(width=48, height=48, format="PPM"), REFERENCES
+        )
 
 
 def test_what_is_not_known_is_not_compared(tmp_path):
@@ -139,7 +152,7 @@ def test_the_equalised_copy_of_fer2013_is_told(shared_data, name, changed):
     from emotion_utils.sources.decode import decode_rgb
 
     source = open_source(str(shared_data / name))
-    manifest = source.table.assign(width=48, height=48)
+    manifest = source.table.assign(width=48, height=48, format="PPM")
     chosen = manifest[manifest["split"] == "train"]["path"].iloc[::1]
     wanted = {path for path in chosen if path.endswith(("fer0014467.png", "fer0014082.png"))}
     digests = {digest_pixels(decode_rgb(source.read(path))).hex()[:16] for path in wanted}
