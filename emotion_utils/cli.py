@@ -6,9 +6,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -130,23 +129,27 @@ def audit_table(file: Path) -> None:
 @click.argument("model_dir", type=click.Path(path_type=Path))
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), help="Write the table there.  [default: standard output]")
-def predict(model_dir: Path, paths: tuple[Path, ...], output: Path | None) -> None:
+@click.option(
+    "--missed", type=click.Choice(["keep", "quarantine"]),
+    help="Images without a face: taken whole, or refused.  [default: those of 400 px and more are refused]",
+)  # fmt: skip
+def predict(
+    model_dir: Path, paths: tuple[Path, ...], output: Path | None, missed: Literal["keep", "quarantine"] | None
+) -> None:
     """Classify the faces in images, folders and archives with the model in MODEL_DIR; writes CSV.
 
-    One row per face, and one per file that cannot be used, with the reason.
+    One row per face, and one per file that cannot be used, with the reason. The same command goes on where it was cut
+    off: until it is done, --output grows under the name OUTPUT.part.
     """
-    from emotion_utils.evaluation.predict_files import predict_files, to_csv, writing_table
+    from emotion_utils.evaluation.predict_command import predict_to_file, predict_to_screen
     from emotion_utils.progress import progress_bar
 
-    to_screen = nullcontext(lambda table: click.echo(to_csv(table), nl=False))
-    with writing_table(output) if output else to_screen as write:
-        table = predict_files(model_dir, paths, progress=progress_bar("predict", unit="image"))
-        write(table)
-    refused = table["reason"] != ""
-    if refused.all():
-        raise InputError(f"none of the {len(table)} files can be used: {table['path'][0]}: {table['reason'][0]}")
+    bar = progress_bar("predict", unit="image")
     if output:
-        _say(f"{output}: {(~refused).sum()} faces, {refused.sum()} files refused")
+        tally = predict_to_file(model_dir, paths, output, missed, bar)
+        _say(f"{output}: {tally.faces:,} faces, {tally.refused.total():,} files refused")
+    else:
+        predict_to_screen(model_dir, paths, missed, lambda text: click.echo(text, nl=False), bar)
 
 
 @main.command()

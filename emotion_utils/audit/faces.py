@@ -25,6 +25,7 @@ GLANCE_MARGIN = 0.2  # of the longer side, added around it: a window must hold t
 GLANCE_SHARE = 0.5  # of the shorter side: smaller faces do not fill the image
 FULL_AREA = 0.3  # share of the image's area from which on a face fills it; see `fills_image`
 FRAME = 1.2  # side of the crop over side of the face box: cascades leave out chin and forehead
+SCENE_PX = round(NEXT_SEARCH * SEARCH_PX)  # an image with so long a side that shows no face may be a scene without one
 SMALL_PX = 96  # an image with no longer side was cut for a face before: whole scenes are not kept that small
 
 
@@ -90,6 +91,15 @@ def find_faces(image: np.ndarray, detector: FaceDetector | None = None, *, every
         if found and not every:
             break
     return found
+
+
+def find_turn(image: np.ndarray, detector: FaceDetector | None = None) -> int:
+    """By how many degrees clockwise an image has to be turned to show a face, 0 where no quarter turn shows one."""
+    for quarters in (1, 3, 2):
+        turned = np.ascontiguousarray(np.rot90(image, -quarters))
+        if _search(turned, detector or get_detector(), SEARCH_PX):
+            return 90 * quarters
+    return 0
 
 
 def search_sizes(height: int, width: int) -> list[int]:

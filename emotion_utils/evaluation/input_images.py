@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from emotion_utils.audit.face_detectors import Box
-from emotion_utils.audit.faces import CropMode, crop_faces, cut_square
+from emotion_utils.audit.faces import SCENE_PX, CropMode, crop_faces, cut_square, find_turn
+from emotion_utils.audit.scan import NO_FACE
 from emotion_utils.errors import InputError
 from emotion_utils.parallel import count_workers, map_ahead
 from emotion_utils.printable import printable
 from emotion_utils.sources.archives import is_archive, open_archive
-from emotion_utils.sources.decode import ImageFault, decode_rgb, refuse_unusable
+from emotion_utils.sources.decode import ImageFault, decode_image, refuse_unusable
 from emotion_utils.sources.files import is_image_name
 from emotion_utils.sources.trees import FolderTree, Tree, is_junk, read_file
 from emotion_utils.store.store import resize_square
+
+Missed = Literal["keep", "quarantine"] | None
 
 
 @dataclass(frozen=True)
@@ -33,13 +38,26 @@ class InputImage:
 class Faces:
     """The faces of an image: uint8 (n, size_px, size_px, 3) RGB with n boxes, or the reason why it was refused.
 
-    A box is that of the face in pixels of the upright image; None where the image was taken whole.
+    A box is that of the face in pixels of the upright image; None where no face was looked for or found.
     """
 
     path: str
     images: np.ndarray
     boxes: tuple[Box | None, ...] = ()
     reason: str = ""
+    search: str = ""  # one of SEARCHES; "" where the image could not be read
+    sides_px: tuple[int, ...] = ()  # of what is used of the image, before it was resized
+    is_coloured: bool = False
+    values: str = ""  # how its values were read where their range is not that of the file's format
+    turn: int = 0  # degrees clockwise that would show a face, where none was found
+
+
+# What became of the search for faces: each was cut out; one fills the image, which was taken whole; none was seen; or
+# nobody looked, as the image is no larger than a face, or the model was trained on whole images.
+SEARCHES = FOUND, FILLS, MISSED, NOT_SEARCHED = ("found", "whole", "missed", "not searched")
+OUTCOMES = {"cropped": FOUND, "missed": MISSED}
+_ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+COLOUR_SPREAD = 1.0  # 0-255, mean over a face of how far its channels lie apart: JPEG's noise stays below
 
 
 def list_images(paths: Iterable[str | Path]) -> list[InputImage]:
@@ -50,38 +68,46 @@ def list_images(paths: Iterable[str | Path]) -> list[InputImage]:
     return [image for path in paths for image in _list_one(Path(path).expanduser())]
 
 
-def read_faces(images: Iterable[InputImage], mode: CropMode, size_px: int) -> Iterator[Faces]:
-    """The faces of each image, in order; several threads read ahead, a few images at a time."""
-    return map_ahead(partial(_read_one, mode=mode, size_px=size_px), images, count_workers())
+def read_faces(images: Iterable[InputImage], mode: CropMode, size_px: int, missed: Missed = None) -> Iterator[Faces]:
+    """The faces of each image, in order; several threads read ahead, a few images at a time.
 
-
-def cut_faces(image: np.ndarray, mode: CropMode) -> list[tuple[Box | None, np.ndarray]]:
-    """Box and crop of each face in uint8 (H, W, 3), first the one that training would have used.
-
-    Where training would have used the whole image, that is the only one.
+    `missed`: an image without a face is taken whole (keep) or refused (quarantine); None keeps those that may be a
+    face which was not seen, and refuses those of SCENE_PX and more.
     """
-    found = crop_faces(image, mode, every=True)
-    if found.outcome != "cropped":
-        return [(found.box, found.image)]
-    return [(box, cut_square(image, box)) for box in found.faces]
+    return map_ahead(partial(_read_one, mode=mode, size_px=size_px, missed=missed), images, count_workers())
 
 
-def _read_one(source_image: InputImage, *, mode: CropMode, size_px: int) -> Faces:
-    nothing = np.empty((0, size_px, size_px, 3), dtype=np.uint8)
+def _read_one(source_image: InputImage, *, mode: CropMode, size_px: int, missed: Missed) -> Faces:
+    path, nothing = source_image.path, np.empty((0, size_px, size_px, 3), dtype=np.uint8)
     try:
-        image = decode_rgb(source_image.read())
-        refuse_unusable(image)
+        decoded = decode_image(source_image.read())
+        refuse_unusable(decoded.rgb)
     except ImageFault as fault:
-        return Faces(source_image.path, nothing, reason=str(fault))
-    found = cut_faces(image, mode)
-    images = np.stack([resize_square(face, size_px) for _, face in found])
-    return Faces(source_image.path, images, tuple(box for box, _ in found))
+        return Faces(path, nothing, reason=str(fault))
+    image = decoded.rgb
+    height, width = image.shape[:2]
+    found = crop_faces(image, mode, every=True)
+    search = OUTCOMES.get(found.outcome, FILLS if found.faces else NOT_SEARCHED)
+    turn = find_turn(image) if search == MISSED else 0
+    if search == MISSED and (missed == "quarantine" or (missed is None and max(height, width) >= SCENE_PX)):
+        hint = f"it shows one turned by {turn} degrees clockwise: turn it" if turn else "--missed keep takes it whole"
+        return Faces(path, nothing, reason=f"{NO_FACE} of {width} x {height} pixels; {hint}", search=search, turn=turn)
+    boxes = found.faces if search == FOUND else (found.box,)
+    cuts = [cut_square(image, box) for box in boxes] if search == FOUND else [image]
+    faces = np.stack([resize_square(cut, size_px) for cut in cuts])
+    return Faces(
+        path, faces, boxes, search=search, sides_px=tuple(min(cut.shape[:2]) for cut in cuts), turn=turn,
+        is_coloured=bool(np.ptp(faces, axis=3).mean() >= COLOUR_SPREAD),
+        values=next((name for name in decoded.conversions if name.startswith("values of")), ""),
+    )  # fmt: skip
 
 
 def _list_one(path: Path) -> list[InputImage]:
     try:
         if path.is_dir():
             return _list_tree(path, FolderTree(path))
+        if _ADDRESS.match(str(path)):
+            raise InputError(f"{path}: is an address: download it first, and give the file")
         if not path.exists():
             raise InputError(f"{path}: there is no such file or folder; check the path")
         if not path.is_file():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,10 @@ import pandas as pd
 import torch
 
 from emotion_utils.devices import pick_device
-from emotion_utils.errors import InputError
-from emotion_utils.evaluation.input_images import Faces, list_images, read_faces
+from emotion_utils.evaluation.input_images import Faces, InputImage, Missed, list_images, read_faces
 from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS, device_of, predict_probs
-from emotion_utils.files import replacing
 from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet
-from emotion_utils.progress import Progress
 from emotion_utils.training.repeatable import deterministic
 
 # Batches are always full; the last one is padded. A matrix product of another size sums in another order, so that a
@@ -27,57 +25,73 @@ from emotion_utils.training.repeatable import deterministic
 BATCH_FACES = 8
 GPU_BATCH_FACES = 64  # there a full batch takes hardly longer than one image
 BOX_COLUMNS = ("left", "top", "width", "height")
-FACE_COLUMNS = ("path", "face", *BOX_COLUMNS, "predicted", "confidence")  # then the classes, then reason
+# Then the classes, then reason and search.
+FACE_COLUMNS = ("path", "face", *BOX_COLUMNS, "predicted", "confidence")
+LAST_COLUMNS = ("reason", "search")
 
-IMAGES_AT_ONCE = 64  # held in memory
+IMAGES_AT_ONCE = 64  # held in memory, and written together
 
 
-def predict_files(
-    model_dir: str | Path, paths: Iterable[str | Path], *, progress: Progress | None = None
-) -> pd.DataFrame:
+class FilePredictor:
+    """A model and the images that it is to be asked about; both are checked before any work.
+
+    Raises InputError for a model that fails its own checks and for a path that holds no images.
+    """
+
+    def __init__(self, model_dir: str | Path, paths: Iterable[str | Path], missed: Missed = None) -> None:
+        self.images: list[InputImage] = list_images(paths)
+        self.missed = missed
+        self._model_dir = model_dir
+
+    def load(self) -> None:
+        """Opens the model."""
+        self.net, self._card = load_model(self._model_dir, pick_device())
+
+    @property
+    def key(self) -> str:
+        """Names the whole table: the model, the settings, and the images by their paths."""
+        model = [self._card[name] for name in ("sha256", "input", "class_names")]
+        facts = [model, self._crop, self.missed, [each.path for each in self.images]]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def tables(self, start: int = 0) -> Iterator[tuple[pd.DataFrame, list[Faces]]]:
+        """The rows of IMAGES_AT_ONCE images at a time, from the image `start` on, and the images."""
+        found = read_faces(self.images[start:], self._crop, self.net.input_spec.size_px, self.missed)
+        with deterministic():
+            while group := list(islice(found, IMAGES_AT_ONCE)):
+                yield self._tabulate(group), group
+
+    @property
+    def _crop(self) -> str:
+        return self._card.get("crop", "auto")
+
+    def _tabulate(self, group: Sequence[Faces]) -> pd.DataFrame:
+        probs = _predict_full_batches(self.net, np.concatenate([faces.images for faces in group]))
+        ends = np.cumsum([len(faces.images) for faces in group])
+        classes = self._card["class_names"]
+        rows: list[dict[str, Any]] = []
+        for faces, part in zip(group, np.split(probs, ends[:-1]), strict=True):
+            rows += _rows(faces, part.round(PROBABILITY_DECIMALS), classes)
+        table = pd.DataFrame(rows, columns=[*FACE_COLUMNS, *classes, *LAST_COLUMNS])
+        return table.astype(dict.fromkeys(("face", *BOX_COLUMNS), "Int64"))
+
+
+def predict_files(model_dir: str | Path, paths: Iterable[str | Path], *, missed: Missed = None) -> pd.DataFrame:
     """Predictions of the model in `model_dir` for every face in the files, folders and archives `paths`.
 
     Columns: path; face (1-based within an image); left, top, width, height (its box in pixels of the upright image,
-    empty where the image was taken whole); predicted; confidence (0-1, the probability of `predicted`); a probability
-    (0-1) for each class in the model's order; reason (why a file was refused; then all others are empty). `progress`
-    counts images. Raises InputError for a model that fails its own checks and for a path that holds no images.
+    empty where none was looked for or found); predicted; confidence (0-1, the probability of `predicted`); a
+    probability (0-1) for each class in the model's order; reason (why a file was refused; then the others are empty);
+    search (input_images.SEARCHES). `missed` as in `read_faces`. Raises InputError as FilePredictor does.
     """
-    net, card = load_model(model_dir, pick_device())
-    images, classes = list_images(paths), card["class_names"]
-    found = read_faces(images, card.get("crop", "auto"), net.input_spec.size_px)
-    rows: list[dict[str, Any]] = []
-    for done, (faces, probs) in enumerate(_answer(net, found), start=1):
-        rows += _rows(faces, probs.round(PROBABILITY_DECIMALS), classes)
-        if progress:
-            progress(done, len(images))
-    table = pd.DataFrame(rows, columns=[*FACE_COLUMNS, *classes, "reason"])
-    return table.astype(dict.fromkeys(("face", *BOX_COLUMNS), "Int64"))
+    predictor = FilePredictor(model_dir, paths, missed)
+    predictor.load()
+    return pd.concat([table for table, _ in predictor.tables()], ignore_index=True)
 
 
-@contextmanager
-def writing_table(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Yields what writes a table as CSV to `path`, whole or not at all. Raises InputError at once where none can be."""
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name a file for the table")
-    try:
-        with replacing(path) as temporary:
-            yield lambda table: temporary.write_text(to_csv(table), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); name another --output") from None
-
-
-def to_csv(table: pd.DataFrame) -> str:
+def to_csv(table: pd.DataFrame, *, header: bool = True) -> str:
     """The table as text; floats in the shortest form that reads back to the same bits."""
-    return table.to_csv(index=False, lineterminator="\n")
-
-
-def _answer(net: EmotionNet, images: Iterator[Faces]) -> Iterator[tuple[Faces, np.ndarray]]:
-    """Each image with the probabilities (n, k) of its faces."""
-    with deterministic():
-        while group := list(islice(images, IMAGES_AT_ONCE)):
-            probs = _predict_full_batches(net, np.concatenate([faces.images for faces in group]))
-            ends = np.cumsum([len(faces.images) for faces in group])
-            yield from zip(group, np.split(probs, ends[:-1]), strict=True)
+    return table.to_csv(index=False, lineterminator="\n", header=header)
 
 
 def _predict_full_batches(net: EmotionNet, images: np.ndarray) -> np.ndarray:
@@ -92,10 +106,11 @@ def _predict_full_batches(net: EmotionNet, images: np.ndarray) -> np.ndarray:
 
 def _rows(faces: Faces, probs: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
     if faces.reason:
-        return [{"path": faces.path, "reason": faces.reason}]
+        return [{"path": faces.path, "reason": faces.reason, "search": faces.search}]
     rows = []
     for number, (box, row) in enumerate(zip(faces.boxes, probs, strict=True), start=1):
         place = dict(zip(BOX_COLUMNS, box or (), strict=False))
         answer = {"predicted": classes[row.argmax()], "confidence": row.max(), **dict(zip(classes, row, strict=True))}
-        rows.append({"path": faces.path, "face": number, **place, **answer, "reason": ""})
+        last = {"reason": "", "search": faces.search}
+        rows.append({"path": faces.path, "face": number, **place, **answer, **last})
     return rows

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors.torch import save_file
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import file_sha256, replacing, write_json
 from emotion_utils.model_table import import_modules, module_of
-from emotion_utils.models.input_spec import InputSpec
+from emotion_utils.models.input_spec import Colour, InputSpec
 from emotion_utils.models.network import EmotionNet, assemble_network
 from emotion_utils.models.reference import reference_images
 from emotion_utils.models.weights.file_kind import file_kind
@@ -145,11 +146,16 @@ def _read_input_spec(model_dir: Path, card: dict[str, Any]) -> InputSpec:
         input_spec = InputSpec(**given)
     except TypeError as error:
         raise InputError(f"{model_dir / CARD_FILE}: input: {error}; train the model again") from None
-    expected = InputSpec(input_spec.size_px, input_spec.mean, input_spec.std)
+    expected = replace(input_spec, channel_order="RGB", range=(0.0, 1.0))
     if input_spec != expected or kernel != KERNEL:
         raise InputError(
             f"{model_dir / CARD_FILE}: the model takes {input_spec.channel_order} in {input_spec.range} resized by "
             f"{kernel!r}; this version gives {expected.channel_order} in {expected.range} resized by {KERNEL!r}"
+        )
+    side = input_spec.source_px
+    if input_spec.colour not in get_args(Colour) or not isinstance(side, int) or side < 0:
+        raise InputError(
+            f"{model_dir / CARD_FILE}: input: colour or source_px is not understood; train the model again"
         )
     return input_spec
 

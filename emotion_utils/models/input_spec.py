@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 FULL_SIDE = 7  # pool5 of a 224 px image is 7 x 7: what fc6 of VGG16 was trained on
 SHRINKAGE = 32  # five poolings by two
 
 Triple = tuple[float, float, float]
+Colour = Literal["grey", "colour", "both", ""]  # of the images that a network was trained on; "": not recorded
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """Images of `size_px` x `size_px`, RGB, in 0-1; the network itself subtracts `mean` and divides by `std`."""
+    """Images of `size_px` x `size_px`, RGB, in 0-1; the network itself subtracts `mean` and divides by `std`.
+
+    What training saw is part of it: `colour`, and `source_px`, the usual side of a face before it was resized (0: not
+    recorded). A trained network that knows grey images alone turns colour to grey.
+    """
 
     size_px: int
     mean: Triple
     std: Triple
     channel_order: str = "RGB"
     range: tuple[float, float] = (0.0, 1.0)
+    colour: Colour = ""
+    source_px: int = 0
+    is_synthetic: bool = False  # trained on synthetic faces alone
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """Plain values for JSON, without what is not recorded."""
+        values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {key: value for key, value in values.items() if value or key not in SEEN}
+
+
+SEEN = ("colour", "source_px", "is_synthetic")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from emotion_utils.models.input_spec import InputSpec
 class EmotionNet(nn.Module):
     """Float RGB images (B, 3, H, W) in 0-1 to logits (B, k); the normalisation happens inside.
 
+    Trained on grey images alone (`input_spec.colour`), it turns colour to grey, and no grey value changes by a bit.
+
     `depth_groups` maps names to lists of modules from input to output: freezing and layer-wise rates follow it.
     `provenance` says where the weights come from: name, kind (proxy, official, random, file), source,
     trained_on, sha256, licence, sentence.
@@ -37,6 +39,8 @@ class EmotionNet(nn.Module):
         self.register_buffer("std", _per_channel(input_spec.std), persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.input_spec.colour == "grey" and not self.training:
+            images = to_grey(images)
         return self.network((images - self.mean) / self.std)
 
     @property
@@ -61,6 +65,13 @@ class EmotionNet(nn.Module):
         }
         state = self.network.state_dict(keep_vars=True)
         return {key: tensor.detach() for key, tensor in state.items() if id(tensor) not in head}
+
+
+def to_grey(images: torch.Tensor) -> torch.Tensor:
+    """Luma (ITU-R BT.601) of RGB images (B, 3, H, W) in each channel; exact where the channels are equal."""
+    red, green, blue = images.unbind(1)
+    luma = green + 0.299 * (red - green) + 0.114 * (blue - green)
+    return luma.unsqueeze(1).expand_as(images)
 
 
 def make_network(

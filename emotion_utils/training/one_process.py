@@ -22,6 +22,7 @@ from emotion_utils.training.epochs import EpochLoop
 from emotion_utils.training.fingerprint import Fingerprint
 from emotion_utils.training.model_folder import CARD_FILE, RETRAINING, hold_model, replace_model
 from emotion_utils.training.repeatable import deterministic
+from emotion_utils.training.seen_images import with_seen_images
 
 
 def train_here(
@@ -42,6 +43,7 @@ def train_here(
             loop.fit(progress, preflight=True)
         net.load_state_dict(loop.best)
         if team.is_main_process:
+            net.input_spec = with_seen_images(net.input_spec, train_set, run)
             save_model(net, place.model_dir(model), run.class_names(), crop=run.config.crop, training=facts)
             if not run.model_folder:
                 run.record(weights={model: net.provenance})

@@ -111,7 +111,7 @@ class Trainer:
             if is_finished:
                 _say(f"loaded {self.folder}: trained before with this network, recipe and data; "
                      "retrain = True trains it again")  # fmt: skip
-                self.net.load_state_dict(load_model(self.folder)[0].state_dict())
+                self._take_over()
             elif self._is_fitted:
                 raise InputError("this network has been trained: run the cell that builds it, and train that one")
             else:
@@ -178,7 +178,13 @@ class Trainer:
         train_in_processes(
             self.run, self.model, processes, progress, net=self.net, recipe=self.recipe, facts=facts, replaces=replaces
         )
-        self.net.load_state_dict(load_model(self.folder)[0].state_dict())
+        self._take_over()
+
+    def _take_over(self) -> None:
+        """The network becomes that of the folder."""
+        trained = load_model(self.folder)[0]
+        self.net.load_state_dict(trained.state_dict())
+        self.net.input_spec = trained.input_spec
 
     def _choose_folder(self) -> tuple[Run, bool]:
         """The run that sees the folder to train into, and whether the model in it is this one, finished."""

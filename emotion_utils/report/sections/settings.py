@@ -22,11 +22,17 @@ ORIGIN: dict[str, Callable[[dict[str, Any]], str]] = {
     "SHA-256": lambda origin: _checksum(origin.get("sha256")),
     "Licence": lambda origin: origin.get("licence") or "none needed",
 }
+COLOUR = {
+    "grey": "grey only: colour is turned to grey", "colour": "colour only", "both": "grey and colour",
+    "": "not recorded",
+}  # fmt: skip
 INPUT: dict[str, Callable[[dict[str, Any]], str]] = {
     "Size": lambda spec: f"{spec['size_px']} px",
     "Channels, range": lambda spec: f"{spec['channel_order']}, {_numbers(spec['range'])}",
     "Mean": lambda spec: _numbers(spec["mean"]),
     "Standard deviation": lambda spec: _numbers(spec["std"]),
+    "Colour in training": lambda spec: COLOUR[spec.get("colour", "")],
+    "Side of a face in the data": lambda spec: f"{spec['source_px']} px" if "source_px" in spec else "not recorded",
     "Resizing": lambda spec: spec.get("resize_kernel") or "not recorded",
 }
 

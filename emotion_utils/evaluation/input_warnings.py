@@ -1,0 +1,90 @@
+"""What a person has to know about the images that were predicted, in a line each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from statistics import median
+
+import pandas as pd
+
+from emotion_utils.evaluation.input_images import MISSED, Faces
+from emotion_utils.models.input_spec import InputSpec
+
+FAR = 3  # times larger or smaller than what training saw
+
+
+class Tally:
+    """Counts images as they pass."""
+
+    def __init__(self) -> None:
+        self.images = self.faces = self.coloured = self.grey = 0
+        self.refused: Counter[str] = Counter()  # reasons without their details
+        self.first_refused = ""
+        self.missed: list[str] = []  # taken whole without a face
+        self.turned: list[str] = []  # show a face when turned
+        self.values: dict[str, list[str]] = {}
+        self._sides: Counter[int] = Counter()
+
+    def add(self, group: Iterable[Faces]) -> None:
+        for faces in group:
+            self.images += 1
+            self.faces += len(faces.images)
+            if faces.turn:
+                self.turned.append(faces.path)
+            if faces.reason:
+                self._refuse(faces.path, faces.reason)
+                continue
+            self.coloured += faces.is_coloured
+            self.grey += not faces.is_coloured
+            self._sides.update(faces.sides_px)
+            if faces.search == MISSED:
+                self.missed.append(faces.path)
+            if faces.values:
+                self.values.setdefault(faces.values, []).append(faces.path)
+
+    def add_rows(self, table: pd.DataFrame, images: int) -> None:
+        """Counts `images` whose rows were written before; of these no more is known than the table holds."""
+        refused = table[table["reason"] != ""]
+        for path, reason in zip(refused["path"], refused["reason"], strict=True):
+            self._refuse(path, reason)
+        self.images += images
+        self.faces += len(table) - len(refused)
+        self.missed += table.loc[(table["search"] == MISSED) & (table["reason"] == ""), "path"].tolist()
+
+    def _refuse(self, path: str, reason: str) -> None:
+        self.first_refused = self.first_refused or f"{path}: {reason}"
+        self.refused[reason.partition(":")[0]] += 1
+
+    def lines(self, spec: InputSpec) -> Iterator[str]:
+        """Warnings, none where there is nothing to say."""
+        if spec.is_synthetic:
+            yield "the model knows only synthetic faces: what it says of photographs means little"
+        if self.missed:
+            yield (
+                f"no face was found in {_count(self.missed)}, which were taken whole: the answers may be of anything "
+                "(--missed quarantine refuses them)"
+            )
+        if self.turned:
+            yield f"a face is seen in {_count(self.turned)} only if the image is turned; turn it"
+        if self.refused:
+            reasons = "; ".join(f"{reason}: {count:,}" for reason, count in self.refused.most_common(3))
+            count = self.refused.total()
+            yield f"{count:,} of {self.images:,} images are refused ({reasons}), first {self.first_refused}"
+        if self.coloured and spec.colour == "grey":
+            yield f"the model knows grey images alone: {self.coloured:,} in colour were turned to grey"
+        if self.grey and spec.colour == "colour":
+            yield f"the model knows colour images alone, and {self.grey:,} are grey"
+        for values, paths in self.values.items():
+            yield f"{_count(paths)} hold {values} in a format for more; 255 of 255 is the largest of these"
+        if self._sides and spec.source_px:
+            side = round(median(self._sides.elements()))
+            if not spec.source_px / FAR <= side <= spec.source_px * FAR:
+                yield (
+                    f"the faces are about {side} px large, those that the model was trained on {spec.source_px} px: "
+                    "they are sharper or more blurred than it knows"
+                )
+
+
+def _count(paths: list[str]) -> str:
+    return f"{len(paths):,} image{'s' if len(paths) > 1 else ''} (first {paths[0]})"

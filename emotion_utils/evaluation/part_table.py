@@ -1,0 +1,74 @@
+"""A long table that grows in a file beside its own, so that work that was cut off goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from emotion_utils.errors import InputError
+from emotion_utils.files import write_json
+
+
+class PartTable:
+    """`path` in the making: text in `path`.part, and beside it how much of that is whole.
+
+    Raises InputError at once where nothing can be written there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done = 0  # of what is counted, in the part that an earlier try left
+        self._part, self._notes = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file for the table")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._existed = self._part.exists()
+            self._file = self._part.open("a+b")
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def resume(self, key: str) -> None:
+        """Keeps what an earlier try of the same `key` left; anything else in its place is overwritten."""
+        self._key = key
+        size = 0
+        try:
+            notes = json.loads(self._notes.read_text(encoding="utf-8"))
+            if notes["key"] == key and 0 <= int(notes["bytes"]) <= os.fstat(self._file.fileno()).st_size:
+                self.done, size = int(notes["done"]), int(notes["bytes"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # none, or cut off in the middle of a line: from the start
+        self._file.truncate(size)
+        self._file.seek(0, os.SEEK_END)
+
+    def append(self, text: str, done: int) -> None:
+        """Adds text, which brings the count to `done`. Raises InputError where the disk takes no more."""
+        try:
+            self._file.write(text.encode("utf-8", "backslashreplace"))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            write_json(self._notes, {"key": self._key, "done": done, "bytes": self._file.tell()})
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def read(self) -> pd.DataFrame:
+        """The part that an earlier try left, as text."""
+        return pd.read_csv(self._part, dtype=str, keep_default_na=False)
+
+    def finish(self) -> None:
+        """The table takes its place."""
+        self._file.close()
+        self._part.replace(self.path)
+        self._notes.unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Closes it; leaves what has been done, but nothing where nothing was."""
+        self._file.close()
+        if not self._existed and not self._notes.exists():
+            self._part.unlink(missing_ok=True)
+
+    def _refused(self, error: OSError) -> InputError:
+        return InputError(f"{self.path}: cannot be written ({error.strerror}); name another --output")

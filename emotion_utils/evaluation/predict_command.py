@@ -1,0 +1,68 @@
+"""`emotion predict`: rows as they come, to the screen or to a file that a second try goes on with; then warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+
+from emotion_utils.errors import InputError
+from emotion_utils.evaluation.input_images import Missed
+from emotion_utils.evaluation.input_warnings import Tally
+from emotion_utils.evaluation.part_table import PartTable
+from emotion_utils.evaluation.predict_files import FilePredictor, to_csv
+from emotion_utils.printable import printable
+from emotion_utils.progress import Progress
+
+
+def predict_to_file(
+    model_dir: Path, paths: Iterable[Path], output: Path, missed: Missed, progress: Progress | None
+) -> Tally:
+    """Writes the table of `predict_files` to `output`, which grows as OUTPUT.part. Raises as `_warn` does."""
+    predictor, tally = FilePredictor(model_dir, paths, missed), Tally()
+    table = PartTable(output)
+    try:
+        predictor.load()
+        table.resume(predictor.key)
+        if table.done:
+            tally.add_rows(table.read(), table.done)
+            _tell(f"{output}: {table.done:,} of {len(predictor.images):,} images were predicted before")
+        _predict(predictor, tally, lambda text: table.append(text, tally.images), progress)
+    except BaseException:
+        table.abandon()
+        raise
+    table.finish()
+    _warn(predictor, tally)
+    return tally
+
+
+def predict_to_screen(
+    model_dir: Path, paths: Iterable[Path], missed: Missed, write: Callable[[str], None], progress: Progress | None
+) -> None:
+    """Writes the table of `predict_files`, a few rows at a time. Raises as `_warn` does."""
+    predictor, tally = FilePredictor(model_dir, paths, missed), Tally()
+    predictor.load()
+    _predict(predictor, tally, write, progress)
+    _warn(predictor, tally)
+
+
+def _predict(predictor: FilePredictor, tally: Tally, write: Callable[[str], None], progress: Progress | None) -> None:
+    for rows, group in predictor.tables(tally.images):
+        is_first = not tally.images
+        tally.add(group)
+        write(to_csv(rows, header=is_first))
+        if progress:
+            progress(tally.images, len(predictor.images))
+
+
+def _warn(predictor: FilePredictor, tally: Tally) -> None:
+    """Says what has to be known of the images. Raises InputError where none of them can be used."""
+    if tally.refused.total() == tally.images:
+        raise InputError(f"none of the {tally.images} files can be used: {tally.first_refused}")
+    for line in tally.lines(predictor.net.input_spec):
+        _tell(line)
+
+
+def _tell(line: str) -> None:
+    click.echo("emotion: " + printable(line), err=True)

@@ -1,0 +1,101 @@
+"""A table that was cut off goes on where it was, to the same bytes; anything else is begun again."""
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from emotion_utils.cli import main
+from emotion_utils.evaluation import predict_files as predict_module
+from emotion_utils.evaluation.part_table import PartTable
+from emotion_utils.models.card import save_model
+from emotion_utils.models.zoo import build_model
+from emotion_utils.synthetic.faces import render_face
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory):
+    net = build_model("r18_scratch_emotion", num_classes=3, image_size_px=32, weights="random", seed=1)
+    folder = tmp_path_factory.mktemp("model")
+    save_model(net, folder, ("angry", "happy", "sad"))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Eleven faces and a file that is refused."""
+    (tmp_path / "faces").mkdir()
+    for number in range(11):
+        Image.fromarray(render_face("happy", number, number, 48)).save(tmp_path / "faces" / f"{number:02d}.png")
+    (tmp_path / "faces" / "01b.png").write_bytes(b"")
+    return tmp_path / "faces"
+
+
+def predict(*arguments):
+    return CliRunner().invoke(main, ["predict", *map(str, arguments)])
+
+
+def test_table_that_was_cut_off_goes_on_to_the_same_bytes(model_dir, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict_module, "IMAGES_AT_ONCE", 2)
+    predict(model_dir, folder, "--output", tmp_path / "whole.csv")
+    output, part = tmp_path / "out.csv", tmp_path / "out.csv.part"
+    answer, calls = predict_module._predict_full_batches, []
+
+    def stop_at_third(net, faces):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return answer(net, faces)
+
+    monkeypatch.setattr(predict_module, "_predict_full_batches", stop_at_third)
+    predict(model_dir, folder, "--output", output)
+    assert not output.exists()
+    assert part.read_text().count("\n") == 1 + 4
+    with part.open("a") as file:
+        file.write("a line that a kill cut o")
+    result = predict(model_dir, folder, "--output", output)
+    assert result.exit_code == 0
+    assert f"{output}: 4 of 12 images were predicted before" in result.stderr
+    assert "1 of 12 images are refused" in result.stderr
+    assert "11 faces, 1 files refused" in result.stdout
+    assert len(calls) == 3 + 4
+    assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not list(tmp_path.glob("out.csv.*"))
+
+
+@pytest.mark.parametrize("notes", [b"", b"{", b"[1]", b'{"key": 1, "done": 4, "bytes": 9}', b'{"key": null}'])
+def test_part_of_something_else_is_begun_again(model_dir, folder, tmp_path, notes):
+    output = tmp_path / "out.csv"
+    (tmp_path / "out.csv.part").write_text("another table\n")
+    (tmp_path / "out.csv.part.json").write_bytes(notes)
+    result = predict(model_dir, folder, "--output", output)
+    assert result.exit_code == 0
+    assert "before" not in result.stderr
+    assert output.read_text() == predict(model_dir, folder).stdout
+    assert not list(tmp_path.glob("out.csv.*"))
+
+
+def test_part_is_kept_for_its_own_key_alone(tmp_path):
+    def opened(key):
+        table = PartTable(tmp_path / "out.csv")
+        table.resume(key)
+        return table
+
+    table = opened("one")
+    table.append("a,b\n", 1)
+    table.append("1,2\n", 5)
+    table.abandon()
+    table = opened("one")
+    assert (table.done, table.read().to_dict("list")) == (5, {"a": ["1"], "b": ["2"]})
+    table.abandon()
+    table = opened("two")
+    assert table.done == 0
+    table.append("c\n", 1)
+    table.finish()
+    assert (tmp_path / "out.csv").read_text() == "c\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_nothing_is_left_where_nothing_was_done(model_dir, folder, tmp_path):
+    result = predict(tmp_path, folder, "--output", tmp_path / "out.csv")
+    assert result.exit_code == 2
+    assert not list(tmp_path.glob("out*"))
