@@ -10,7 +10,7 @@ PROCESSES.set_forkserver_preload(["emotion_utils.training.epochs"])
 
 def run_process(task, *arguments, **options):
     """The exit code of `task` in a process of its own; negative where a signal ended it."""
-    process = PROCESSES.Process(target=task, args=arguments, kwargs=options)
+    process = PROCESSES.Process(target=_start, args=(dict(os.environ), task, arguments, options))
     process.start()
     process.join()
     return process.exitcode
@@ -21,7 +21,10 @@ def run_two(task, *arguments, **options):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    members = [PROCESSES.Process(target=_start_member, args=(task, rank, port, arguments, options)) for rank in (0, 1)]
+    given = dict(os.environ), task
+    members = [
+        PROCESSES.Process(target=_start_member, args=(*given, rank, port, arguments, options)) for rank in (0, 1)
+    ]
     for member in members:
         member.start()
     for member in members:
@@ -29,7 +32,13 @@ def run_two(task, *arguments, **options):
     assert [member.exitcode for member in members] == [0, 0]
 
 
-def _start_member(task, rank, port, arguments, options):
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+def _start(environment, task, arguments, options):
+    """The server that forks keeps the environment of the first test that used it."""
+    os.environ |= environment
+    task(*arguments, **options)
+
+
+def _start_member(environment, task, rank, port, arguments, options):
+    os.environ |= environment | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     task(*arguments, **options)

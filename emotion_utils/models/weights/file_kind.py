@@ -34,14 +34,15 @@ def file_kind(path: Path) -> str:
         raise InputError(f"{path}: there is no such file of weights") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    # First: the length that a safetensors file begins with may look like the start of a pickle or a zip archive.
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
+        return "safetensors"
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "hdf5"
     if head.startswith(b"PK\x03\x04"):
         return _zip_kind(path)
     if head.startswith(b"\x80\x02"):
         return "torch"
-    if len(head) > 8 and head[8:9] == b"{" and not head.startswith(b"\x80"):
-        return "safetensors"
     found, advice = _describe(head)
     raise InputError(f"{path}: expected weights (HDF5, PyTorch or safetensors), found {found}; {advice}")
 

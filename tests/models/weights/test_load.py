@@ -19,6 +19,7 @@ from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.models.network import make_network
 from emotion_utils.models.weights import load as weights
 from emotion_utils.models.weights.cache import find_weights, proxy_path, read_record, weights_dir
+from emotion_utils.models.weights.file_kind import file_kind
 from emotion_utils.models.weights.listing import list_weights
 from emotion_utils.models.weights.load import (
     convert_weights,
@@ -49,6 +50,16 @@ def notop_file(trunk_arrays):
         for name, (kernel, bias) in trunk_arrays.items():
             file[f"{name}/{name}/kernel:0"], file[f"{name}/{name}/bias:0"] = kernel, bias
     return path
+
+
+@pytest.mark.parametrize("header_bytes", [0x2A80, 0x0280, 0x4B50])  # as a pickle and a zip archive begin
+def test_safetensors_are_known_whatever_the_length_of_their_header(tmp_path, header_bytes):
+    path, tensors = tmp_path / "weights.safetensors", {"conv1.weight": torch.ones(2)}
+    save_file(tensors, path)
+    header = json.dumps(json.loads(path.read_bytes()[8:].partition(b"}}")[0] + b"}}")).encode().ljust(header_bytes)
+    path.write_bytes(header_bytes.to_bytes(8, "little") + header + path.read_bytes()[-8:])
+    assert torch.equal(weights.read_safetensors(path)[1]["conv1.weight"], torch.ones(2))
+    assert file_kind(path) == "safetensors"
 
 
 @pytest.mark.parametrize("name", TORCHVISION_NAMES)
