@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import posixpath
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -118,9 +119,13 @@ def _read_expw(spec: str, files: Files, known: KnownSet, found: list[str]) -> Re
         if image is None:
             absent.append(name)
             continue
-        path = f"{image}#{face}"
-        boxes[path] = (image, (left, top, right, bottom))
-        rows.append((path, known.codes.get(values.split()[-1], ""), "", ""))
+        path, label, box = f"{image}#{face}", known.codes[values.split()[-1]], (left, top, right, bottom)
+        while path in boxes and boxes[path][1] != box:  # another face under the same number
+            path += "+"
+        if path in boxes:
+            continue
+        boxes[path] = (image, box)
+        rows.append((path, label, "", ""))
     notes = [f"{len(absent)} faces of {found[0]} lie in images that are not there, e.g. {absent[0]}"] if absent else []
     reading = _labelled("a row for each face", rows, notes, found[0])
     boxes = {path.removeprefix(reading.root): box for path, box in boxes.items()}
@@ -218,8 +223,11 @@ def _read_list(spec: str, files: Files, name: str, known: KnownSet, fields: int)
 
 def _read_npy(spec: str, files: Files, name: str) -> str:
     """The number in an annotation of one value, stored as a number or as text."""
+    data = files.tree.read(name)
     try:
-        value = np.load(io.BytesIO(files.tree.read(name)), allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on headers of Python 2, which are read all the same
+            value = np.load(io.BytesIO(data), allow_pickle=False)
         if value.size != 1 or value.dtype.kind not in "iufbUS":
             raise ValueError(f"{value.size} values of {value.dtype}")
         return str(int(value.reshape(-1)[0]))

@@ -346,3 +346,16 @@ def test_fer2013_in_folders_of_kaggle(tmp_path):
         "test/happy/PublicTest_8.jpg",
     ))  # fmt: skip
     assert source.found == "read as FER2013, folders of splits and classes: 2 train, 2 test, 2 classes"
+
+
+def test_expw_face_that_is_listed_twice_counts_once_and_another_of_its_number_is_its_own(tmp_path):
+    rows = ["a.png 0 2 3 30 31 61.5 3", "a.png -0 2 3 30 31 61.5 3", "a.png 0 5 5 30 31 61.5 4"]
+    files = {"image/a.png": encode(make_image(1)), "label.lst": "\n".join(rows).encode()}
+    assert labels(read(tmp_path, files)) == {"a.png#0": "happy", "a.png#0+": "sad"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00\x06\x00{'a':(", b"3"])
+def test_annotation_that_is_damaged_is_named(tmp_path, damage):
+    files = images("train_set/images/0.jpg") | {"train_set/annotations/0_exp.npy": damage}
+    with pytest.raises(InputError, match=r"0_exp\.npy was meant to hold the labels"):
+        open_source(str(write_folder(tmp_path, files)))
