@@ -7,51 +7,66 @@ import gzip
 import lzma
 import os
 import posixpath
-import re
 import stat
 import struct
 import tarfile
-import tempfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from emotion_utils.cache_building import naming_full_disk
-from emotion_utils.config import cache_dir
 from emotion_utils.errors import InputError
 from emotion_utils.printable import printable
-from emotion_utils.sources.decode import MAX_FILE_BYTES, ImageFault
+from emotion_utils.sources.decode import DAMAGED_MEMBER, MAX_FILE_BYTES, ImageFault
+from emotion_utils.sources.members import (
+    CHUNK_BYTES,
+    check_link,
+    check_name,
+    describe,
+    naming,
+    note_links,
+    refuse_bomb,
+    spool,
+)  # fmt: skip
+from emotion_utils.sources.tar_members import is_tar, read_members
 from emotion_utils.sources.trees import PEEK_BYTES
 
-MAX_RATIO = 100  # images shrink by less than 2, tables of pixels by about 4; bombs by 1000 and more
-RATIO_FREE_BYTES = 16_000_000  # up to here a high ratio harms nobody (a plain bitmap of one colour has one)
-CHUNK_BYTES = 1 << 20
 _DECOMPRESSORS = {b"\x1f\x8b\x08": gzip.open, b"BZh": bz2.open, b"\xfd7z": lzma.open}
-_SHORTEST = re.compile(r"[^/.:][^/:]*(?:/[^/.:][^/:]*)*")  # no part is empty or starts with a dot, and no drive leads
-_DRIVE = re.compile(r"^[A-Za-z]:")
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _UNREAD_METHODS = {9: "Deflate64, which Windows Explorer takes for large archives", 93: "Zstandard", 95: "XZ"}
-_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, NotImplementedError, OSError, EOFError)
+_MOST_FROM_A_BYTE = {  # what a packed byte can become at all, by method: more than that is no bomb but a lie
+    zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032, zipfile.ZIP_BZIP2: 10**7, zipfile.ZIP_LZMA: 10**7,
+}  # fmt: skip
 
 
 def is_archive(path: Path) -> bool:
     """Whether the content of `path` (not its name) is a zip or a tar, compressed or not."""
     with path.open("rb") as file:
         start = file.read(4)
-    return start in (b"PK\x03\x04", b"PK\x05\x06") or start[:3] in _DECOMPRESSORS or tarfile.is_tarfile(path)
+        return start in (b"PK\x03\x04", b"PK\x05\x06") or start[:3] in _DECOMPRESSORS or is_tar(file)
 
 
 def open_archive(path: Path) -> ZipTree | TarTree:
-    """The archive at `path`. Raises InputError for one that is damaged, encrypted or not safe."""
+    """The archive at `path`. A member that cannot be read keeps its name, and its reason is told where it is read.
+
+    Raises InputError for an archive that is damaged as a whole or not safe, and where most members cannot be read.
+    """
     with path.open("rb") as file:
         is_zip = file.read(2) == b"PK"
     try:
-        return ZipTree(path) if is_zip else TarTree(path)
-    except _DAMAGES as error:
-        raise InputError(f"{path}: damaged, cut short or not an archive ({error}); download or copy it again") from None
+        tree = ZipTree(path) if is_zip else TarTree(path)
+    except InputError:
+        raise
+    except Exception as error:  # each library of archives and compression fails in ways of its own
+        reason = describe(error)
+        raise InputError(
+            f"{path}: damaged, cut short or not an archive ({reason}); download or copy it again"
+        ) from None
+    if 2 * len(tree.faults) > len(tree.names):
+        name, reason = next(iter(tree.faults.items()))
+        raise InputError(f"{path}: {len(tree.faults)} of {len(tree.names)} files cannot be read; {name} is {reason}")
+    return tree
 
 
 class ZipTree:
@@ -60,61 +75,88 @@ class ZipTree:
     kind = "zip"
 
     def __init__(self, path: Path) -> None:
-        self._zip = zipfile.ZipFile(path)
+        self._path, self._zip = path, zipfile.ZipFile(path)
         self._fd = self._zip.fp.fileno()
         self._members: dict[str, zipfile.ZipInfo] = {}
-        links = []
-        for info in self._zip.infolist():
-            name = _check_name(path, printable(info.filename.replace("\\", "/")))
-            _refuse_bomb(f"{path}, {name}", info.file_size, info.compress_size)
-            if info.flag_bits & 1:
-                raise InputError(f"{path}: is encrypted; unpack it and give the folder")
-            _refuse_method(path, name, info.compress_type)
-            if stat.S_ISLNK(info.external_attr >> 16):
-                target = self._zip.read(info).decode("utf-8", "replace")
-                links.append(_check_link(path, name, target, posixpath.dirname(name)))
-            elif not info.is_dir():
-                self._members[name] = info
-        _refuse_bomb(path, sum(info.file_size for info in self._members.values()), path.stat().st_size)
-        self.names = sorted(self._members)
-        self.notes = _note_links(links)
+        self.faults: dict[str, str] = {}  # why these cannot be read
+        infos, size, links = self._zip.infolist(), path.stat().st_size, []
+        offsets = sorted({info.header_offset for info in infos})
+        self._ends = dict(zip(offsets, [*offsets[1:], size], strict=True))  # by offset: how far a member can reach
+        seen: set[int] = set()
+        for info in infos:
+            name = check_name(path, printable(info.filename.replace("\\", "/")))
+            if info.is_dir():
+                continue
+            fault = _find_fault(info, self._ends[info.header_offset], size)
+            if info.header_offset in seen:
+                fault = fault or f"{DAMAGED_MEMBER}: it lies where another one is"
+            seen.add(info.header_offset)
+            if not fault:
+                refuse_bomb(f"{path}, {name}", info.file_size, info.compress_size)
+            if not fault and stat.S_ISLNK(info.external_attr >> 16):
+                try:
+                    target = self._read(info).decode("utf-8", "replace")
+                    links.append(check_link(path, name, target, posixpath.dirname(name)))
+                except ImageFault as error:
+                    self.faults[name] = str(error)
+            else:
+                self._add(name, info, fault)
+        refuse_bomb(path, sum(info.file_size for info in self._members.values()), size)
+        self.names = sorted({**self._members, **self.faults})
+        self.notes = note_links(links)
 
     def read(self, name: str) -> bytes:
-        info = self._members[name]
+        if name in self.faults:
+            raise ImageFault(self.faults[name])
+        return self._read(self._members[name])
+
+    def open(self, name: str) -> BinaryIO:
+        with naming(self._path, name, self.faults), self._zip.open(self._members[name]) as file:
+            return spool(iter(lambda: file.read(CHUNK_BYTES), b""))
+
+    def peek(self, name: str) -> bytes:
+        with naming(self._path, name, self.faults):
+            return self._inflate(self._members[name], PEEK_BYTES)[:PEEK_BYTES]
+
+    def _read(self, info: zipfile.ZipInfo) -> bytes:
         if info.file_size > MAX_FILE_BYTES:
             raise ImageFault(f"too large: {info.file_size // 1_000_000} MB")
         try:
-            data = self._inflate(info)
-        except (*_DAMAGES, struct.error) as error:
-            raise ImageFault(f"damaged in the archive: {error}") from None
+            data = self._inflate(info, info.file_size + 1)
+        except Exception as error:  # as many kinds as there are ways to be damaged
+            raise ImageFault(f"{DAMAGED_MEMBER}: {describe(error)}") from None
         if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
-            raise ImageFault("damaged in the archive: its content is not what the index says")
+            raise ImageFault(f"{DAMAGED_MEMBER}: its content is not what the index says")
         return data
 
-    def open(self, name: str) -> BinaryIO:
-        try:
-            with self._zip.open(self._members[name]) as file:
-                return _spool(iter(lambda: file.read(CHUNK_BYTES), b""))
-        except _DAMAGES as error:
-            raise InputError(f"{name}: damaged in the archive ({error}); download or copy it again") from None
+    def _add(self, name: str, info: zipfile.ZipInfo, fault: str) -> None:
+        """Takes a member in; of two that have one name, none where they differ: nobody can say which is meant."""
+        other = self._members.get(name)
+        if other and not fault and (other.CRC, other.file_size) != (info.CRC, info.file_size):
+            fault = f"{DAMAGED_MEMBER}: two different members have this name"
+        if fault:
+            self._members.pop(name, None)
+            self.faults[name] = fault
+        elif name not in self.faults:
+            self._members[name] = info
 
-    def peek(self, name: str) -> bytes:
-        with self._zip.open(self._members[name]) as file:
-            return file.read(PEEK_BYTES)
-
-    def _inflate(self, info: zipfile.ZipInfo) -> bytes:
-        """At most one byte more than declared: enough to see that an index lies. Stored and deflated members are
-        read past the library, which takes a lock and four times as long."""
+    def _inflate(self, info: zipfile.ZipInfo, limit: int) -> bytes:
+        """At most `limit` bytes, not checked. Stored and deflated members are read past the library, which takes a
+        lock and four times as long."""
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            return self._zip.read(info)
+            with self._zip.open(info) as file:
+                return file.read(limit)
         header = os.pread(self._fd, 30, info.header_offset)
         signature, name_length, extra_length = struct.unpack("<4s22xHH", header)
         if signature != b"PK\x03\x04":
             raise zipfile.BadZipFile("no member where the index says")
-        data = os.pread(self._fd, info.compress_size, info.header_offset + 30 + name_length + extra_length)
+        start = info.header_offset + 30 + name_length + extra_length
+        if start + info.compress_size > self._ends[info.header_offset]:
+            raise zipfile.BadZipFile("it reaches into another one")
+        data = os.pread(self._fd, min(info.compress_size, 2 * limit + 1000), start)
         if info.compress_type == zipfile.ZIP_STORED:
-            return data
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, info.file_size + 1)
+            return data[:limit]
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, limit)
 
 
 class TarTree:
@@ -127,36 +169,76 @@ class TarTree:
     kind = "tar"
 
     def __init__(self, path: Path) -> None:
-        self._file = _decompress(path)
+        self._path, self._file = path, _decompress(path)
         weakref.finalize(self, self._file.close)
         self._members: dict[str, tuple[int, int]] = {}  # name -> offset and size, bytes
+        self.faults: dict[str, str] = {}  # why these cannot be read
         links = []
-        for member in _list_tar(self._file):
-            name = _check_name(path, printable(member.name))
-            if member.issym():
-                links.append(_check_link(path, name, member.linkname, posixpath.dirname(name)))
-            elif member.islnk():  # a second name of a file that came before
-                target = _check_link(path, name, member.linkname, "")
-                self._members[name] = self._members.get(target, (0, 0))
-            elif member.isreg() and not member.issparse():
-                self._members[name] = (member.offset_data, member.size)
-        self.names = sorted(self._members)
-        self.notes = _note_links(links)
+        for member in read_members(self._file):
+            name = check_name(path, printable(member.name))
+            if member.type == tarfile.SYMTYPE:
+                links.append(check_link(path, name, member.target, posixpath.dirname(name)))
+            elif member.type == tarfile.LNKTYPE:  # a second name of a file that came before
+                target = check_link(path, name, member.target, "")
+                missing = (
+                    "" if target in self._members else f"{DAMAGED_MEMBER}: a link to {target}, which cannot be read"
+                )
+                self._add(name, self._members.get(target), missing)
+            elif member.type in _FILES or member.fault:
+                self._add(name, (member.offset, member.size), member.fault)
+        self.names = sorted({**self._members, **self.faults})
+        self.notes = note_links(links)
 
     def read(self, name: str) -> bytes:
+        if name in self.faults:
+            raise ImageFault(self.faults[name])
         offset, size = self._members[name]
         if size > MAX_FILE_BYTES:
             raise ImageFault(f"too large: {size // 1_000_000} MB")
-        return os.pread(self._file.fileno(), size, offset)
+        data = os.pread(self._file.fileno(), size, offset)
+        if len(data) < size:
+            raise ImageFault(f"{DAMAGED_MEMBER}: the archive was cut short while it was read")
+        return data
 
     def open(self, name: str) -> BinaryIO:
-        offset, size = self._members[name]
-        starts = range(offset, offset + size, CHUNK_BYTES)
-        return _spool(os.pread(self._file.fileno(), min(CHUNK_BYTES, offset + size - at), at) for at in starts)
+        with naming(self._path, name, self.faults):
+            offset, size = self._members[name]
+            starts = range(offset, offset + size, CHUNK_BYTES)
+            return spool(os.pread(self._file.fileno(), min(CHUNK_BYTES, offset + size - at), at) for at in starts)
 
     def peek(self, name: str) -> bytes:
-        offset, size = self._members[name]
-        return os.pread(self._file.fileno(), min(size, PEEK_BYTES), offset)
+        with naming(self._path, name, self.faults):
+            offset, size = self._members[name]
+            return os.pread(self._file.fileno(), min(size, PEEK_BYTES), offset)
+
+    def _add(self, name: str, place: tuple[int, int] | None, fault: str) -> None:
+        """Takes a member in; of several that have one name the last one counts, as `tar --append` means it."""
+        self._members.pop(name, None)
+        self.faults.pop(name, None)
+        if fault:
+            self.faults[name] = fault
+        else:
+            self._members[name] = place
+
+
+def _find_fault(info: zipfile.ZipInfo, end: int, archive_bytes: int) -> str:
+    """Why the index alone shows that a member cannot be read; '' where nothing speaks against it."""
+    packed, size, method = info.compress_size, info.file_size, info.compress_type
+    if info.flag_bits & 1:
+        return "encrypted in the archive: unpack it and give the folder"
+    if method not in _MOST_FROM_A_BYTE:
+        called = f" ({_UNREAD_METHODS[method]})" if method in _UNREAD_METHODS else ""
+        return (
+            f"packed with method {method}{called}: Python does not read it; unpack it and give the folder, or pack it "
+            "again with `zip -r` or 7-Zip's method Deflate"
+        )
+    if not 0 <= info.header_offset <= archive_bytes - 30 - packed:
+        return f"{DAMAGED_MEMBER}: it is said to lie beyond the end"
+    if info.header_offset + 30 + packed > end:
+        return f"{DAMAGED_MEMBER}: it reaches into another one"
+    if size > packed * _MOST_FROM_A_BYTE[method]:
+        return f"{DAMAGED_MEMBER}: {packed:,} bytes cannot hold {size:,}"
+    return ""
 
 
 def _decompress(path: Path) -> BinaryIO:
@@ -166,67 +248,4 @@ def _decompress(path: Path) -> BinaryIO:
         return file
     file.close()
     with decompressor(path, "rb") as stream:
-        return _spool(iter(lambda: stream.read(CHUNK_BYTES), b""), path)
-
-
-def _list_tar(file: BinaryIO) -> list[tarfile.TarInfo]:
-    """The members of an uncompressed tar; tarfile.ReadError where it ends early."""
-    file.seek(0)
-    with tarfile.open(fileobj=file, mode="r:") as archive:
-        members = archive.getmembers()
-        if len(os.pread(file.fileno(), tarfile.BLOCKSIZE, archive.offset)) < tarfile.BLOCKSIZE:
-            raise tarfile.ReadError("the end mark is missing")
-    return members
-
-
-def _spool(chunks: Iterable[bytes], compressed: Path | None = None) -> BinaryIO:
-    """The chunks in a nameless file; stops a stream that grows beyond what the file `compressed` can honestly hold."""
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    file = tempfile.TemporaryFile(dir=cache_dir())  # noqa: SIM115 - the caller keeps it open
-    try:
-        with naming_full_disk(cache_dir()):
-            for chunk in chunks:
-                file.write(chunk)
-                if compressed is not None:
-                    _refuse_bomb(compressed, file.tell(), compressed.stat().st_size)
-            file.flush()
-    except BaseException:
-        file.close()
-        raise
-    file.seek(0)
-    return file
-
-
-def _check_name(path: Path, name: str) -> str:
-    """`name` in its shortest form. Raises InputError where unpacking it would write outside of a folder."""
-    if _SHORTEST.fullmatch(name):
-        return name
-    if name.startswith("/") or _DRIVE.match(name) or ".." in name.split("/"):
-        raise InputError(f"{path}: member {name!r} leads outside of the archive; it is not safe to use")
-    return posixpath.normpath(name)
-
-
-def _check_link(path: Path, name: str, target: str, start: str) -> str:
-    """What the link `name` points to, as a member's name. Raises InputError where that is outside."""
-    end = posixpath.normpath(posixpath.join(start, target.replace("\\", "/")))
-    if end.startswith(("/", "../")) or end == ".." or _DRIVE.match(end):
-        raise InputError(f"{path}: member {name!r} is a link that leads outside ({target!r}); it is not safe to use")
-    return end
-
-
-def _refuse_method(path: Path, name: str, method: int) -> None:
-    if method not in _METHODS:
-        called = f" ({_UNREAD_METHODS[method]})" if method in _UNREAD_METHODS else ""
-        raise InputError(
-            f"{path}: {name} is packed with method {method}{called}, which Python does not read; unpack it and give "
-            "the folder, or pack it again with `zip -r` or 7-Zip's method Deflate"
-        )
-
-
-def _refuse_bomb(what: object, size: int, packed: int) -> None:
-    if size > RATIO_FREE_BYTES and size > MAX_RATIO * packed:
-        raise InputError(f"{what}: {packed:,} bytes that unpack to {size:,} or more; it is not safe to use")
-
-
-def _note_links(links: list[str]) -> tuple[str, ...]:
-    return (f"left out {len(links)} links, e.g. to {links[0]}",) if links else ()
+        return spool(iter(lambda: stream.read(CHUNK_BYTES), b""), path)

@@ -28,6 +28,8 @@ CONSTANT_RANGE = 2  # a plain area comes out of JPEG with rounding errors of thi
 # A closed list: EPS, for one, runs programs.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", *(("AVIF",) if features.check("avif") else ()))
 
+DAMAGED_MEMBER = "damaged in the archive"  # the reason of what cannot be read there
+
 warnings.filterwarnings("ignore", module=r"PIL\.")  # about tags and text, which decide no pixel
 _ONE_LARGE_IMAGE = threading.Lock()
 _TURNS = {  # by EXIF orientation, on (H, W, 3)

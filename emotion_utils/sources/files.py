@@ -90,9 +90,13 @@ class FileFinder:
 
 
 def _starts_as_image(tree: Tree, name: str) -> bool:
-    return (
-        posixpath.splitext(name)[1].lower() not in _OTHER_SUFFIXES and _IMAGE_START.match(tree.peek(name)) is not None
-    )
+    """Whether its content is that of an image; False where it cannot be read, as then nothing says so."""
+    if posixpath.splitext(name)[1].lower() in _OTHER_SUFFIXES:
+        return False
+    try:
+        return _IMAGE_START.match(tree.peek(name)) is not None
+    except InputError:
+        return False
 
 
 def _level(name: str) -> str:

@@ -22,7 +22,7 @@ from emotion_utils.sources.known_sets import KNOWN_SETS, KnownSet
 from emotion_utils.sources.layouts import Reading, common_root, make_table, split_of_path
 from emotion_utils.sources.split_words import split_of
 from emotion_utils.sources.text_tables import check_rows, read_table
-from emotion_utils.sources.trees import Tree
+from emotion_utils.sources.trees import Tree, read_needed
 from emotion_utils.sources.votes import majority_of_ferplus, write_votes
 
 MIN_SHARE = 0.9  # of the images have names of the set's form: copies come with a few of other origin
@@ -69,7 +69,7 @@ def find_persons(known: KnownSet, paths: Iterable[str]) -> list[str]:
 
 def read_ferplus_csv(spec: str, tree: Tree, votes_name: str, pixels: FerCsv) -> Reading:
     """The votes of fer2013new.csv for the rows of fer2013.csv, joined by row order as their authors do."""
-    table = read_table(spec, votes_name, tree.read(votes_name))
+    table = read_table(spec, votes_name, read_needed(tree, votes_name))
     check_rows(spec, votes_name, table)
     if len(table.rows) > len(pixels.table):
         raise InputError(
@@ -137,7 +137,7 @@ def _read_ck_plus(spec: str, files: Files, known: KnownSet, found: list[str]) ->
     images = {_stem(path): path for path in files.images}
     rows = []
     for name in found:
-        match = _PEAK_CODE.fullmatch(files.tree.read(name))
+        match = _PEAK_CODE.fullmatch(read_needed(files.tree, name))
         if not match or match[1].decode() not in known.codes:
             raise _not_understood(spec, name, "a number from 0 to 7 was expected in it")
         frame = images.get(_stem(name).removesuffix("_emotion"))
@@ -208,7 +208,7 @@ def _labelled(what: str, rows: list[tuple[str, ...]], notes: list[str], source: 
 
 def _read_list(spec: str, files: Files, name: str, known: KnownSet, fields: int) -> Iterable[tuple[str, str]]:
     """Pairs (name of an image, the other fields) of a list without header; its last field is a label of `known`."""
-    text = files.tree.read(name).decode("utf-8-sig", "replace")
+    text = read_needed(files.tree, name).decode("utf-8-sig", "replace")
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise _not_understood(spec, name, "it is empty")
@@ -237,7 +237,7 @@ def _read_npy(spec: str, files: Files, name: str) -> str:
 
 def _ferplus_rows(spec: str, files: Files, name: str) -> Iterable[tuple[str, str, list[str], list[str]]]:
     """Part, image, names of the classes and their votes, a row each."""
-    data = files.tree.read(name)
+    data = read_needed(files.tree, name)
     columns = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
     if not name.lower().endswith("fer2013new.csv"):
         data = f"Image name,box,{columns}\n".encode() + data

@@ -20,6 +20,7 @@ from emotion_utils.sources.files import FileFinder, Files
 from emotion_utils.sources.layouts import Reading, common_root, make_table, split_of_path
 from emotion_utils.sources.split_words import split_of
 from emotion_utils.sources.text_tables import TextTable, check_rows, peek_table, read_table
+from emotion_utils.sources.trees import read_needed
 from emotion_utils.sources.votes import Majority, majority, write_votes
 
 _WHOLE = re.compile(r"(\d+)\.0*")
@@ -61,7 +62,7 @@ def read_labels(
     missing: dict[str, str] = {}
     notes, strict, mapping = [], False, ""
     for name in names:
-        table = read_table(spec, name, files.tree.read(name))
+        table = read_table(spec, name, read_needed(files.tree, name))
         columns = understand(table)
         if not columns.labels_files:
             lacking = [what for what, at in (("path", columns.path), ("label", columns.label)) if at < 0]

@@ -28,10 +28,18 @@ class Tree(Protocol):
         """All bytes of one file. Raises ImageFault where they cannot be had."""
 
     def open(self, name: str) -> BinaryIO:
-        """One file for reading, seekable, whatever its size."""
+        """One file for reading, seekable, whatever its size. Raises InputError that names it."""
 
     def peek(self, name: str) -> bytes:
-        """The first PEEK_BYTES of one file."""
+        """The first PEEK_BYTES of one file. Raises InputError that names it."""
+
+
+def read_needed(tree: Tree, name: str) -> bytes:
+    """All bytes of a file on which the labels depend. Raises InputError that names it where they cannot be had."""
+    try:
+        return tree.read(name)
+    except ImageFault as fault:
+        raise InputError(f"{name}: {fault}; the labels are in it") from None
 
 
 def is_junk(name: str) -> bool:

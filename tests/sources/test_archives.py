@@ -13,9 +13,9 @@ import pytest
 from face_files import encode, make_image, write_tar, write_zip
 
 from emotion_utils.errors import InputError
-from emotion_utils.sources import archives
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.decode import ImageFault
+from emotion_utils.sources.members import RATIO_FREE_BYTES
 
 FILES = {
     "a/1.png": encode(make_image(1)),
@@ -122,7 +122,7 @@ def test_devices_in_a_tar_are_no_files(tmp_path):
 
 
 def test_zip_bomb_is_refused_before_anything_is_unpacked(tmp_path):
-    path = write_zip(tmp_path / "bomb.zip", {"a/1.png": bytes(archives.RATIO_FREE_BYTES + 1)})
+    path = write_zip(tmp_path / "bomb.zip", {"a/1.png": bytes(RATIO_FREE_BYTES + 1)})
     tracemalloc.start()
     with pytest.raises(InputError, match=r"a/1\.png.*unpack to"):
         open_archive(path)
@@ -131,7 +131,7 @@ def test_zip_bomb_is_refused_before_anything_is_unpacked(tmp_path):
 
 
 def test_many_members_that_are_a_bomb_together_are_refused(tmp_path):
-    files = {f"a/{number}.png": bytes(archives.RATIO_FREE_BYTES // 4) for number in range(6)}
+    files = {f"a/{number}.png": bytes(RATIO_FREE_BYTES // 4) for number in range(6)}
     with pytest.raises(InputError, match="unpack to"):
         open_archive(write_zip(tmp_path / "bomb.zip", files))
 
