@@ -80,16 +80,16 @@ class ZipTree:
         self._members: dict[str, zipfile.ZipInfo] = {}
         self.faults: dict[str, str] = {}  # why these cannot be read
         infos, size, links = self._zip.infolist(), path.stat().st_size, []
-        offsets = sorted({info.header_offset for info in infos})
+        offsets = sorted({info.header_offset for info in infos if self._has_header(info, size)})
         self._ends = dict(zip(offsets, [*offsets[1:], size], strict=True))  # by offset: how far a member can reach
         seen: set[int] = set()
         for info in infos:
             name = check_name(path, printable(info.filename.replace("\\", "/")))
             if info.is_dir():
                 continue
-            fault = _find_fault(info, self._ends[info.header_offset], size)
-            if info.header_offset in seen:
-                fault = fault or f"{DAMAGED_MEMBER}: it lies where another one is"
+            fault = _find_fault(info, self._ends.get(info.header_offset), size)
+            if not fault and info.header_offset in seen:
+                fault = f"{DAMAGED_MEMBER}: it lies where another one is"
             seen.add(info.header_offset)
             if not fault:
                 refuse_bomb(f"{path}, {name}", info.file_size, info.compress_size)
@@ -140,6 +140,11 @@ class ZipTree:
         elif name not in self.faults:
             self._members[name] = info
 
+    def _has_header(self, info: zipfile.ZipInfo, archive_bytes: int) -> bool:
+        """Whether a member is where the index says."""
+        offset = info.header_offset
+        return 0 <= offset < archive_bytes and os.pread(self._fd, 4, offset) == b"PK\x03\x04"
+
     def _inflate(self, info: zipfile.ZipInfo, limit: int) -> bytes:
         """At most `limit` bytes, not checked. Stored and deflated members are read past the library, which takes a
         lock and four times as long."""
@@ -147,9 +152,7 @@ class ZipTree:
             with self._zip.open(info) as file:
                 return file.read(limit)
         header = os.pread(self._fd, 30, info.header_offset)
-        signature, name_length, extra_length = struct.unpack("<4s22xHH", header)
-        if signature != b"PK\x03\x04":
-            raise zipfile.BadZipFile("no member where the index says")
+        name_length, extra_length = struct.unpack("<26xHH", header)
         start = info.header_offset + 30 + name_length + extra_length
         if start + info.compress_size > self._ends[info.header_offset]:
             raise zipfile.BadZipFile("it reaches into another one")
@@ -221,8 +224,11 @@ class TarTree:
             self._members[name] = place
 
 
-def _find_fault(info: zipfile.ZipInfo, end: int, archive_bytes: int) -> str:
-    """Why the index alone shows that a member cannot be read; '' where nothing speaks against it."""
+def _find_fault(info: zipfile.ZipInfo, end: int | None, archive_bytes: int) -> str:
+    """Why the index alone shows that a member cannot be read; '' where nothing speaks against it.
+
+    `end` is how far it can reach, None where no member begins at its place.
+    """
     packed, size, method = info.compress_size, info.file_size, info.compress_type
     if info.flag_bits & 1:
         return "encrypted in the archive: unpack it and give the folder"
@@ -234,6 +240,8 @@ def _find_fault(info: zipfile.ZipInfo, end: int, archive_bytes: int) -> str:
         )
     if not 0 <= info.header_offset <= archive_bytes - 30 - packed:
         return f"{DAMAGED_MEMBER}: it is said to lie beyond the end"
+    if end is None:
+        return f"{DAMAGED_MEMBER}: no member where the index says"
     if info.header_offset + 30 + packed > end:
         return f"{DAMAGED_MEMBER}: it reaches into another one"
     if size > packed * _MOST_FROM_A_BYTE[method]:

@@ -469,3 +469,40 @@ def test_copy_of_a_known_set(tmp_path):
     assert found["dataset"]["difference"] == (
         "not the original FER2013: 21 images, 28,709 in the original; results cannot be compared with published ones"
     )
+
+
+@pytest.mark.fault(
+    "one bad member of an archive: absurd size or place, encrypted, unknown method, sparse, two of one name", "Q",
+    "that member is set aside with its reason; most of them: refused, with the first of them",
+)  # fmt: skip
+def test_archive_with_a_bad_member(tmp_path):
+    path = write_zip(tmp_path / "data.zip", faces("happy", "sad", count=3))
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\x01\x02")
+    data[at + 42 : at + 46] = b"\xff\xff\xff\x7f"  # where it is said to begin
+    path.write_bytes(data)
+    manifest, found = audit_images(open_source(str(path)))
+    manifest = manifest.set_index("path")
+    assert_set_aside(manifest, found, {"sad/2.png": "damaged in the archive: it is said to lie beyond the end"})
+
+    tar = tmp_path / "data.tar"
+    with tarfile.open(tar, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in faces("happy", "sad", count=3).items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            member.pax_headers = {"size": str(2**63 + 5)} if name == "happy/1.png" else {}
+            archive.addfile(member, io.BytesIO(content))
+    manifest, found = audit_images(open_source(str(tar)))
+    manifest = manifest.set_index("path")
+    assert_set_aside(manifest, found, {"happy/1.png": "damaged in the archive: a size of 9,223,372,036,854,775,813"})
+
+
+@pytest.mark.fault("the table of labels in an archive is damaged", "E", "refused in one line that names the member")
+def test_damaged_table_of_an_archive(tmp_path):
+    rows = "".join(f"{name},{name.partition('/')[0]}\n" for name in faces("happy", "sad"))
+    path = write_zip(tmp_path / "data.zip", faces("happy", "sad") | {"labels.csv": f"path,label\n{rows}".encode()})
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 16] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"^labels\.csv: damaged in the archive"):
+        open_source(str(path))

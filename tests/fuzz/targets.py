@@ -4,8 +4,12 @@ Whatever is in a file, it is read, or refused in one line; nothing else ever com
 scratch folder; it returns seeds, and what tries one input and raises where the promise is broken.
 """
 
+import bz2
+import gzip
 import io
 import json
+import lzma
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +19,7 @@ import fake_run
 import h5py
 import numpy as np
 import torch
-from face_files import encode, faces, make_image, write_tar, write_zip
+from face_files import encode, make_image, write_zip
 
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError
@@ -25,7 +29,7 @@ from emotion_utils.published.audit import audit_results
 from emotion_utils.published.study import read_published
 from emotion_utils.published.tables import read_printed_results
 from emotion_utils.run import Run
-from emotion_utils.sources.archives import open_archive
+from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.decode import ImageFault, decode_rgb
 from emotion_utils.sources.fer_csv import FerCsv
 from emotion_utils.sources.files import Files
@@ -177,17 +181,66 @@ def image_files(folder: Path) -> tuple[Seeds, Try]:
     return [encode(make_image(1), kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")], attempt
 
 
-def archives(folder: Path) -> tuple[Seeds, Try]:
-    path, files = folder / "changed", faces("happy", "sad")
+MEMBERS = {"happy/0.png": b"0123456789", f"sad/{'n' * 110}.png": b"abc", "labels.csv": LABELS}
+
+
+def zip_members(folder: Path) -> tuple[Seeds, Try]:
+    methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    seeds = [write_zip(folder / "a.zip", MEMBERS, method).read_bytes() for method in methods]
+    return seeds, _every_member(folder / "changed")
+
+
+def tar_members(folder: Path) -> tuple[Seeds, Try]:
+    """Their checksums are put right after the changes, so that what a header says is looked at."""
+    attempt_one = _every_member(folder / "changed")
+
+    def attempt(content):
+        attempt_one(content)
+        attempt_one(_with_checksums(content))
+
+    return [_tar(kind) for kind in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)], attempt
+
+
+def compressed_tars(folder: Path) -> tuple[Seeds, Try]:
+    seeds = [compress(_tar(tarfile.GNU_FORMAT)) for compress in (gzip.compress, bz2.compress, lzma.compress)]
+    return seeds, _every_member(folder / "changed")
+
+
+def _every_member(path: Path) -> Try:
+    """Opens an archive and reads all of it, in each way in which it can be read."""
 
     def attempt(content):
         path.write_bytes(content)
-        tree = read_or_refuse(open_archive, path)
+        tree = is_archive(path) and read_or_refuse(open_archive, path)
         for name in tree.names if tree else ():
-            read_or_refuse(tree.read, name)
+            for read in (tree.read, tree.peek, tree.open):
+                read_or_refuse(read, name)
 
-    written = (write_zip(folder / "a.zip", files), write_tar(folder / "a.tar", files))
-    return [archive.read_bytes() for archive in written], attempt
+    return attempt
+
+
+def _tar(kind: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=kind) as archive:
+        for name, content in MEMBERS.items():
+            member = tarfile.TarInfo(name if kind != tarfile.USTAR_FORMAT else name[-90:])
+            member.size = len(content)
+            member.pax_headers = {"size": str(len(content)), "comment": "x"}
+            archive.addfile(member, io.BytesIO(content))
+        for link, target in ((tarfile.LNKTYPE, "happy/0.png"), (tarfile.SYMTYPE, "0.png")):
+            member = tarfile.TarInfo(f"happy/{link.decode()}.png")
+            member.type, member.linkname = link, target
+            archive.addfile(member)
+    return buffer.getvalue()[:8192]  # without most of the padding
+
+
+def _with_checksums(content: bytes) -> bytes:
+    data = bytearray(content)
+    for at in range(0, len(data) - 511, 512):
+        if data[at + 257 : at + 262] == b"ustar":
+            data[at + 148 : at + 156] = b" " * 8
+            data[at + 148 : at + 156] = b"%06o\0 " % sum(data[at : at + 512])
+    return bytes(data)
 
 
 # -- runs and settings -----------------------------------------------------------------------------
@@ -281,6 +334,6 @@ def published_tables(folder: Path) -> tuple[Seeds, Try]:
 
 TARGETS = (
     fer2013_csv, relabelling_csv, jsonl_tables, any_table, lists_of_raf_db, lists_of_expw, votes_of_ferplus,
-    annotations_of_affectnet, emotions_of_ck_plus, image_files, archives, manifest, history, predictions,
-    settings, keras_weights, pytorch_weights, published_tables,
+    annotations_of_affectnet, emotions_of_ck_plus, image_files, zip_members, tar_members, compressed_tars,
+    manifest, history, predictions, settings, keras_weights, pytorch_weights, published_tables,
 )  # fmt: skip

@@ -91,9 +91,9 @@ def test_bad_member_of_a_zip(tmp_path, changes, reason):
 @pytest.mark.parametrize("place", [(16, b"\0\1\2\3"), (24, b"\x05\0\0\0")])
 def test_bad_member_of_a_zip_by_other_methods(tmp_path, method, place):
     assert_set_aside(zip_with(tmp_path / "data.zip", index=[place], compression=method), "damaged in the archive")
+    tree = open_archive(zip_with(tmp_path / "data.zip", header=[(39, b"\xff" * 9)], compression=method))
     with pytest.raises(InputError, match="damaged"):  # a lie in its first bytes
-        path = zip_with(tmp_path / "data.zip", header=[(39, b"\xff" * 9)], compression=method)
-        open_archive(path).open(BAD)
+        tree.open(BAD)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -174,11 +174,9 @@ def size_field(value):
 @pytest.mark.parametrize("last", [False, True])
 def test_absurd_sizes_in_a_tar(tmp_path, mode, last):
     for size in (*HUGE, 2**80):
+        assert_set_aside(tar_with(tmp_path / "data.tar", mode, pax={"size": str(size)}, last=last), "damaged in")
         assert_set_aside(
-            tar_with(tmp_path / "data.tar", mode, pax={"size": str(size)}, last=last), "damaged in the arc"
-        )
-        assert_set_aside(
-            tar_with(tmp_path / "data.tar", mode, change=size_field(base256(size, 12)), last=last), "damaged in the arc"
+            tar_with(tmp_path / "data.tar", mode, change=size_field(base256(size, 12)), last=last), "damaged in"
         )
 
 
@@ -252,7 +250,7 @@ def test_damaged_header_in_a_tar_is_refused(tmp_path):
     data = bytearray(path.read_bytes())
     data[data.rindex(BAD.encode()) + 3] ^= 1
     path.write_bytes(data)
-    with pytest.raises(InputError, match="no header at byte .*download or copy it again"):
+    with pytest.raises(InputError, match=r"no header at byte .*download or copy it again"):
         open_archive(path)
 
 
@@ -301,7 +299,7 @@ def test_full_cache_is_named_where_a_tar_is_decompressed(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(members.tempfile, "TemporaryFile", full)
-    with pytest.raises(InputError, match="No space left on device.*EMOTION_CACHE_DIR"):
+    with pytest.raises(InputError, match=r"No space left on device.*EMOTION_CACHE_DIR"):
         open_archive(write_tar(tmp_path / "data.tgz", faces("happy", "sad"), "w:gz"))
 
 
