@@ -153,6 +153,31 @@ def predict(
 
 
 @main.command()
+@click.argument("model_dir", type=click.Path(path_type=Path))
+@click.option("--data", required=True, help="Folder, archive, CSV or link with labelled faces.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="The folder to write.  [default: reports/<model>-on-<data>]"
+)
+def evaluate(model_dir: Path, data: str, output: Path | None) -> None:
+    """How well the model in MODEL_DIR does on data that it has never seen: metrics with intervals, a page and tables.
+
+    Images are prepared as for its training; those that it was trained on are found and left out.
+    """
+    from emotion_utils.evaluation.evaluate import evaluate_model
+    from emotion_utils.models.card import read_card
+    from emotion_utils.progress import progress_bar
+    from emotion_utils.report.evaluation import list_lines
+    from emotion_utils.report.page.evaluation_page import PAGE, check_output, default_folder, write_evaluation
+
+    spec = _absolute(data)
+    folder = output or default_folder(model_dir, spec)
+    check_output(folder, read_card(model_dir)["sha256"], spec)
+    results = write_evaluation(evaluate_model(model_dir, spec, progress=progress_bar), folder)
+    for line in [*list_lines(results), f"{folder / PAGE}; the tables lie beside it"]:
+        _say(line)
+
+
+@main.command()
 @click.argument("model")
 @click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
 @click.option("--sampler", default="tpe", help="tpe: learns from earlier trials; grid: fixed points.  [default: tpe]")

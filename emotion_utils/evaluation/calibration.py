@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from emotion_utils.evaluation.statistics import percentile_interval, resample_counts, wilson_interval
+from emotion_utils.evaluation.statistics import percentile_interval, resample_totals, wilson_interval
 
 BINS = 10  # of equal width
 SMALLEST = 5e-7  # probabilities are stored with six decimals, so a stored 0 may be up to this
@@ -54,8 +54,8 @@ class SelectivePrediction:
 
 def measure_calibration(val: pd.DataFrame, test: pd.DataFrame, class_names: Sequence[str], seed: int) -> Calibration:
     """Temperature from `val`, everything else from `test` (Guo et al. 2017)."""
-    temperature = fit_temperature(*_probs_and_labels(val, class_names))
-    probs, labels = _probs_and_labels(test, class_names)
+    temperature = fit_temperature(*probs_and_labels(val, class_names))
+    probs, labels = probs_and_labels(test, class_names)
     scaled_probs = apply_temperature(probs, temperature)
     right = probs.argmax(axis=1) == labels
     before, after = probs.max(axis=1), scaled_probs.max(axis=1)
@@ -72,9 +72,9 @@ def measure_selective_prediction(
     val: pd.DataFrame, test: pd.DataFrame, class_names: Sequence[str]
 ) -> SelectivePrediction:
     """Threshold from `val`, so that COVERAGE of it is answered; the rest from `test` (Geifman and El-Yaniv 2017)."""
-    descending = np.sort(_probs_and_labels(val, class_names)[0].max(axis=1))[::-1]
+    descending = np.sort(probs_and_labels(val, class_names)[0].max(axis=1))[::-1]
     threshold = float(descending[max(int(np.ceil(COVERAGE * len(descending))) - 1, 0)])
-    probs, labels = _probs_and_labels(test, class_names)
+    probs, labels = probs_and_labels(test, class_names)
     confidence, right = probs.max(axis=1), probs.argmax(axis=1) == labels
     answered = confidence >= threshold
     coverage, risk = risk_coverage(confidence, right)
@@ -107,8 +107,12 @@ def apply_temperature(probs: np.ndarray, temperature: float) -> np.ndarray:
 
 def brier_score(probs: np.ndarray, labels: np.ndarray) -> float:
     """The mean squared distance (0-2) of the probabilities from the one-hot label (Brier 1950)."""
-    truth = np.eye(probs.shape[1])[labels]
-    return float(((probs - truth) ** 2).sum(axis=1).mean())
+    return float(squared_distances(probs, labels).mean())
+
+
+def squared_distances(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """float64 (n,): of each row of probabilities from its one-hot label, 0-2."""
+    return ((probs - np.eye(probs.shape[1])[labels]) ** 2).sum(axis=1)
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
@@ -116,16 +120,17 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(_gaps(confidence, right)).sum() / len(right))
 
 
-def error_interval(confidence: np.ndarray, right: np.ndarray, seed: int) -> tuple[float, float]:
-    """Bootstrap interval of `calibration_error`.
+def error_interval(
+    confidence: np.ndarray, right: np.ndarray, seed: int, groups: Sequence[str] | None = None
+) -> tuple[float, float]:
+    """Bootstrap interval of `calibration_error`, over images or over `groups` of them (see `resample_totals`).
 
     It is biased upwards: the error of a resampled set is on average larger than that of the set itself.
     """
     gaps = np.zeros((len(right), BINS))
     gaps[np.arange(len(right)), _bin_of(confidence)] = confidence - right
-    every = np.ones(len(right), dtype=np.int64)
-    errors = [np.abs(drawn @ gaps).sum(axis=1) / len(right) for drawn in resample_counts(every, seed)]
-    return percentile_interval(np.concatenate(errors))
+    totals = resample_totals(np.column_stack([gaps, np.ones(len(right))]), groups, seed)
+    return percentile_interval(np.abs(totals[:, :BINS]).sum(axis=1) / totals[:, BINS])
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
@@ -159,7 +164,7 @@ def _bin_of(confidence: np.ndarray) -> np.ndarray:
     return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
 
 
-def _probs_and_labels(predictions: pd.DataFrame, class_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def probs_and_labels(predictions: pd.DataFrame, class_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     place = {name: number for number, name in enumerate(class_names)}
     probs = predictions[list(class_names)].to_numpy(dtype=np.float64)
     return probs / probs.sum(axis=1, keepdims=True), predictions["label"].map(place).to_numpy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -12,7 +14,7 @@ from emotion_utils.files import file_sha256
 from emotion_utils.models.zoo import EmotionNet, load_model
 from emotion_utils.run import Run
 from emotion_utils.store.augment import to_unit
-from emotion_utils.store.batches import iterate_batches, open_split, restore_images
+from emotion_utils.store.batches import Dataset, iterate_batches, open_split, restore_images
 
 PROBABILITY_DECIMALS = 6
 SAME_PROBABILITY = 1e-3  # what another machine may round otherwise
@@ -55,15 +57,20 @@ def _read_stored(run: Run, model: str, val: pd.DataFrame) -> pd.DataFrame | None
 
 def predict_split(run: Run, net: EmotionNet, split: str) -> pd.DataFrame:
     """Rows `id, split, label, predicted` and one probability column (0-1) per class, in class order."""
-    classes = run.class_names()
-    dataset = open_split(run, split)
+    return predict_dataset(net, open_split(run, split), split)
+
+
+def predict_dataset(
+    net: EmotionNet, dataset: Dataset, split: str, outputs: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """What `predict_split` returns, of any images; `outputs` are those of the network that stand for the classes."""
     batch_size = evaluation_batch_size(device_of(net), dataset.size_px)
     ids, labels, probs = [], [], []
-    for batch in iterate_batches(dataset, batch_size=batch_size, seed=run.config.seed, epoch=0, shuffle=False):
+    for batch in iterate_batches(dataset, batch_size=batch_size, seed=0, epoch=0, shuffle=False):
         ids += batch.ids
         labels.append(batch.labels.numpy())
-        probs.append(predict_probs(net, batch.images))
-    return tabulate(ids, split, np.concatenate(labels), np.concatenate(probs), classes)
+        probs.append(predict_probs(net, batch.images, outputs))
+    return tabulate(ids, split, np.concatenate(labels), np.concatenate(probs), dataset.class_names)
 
 
 def device_of(net: EmotionNet) -> torch.device:
@@ -72,10 +79,16 @@ def device_of(net: EmotionNet) -> torch.device:
 
 
 @torch.inference_mode()
-def predict_probs(net: EmotionNet, images: torch.Tensor) -> np.ndarray:
-    """Probabilities, float64 (B, k), rows summing to 1, of uint8 RGB images (B, 3, H, W) on any device."""
+def predict_probs(net: EmotionNet, images: torch.Tensor, outputs: Sequence[int] | None = None) -> np.ndarray:
+    """Probabilities, float64 (B, k), rows summing to 1, of uint8 RGB images (B, 3, H, W) on any device.
+
+    With `outputs`, places of some classes in the network's order, they are those of these classes given that it is one
+    of them: the softmax over their logits alone.
+    """
     net.eval()
     logits = net(to_unit(images.to(device_of(net)))).cpu()  # Apple's GPU has no float64
+    if outputs is not None:
+        logits = logits[:, list(outputs)]
     return torch.softmax(logits.double(), dim=1).numpy()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 
 from emotion_utils.errors import InputError
 
@@ -49,6 +50,28 @@ def bootstrap_means(values: np.ndarray, seed: int) -> np.ndarray:
     """Means of the columns of `values` (n, m), with its rows resampled: float64 (RESAMPLES, m)."""
     once = np.ones(len(values), dtype=np.int64)
     return np.concatenate([drawn @ values / len(values) for drawn in resample_counts(once, seed)])
+
+
+def resample_totals(values: np.ndarray, groups: Sequence[str] | None, seed: int) -> np.ndarray:
+    """Totals of the columns of `values` (n, m) over images drawn with replacement: float64 (RESAMPLES, m).
+
+    With `groups` (n,) it is groups that are drawn, each with all its images, because images of one person are not
+    independent of each other (the cluster bootstrap of Field and Welsh 2007); an image in no group, "", stands for
+    itself.
+    """
+    sums = values if groups is None else sum_by_group(values, groups)
+    once = np.ones(len(sums), dtype=np.int64)
+    return np.concatenate([drawn @ sums for drawn in resample_counts(once, seed)])
+
+
+def sum_by_group(values: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+    """Sums of the rows of `values` (n, m) in each group, float64 (g, m); an image in no group, "", is one by itself."""
+    names = np.asarray(groups, dtype=object)
+    units = np.where(names == "", np.arange(len(names)).astype(object), names)
+    numbers, units = pd.factorize(units)
+    sums = np.zeros((len(units), values.shape[1]))
+    np.add.at(sums, numbers, values)
+    return sums
 
 
 def percentile_interval(values: np.ndarray) -> np.ndarray:

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
 from emotion_utils.config import RunConfig
-from emotion_utils.report.results import Results
 from emotion_utils.report.tables import table_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from emotion_utils.report.results import Results
 
 SALIENCY_FIGURES = ("fig-saliency", "fig-random", "fig-occlusion")
 APPENDIX_TABLES = (
     "tbl-data", "tbl-splits", "tbl-quarantine", "tbl-weights", "tbl-settings", "tbl-search",
     "tbl-environment", "tbl-times", "tbl-openings", "tbl-published-cells", "tbl-audit", "tbl-matrices",
 )  # fmt: skip
+
+
+class Exhibited(Protocol):
+    """What a page shows: the models that rest on proxy weights, and what its text calls each figure and table."""
+
+    @property
+    def proxies(self) -> list[str]: ...
+
+    @property
+    def exhibits(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ def image_key(name: str) -> str:
 
 
 def show_figure(
-    results: Results, key: str, panels: Iterable[str], caption: str, *, columns: int, width_px: int
+    results: Exhibited, key: str, panels: Iterable[str], caption: str, *, columns: int, width_px: int
 ) -> Shown:
     """`panels` (elements with a text alternative of their own), up to `columns` side by side; the caption below.
 
@@ -92,12 +103,12 @@ def show_figure(
     large = " large" if len(panels) > 6 else ""  # more than a page holds
     return Shown(
         f'<figure class="figure{large}" id="{escape(key)}"><div class="panels {across}">{body}</div>'
-        f"<figcaption><b>{number_exhibits(results)[key]}.</b> {caption}</figcaption></figure>"
+        f"<figcaption><b>{results.exhibits[key]}.</b> {caption}</figcaption></figure>"
     )
 
 
 def show_table(
-    results: Results,
+    results: Exhibited,
     key: str,
     table: pd.DataFrame | str,
     caption: str,
@@ -113,7 +124,7 @@ def show_table(
     """
     body = table if isinstance(table, str) else table_html(table, proxies=results.proxies, **options)
     below = f'<p class="note">{note}</p>' if note else ""
-    name, large = number_exhibits(results)[key], " large" if may_break else ""
+    name, large = results.exhibits[key], " large" if may_break else ""
     return Shown(
         f'<figure class="table{large}" id="{escape(key)}"><figcaption><b>{name}.</b> {caption}</figcaption>'
         f'<div class="scroll" role="region" tabindex="0" aria-label="{name}">{body}</div>{below}</figure>'

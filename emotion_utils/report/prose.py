@@ -6,16 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from emotion_utils.report.claims import Claim
-from emotion_utils.report.exhibits import Shown, number_exhibits
-from emotion_utils.report.results import Results
+from emotion_utils.report.exhibits import Exhibited, Shown
 
 
 class Prose:
     """One section's generated text: claims, gathered into paragraphs and list items."""
 
-    def __init__(self, results: Results, section: str) -> None:
+    def __init__(self, results: Exhibited, section: str) -> None:
         self.results, self.section = results, section
-        self.names = number_exhibits(results)
+        self.names = results.exhibits
         self._blocks: list[tuple[str, list[Claim]]] = []
 
     def paragraph(self) -> None:

@@ -21,6 +21,7 @@ from emotion_utils.evaluation.calibration import (
 )  # fmt: skip
 from emotion_utils.evaluation.comparison import compare_pairs, macro_intervals, resample_rates
 from emotion_utils.evaluation.metrics import classification_table, confusion, count_correct
+from emotion_utils.report.exhibits import number_exhibits
 from emotion_utils.report.saliency import SaliencyResults, read_saliency
 from emotion_utils.run import Run
 
@@ -139,6 +140,11 @@ class Results:
     def weights_kind(self, model: str) -> str:
         """What its training started from: proxy, official, random or file."""
         return self.cards[model]["provenance"]["kind"]
+
+    @cached_property
+    def exhibits(self) -> dict[str, str]:
+        """What the text calls each figure and table."""
+        return number_exhibits(self)
 
     @property
     def proxies(self) -> list[str]:

@@ -51,6 +51,7 @@ class Source:
     faults: Mapping[str, str] = field(default_factory=dict)  # path -> why it is set aside without being read
     found: str = ""  # one line on what was found, which a person can check
     dataset: KnownSet | None = None  # what is known of it, where it was recognised
+    others: Mapping[str, int] = field(default_factory=dict)  # class that was not chosen -> its images
     recipe: str = ""  # what decides the content where that is computed, not stored
 
     def fingerprint(self, file_ids: Sequence[str] | None = None) -> str:
@@ -84,23 +85,25 @@ def open_source(
     spec: str,
     *,
     classes: tuple[str, ...] | None = None,
+    known: tuple[str, ...] | None = None,
     seed: int = 0,
     synthetic_images: int = 600,
     lenient: bool = False,
 ) -> Source:
     """Opens `spec` (see the README's list of kinds) without decoding anything.
 
-    `classes` chooses some of the data's classes, in that order, by any usual name. `seed` and `synthetic_images` are
-    for the synthetic faces alone. `lenient` sets aside what a relabelling CSV contradicts. Raises InputError.
+    `classes` chooses some of the data's classes, in that order, by any usual name; `known` those of its own that the
+    data have too, and there must be two. `seed` and `synthetic_images` are for the synthetic faces alone. `lenient`
+    sets aside what a relabelling CSV contradicts. Raises InputError.
     """
     if spec == "synthetic":
-        return _open_synthetic(classes, seed, synthetic_images)
+        return _open_synthetic(classes, known, seed, synthetic_images)
     path = fetch(spec) if is_remote(spec) else Path(spec).expanduser()
     try:
         found = _open_path(spec, path, lenient)
     except OSError as error:
         raise InputError(f"--data {spec}: cannot be read ({error.strerror}); check path and permissions") from None
-    return _name_classes(found, classes)
+    return _name_classes(found, classes, known)
 
 
 def source_of(config: RunConfig) -> Source:
@@ -172,8 +175,8 @@ def _as_source(spec: str, tree: Tree | None, reading: Reading, known: KnownSet |
     )  # fmt: skip
 
 
-def _name_classes(source: Source, classes: tuple[str, ...] | None) -> Source:
-    """`source` with levelled class names, reduced to the chosen `classes`, sorted by path."""
+def _name_classes(source: Source, classes: tuple[str, ...] | None, known: tuple[str, ...] | None) -> Source:
+    """`source` with levelled class names, reduced to the chosen `classes` or to those `known`, sorted by path."""
     table, note = pool_lone_parts(source.table)
     voted = {name for text in table.get(VOTES, ()) for name in read_votes(text)}
     names = match_names({*table["label"].unique(), *voted} - {""})
@@ -181,7 +184,7 @@ def _name_classes(source: Source, classes: tuple[str, ...] | None) -> Source:
     if VOTES in table:
         table = table.assign(**{VOTES: [rename_votes(text, names) for text in table[VOTES]]})
     found = tuple(sorted(set(table["label"].unique()) - {""}))
-    chosen = _choose(found, classes)
+    chosen = _choose(found, classes if known is None else _find_common(source.spec, found, known))
     others = table["label"][~table["label"].isin((*chosen, ""))].value_counts()
     notes = [*source.notes, renaming_note({name: names[name] for name in source.table["label"].unique() if name}), note]
     if len(others):
@@ -198,7 +201,7 @@ def _name_classes(source: Source, classes: tuple[str, ...] | None) -> Source:
     table = table[[*TABLE_COLUMNS, *([VOTES] if VOTES in table else [])]]
     return replace(
         source, table=table, classes=chosen, notes=tuple(note for note in notes if note),
-        found=_found_line(source.found, table, len(chosen)),
+        others=others.sort_index().to_dict(), found=_found_line(source.found, table, len(chosen)),
     )  # fmt: skip
 
 
@@ -209,6 +212,18 @@ def _found_line(what: str, table: pd.DataFrame, num_classes: int) -> str:
     parts = [f"{counts[split]:,} {split}" for split in SPLITS if split in counts] or [f"{len(labelled):,} images"]
     aside = [f"{len(table) - len(labelled):,} without a label"] if len(table) > len(labelled) else []
     return f"read as {what}: {', '.join([*parts, *aside, f'{num_classes} classes'])}"
+
+
+def _find_common(spec: str, found: Iterable[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the `known` classes that are `found` too. Raises InputError where there are fewer than two."""
+    keys = [class_key(name) for name in found]
+    common = tuple(name for name in known if class_key(name) in keys)
+    if len(common) < 2:
+        raise InputError(
+            f"--data {spec}: has the classes {', '.join(found)}, of which {len(common)} "
+            f"{'is' if len(common) == 1 else 'are'} among {', '.join(known)}; two are needed"
+        )
+    return common
 
 
 def _choose(found: Iterable[str], classes: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -222,10 +237,13 @@ def _choose(found: Iterable[str], classes: tuple[str, ...] | None) -> tuple[str,
     return tuple(dict.fromkeys(by_key[class_key(name)] for name in classes))
 
 
-def _open_synthetic(classes: tuple[str, ...] | None, seed: int, num_images: int) -> Source:
+def _open_synthetic(
+    classes: tuple[str, ...] | None, known: tuple[str, ...] | None, seed: int, num_images: int
+) -> Source:
     from emotion_utils.synthetic import faces  # what reads files needs none of it
 
-    names = _choose(faces.EMOTIONS, classes or SYNTHETIC_CLASSES)
+    chosen = classes or SYNTHETIC_CLASSES
+    names = _choose(faces.EMOTIONS, chosen if known is None else _find_common("synthetic", faces.EMOTIONS, known))
     table = faces.synthetic_table(num_images, names, seed)
     table = table[list(TABLE_COLUMNS)].sort_values("path").reset_index(drop=True)
 

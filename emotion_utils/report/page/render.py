@@ -95,6 +95,11 @@ def check_page(results: Results, page: str) -> None:
             raise EmotionError(
                 f"the report's figures or tables are not in the order of their numbers: {', '.join(order)}"
             )
+    check_links(page)
+
+
+def check_links(page: str) -> None:
+    """Raises EmotionError where a reference leads nowhere, or the page would load anything from elsewhere."""
     targets = set(re.findall(r'\bid="([^"]+)"', page))
     dangling = sorted(set(re.findall(r'<a [^>]*href="#([^"]+)"', page)) - targets)
     if dangling:
