@@ -126,6 +126,8 @@ def write_data(results: EvaluationResults) -> Prose:
     size = found.card["input"]["size_px"]
     faces = audit["faces"]
     prose.say("Each image was decoded, cut to its face and resized to {size:count} px as for training.", size=size)
+    if found.card["input"].get("colour") == "grey":
+        prose.say("The model knows grey images alone, so those in colour were turned to grey.")
     if faces["missed"]:
         prose.say(
             "In {missed:count} of the {images:count} no face was found; these are taken whole.",
