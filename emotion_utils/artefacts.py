@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
 from emotion_utils.config import SPLITS
-from emotion_utils.errors import EmotionError
+from emotion_utils.errors import InputError
 from emotion_utils.files import Kind, refuse_rows
+from emotion_utils.schemas import Audit, Event, ModelCard, RunFacts, SearchSummary, StoredClaim, TestOpening
 
 CLEAN = "as they are"  # the kind of uncorrupted images in robustness.csv
 PROBABILITY_TOLERANCE = 1e-4  # how far a row of probabilities may be from summing to 1
@@ -42,16 +43,19 @@ class Artefact(NamedTuple):
     others: Kind | None = "text"  # what further columns hold; None: they are not written
     by_class: bool = False  # a column of numbers for each class follows, in class order
     check: Callable[[Path, pd.DataFrame, tuple[str, ...]], None] | None = None  # of a table; gets the classes too
+    schema: Any = None  # of JSON, and of each of its lines
 
 
 def check_history(path: Path, history: pd.DataFrame, classes: tuple[str, ...]) -> None:
-    """Raises EmotionError where the epochs do not count up from 1."""
+    """Raises InputError where the epochs do not count up from 1, or a rate is none."""
     if list(history["epoch"]) != list(range(1, len(history) + 1)):
-        raise EmotionError(f"{path}: epochs must count 1, 2, 3 ..., found {list(history['epoch'])}")
+        raise InputError(f"{path}: epochs must count 1, 2, 3 ..., found {list(history['epoch'])[:20]}")
+    for column in ("train_acc", "val_acc"):
+        refuse_rows(path, ~history[column].between(0, 1), f"{column} is not within 0-1")
 
 
 def check_predictions(path: Path, predictions: pd.DataFrame, classes: tuple[str, ...]) -> None:
-    """Raises EmotionError naming file and row where probabilities (0-1) contradict themselves or what was predicted."""
+    """Raises InputError naming file and row where probabilities (0-1) contradict themselves or what was predicted."""
     refuse_rows(path, predictions["id"].duplicated(), "this id appears twice")
     probs = predictions[list(classes)]
     refuse_rows(path, ~probs.apply(lambda column: column.between(0, 1)).all(axis=1), "a probability is not within 0-1")
@@ -60,14 +64,14 @@ def check_predictions(path: Path, predictions: pd.DataFrame, classes: tuple[str,
 
 
 def check_robustness(path: Path, table: pd.DataFrame, classes: tuple[str, ...]) -> None:
-    """Raises EmotionError naming file and row where more images are correct than there are."""
+    """Raises InputError naming file and row where more images are correct than there are."""
     refuse_rows(path, ~table["correct"].between(0, table["count"]), "more images are correct than there are")
 
 
 DATA, MODEL, CREATIVE = "01_data_preparation", "the notebook of {model}", "05_creative_element"
 ARTEFACTS = {
-    "facts": Artefact("run.json"),
-    "claims": Artefact("claims.json", "06_comparison"),  # every generated sentence with its figures
+    "facts": Artefact("run.json", "--fresh", schema=RunFacts),
+    "claims": Artefact("claims.json", "06_comparison", schema=list[StoredClaim]),  # the generated sentences
     # one row per source image; near duplicates share a cluster
     "manifest": Artefact(
         "data/manifest.csv", DATA, MANIFEST_COLUMNS,
@@ -78,8 +82,8 @@ ARTEFACTS = {
         },
         others=None,
     ),
-    "audit": Artefact("data/audit.json", DATA),
-    "test_openings": Artefact("data/test_openings.jsonl"),  # who opened the test images, `run.note_test_opening`
+    "audit": Artefact("data/audit.json", DATA, schema=Audit),
+    "test_openings": Artefact("data/test_openings.jsonl", schema=TestOpening),  # see `run.note_test_opening`
     "history": Artefact(  # one row per epoch; accuracies 0-1, seconds of wall time
         "models/{model}/history.csv", MODEL, HISTORY_COLUMNS, others="number", check=check_history
     ),
@@ -88,8 +92,8 @@ ARTEFACTS = {
         {"id": "text", "split": ("val", "test"), "label": "class", "predicted": "class"},
         by_class=True, check=check_predictions,
     ),
-    "model_card": Artefact("models/{model}/model.json", MODEL),
-    "events": Artefact("models/{model}/events.jsonl"),  # what training had to deal with: a kind and its details
+    "model_card": Artefact("models/{model}/model.json", MODEL, schema=ModelCard),
+    "events": Artefact("models/{model}/events.jsonl", schema=Event),  # what training had to deal with
     "robustness": Artefact(  # how many of how many test images are predicted correctly under a corruption
         "models/{model}/robustness.csv", MODEL,
         {"kind": "text", "amount": "number", "label": "class", "count": "integer", "correct": "integer"},
@@ -104,7 +108,7 @@ ARTEFACTS = {
         },
         others=None,
     ),
-    "search_summary": Artefact("models/{model}/search.json", "`emotion search {model}`"),
+    "search_summary": Artefact("models/{model}/search.json", "`emotion search {model}`", schema=SearchSummary),
     "regions": Artefact(
         "creative/regions.csv", CREATIVE,
         {"region": "text", "left": "number", "top": "number", "right": "number", "bottom": "number"},

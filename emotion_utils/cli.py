@@ -13,6 +13,7 @@ import click
 
 from emotion_utils.config import PROFILES, RunConfig, absolute, resolve_config
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.model_table import trust_code
 from emotion_utils.printable import printable
 from emotion_utils.waiting import limit_spinning
 
@@ -42,6 +43,13 @@ def _say(line: object) -> None:
     click.echo(printable(str(line)))
 
 
+trusts_code = click.option(
+    "--trust-code", multiple=True, metavar="FILE", expose_value=False,
+    type=click.Path(path_type=Path), callback=lambda _, __, files: trust_code(files),
+    help="Run this Python file, which builds a network of your own or of somebody whose code you would run.",
+)  # fmt: skip
+
+
 def _fail(message: str, status: int) -> None:
     click.echo("emotion: " + printable(" ".join(message.split())), err=True)
     sys.exit(status)
@@ -63,6 +71,7 @@ def main() -> None:
 @click.option("--fresh", is_flag=True, help="Delete what an earlier run left in the run folder, and start again.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Change one setting of the profile; `emotion settings` lists them.")  # fmt: skip
+@trusts_code
 def run(
     profile: str, data: str | None, classes: str | None, output: Path | None, fresh: bool, settings: tuple[str, ...]
 ) -> None:
@@ -90,6 +99,7 @@ def settings(profile: str) -> None:
 @main.command()
 @click.argument("model")
 @click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
+@trusts_code
 def train(model: str, run_dir: Path) -> None:
     """Train one model of a prepared run, from each of its seeds, and write the predictions."""
     from emotion_utils.evaluation.predict import predict_splits
@@ -129,6 +139,7 @@ def audit_table(file: Path) -> None:
 @click.argument("model_dir", type=click.Path(path_type=Path))
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), help="Write the table there.  [default: standard output]")
+@trusts_code
 @click.option(
     "--missed", type=click.Choice(["keep", "quarantine"]),
     help="Images without a face: taken whole, or refused.  [default: those of 400 px and more are refused]",
@@ -180,6 +191,7 @@ def evaluate(model_dir: Path, data: str, output: Path | None) -> None:
 @main.command()
 @click.argument("model")
 @click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
+@trusts_code
 @click.option("--sampler", default="tpe", help="tpe: learns from earlier trials; grid: fixed points.  [default: tpe]")
 @click.option("--trials", default=20, type=click.IntRange(min=1), help="How many different ones in all.  [default: 20]")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each trial.  [default: those of the run]")

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from emotion_utils.errors import InputError
-from emotion_utils.model_table import STUDY_MODELS, get_spec, import_modules
+from emotion_utils.model_table import STUDY_MODELS, get_spec, require_code, trust_code
 
 PROFILES = ("smoke", "demo", "paper")
 SPLITS = ("train", "val", "test")
@@ -50,7 +50,7 @@ class Phase(FrozenModel):
     """From `epoch` (1-based) on, the depth group `train_from` and everything after it is trainable."""
 
     epoch: int = Field(ge=1)
-    train_from: str
+    train_from: str = Field(min_length=1)
 
 
 class ResizingStep(FrozenModel):
@@ -241,7 +241,7 @@ class RunConfig(FrozenModel):
         """A finished run is read without them: only building its networks needs them."""
         modules = tuple(map(absolute, modules))
         if info.context == NEW_RUN:
-            import_modules(modules)
+            require_code(modules)
         return modules
 
     @field_validator("models")
@@ -348,12 +348,17 @@ def absolute(path: str) -> str:
 def _apply(
     values: dict[str, Any], settings: Iterable[str], overrides: Mapping[str, Any], context: str | None
 ) -> RunConfig:
+    settings = list(settings)
     for setting in settings:
         key, separator, text = setting.partition("=")
         if not separator or not key.strip():
             raise InputError(f"--set {setting!r}: expected key=value")
         _assign(values, key.strip(), _parse_value(setting, text))
-    values = _merge(values, {key: value for key, value in overrides.items() if value is not None})
+    given = {key: value for key, value in overrides.items() if value is not None}
+    values = _merge(values, given)
+    if "modules" in given or any(setting.partition("=")[0].strip() == "modules" for setting in settings):
+        modules = values["modules"] if isinstance(values["modules"], list | tuple) else ()
+        trust_code(absolute(path) for path in modules if isinstance(path, str))  # somebody has just named them
     return validate_config(values, context)
 
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import pandas as pd
 
-from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.errors import InputError
 
 LEFTOVER = re.compile(r"\..+\.[0-9a-z_]{8}(\.\w+)?")  # of `replacing`
 LARGEST_WHOLE = 2**53  # up to here a float64 holds each whole number
+LARGEST_NUMBER = 1e300  # what is larger overflows in the first sum
+MOST_JSON_BYTES = 64 << 20  # far more than any audit takes: more is no file of this project
+MOST_TABLE_BYTES = 2 << 30  # a manifest of ten million images
+MOST_NESTED = 40  # lists and mappings in each other
 
 Kind = Literal["text", "number", "integer", "number or empty"]  # of what a column holds; what is empty reads as NaN
 NUMBERS = ("number", "integer", "number or empty")
@@ -45,9 +51,69 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink()
 
 
+def refuse_links(root: Path, path: Path) -> Path:
+    """`path`, which lies below `root`. Raises InputError where a part of the way from there is a link.
+
+    Somebody else may have made the folder, and what is written through a link ends elsewhere. `root` may be a link of
+    its owner's.
+    """
+    place = root
+    for part in path.relative_to(root).parts:
+        place = place / part
+        if part == ".." or place.is_symlink():
+            raise InputError(f"{place} is a link: none in a run folder is followed; put what it leads to in its place")
+    return path
+
+
+def refuse_links_below(root: Path, leave: tuple[str, ...] = ()) -> None:
+    """Raises InputError that names the first link below `root`; folders named in `leave` are not looked into."""
+    waiting = [root]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                refuse_links(root, Path(entry.path))
+                if entry.is_dir(follow_symlinks=False) and entry.name not in leave:
+                    waiting.append(Path(entry.path))
+
+
+def refuse_second_name(path: Path) -> None:
+    """Before a file is written in place: raises InputError where it has another name (a hard link) somewhere else."""
+    if path.is_file() and path.stat().st_nlink > 1:
+        raise InputError(f"{path} is a hard link: the file would change elsewhere too; put a copy in its place")
+
+
+# What is in place of a file: reading a pipe would wait, and a device may never end.
+_OTHER_KINDS = {
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}  # fmt: skip
+
+
+def open_file(path: Path) -> BinaryIO:
+    """A file, open for reading. Raises InputError where it is missing, unreadable or no regular file; never waits."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    kind = stat.S_IFMT(os.fstat(handle).st_mode)
+    if kind != stat.S_IFREG:
+        os.close(handle)
+        raise InputError(f"{path}: {_OTHER_KINDS.get(kind, 'something else')} in place of a file")
+    return os.fdopen(handle, "rb")
+
+
+def read_bytes(path: Path, most_bytes: int) -> bytes:
+    """A whole file. Raises InputError as `open_file` does, and where it is larger than that."""
+    with open_file(path) as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise InputError(f"{path}: larger than {most_bytes >> 20:,} MB, so not what this file should hold")
+    return content
+
+
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hex."""
-    with path.open("rb") as file:
+    """SHA-256 of a file's bytes, hex. Raises InputError as `open_file` does."""
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -61,26 +127,61 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, made_by: str = "") -> Any:
-    """What `path` holds. Raises InputError where it is missing, EmotionError where it is damaged; both name `made_by`,
-    which writes it."""
+    """What `path` holds, as `parse_json` reads it. Raises InputError where it is missing or damaged; both name
+    `made_by`, which writes it."""
     _require(path, made_by)
+    content = read_bytes(path, MOST_JSON_BYTES)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise EmotionError(
-            f"{path}: not readable as JSON ({error}); make it again with {made_by or '--fresh'}"
-        ) from None
+        return parse_json(content)
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); make it again with {made_by or '--fresh'}") from None
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """One object per line. Raises EmotionError naming file and row."""
+    """One object per line, as `parse_json` reads it. Raises InputError naming file and row."""
     values = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_bytes(path, MOST_JSON_BYTES).splitlines(), start=1):
         try:
-            values.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise EmotionError(f"{path}, row {number}: not readable as JSON ({error})") from None
+            values.append(parse_json(line))
+        except ValueError as error:
+            raise InputError(f"{path}, row {number}: not readable as JSON ({error})") from None
     return values
+
+
+def parse_json(content: bytes) -> Any:
+    """JSON in UTF-8 as every reader understands it. Raises ValueError for anything else: NaN and infinity, numbers that
+    no float holds, a name given twice, half a surrogate pair, more than MOST_NESTED lists in each other."""
+    try:
+        value = json.loads(
+            content.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition
+        )
+    except RecursionError:
+        raise ValueError(f"more than {MOST_NESTED} lists in each other") from None
+    waiting = [(value, 1)]
+    while waiting:
+        each, depth = waiting.pop()
+        if isinstance(each, dict | list):
+            if depth > MOST_NESTED:
+                raise ValueError(f"more than {MOST_NESTED} lists in each other")
+            parts = [*each, *each.values()] if isinstance(each, dict) else each
+            waiting += [(part, depth + 1) for part in parts]
+        elif isinstance(each, str):
+            each.encode("utf-8")  # UnicodeEncodeError is a ValueError
+        elif isinstance(each, int | float) and not abs(each) <= LARGEST_NUMBER:
+            raise ValueError("a number is too large")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is given twice")
+    return found
 
 
 # -- CSV -------------------------------------------------------------------------------------------
@@ -95,23 +196,23 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 def read_csv(path: Path, made_by: str) -> pd.DataFrame:
     """A table of text, for `convert_columns`.
 
-    Raises InputError where the file is missing, EmotionError where it is cut off or damaged; both name `made_by`.
+    Raises InputError where the file is missing, cut off or damaged, and names `made_by`.
     """
     _require(path, made_by)
-    content = path.read_bytes()
+    content = read_bytes(path, MOST_TABLE_BYTES)
     if content and not content.endswith(b"\n"):
         row = content.count(b"\n") + 1
-        raise EmotionError(f"{path}, row {row}: the file ends within a line; make it again with {made_by}")
+        raise InputError(f"{path}, row {row}: the file ends within a line; make it again with {made_by}")
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+        return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise EmotionError(f"{path}: not readable as CSV ({error}); make it again with {made_by}") from None
+        raise InputError(f"{path}: not readable as CSV ({error}); make it again with {made_by}") from None
 
 
 def convert_columns(path: Path, table: pd.DataFrame, kinds: Mapping[str, Any]) -> pd.DataFrame:
     """A copy with the NUMBERS among `kinds` as float64 or int64, to the very bits that were written.
 
-    Raises EmotionError naming the file and the first row that holds something else.
+    Raises InputError naming the file and the first row that holds something else.
     """
     table = table.copy()
     for column, kind in kinds.items():
@@ -129,24 +230,22 @@ def convert_columns(path: Path, table: pd.DataFrame, kinds: Mapping[str, Any]) -
 
 
 def check_columns(path: Path, table: pd.DataFrame, columns: Iterable[str]) -> None:
-    """Raises EmotionError naming the columns that are missing."""
+    """Raises InputError naming the columns that are missing."""
     missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise EmotionError(
-            f"{path}: column {', '.join(missing)} is missing; found {', '.join(map(str, table.columns))}"
-        )
+        raise InputError(f"{path}: column {', '.join(missing)} is missing; found {', '.join(map(str, table.columns))}")
 
 
 def check_values(path: Path, column: pd.Series, allowed: set[str]) -> None:
-    """Raises EmotionError naming the first row whose value is not allowed."""
+    """Raises InputError naming the first row whose value is not allowed."""
     expected = ", ".join(repr(value) for value in sorted(allowed))
     refuse_rows(path, ~column.isin(allowed), f"{column.name} is not one of {expected}")
 
 
 def refuse_rows(path: Path, bad: pd.Series, complaint: str) -> None:
-    """Raises EmotionError with the complaint and the line in the file of the first row where `bad` is true."""
+    """Raises InputError with the complaint and the line in the file of the first row where `bad` is true."""
     if bad.any():
-        raise EmotionError(f"{path}, row {int(bad.to_numpy().argmax()) + 2}: {complaint}")
+        raise InputError(f"{path}, row {int(bad.to_numpy().argmax()) + 2}: {complaint}")
 
 
 def _require(path: Path, made_by: str) -> None:

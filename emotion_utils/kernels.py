@@ -41,6 +41,8 @@ def execute_notebook(
 
     log = executed.with_suffix(".log")
     executed.parent.mkdir(exist_ok=True)
+    for old in (executed, log):
+        old.unlink(missing_ok=True)  # they are written in place, and an old one may have a second name elsewhere
     killed_before = _count_memory_kills()
     try:
         with (

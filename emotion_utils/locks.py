@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from emotion_utils.errors import EmotionError
+from emotion_utils.files import refuse_links, refuse_second_name
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 LOCK_FILE = ".lock"  # in the folder that it stands for; its text says who holds it, or held it last
@@ -23,10 +24,11 @@ def hold(folder: Path, mend: str, patience_s: float = 0.0) -> Iterator[None]:
     """Holds `folder`, which is made if it is not there, for as long as the block runs.
 
     Raises EmotionError that says who holds it, and `mend`, where another process does for longer than `patience_s`;
-    OSError where the folder cannot be written to.
+    InputError where the lock is a link to another file, OSError where the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_FILE
+    refuse_second_name(refuse_links(folder, path))  # taking the lock writes into the file
     with ExitStack() as held:
         try:
             held.enter_context(lock_file(path, patience_s))

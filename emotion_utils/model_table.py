@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 HEAD = "head"  # the depth group that is never taken over from other weights
 NAME = re.compile(r"[A-Za-z][\w-]*")  # of a folder, a notebook and a key of --set
+TRUST = "EMOTION_TRUST_CODE"  # the files that may be run, absolute, separated like PATH
+CONSENT = f"read it, and if you would run it, add --trust-code {{}} (in a notebook: set {TRUST} to it)"
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,11 @@ def get_architecture(name: str) -> Architecture:
     return known[name]
 
 
+def has_architecture(name: str) -> bool:
+    """Whether a model of the table has this architecture."""
+    return any(spec.architecture.name == name for spec in MODELS.values())
+
+
 def module_of(architecture: str) -> str | None:
     """The file that has to be imported before a network of `architecture` can be built; None for the package's own."""
     modules = {spec.architecture.name: spec.module for spec in reversed(MODELS.values())}
@@ -187,6 +195,33 @@ def register_model(spec: ModelSpec) -> None:
     MODELS[spec.name] = spec
 
 
+def trust_code(paths: Iterable[str | Path]) -> None:
+    """Files that a person has named: they may be run, by this process and by those that it starts."""
+    trusted = dict.fromkeys([*_trusted_files(), *(os.path.abspath(path) for path in paths)])
+    os.environ[TRUST] = os.pathsep.join(trusted)
+
+
+def import_trusted() -> None:
+    """Runs the files that a person has named, as `import_modules` does."""
+    import_modules(_trusted_files())
+
+
+def import_if_trusted(paths: Iterable[str]) -> None:
+    """Runs those of the files that a person has named, as `import_modules` does: they may have changed since."""
+    import_modules([path for path in paths if os.path.abspath(path) in _trusted_files()])
+
+
+def require_code(paths: Iterable[str]) -> None:
+    """Runs the files that the settings of a run name.
+
+    Somebody else may have made the run: raises InputError for a file that no person has named.
+    """
+    for path in paths:
+        if os.path.abspath(path) not in _trusted_files():
+            raise InputError(f"the settings of the run name code, {path}; {CONSENT.format(path)}")
+    import_modules(paths)
+
+
 def import_modules(paths: Iterable[str]) -> None:
     """Runs Python files that register models; one that has changed since is run again, or what it imports.
 
@@ -213,13 +248,17 @@ def own_sources(module: str) -> dict[str, bytes]:
 
 
 def module_sources(path: str) -> dict[str, bytes]:
-    """The same of a file that registers models, which is run where that was not done. Raises as `import_modules`."""
-    import_modules([path])
+    """The same of a file that registers models, which is run where that was not done. Raises as `require_code`."""
+    require_code([path])
     return _IMPORTED[path]
 
 
 def _has_changed(file: str, content: bytes) -> bool:
     return not Path(file).is_file() or Path(file).read_bytes() != content
+
+
+def _trusted_files() -> list[str]:
+    return [os.path.abspath(path) for path in os.environ.get(TRUST, "").split(os.pathsep) if path]
 
 
 def _import(path: str, code: bytes) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
@@ -39,6 +41,7 @@ from emotion_utils.stages import (
 )
 from emotion_utils.tracking import check_tracking
 
+ASIDE = ".deleted-"  # the folder that --fresh moves everything into
 WEIGHTS_MB = 60.0  # of a network at most, but for VGGFace with its own head
 COPIES = 16  # of the weights: an old and a new checkpoint, each with the best, Adam's two means, and the epoch's start
 
@@ -52,6 +55,8 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
     made_here = not root.exists()
     try:
         with _only_one(root):
+            for leftover in root.glob(f"{ASIDE}*"):  # of a --fresh that was killed
+                shutil.rmtree(leftover)
             _refuse_foreign(root)
             if fresh:
                 _clear(root)
@@ -224,7 +229,7 @@ def _render(run: Run, ran: bool, say: Say) -> None:
     if not ran and is_finished and run.facts.get("report", {}).get("code") == code:
         return
     say("report")
-    (run.root / CHECKSUMS).unlink(missing_ok=True)
+    run.inside(CHECKSUMS).unlink(missing_ok=True)
     outcome = render_report(run, run.notebooks_dir / "06_comparison.ipynb")
     for note in outcome["notes"]:
         say(f"report: {note}")
@@ -252,6 +257,30 @@ def _refuse_foreign(root: Path) -> None:
 
 
 def _clear(root: Path) -> None:
-    for path in sorted(root.iterdir()):
-        if path.name != LOCK_FILE:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    """Deletes what is in a run folder, all or nothing: it is moved aside first. What links lead to stays.
+
+    Raises InputError, with everything back in its place, where something cannot be moved or deleted.
+    """
+    aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=root))
+    moved: list[Path] = []
+    try:
+        for path in sorted(root.iterdir()):
+            if path.name != LOCK_FILE and path != aside:
+                path.rename(aside / path.name)
+                moved.append(path)
+        _refuse_undeletable(aside)
+    except OSError as error:
+        for path in moved:
+            (aside / path.name).rename(path)
+        aside.rmdir()
+        raise InputError(
+            f"{error.filename}: cannot be deleted ({error.strerror}), so nothing is; choose another --output"
+        ) from None
+    shutil.rmtree(aside)
+
+
+def _refuse_undeletable(folder: Path) -> None:
+    """Raises PermissionError for a folder that files cannot be deleted from."""
+    for place, _, _ in os.walk(folder):
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)

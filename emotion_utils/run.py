@@ -11,7 +11,7 @@ import pandas as pd
 
 from emotion_utils.artefacts import ARTEFACTS, Artefact
 from emotion_utils.config import Recipe, RunConfig, change_config, resolve_config, validate_config
-from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.errors import InputError
 from emotion_utils.files import (
     check_columns,
     check_values,
@@ -19,15 +19,22 @@ from emotion_utils.files import (
     read_csv,
     read_json,
     read_json_lines,
+    refuse_links,
+    refuse_links_below,
+    refuse_second_name,
     write_csv,
     write_json,
 )
+from emotion_utils.schemas import RunFacts, check_schema
 
 # What a notebook may set otherwise than the run was made with: it decides how a model is trained, and nothing before.
 NOTEBOOK_SETTINGS = (
     "weights", "epochs", "batch_size", "processes", "max_steps_per_epoch", "balance", "augment", "budget_minutes",
     "recipes",
 )  # fmt: skip
+
+
+LEAVE = ("wandb",)  # Weights & Biases' own folder, which links to its latest run
 
 
 class Run:
@@ -86,10 +93,8 @@ class Run:
             raise InputError(
                 f"no run at {root}: run notebook 01_data_preparation first, or `emotion run --output {root}`"
             )
-        facts = read_json(root / "run.json")
-        if "config" not in facts:
-            raise EmotionError(f"{root / 'run.json'}: no config; start the run again with --fresh")
-        stored = validate_config(facts["config"])
+        refuse_links_below(root, LEAVE)
+        stored = _read_config(root / "run.json")
         config = change_config(stored, settings)
         decided = [name for name in type(config).model_fields
                    if name not in NOTEBOOK_SETTINGS and getattr(config, name) != getattr(stored, name)]  # fmt: skip
@@ -122,35 +127,41 @@ class Run:
     # -- where things are --------------------------------------------------------------------------
 
     def path(self, name: str, model: str = "") -> Path:
-        """Of the artefact `name`."""
-        return self.root / ARTEFACTS[name].path.format(model=f"{model}/{self.model_folder}")
+        """Of the artefact `name`. Raises InputError as `inside` does."""
+        return self.inside(ARTEFACTS[name].path.format(model=f"{model}/{self.model_folder}"))
+
+    def inside(self, name: str | Path) -> Path:
+        """The file or folder `name` of this run. Raises InputError where a link would lead out of it."""
+        return refuse_links(self.root, self.root / name)
 
     def model_dir(self, model: str) -> Path:
-        return self.root / "models" / model / self.model_folder
+        return self.inside(Path("models", model, self.model_folder))
 
     @property
     def notebooks_dir(self) -> Path:
-        return self.root / "notebooks"
+        return self.inside("notebooks")
 
     @property
     def figures_dir(self) -> Path:
         """Images that notebook 05 makes and the report shows."""
-        return self.root / "figures"
+        return self.inside("figures")
 
     # -- reading and writing -----------------------------------------------------------------------
 
     def read(self, name: str, model: str = "") -> Any:
-        """The artefact `name`: plain values, or a DataFrame whose columns hold what ARTEFACTS says.
+        """The artefact `name`: plain values, or a DataFrame, which hold what ARTEFACTS says.
 
-        Raises InputError that says what to run first where it is missing, and EmotionError that names file and row
-        where it is damaged or contradicts itself.
+        Raises InputError that says what to run first where it is missing, and that names file and row or field where it
+        is damaged or contradicts itself.
         """
         artefact, path = ARTEFACTS[name], self.path(name, model)
         if path.suffix == ".jsonl":
-            return read_json_lines(path) if path.exists() else []
+            return _read_lines(path, artefact) if path.exists() else []
         made_by = artefact.made_by.format(model=model)
         if path.suffix == ".json":
-            return read_json(path, made_by)
+            value = read_json(path, made_by)
+            check_schema(path, value, artefact.schema, f"make it again with {made_by}")
+            return value
         table = read_csv(path, made_by)
         columns = self._columns(artefact)
         check_columns(path, table, columns)
@@ -161,7 +172,7 @@ class Run:
         return table
 
     def write(self, name: str, value: Any, model: str = "") -> None:
-        """Writes the artefact `name`, whole. Raises EmotionError where a table lacks a column or contradicts itself."""
+        """Writes the artefact `name`, whole. Raises InputError where a table lacks a column or contradicts itself."""
         artefact, path = ARTEFACTS[name], self.path(name, model)
         if path.suffix == ".json":
             return write_json(path, value)
@@ -175,6 +186,7 @@ class Run:
         """Adds a line to the artefact `name`."""
         path = self.path(name, model)
         path.parent.mkdir(parents=True, exist_ok=True)
+        refuse_second_name(path)
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, sort_keys=True) + "\n")
 
@@ -212,7 +224,7 @@ class Run:
 
     def stored_config(self) -> RunConfig:
         """The settings as run.json has them; `config` may differ from them in a notebook."""
-        return validate_config(self.facts["config"])
+        return _read_config(self.path("facts"))
 
     def record(self, **facts: Any) -> None:
         """Adds facts to run.json (versions, hardware, weights provenance ...); mappings are merged one level deep."""
@@ -230,11 +242,31 @@ class Run:
         """The trials and the summary of the last search; None where there was none."""
         if not self.path("search", model).exists():
             return None
-        return self.read("search", model), self.read("search_summary", model)
+        trials, summary = self.read("search", model), self.read("search_summary", model)
+        if (trials["trial"] == summary["best"]).sum() != 1:
+            raise InputError(f"{self.path('search', model)}: trial {summary['best']}, the best one, is not there once")
+        return trials, summary
 
     def finished_models(self) -> list[str]:
         """The configured models whose predictions are there, in the configured order."""
         return [name for name in self.config.models if self.path("predictions", name).exists()]
+
+
+def _read_config(path: Path) -> RunConfig:
+    """The settings in run.json. Raises InputError that names the file and the setting that is none."""
+    facts = read_json(path, "--fresh")
+    check_schema(path, facts, RunFacts, "start the run again with --fresh")
+    try:
+        return validate_config(facts["config"])
+    except InputError as error:
+        raise InputError(f"{path}: config.{error}; start the run again with --fresh") from None
+
+
+def _read_lines(path: Path, artefact: Artefact) -> list[dict[str, Any]]:
+    lines = read_json_lines(path)
+    for row, line in enumerate(lines, start=1):
+        check_schema(path, line, artefact.schema, row=row)
+    return lines
 
 
 def _first_difference(there: RunConfig, here: RunConfig) -> str:

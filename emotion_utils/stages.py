@@ -95,7 +95,7 @@ def take_inputs(run: Run, stage: Stage, origins: dict[str, str]) -> Inputs:
         "config": run.config.fingerprint(),
         "data": origins["data"],
         "weights": origins.get(stage.model or ""),
-        "reads": {name: _artefact_sha256(run.root / name) for name in stage.reads},
+        "reads": {name: _artefact_sha256(run.inside(name)) for name in stage.reads},
     }
     codes = closure_sha256(notebook_code(stage.source)), closure_sha256(TRAINING) if stage.model else ""
     texts = (json.dumps({**parts, "code": code}, sort_keys=True) for code in codes)
@@ -120,7 +120,7 @@ def is_up_to_date(run: Run, stage: Stage, inputs: Inputs) -> bool:
     done = run.facts["stages"].get(stage.notebook)
     return (
         done is not None
-        and done["inputs"] == inputs.inputs
+        and done.get("inputs") == inputs.inputs
         and executed_path(run, stage).exists()
         and _is_unchanged(run, done)
     )
@@ -137,7 +137,7 @@ def forget(run: Run, stage: Stage, inputs: Inputs, say: Callable[[str], None] = 
     done = facts["stages"].pop(stage.notebook, None)
     facts.pop("report", None)
     run.write("facts", facts)
-    (run.root / CHECKSUMS).unlink(missing_ok=True)
+    run.inside(CHECKSUMS).unlink(missing_ok=True)
     if stage.model and done and done.get("model_inputs") == inputs.model_inputs and _is_unchanged(run, done):
         return True
     places = [each.model_dir(stage.model) for each in [run, *run.replicas()]] if stage.model else []
@@ -145,14 +145,14 @@ def forget(run: Run, stage: Stage, inputs: Inputs, say: Callable[[str], None] = 
     with hold_model(*folders):
         if stage.model:
             _keep_edited(run, stage.model, say)
-        for path in [*(run.root / name for name in stage.writes), *(folder / RETRAINING for folder in folders)]:
+        for path in [*(run.inside(name) for name in stage.writes), *(folder / RETRAINING for folder in folders)]:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return False
 
 
 def _keep_edited(run: Run, model: str, say: Callable[[str], None]) -> None:
     folder = run.model_dir(model)
-    training = read_json(folder / "model.json").get("training", {}) if (folder / "model.json").exists() else {}
+    training = run.read("model_card", model).get("training", {}) if (folder / "model.json").exists() else {}
     if training.get("edits"):
         kept = folder / training["folder"]
         kept.mkdir(exist_ok=True)
@@ -163,13 +163,13 @@ def _keep_edited(run: Run, model: str, say: Callable[[str], None]) -> None:
 
 def mark_done(run: Run, stage: Stage, inputs: Inputs, seconds: float, death: str | None) -> None:
     """The success marker, written last; `death` says why its kernel had to be started once more, if it had."""
-    outputs = {name: _artefact_sha256(run.root / name) for name in stage.writes}
+    outputs = {name: _artefact_sha256(run.inside(name)) for name in stage.writes}
     facts = {**inputs._asdict(), "outputs": outputs, "seconds": round(seconds, 1)}
     run.record(stages={stage.notebook: facts | ({"kernel_restarted": death} if death else {})})
 
 
 def _is_unchanged(run: Run, done: dict[str, Any]) -> bool:
-    return all(_artefact_sha256(run.root / name) == sha256 for name, sha256 in done["outputs"].items())
+    return all(_artefact_sha256(run.inside(name)) == sha256 for name, sha256 in done.get("outputs", {}).items())
 
 
 def _artefact_sha256(path: Path) -> str:

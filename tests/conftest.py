@@ -1,4 +1,4 @@
-"""What all tests share: no test writes into the user's cache."""
+"""What all tests share: no test writes into the user's cache, or runs code that another has trusted."""
 
 import gc
 from pathlib import Path
@@ -23,6 +23,12 @@ def private_cache(tmp_path_factory, monkeypatch):
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("EMOTION_CACHE_DIR", str(cache))
     return cache
+
+
+@pytest.fixture(autouse=True)
+def no_trusted_code(monkeypatch):
+    """What a test trusts, no other does."""
+    monkeypatch.setenv("EMOTION_TRUST_CODE", "")
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 
 # A module imports from its own entry and from those before it; cli and pipeline sit on top.
 STREAM = (
-    "printable", "errors", "locks", "waiting", "parallel", "cache_building", "counter_rng", "progress", "events",
-    "devices", "own_files", "model_table", "config", "settings", "budget", "provenance", "search_path",
-    "import_closure", "files", "artefacts", "history", "run", "monitor", "tracking", "synthetic", "sources", "audit",
+    "printable", "errors", "files", "locks", "waiting", "parallel", "cache_building", "counter_rng", "progress",
+    "events", "devices", "own_files", "model_table", "config", "settings", "budget", "provenance", "search_path",
+    "import_closure", "schemas", "artefacts", "history", "run", "monitor", "tracking", "synthetic", "sources", "audit",
     "store", "models", "training", "search", "evaluation", "published", "figures", "report", "bench", "kernels",
     "stages", "pipeline", "cli", "__main__",
 )  # fmt: skip

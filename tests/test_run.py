@@ -139,15 +139,15 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 def test_events_are_kept_in_order(run):
     run.append("events", MODEL, kind="unfrozen", epoch=4)
-    run.append("events", MODEL, kind="early_stop", epoch=7)
+    run.append("events", MODEL, kind="early_stop", epoch=7, reason="patience")
     assert [event["kind"] for event in run.read("events", MODEL)] == ["unfrozen", "early_stop"]
 
 
 def test_recorded_facts_are_merged(run):
-    run.record(stages={"01": 1})
-    run.record(stages={"02": 2}, report={"pdf": True})
-    assert run.facts["stages"] == {"01": 1, "02": 2}
-    assert run.facts["report"] == {"pdf": True}
+    run.record(stages={"01": {"seconds": 1.0}})
+    run.record(stages={"02": {"seconds": 2.0}}, report={"pdf": True, "notes": []})
+    assert run.facts["stages"] == {"01": {"seconds": 1.0}, "02": {"seconds": 2.0}}
+    assert run.facts["report"] == {"pdf": True, "notes": []}
 
 
 def start(root, **given):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +15,13 @@ from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.faces import CropMode
 from emotion_utils.cache_building import only_builder, replacing_folder
 from emotion_utils.config import cache_dir
-from emotion_utils.files import file_sha256, write_csv, write_json
+from emotion_utils.errors import InputError
+from emotion_utils.files import file_sha256, read_json, write_csv, write_json
 from emotion_utils.import_closure import closure_sha256
 from emotion_utils.progress import Progress
 from emotion_utils.sources.source import Source
 
+FILES, SUMS = ("manifest.csv", "audit.json"), "checksums.json"
 WHOLE_NUMBERS = ("width", "height", "image", *FRAME_COLUMNS)
 
 
@@ -29,11 +32,12 @@ def audit_once(
     missed: Literal["keep", "quarantine"] = "keep",
     cache: Path | None = None,
     progress: Progress | None = None,
+    say: Callable[[str], None] = print,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """What `audit_images` returns; where the same was audited before, as it was found then.
 
     The same are all bytes and rows of the source, its classes and notes, `crop`, `missed`, and the code that audits.
-    A damaged record is made again.
+    A damaged record is made again, and `say` is told.
     """
     facts = [
         source.fingerprint(),
@@ -48,25 +52,28 @@ def audit_once(
     ).hexdigest()
     path = (cache or cache_dir()) / "audits" / key
     with only_builder(path, 0):
-        if not _is_whole(path):
+        found = _read(path)
+        if found is None:
+            if path.exists():
+                say(f"the audit in {path} was damaged and is made again")
             manifest, audit = audit_images(source, crop=crop, missed=missed, progress=progress)
             with replacing_folder(path) as folder:
                 write_csv(folder / "manifest.csv", manifest)
-                write_json(folder / "audit.json", audit | {"manifest_sha256": file_sha256(folder / "manifest.csv")})
-    return _read(path)
+                write_json(folder / "audit.json", audit)
+                sums = {name: file_sha256(folder / name) for name in FILES}
+                write_json(folder / SUMS, sums)
+            found = _read(path)
+    return found
 
 
-def _is_whole(path: Path) -> bool:
+def _read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]] | None:
+    """Manifest and audit as they were written; None where a file is missing or is not what was written."""
     try:
-        audit = json.loads((path / "audit.json").read_text(encoding="utf-8"))
-        return audit["manifest_sha256"] == file_sha256(path / "manifest.csv")
-    except (OSError, ValueError, KeyError):
-        return False
-
-
-def _read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+        if read_json(path / SUMS) != {name: file_sha256(path / name) for name in FILES}:
+            return None
+    except InputError:
+        return None
     manifest = pd.read_csv(path / "manifest.csv", dtype=str, keep_default_na=False)
-    audit = json.loads((path / "audit.json").read_text(encoding="utf-8"))
-    del audit["manifest_sha256"]
     numbers = {name: manifest[name].replace("", "nan").astype("float64") for name in NUMBER_PROPERTIES}
-    return manifest.astype(dict.fromkeys(WHOLE_NUMBERS, "int64")).assign(**numbers), audit
+    manifest = manifest.astype(dict.fromkeys(WHOLE_NUMBERS, "int64")).assign(**numbers)
+    return manifest, read_json(path / "audit.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,21 +11,23 @@ import torch
 from safetensors.torch import save_file
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.files import file_sha256, replacing, write_json
-from emotion_utils.model_table import import_modules, module_of
+from emotion_utils.files import MOST_JSON_BYTES, file_sha256, parse_json, read_bytes, replacing, write_json
+from emotion_utils.model_table import CONSENT, has_architecture, import_if_trusted, import_trusted, module_of
 from emotion_utils.models.input_spec import Colour, InputSpec
-from emotion_utils.models.network import EmotionNet, assemble_network
+from emotion_utils.models.network import EmotionNet, assemble_network, plan_network
 from emotion_utils.models.reference import reference_images
 from emotion_utils.models.weights.file_kind import file_kind
 from emotion_utils.models.weights.load import read_safetensors
+from emotion_utils.schemas import ModelCard, check_schema
 from emotion_utils.store.store import KERNEL
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
-CARD_KEYS = {"design": dict, "class_names": list, "input": dict, "provenance": dict, "sha256": str, "answers": list}
+AGAIN = "train the model again"
 # Of the largest logit. Other processors and releases round differently (about 1e-5); other weights, another order of
 # channels or another mean give quite different logits.
 LOGIT_TOLERANCE = 1e-3
+MOST_OUTPUTS = 2**28  # of a layer for one image: a GB; VGG16 makes 3 million of 224 px
 
 
 def save_model(net: EmotionNet, model_dir: str | Path, class_names: Sequence[str], **facts: Any) -> dict[str, Any]:
@@ -79,28 +80,23 @@ def load_model(model_dir: str | Path, device: torch.device | None = None) -> tup
             f"{weights_path}: wrong checksum: {CARD_FILE} expects SHA-256 {card['sha256']}, found {found}; "
             "the two do not belong together or the file is damaged: train the model again"
         )
-    _import_module(model_dir, card)
+    _require_architecture(model_dir, card)
     net = _rebuild(weights_path, card["design"], _read_input_spec(model_dir, card), card["provenance"])
     check_logits(model_dir, card["answers"], reference_logits(net))
     return net.to(device or "cpu"), card
 
 
 def read_card(model_dir: Path) -> dict[str, Any]:
-    """model.json, complete and consistent with itself. Raises InputError that says what is missing."""
+    """model.json, complete and consistent with itself. Raises InputError that names what is missing or wrong."""
     path = model_dir / CARD_FILE
+    if not path.exists():
+        raise InputError(f"{model_dir}: no {CARD_FILE}: this is not the folder of a trained model")
+    content = read_bytes(path, MOST_JSON_BYTES)
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{model_dir}: no {CARD_FILE}: this is not the folder of a trained model") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable ({error}); train the model again") from None
-    for key, kind in CARD_KEYS.items():
-        if not isinstance(card, dict) or not isinstance(card.get(key), kind):
-            raise InputError(f"{path}: {key} is missing or is no {kind.__name__}; train the model again")
-    if len(card["class_names"]) != card["design"].get("num_classes"):
-        raise InputError(
-            f"{path}: {len(card['class_names'])} class names for {card['design'].get('num_classes')} outputs"
-        )
+        card = parse_json(content)
+    except ValueError as error:
+        raise InputError(f"{path}: not readable ({error}); {AGAIN}") from None
+    check_schema(path, card, ModelCard, AGAIN)
     return card
 
 
@@ -125,18 +121,20 @@ def reference_logits(net: EmotionNet) -> list[list[float]]:
     return net.eval()(reference_images(net.input_spec.size_px)).tolist()
 
 
-def _import_module(model_dir: Path, card: dict[str, Any]) -> None:
-    """Runs the file that builds the network, where that is none of the package's."""
-    module = card.get("architecture", {}).get("module")
-    if not module:
-        return
-    try:
-        import_modules([module])
-    except InputError as error:
-        missing = f"; put it there, or name its new place as `module` in {CARD_FILE}"
+def _require_architecture(model_dir: Path, card: dict[str, Any]) -> None:
+    """Raises InputError for a network that neither the package nor a file named by the person registers.
+
+    The file that model.json names is not run: whoever made the folder chose it.
+    """
+    name, module = card["design"]["architecture"], card.get("architecture", {}).get("module")
+    import_if_trusted([module] if module else [])
+    if not has_architecture(name):
+        import_trusted()
+    if not has_architecture(name) and module:
         raise InputError(
-            f"{model_dir}: the network is built by a file of yours: {error}{'' if Path(module).exists() else missing}"
-        ) from None
+            f"{model_dir}: the network is built by code, {module}; {CONSENT.format(module)}, or its new place if it "
+            "has moved"
+        )
 
 
 def _read_input_spec(model_dir: Path, card: dict[str, Any]) -> InputSpec:
@@ -163,9 +161,25 @@ def _read_input_spec(model_dir: Path, card: dict[str, Any]) -> InputSpec:
 def _rebuild(
     weights_path: Path, design: dict[str, Any], input_spec: InputSpec, provenance: dict[str, Any]
 ) -> EmotionNet:
+    """The network with the weights of the file. Raises InputError where they are not just those of such a network."""
     _, state = read_safetensors(weights_path)
     try:
+        if design.get("edits"):
+            _refuse_large_outputs(plan_network(design, input_spec, provenance))
         return assemble_network(design, input_spec, provenance, state).eval()
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{weights_path}: the weights do not fit their network ({reason}); train it again") from None
+
+
+def _refuse_large_outputs(net: EmotionNet) -> None:
+    """Raises InputError where an image of the right size becomes something huge in a network that is on no device."""
+
+    def check(layer: torch.nn.Module, _: Any, output: Any) -> None:
+        if isinstance(output, torch.Tensor) and output.numel() > MOST_OUTPUTS:
+            raise InputError(f"{type(layer).__name__} makes {output.numel():,} numbers of an image")
+
+    hooks = [layer.register_forward_hook(check) for layer in net.modules()]
+    net(torch.empty(1, 3, net.input_spec.size_px, net.input_spec.size_px, device="meta"))
+    for hook in hooks:
+        hook.remove()

@@ -7,13 +7,20 @@ the layers that differ from it; these must be PyTorch's own, which their printed
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import nn
 
 from emotion_utils.errors import InputError
 
+BAD_LAYER = (
+    SyntaxError, ValueError, TypeError, AttributeError, KeyError, IndexError, ArithmeticError, RuntimeError, MemoryError
+)  # fmt: skip
+MOST_CHARACTERS = 2000  # of a layer's arguments
+LARGEST_ARGUMENT = 100_000  # of width, stride ...
+# Built by loops as long as their arguments say, and of no use between images and logits.
+REFUSED = (nn.RNNBase, nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder, nn.AdaptiveLogSoftmaxWithLoss)
 Layer = list[Any]  # [class name, arguments as printed, {name: Layer} of its children]
 
 
@@ -30,10 +37,16 @@ def find_edits(network: nn.Module, original: nn.Module) -> dict[str, Layer]:
 
 
 def apply_edits(network: nn.Module, edits: Mapping[str, Layer]) -> None:
-    """Puts the described layers in place, with initial weights."""
+    """Puts the described layers in place, with initial weights. Raises InputError for what describes no layer."""
     for name, layer in edits.items():
         parent, _, child = name.rpartition(".")
-        setattr(network.get_submodule(parent), child, _build(layer))
+        try:
+            module = network.get_submodule(parent)
+            if child not in dict(module.named_children()) and (not child or hasattr(module, child)):
+                raise InputError("no layer can be put there")
+            setattr(module, child, _build(layer))
+        except BAD_LAYER as error:
+            raise InputError(f"the edited layer {name!r} cannot be built ({error})") from None
 
 
 def _compare(name: str, module: nn.Module, original: nn.Module, found: dict[str, Layer]) -> None:
@@ -65,7 +78,7 @@ def _describe(name: str, module: nn.Module) -> Layer:
     layer[2] = {child: _describe(f"{name}.{child}", inner) for child, inner in module.named_children()}
     try:
         rebuilt = repr(_build(layer))
-    except (SyntaxError, ValueError, TypeError, AttributeError, InputError):
+    except BAD_LAYER:
         rebuilt = None
     if rebuilt != repr(module) or getattr(nn, layer[0]) is not type(module) or "forward" in vars(module):
         raise _cannot_keep(name, layer[0])
@@ -73,18 +86,32 @@ def _describe(name: str, module: nn.Module) -> Layer:
 
 
 def _build(layer: Layer) -> nn.Module:
-    """The layer with initial weights. Raises InputError, or what its class raises, where it cannot be built."""
+    """The layer with initial weights. Raises one of BAD_LAYER where it cannot be built."""
     kind, arguments, children = layer
-    if not isinstance(getattr(nn, kind, None), type) or not issubclass(getattr(nn, kind), nn.Module):
-        raise InputError(f"{kind} is no layer of torch.nn")
+    build = getattr(nn, kind, None)
+    if not isinstance(build, type) or not issubclass(build, nn.Module) or issubclass(build, REFUSED):
+        raise InputError(f"{kind} is no layer of torch.nn that can be put in place")
     if children:
-        module = getattr(nn, kind)()
+        module = build()
         for name, child in children.items():
             module.add_module(name, _build(child))
         return module
+    if len(arguments) > MOST_CHARACTERS:
+        raise InputError(f"{kind}: its arguments are too long")
     call = ast.parse(f"f({arguments})", mode="eval").body
+    values = [ast.literal_eval(node) for node in call.args]
     keywords = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
-    return getattr(nn, kind)(*map(ast.literal_eval, call.args), **keywords)
+    if any(abs(number) > LARGEST_ARGUMENT for number in _whole_numbers([*values, *keywords.values()])):
+        raise InputError(f"{kind}: an argument is larger than {LARGEST_ARGUMENT:,}")
+    return build(*values, **keywords)
+
+
+def _whole_numbers(values: Iterable[Any]) -> Iterator[int]:
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _whole_numbers(value)
+        elif isinstance(value, int):
+            yield value
 
 
 def _cannot_keep(name: str, kind: str) -> InputError:

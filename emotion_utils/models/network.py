@@ -92,11 +92,23 @@ def assemble_network(
     provenance: Mapping[str, Any],
     state: Mapping[str, torch.Tensor],
 ) -> EmotionNet:
-    """An EmotionNet whose `network` has just these weights. Raises RuntimeError where a key or a shape does not fit."""
+    """An EmotionNet whose `network` has just these weights.
+
+    Raises RuntimeError where a key or a shape does not fit, TypeError where a number format does not.
+    """
     with torch.device("meta"):  # nothing is drawn that would be overwritten
         net = EmotionNet(design, input_spec, provenance)
+    for name, tensor in net.network.state_dict().items():
+        if name in state and state[name].dtype != tensor.dtype:
+            raise TypeError(f"{name} is {state[name].dtype}, not {tensor.dtype}")
     net.network.load_state_dict(dict(state), strict=True, assign=True)
     return net
+
+
+def plan_network(design: Mapping[str, Any], input_spec: InputSpec, provenance: Mapping[str, Any]) -> EmotionNet:
+    """An EmotionNet of shapes alone, in evaluation mode: it takes images without numbers and no memory."""
+    with torch.device("meta"):
+        return EmotionNet(design, input_spec, provenance).eval().to("meta")
 
 
 def record_edits(net: EmotionNet) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.files import file_sha256, replacing
+from emotion_utils.files import MOST_JSON_BYTES, file_sha256, read_bytes, replacing
 from emotion_utils.run import Run
 
 CHECKSUMS = "checksums.sha256"
@@ -21,7 +21,7 @@ LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 def write_checksums(run: Run) -> Path:
     """Lists every artefact that is there; the last thing that is written of a run."""
-    with replacing(run.root / CHECKSUMS) as temporary:
+    with replacing(run.inside(CHECKSUMS)) as temporary:
         text = "".join(f"{file_sha256(run.root / name)}  {name}\n" for name in _sealed_files(run.root))
         temporary.write_text(text, encoding="utf-8")
     return run.root / CHECKSUMS
@@ -35,7 +35,8 @@ def read_checksums(root: Path) -> dict[str, str]:
             f"{root}: no {CHECKSUMS}, so no report was finished here: run `emotion run --output {root}` first"
         )
     listed = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    content = read_bytes(path, MOST_JSON_BYTES).decode("utf-8", "replace")
+    for number, line in enumerate(content.splitlines(), start=1):
         parts = LINE.fullmatch(line)
         if parts is None or parts[2] in listed:
             raise EmotionError(f"{path}, row {number}: not a checksum and the name of a file, or one listed twice")

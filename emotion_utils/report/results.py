@@ -33,8 +33,8 @@ IMAGES = ("average_faces", "cards_certain", "cards_mistaken", "cards_borderline"
 
 # What the report reads of audit.json.
 AUDIT_KEYS = (
-    "classes", "fingerprint", "notes", "reasons", "conversions", "sizes", "duplicates", "near_duplicates", "conflicts",
-    "faces", "groups", "leaks", "splits", "suspects",
+    "classes", "images", "kept", "fingerprint", "notes", "reasons", "conversions", "sizes", "duplicates",
+    "near_duplicates", "conflicts", "faces", "groups", "leaks", "splits", "suspects",
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.files import read_bytes
 from emotion_utils.provenance import git_revision
 from emotion_utils.report.checksums import CHECKSUMS, changed_files
 from emotion_utils.report.claims import NUMERAL, Claim, Label, Model, flat, unknown_numerals
@@ -23,6 +24,7 @@ from emotion_utils.report.results import Results, read_results
 from emotion_utils.report.tables import MINUS
 from emotion_utils.run import Run
 
+MOST_PAGE_BYTES = 512 << 20
 FLOAT_NOISE = 1e-9  # relative: what another processor or release may round differently
 REFERENCE = re.compile(r"\b(?:Table|Figure)s? A?\d+(?:(?:, | and )A?\d+)*")
 
@@ -105,10 +107,12 @@ def _recompute(run: Run) -> str:
 
 def _read_page(run: Run) -> str:
     path = run.root / "report.html"
+    if not path.exists():
+        raise InputError(f"{path} is missing: run `emotion run --output {run.root}` first")
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `emotion run --output {run.root}` first") from None
+        return read_bytes(path, MOST_PAGE_BYTES).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a page as this project writes it ({error})") from None
 
 
 # -- sentences -------------------------------------------------------------------------------------

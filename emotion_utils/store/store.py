@@ -24,7 +24,7 @@ from emotion_utils.parallel import count_workers, map_ahead
 from emotion_utils.progress import Progress
 from emotion_utils.sources.decode import ImageFault, decode_rgb
 
-VERSION = 1  # of the files' layout
+VERSION = 2  # of the files' layout
 KERNEL = "area down, linear up; stretched up to 1.1, else the centre square"
 MAX_STRETCH = 1.1  # sides that differ by more than this are cut to the centre square, so that faces keep their shape
 BLOCK_IMAGES = 64  # decoded by one worker and written at once
@@ -205,7 +205,5 @@ def _read_checksum(file: Path, images: np.memmap, block: slice) -> int:
 
 
 def _checksum(pixels: np.ndarray) -> int:
-    """The sum of all 64-bit words, modulo 2**64: finds what storage does to pixels, at six times the speed of a CRC."""
-    data = pixels.reshape(-1)
-    end = data.size // 8 * 8
-    return (int(data[:end].view(np.uint64).sum()) + int.from_bytes(data[end:].tobytes(), "little")) % 2**64
+    """CRC-32: also finds images that changed places, which a sum does not. Memory is read no quicker by other sums."""
+    return zlib.crc32(np.ascontiguousarray(pixels))

@@ -15,7 +15,7 @@ from torch import nn
 
 from emotion_utils.config import Recipe
 from emotion_utils.errors import InputError
-from emotion_utils.model_table import import_modules
+from emotion_utils.model_table import MODELS, import_if_trusted, import_trusted, require_code
 from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet, assemble_network, record_edits
 from emotion_utils.models.weights.choice import needed_proxies
@@ -49,12 +49,16 @@ def new_model(run: Run, model: str, recipe: Recipe | None = None, *, progress: P
     minute or two the first time.
     """
     config = run.config
-    import_modules(config.modules)
-    recipe = recipe or config.recipes[model]
+    import_if_trusted(config.modules)
+    if model not in MODELS:
+        import_trusted()
+    if model not in MODELS:
+        require_code(config.modules)
+    recipe, classes = recipe or config.recipes[model], run.class_names()  # refused before minutes of work
     weights, size_px = recipe.weights or config.weights, config.image_size_px
     ensure_proxies(needed_proxies(model, weights, size_px), progress, quick=config.profile == "smoke")
     net = build_model(
-        model, num_classes=len(run.class_names()), image_size_px=size_px,
+        model, num_classes=len(classes), image_size_px=size_px,
         dropout=recipe.dropout, weights=weights, seed=config.seed,
     )  # fmt: skip
     if net.design.get("full_head") and recipe.progressive_resizing:

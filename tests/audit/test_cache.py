@@ -1,5 +1,7 @@
 """An audit that is found again is the one that was made, and nothing else is ever taken for it."""
 
+import json
+
 import pandas as pd
 import pytest
 from face_files import encode, faces, make_image, write_folder
@@ -52,10 +54,28 @@ def test_other_bytes_names_choices_or_code_are_another_audit(folder, tmp_path, c
     assert len(counted) == 6
 
 
-def test_damaged_record_is_made_again(folder, tmp_path, counted):
-    expected, _ = audit_once(open_source(str(folder)), cache=tmp_path)
-    (record,) = (tmp_path / "audits").glob("*/manifest.csv")
-    record.write_text(record.read_text(encoding="utf-8").replace("kept", "lost", 1), encoding="utf-8")
-    manifest, _ = audit_once(open_source(str(folder)), cache=tmp_path)
+def lose_a_key(record):
+    audit = json.loads((record / "audit.json").read_text(encoding="utf-8"))
+    (record / "audit.json").write_text(json.dumps({key: audit[key] for key in audit if key != "faces"}))
+
+
+def change_a_row(record):
+    path = record / "manifest.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("kept", "lost", 1), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [lose_a_key, change_a_row, lambda record: (record / "audit.json").unlink(),
+     lambda record: (record / "checksums.json").write_bytes(b"\xff[[[")],
+)  # fmt: skip
+def test_damaged_record_is_made_again_and_said(folder, tmp_path, counted, harm):
+    expected, audit = audit_once(open_source(str(folder)), cache=tmp_path)
+    (record,) = (path for path in (tmp_path / "audits").iterdir() if path.is_dir())
+    harm(record)
+    said = []
+    manifest, again = audit_once(open_source(str(folder)), cache=tmp_path, say=said.append)
     pd.testing.assert_frame_equal(manifest, expected)
+    assert again == audit
+    assert said == [f"the audit in {record} was damaged and is made again"]
     assert len(counted) == 2

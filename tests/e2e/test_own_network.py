@@ -9,8 +9,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from emotion_utils.cli import main
+from emotion_utils.errors import InputError
 from emotion_utils.model_table import MODELS
 from emotion_utils.provenance import PROJECT_DIR
+from emotion_utils.run import Run
 from emotion_utils.synthetic.faces import render_path, synthetic_table
 
 pytestmark = pytest.mark.e2e
@@ -49,15 +51,30 @@ def test_its_recipe_is_its_row_with_what_was_set(folder):
     assert (recipe["lr"], recipe["phases"]) == (2e-3, [{"epoch": 1, "train_from": "body"}])
 
 
-def test_predict_runs_its_file_and_says_what_is_missing_when_it_is_gone(folder, tmp_path):
+def test_predict_runs_its_file_only_where_the_person_names_it(folder, tmp_path, monkeypatch):
     path = synthetic_table(30, ("angry", "happy"), 1)["path"].iloc[0]
     Image.fromarray(render_path(path, 1, 64)).save(tmp_path / "face.png")
     model, table = folder / "run" / "models" / "my_net", tmp_path / "table.csv"
-    assert emotion("predict", model, tmp_path / "face.png", "--output", table).exit_code == 0
-    assert list(pd.read_csv(table)["path"]) == [str(tmp_path / "face.png")]
-    (folder / "my_net.py").rename(folder / "moved.py")
+    monkeypatch.delitem(MODELS, "my_net")
     refused = emotion("predict", model, tmp_path / "face.png")
     assert refused.exit_code == 2
-    assert f"{folder / 'my_net.py'}: cannot be read" in refused.stderr
+    assert f"the network is built by code, {folder / 'my_net.py'}; read it, and" in refused.stderr
+    assert "my_net" not in MODELS
+    (folder / "my_net.py").rename(folder / "moved.py")
+    given = ["--trust-code", folder / "moved.py", "--output", table]
+    assert emotion("predict", model, tmp_path / "face.png", *given).exit_code == 0
+    assert list(pd.read_csv(table)["path"]) == [str(tmp_path / "face.png")]
     assert emotion("verify", folder / "run").exit_code == 0
     (folder / "moved.py").rename(folder / "my_net.py")
+
+
+def test_train_and_notebook_run_what_run_json_names_only_where_the_person_names_it(folder, monkeypatch):
+    monkeypatch.delitem(MODELS, "my_net")
+    refused = emotion("train", "my_net", "--run", folder / "run")
+    assert refused.exit_code == 2
+    assert f"the settings of the run name code, {folder / 'my_net.py'}; read it, and" in refused.stderr
+    with pytest.raises(InputError, match="the settings of the run name code"):
+        Run.open(folder / "run", ["epochs=3"])
+    assert "my_net" not in MODELS
+    assert Run.open(folder / "run", [f"modules=[{folder / 'my_net.py'}]"]).config.modules
+    assert "my_net" in MODELS

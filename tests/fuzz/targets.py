@@ -5,6 +5,7 @@ scratch folder; it returns seeds, and what tries one input and raises where the 
 """
 
 import bz2
+import copy
 import gzip
 import io
 import json
@@ -23,11 +24,17 @@ from face_files import encode, make_image, write_zip
 
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError
+from emotion_utils.models.card import read_card
+from emotion_utils.models.input_spec import InputSpec
+from emotion_utils.models.network import plan_network
 from emotion_utils.models.weights.conversion import CONV_LAYERS
 from emotion_utils.models.weights.load import load_weights
 from emotion_utils.published.audit import audit_results
 from emotion_utils.published.study import read_published
 from emotion_utils.published.tables import read_printed_results
+from emotion_utils.report.claims import write_claims
+from emotion_utils.report.contents import collect_claims
+from emotion_utils.report.results import read_results
 from emotion_utils.run import Run
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.decode import ImageFault, decode_rgb
@@ -269,6 +276,39 @@ def _table_of_a_run(folder: Path, name: str, read: Callable[[Run], Any]) -> tupl
     return [path.read_bytes()], attempt
 
 
+def json_files(folder: Path) -> tuple[Seeds, Try]:
+    """Each JSON file of a run, told apart by what it holds."""
+    run = fake_run.make_run(folder / "run", skills={MODEL: 0.7}, images=12, epochs=2, broken=1)
+    write_claims(run, collect_claims(read_results(run)))
+    names = ("facts", "audit", "model_card", "events", "test_openings", "claims")
+    paths = [run.path(name, MODEL) for name in names]
+
+    def attempt(content):
+        path = folder / "changed"
+        path.write_bytes(content)
+        for name, artefact in zip(names, paths, strict=True):
+            reader = copy.copy(run)
+            reader.path = lambda *_, suffix=artefact.suffix: path.with_suffix(suffix)
+            path.with_suffix(artefact.suffix).write_bytes(content)
+            read_or_refuse(reader.read, name, MODEL)
+
+    return [path.read_bytes() for path in paths], attempt
+
+
+def model_cards(folder: Path) -> tuple[Seeds, Try]:
+    """model.json, and the network that it describes."""
+    card = fake_run.make_card(MODEL, fake_run.CLASSES, "proxy")
+    card["design"]["edits"] = {"fc": ["Linear", "in_features=512, out_features=3, bias=True", {}]}
+    spec = InputSpec(32, (0.5,) * 3, (0.5,) * 3)
+
+    def attempt(content):
+        (folder / "model.json").write_bytes(content)
+        if found := read_or_refuse(read_card, folder):
+            read_or_refuse(plan_network, found["design"], spec, found["provenance"])
+
+    return [json.dumps(card).encode()], attempt
+
+
 SETTINGS = [
     b"epochs=3", b"recipes.VGG16_emotion.lr=1e-3", b"augment.flip=0.5", b"classes=[happy, sad]", b"group='(P_\\d+)'",
     b"recipes.r18_pre_emotion.phases=[{epoch: 1, train_from: stem}]", b"recipes.r18_scratch_emotion.grow=[]",
@@ -335,5 +375,6 @@ def published_tables(folder: Path) -> tuple[Seeds, Try]:
 TARGETS = (
     fer2013_csv, relabelling_csv, jsonl_tables, any_table, lists_of_raf_db, lists_of_expw, votes_of_ferplus,
     annotations_of_affectnet, emotions_of_ck_plus, image_files, zip_members, tar_members, compressed_tars,
-    manifest, history, predictions, settings, keras_weights, pytorch_weights, published_tables,
+    manifest, history, predictions, json_files, model_cards, settings, keras_weights, pytorch_weights,
+    published_tables,
 )  # fmt: skip

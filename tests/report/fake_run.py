@@ -178,6 +178,8 @@ def make_card(model, classes, weights):
         "design": {"architecture": "vgg16" if vgg else "resnet18", "num_classes": len(classes), "dropout": 0.0},
         "class_names": list(classes),
         "input": {"size_px": 48, "mean": [0.5] * 3, "std": [0.2] * 3, "channel_order": "RGB", "range": [0, 1]},
+        "sha256": _sha256(f"weights of {model}"),
+        "answers": [[0.5] * len(classes)] * 2,
         "provenance": {
             "name": kind, "kind": kind, "source": f"{kind}.safetensors",
             "sha256": None if kind == "random" else "0123456789abcdef",

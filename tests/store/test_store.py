@@ -124,7 +124,16 @@ def forget_blocks(path):
     (path / "store.json").write_text(json.dumps(facts | {"checksums": facts["checksums"][:1]}))
 
 
-@pytest.mark.parametrize("harm", [cut_short, flip_a_bit, lose_the_ids, mix_up_the_ids, garble_the_facts, forget_blocks])
+def swap_two_images(path):
+    images = np.load(path / "images.npy", mmap_mode="r+")
+    assert not np.array_equal(images[0], images[1])
+    images[[0, 1]] = images[[1, 0]]
+    images.flush()
+
+
+@pytest.mark.parametrize(
+    "harm", [cut_short, flip_a_bit, swap_two_images, lose_the_ids, mix_up_the_ids, garble_the_facts, forget_blocks]
+)
 def test_a_damaged_store_is_noticed_decoded_again_and_the_note_says_so(source, harm):
     before = np.array(build_store(source, source.manifest, size_px=8).images)
     harm(path_of(source, 8))

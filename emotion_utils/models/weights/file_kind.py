@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from emotion_utils.errors import InputError
+from emotion_utils.files import open_file
 
 HEAD_BYTES = 512
 ADVICE = "delete it and fetch it again, or choose another file"
@@ -27,13 +28,10 @@ OTHERS = (
 
 def file_kind(path: Path) -> str:
     """One of "hdf5", "keras", "torch" or "safetensors". Raises InputError that says what was found instead."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file of weights") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file of weights")
+    with open_file(path) as file:
+        head = file.read(HEAD_BYTES)
     # First: the length that a safetensors file begins with may look like the start of a pickle or a zip archive.
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
         return "safetensors"
@@ -43,6 +41,8 @@ def file_kind(path: Path) -> str:
         return _zip_kind(path)
     if head.startswith(b"\x80\x02"):
         return "torch"
+    if head[8:9] == b"{":  # cut short, or its length is wrong: the reader says so
+        return "safetensors"
     found, advice = _describe(head)
     raise InputError(f"{path}: expected weights (HDF5, PyTorch or safetensors), found {found}; {advice}")
 

@@ -35,10 +35,10 @@ def render_report(run: Run, notebook: Path) -> dict[str, Any]:
     notebooks = export_notebooks(run)
     page = make_page(results, notebook, notebooks)
     check_page(results, page)
-    html = run.root / "report.html"
+    html = run.inside("report.html")
     with replacing(html) as temporary:
         temporary.write_text(theme_svgs(page), encoding="utf-8")
-    pdf, notes = print_pdf(page, run.root / "report.pdf")
+    pdf, notes = print_pdf(page, run.inside("report.pdf"))
     notes += filter(None, [font_note(results.class_names), *check_files(results, html, pdf)])
     return {"html": html, "pdf": pdf, "notes": notes}
 
