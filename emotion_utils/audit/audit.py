@@ -17,6 +17,7 @@ from emotion_utils.audit.faces import CropMode, frames_of
 from emotion_utils.audit.originals import compare_with_original
 from emotion_utils.audit.properties import property_table
 from emotion_utils.audit.scan import Scan, read_thumbs, scan_images
+from emotion_utils.audit.turned_copies import find_turned_copies
 from emotion_utils.parallel import count_workers
 from emotion_utils.progress import Progress
 from emotion_utils.sources.layouts import VOTES
@@ -59,7 +60,9 @@ def audit_images(
     near_duplicates {clusters, images, largest, pairs, mirrored_pairs, mixed_labels, candidates, threshold_bits,
     min_similarity, expected_false_candidates, distance_histogram (number of random pairs at 0, 1, ... bits),
     similarity_histogram (number of candidates in 50 bins of 0-1), examples (the least similar pairs taken: path, other,
-    similarity, mirrored)}; sizes {median, smallest, largest: [w, h]}; found (what the source was read as, a line);
+    similarity, mirrored), left_out (candidates that were not compared, since each image is with its nearest alone),
+    turned (of the search for turned and zoomed copies, see turned_copies.find_turned_copies; pairs: those that the
+    other search did not find)}; sizes {median, smallest, largest: [w, h]}; found (what the source was read as, a line);
     dataset {name, licence, citation, difference (from the original, a line)} or None where none was recognised;
     agreement (see votes.measure_agreement) or None; notes (lines for a person); fingerprint (of the source's content).
     """
@@ -187,16 +190,19 @@ def _find_near_duplicates(
     hashes = scan.hashes[rows]
     rng = np.random.default_rng(CALIBRATION_SEED)
     calibration = near_duplicates.calibrate(hashes, rng)
-    candidates = near_duplicates.find_candidates(hashes, calibration.threshold_bits, rng)
-    similarities = near_duplicates.compare_candidates(
-        candidates,
-        lambda chosen: read_thumbs(source, paths[chosen], frames[chosen], near_duplicates.CLOSE_PX),
-        workers,
-    )
-    distances = near_duplicates.hash_distance(hashes[candidates[:, 0], 0], hashes[candidates[:, 1], candidates[:, 2]])
+    found = near_duplicates.find_candidates(hashes, calibration.threshold_bits, rng)
+    distances = near_duplicates.hash_distance(hashes[found[:, 0], 0], hashes[found[:, 1], found[:, 2]])
+    nearest = near_duplicates.keep_nearest(found, distances, len(rows))
+    candidates, distances = found[nearest], distances[nearest]
+
+    def load_thumbs(chosen: Sequence[int]) -> np.ndarray:
+        return read_thumbs(source, paths[chosen], frames[chosen], near_duplicates.CLOSE_PX)
+
+    similarities = near_duplicates.compare_candidates(candidates, load_thumbs, workers)
     least = near_duplicates.find_min_similarity(similarities, distances, calibration.threshold_bits)
     pairs, taken = candidates[similarities >= least], similarities[similarities >= least]
-    numbers = near_duplicates.join_pairs(pairs, len(rows))
+    turned, search = find_turned_copies(scan.turned[rows], load_thumbs, rng, workers)
+    numbers = near_duplicates.join_pairs(np.concatenate([pairs, turned]), len(rows))
     names = np.array([f"near_{number:05d}" if number >= 0 else "" for number in numbers], dtype=object)
     clusters = np.where(images >= 0, names[images], "") if len(rows) else np.full(len(manifest), "", object)
     return clusters, {
@@ -206,6 +212,8 @@ def _find_near_duplicates(
         "expected_false_candidates": round(calibration.expected_false_candidates, 1),
         "distance_histogram": calibration.histogram.tolist(),
         "candidates": len(candidates),
+        "left_out": int((~nearest).sum()),
+        "turned": search | {"pairs": len({*map(tuple, turned[:, :2].tolist())} - {*map(tuple, pairs[:, :2].tolist())})},
         "min_similarity": round(least, 4),
         "similarity_histogram": np.histogram(np.clip(similarities, 0, 1), 50, (0, 1))[0].tolist(),
     }

@@ -99,6 +99,10 @@ def near_duplicates_line(audit: Mapping[str, Any]) -> str:
     line = f"{near['images']:,} images are near duplicates of another, in {near['clusters']:,} clusters"
     if near["clusters"]:
         line += f" of up to {near['largest']:,}; {near['mixed_labels']:,} clusters have more than one label"
+    turned = near.get("turned", {})  # older audits looked for none
+    line += f"; {turned['pairs']:,} pairs are turned or zoomed" if turned.get("pairs") else ""
+    left_out = near.get("left_out", 0) + turned.get("left_out", 0)
+    line += f"; {left_out:,} more pairs that resemble each other were not compared" if left_out else ""
     return line
 
 

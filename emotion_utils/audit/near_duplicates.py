@@ -25,6 +25,10 @@ HASH_SIDE = 16  # low frequencies a side: 256 bits, of which the coarsest 64 ser
 HASH_BITS = HASH_SIDE**2
 NUM_BANDS = 48  # random choices among the coarse bits; two copies agree on all bits of at least one
 WINDOW = 24  # neighbours in a band that are compared: bounds the work where thousands of images agree
+MIN_THRESHOLD_BITS = 24  # so near are only copies, however many of the random pairs are
+MAX_PARTNERS = 8  # of an image that are compared closely, the nearest: enough to join what belongs together
+MAX_COMPARED = 400_000  # pairs in all, the nearest: some minutes
+MAX_FOUND = 24  # candidates per image (and a sixth of it per mark), after which no further band is searched
 CALIBRATION_PAIRS = 1_000_000
 FALSE_CANDIDATES_PER_IMAGE = 0.5  # what the close comparison can afford
 CLOSE_PX = 64  # thumbnails of the close comparison: as much detail as small face images have
@@ -73,41 +77,68 @@ def hash_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.bitwise_count(one ^ other).sum(axis=1, dtype=np.int64)
 
 
-def calibrate(hashes: np.ndarray, rng: np.random.Generator) -> DistanceThreshold:
-    """The threshold below which about FALSE_CANDIDATES_PER_IMAGE random pairs per image are expected.
+def calibrate(
+    hashes: np.ndarray, rng: np.random.Generator, false_candidates: float = FALSE_CANDIDATES_PER_IMAGE, marks: int = 1
+) -> DistanceThreshold:
+    """The threshold below which about `false_candidates` random pairs per row of `hashes` are expected.
+
+    `marks` rows that follow each other are of one image, and no pair.
 
     The share of pairs at distances that no sample reaches is continued from the sample's lower tail by a parabola in
     the logarithm, which is what a normal distribution's tail is, with the spread of the tail and not of the middle.
     """
     count = len(hashes)
-    if count < 3:
+    if count < 3 * marks:
         return DistanceThreshold(np.zeros(HASH_BITS + 1, np.int64), 0, 0.0)
     one = rng.integers(count, size=CALIBRATION_PAIRS)
     other = (one + rng.integers(1, count, size=CALIBRATION_PAIRS)) % count
+    one, other = np.stack([one, other])[:, one // marks != other // marks]
     histogram = np.bincount(hash_distance(hashes[one, 0], hashes[other, 0]), minlength=HASH_BITS + 1)
     share = _extend_tail(histogram)
     expected = share * count * (count - 1)  # every pair, straight and mirrored
-    threshold = int(np.searchsorted(expected, FALSE_CANDIDATES_PER_IMAGE * count, side="right")) - 1
-    return DistanceThreshold(histogram, max(threshold, 0), float(expected[max(threshold, 0)]))
+    threshold = int(np.searchsorted(expected, false_candidates * count, side="right")) - 1
+    threshold = max(threshold, MIN_THRESHOLD_BITS)  # lower only where much of the data are copies of each other
+    return DistanceThreshold(histogram, threshold, float(expected[threshold]))
 
 
-def find_candidates(hashes: np.ndarray, threshold_bits: int, rng: np.random.Generator) -> np.ndarray:
+def find_candidates(
+    hashes: np.ndarray, threshold_bits: int, rng: np.random.Generator, *, marks: int = 1, num_bands: int = NUM_BANDS
+) -> np.ndarray:
     """Pairs within `threshold_bits`: int64 (m, 3) of rows i < j and whether j is mirrored (0 or 1), sorted.
 
-    Locality-sensitive hashing: for each of NUM_BANDS random choices of coarse bits, images that agree on all of them
+    Locality-sensitive hashing: for each of `num_bands` random choices of coarse bits, images that agree on all of them
     lie side by side after sorting, and each is compared with its next WINDOW neighbours. Time and memory grow as
-    n log n; a pair is missed where no band catches it.
+    n log n; a pair is missed where no band catches it. `marks` rows that follow each other are of one image, and
+    no pair.
     """
     count = len(hashes)
     flat = hashes.reshape(-1, hashes.shape[2])  # row 2 i: image i, row 2 i + 1: its mirror image
     coarse = _coarse_bits(flat)
     width = int(np.clip(math.log2(max(count, 2)), 8, 24))
-    codes = [np.zeros(0, np.int64)]
-    for _ in range(NUM_BANDS):
+    most = MAX_FOUND * count if marks == 1 else MAX_FOUND // 6 * count
+    codes = np.zeros(0, np.int64)
+    for _ in range(num_bands):
         keys = _shuffle_bits(coarse, rng.permutation(64))
-        codes.append(_compare_neighbours(flat, keys, 64 - width, threshold_bits))
-    codes = np.unique(np.concatenate(codes))
+        codes = np.union1d(codes, _compare_neighbours(flat, keys, 64 - width, threshold_bits, 2 * marks))
+        if len(codes) > most:
+            break
     return np.stack([codes // (2 * count), codes % (2 * count) // 2, codes % 2], axis=1)
+
+
+def keep_nearest(pairs: np.ndarray, bits: np.ndarray, count: int, most: int = MAX_COMPARED) -> np.ndarray:
+    """Whether each of the pairs (m, 2 or more) of `count` images, `bits` (m,) apart, is one of the MAX_PARTNERS nearest
+    of either of its images, and of all these one of the `most` nearest: bool (m,).
+
+    Thousands of images that all resemble each other would make millions of pairs.
+    """
+    ends = pairs[:, :2].T.ravel()
+    order = np.lexsort((np.tile(bits, 2), ends))
+    starts = np.searchsorted(ends[order], np.arange(count))
+    near = np.zeros(len(pairs), bool)
+    near[order[np.arange(len(order)) - starts[ends[order]] < MAX_PARTNERS] % max(len(pairs), 1)] = True
+    kept = np.flatnonzero(near)
+    near[kept[np.argsort(bits[kept], kind="stable")[most:]]] = False
+    return near
 
 
 def compare_closely(thumbs: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -116,8 +147,8 @@ def compare_closely(thumbs: np.ndarray, others: np.ndarray) -> np.ndarray:
     The highest normalised correlation over shifts of up to SHIFT_PX, after taking away what faces have in common
     (layout, light) and what files differ in (contrast, noise).
     """
-    pairs = zip(_fine_structure(thumbs), _fine_structure(others), strict=True)
-    return np.array([_correlate(one, other) for one, other in pairs], np.float32)
+    pairs = zip(fine_structure(thumbs), fine_structure(others), strict=True)
+    return np.array([correlate(one, other) for one, other in pairs], np.float32)
 
 
 def compare_candidates(
@@ -127,11 +158,11 @@ def compare_candidates(
 
     def compare(block: np.ndarray) -> np.ndarray:
         rows, places = np.unique(block[:, :2], return_inverse=True)
-        fine = _fine_structure(load_thumbs(rows.tolist()))
+        fine = fine_structure(load_thumbs(rows.tolist()))
         similarities = np.empty(len(block), np.float32)
         for number, (one, other) in enumerate(places.reshape(-1, 2)):
             theirs = np.ascontiguousarray(fine[other, :, ::-1]) if block[number, 2] else fine[other]
-            similarities[number] = _correlate(fine[one], theirs)
+            similarities[number] = correlate(fine[one], theirs)
         return similarities
 
     blocks = (pairs[start : start + CLOSE_BLOCK] for start in range(0, len(pairs), CLOSE_BLOCK))
@@ -195,15 +226,18 @@ def _shuffle_bits(coarse: np.ndarray, order: np.ndarray) -> np.ndarray:
     return keys
 
 
-def _compare_neighbours(flat: np.ndarray, keys: np.ndarray, free_bits: int, threshold_bits: int) -> np.ndarray:
+def _compare_neighbours(
+    flat: np.ndarray, keys: np.ndarray, free_bits: int, threshold_bits: int, per_image: int
+) -> np.ndarray:
     """Pairs of rows whose keys agree above the `free_bits` lowest, each with its next WINDOW ones in sorted order.
 
-    int64, each pair one number: first image * 2 n + second image * 2 + whether one of them is mirrored.
+    Rows of one image, `per_image` that follow each other, are no pair. int64, each pair one number: first image * 2 n +
+    second image * 2 + whether one of them is mirrored.
     """
     order = np.argsort(keys, kind="stable")
     bands = keys[order] >> np.uint64(free_bits)
     words = np.ascontiguousarray(flat[order].T)  # each word of all hashes, so that neighbours are compared at once
-    found = [np.zeros(0, np.int64)]
+    found, total = [np.zeros(0, np.int64)], 0
     for step in range(1, WINDOW + 1):
         near = bands[step:] == bands[:-step]
         if not near.any():
@@ -213,12 +247,15 @@ def _compare_neighbours(flat: np.ndarray, keys: np.ndarray, free_bits: int, thre
             bits += np.bitwise_count(word[step:] ^ word[:-step])
         places = np.flatnonzero(near & (bits <= threshold_bits))
         ends = np.sort(np.stack([order[places], order[places + step]]), axis=0)
-        one, other = ends[:, ends[0] // 2 != ends[1] // 2]
+        one, other = ends[:, ends[0] // per_image != ends[1] // per_image]
         found.append(one // 2 * len(flat) + other // 2 * 2 + (one + other) % 2)
+        total += len(one)
+        if total > 2 * len(flat):
+            break
     return np.unique(np.concatenate(found))
 
 
-def _fine_structure(thumbs: np.ndarray) -> np.ndarray:
+def fine_structure(thumbs: np.ndarray) -> np.ndarray:
     """float32 (n, CLOSE_PX, CLOSE_PX): structures of 1 to 3 pixels, all of about the same contrast."""
     root = np.sqrt(thumbs.astype(np.float32))  # evens out light and dark
     band = _FINE @ root @ _FINE.T - _COARSE @ root @ _COARSE.T
@@ -226,7 +263,7 @@ def _fine_structure(thumbs: np.ndarray) -> np.ndarray:
     return band / (contrast + 0.2)  # 0.2: the noise of a plain area stays small
 
 
-def _correlate(one: np.ndarray, other: np.ndarray) -> float:
+def correlate(one: np.ndarray, other: np.ndarray) -> float:
     """The highest normalised correlation of two fine structures, float32 (CLOSE_PX, CLOSE_PX); 0 where one is plain."""
     inside = one[SHIFT_PX:-SHIFT_PX, SHIFT_PX:-SHIFT_PX]
     if min(cv2.norm(inside), cv2.norm(other)) < PLAIN_NORM:

@@ -10,8 +10,9 @@ import numpy as np
 
 from emotion_utils.artefacts import NUMBER_PROPERTIES, TEXT_PROPERTIES
 from emotion_utils.audit.faces import WHOLE, CropMode, Frame, crop_faces, cut_frame
-from emotion_utils.audit.near_duplicates import THUMB_PX, hash_thumbs, shrink_grey
+from emotion_utils.audit.near_duplicates import CLOSE_PX, THUMB_PX, hash_thumbs, shrink_grey
 from emotion_utils.audit.properties import measure_image
+from emotion_utils.audit.turned_copies import MARKS, hash_marks
 from emotion_utils.parallel import map_ahead
 from emotion_utils.progress import Progress
 from emotion_utils.sources.decode import ImageFault, decode_image, refuse_unusable
@@ -35,12 +36,25 @@ class Scan:
     texts: list[tuple[str, ...]]  # artefacts.TEXT_PROPERTIES, "" where unusable
     numbers: np.ndarray  # float32 (n, 5): artefacts.NUMBER_PROPERTIES, NaN where unusable
     hashes: np.ndarray  # uint64 (n, 2, 4): perceptual hash of that, straight and mirrored; meaningless where unusable
+    turned: np.ndarray  # uint64 (n, 9, 2, 4): likewise of its middle at each of turned_copies.MARKS
 
     @classmethod
     def empty(cls, size: int) -> Scan:
         """No facts yet, and room for the numbers and hashes of `size` images."""
         numbers = np.full((size, len(NUMBER_PROPERTIES)), np.nan, np.float32)
-        return cls([], [], [], [], [], [], [], [], numbers, np.zeros((size, 2, 4), np.uint64))
+        return cls(
+            [],
+            [],
+            [],
+            [],
+            [],
+            [],
+            [],
+            [],
+            numbers,
+            np.zeros((size, 2, 4), np.uint64),
+            np.zeros((size, len(MARKS), 2, 4), np.uint64),
+        )
 
     def columns(self) -> tuple[list, ...]:
         """The lists, in the order in which they stand above."""
@@ -65,6 +79,7 @@ def scan_images(
     for part in map_ahead(lambda chunk: _scan_chunk(source, chunk, crop, keep_missed), chunks, workers):
         done = len(scan.ids)
         scan.hashes[done : done + len(part.ids)] = part.hashes
+        scan.turned[done : done + len(part.ids)] = part.turned
         scan.numbers[done : done + len(part.ids)] = part.numbers
         for column, more in zip(scan.columns(), part.columns(), strict=True):
             column.extend(more)
@@ -101,6 +116,7 @@ def _scan_chunk(source: Source, paths: Sequence[str], crop: CropMode, keep_misse
                 raise ImageFault(NO_FACE)
             pixels = digest_pixels(image.rgb)
             thumbs[place] = shrink_grey(view.image, THUMB_PX)
+            scan.turned[place] = hash_marks(shrink_grey(view.image, CLOSE_PX))
             texts, scan.numbers[place] = measure_image(data, image.rgb, view)
         except ImageFault as fault:
             reason = str(fault)

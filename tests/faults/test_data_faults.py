@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from face_files import encode, faces, make_image, write_folder, write_zip
@@ -16,7 +17,9 @@ from PIL import Image
 from emotion_utils.audit import face_detectors
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.face_detectors import Box
-from emotion_utils.audit.lines import conversions_line, faces_line, shortcut_lines
+from emotion_utils.audit.leaks import find_leaks
+from emotion_utils.audit.lines import conversions_line, faces_line, near_duplicates_line, shortcut_lines
+from emotion_utils.audit.near_duplicates import MAX_PARTNERS
 from emotion_utils.audit.shortcuts import find_shortcuts
 from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
@@ -392,6 +395,45 @@ def test_shortcut(tmp_path):
     (line,) = [line for line in shortcut_lines(find_shortcuts(manifest)) if "in colour" in line]
     assert "is right on 83.3%" in line
     assert "always naming happy is right on 66.7%" in line
+
+
+@pytest.mark.fault(
+    "copies of test images, turned or zoomed, in training", "E W",
+    "found as near copies up to 25 degrees and 1.3 times, and treated as every leak",
+)  # fmt: skip
+def test_augmented_copies(tmp_path):
+    files = {f"train/sad/{number}.png": encode(make_image(number, 64)) for number in range(60)}
+    files |= {f"train/happy/{number}.png": encode(make_image(1000 + number, 64)) for number in range(4)}
+    for number, (turn, zoom) in enumerate([(15, 1.0), (-25, 1.0), (0, 1.15), (0, 1 / 1.3)]):
+        test = make_image(500 + number, 64)
+        matrix = cv2.getRotationMatrix2D((31.5, 31.5), turn, zoom)
+        files[f"test/happy/{number}.png"] = encode(test)
+        files[f"train/happy/copy_{number}.png"] = encode(cv2.warpAffine(test, matrix, (64, 64)))
+    files |= {f"test/sad/{number}.png": encode(make_image(2000 + number, 64)) for number in range(4)}
+    manifest, _ = audit_images(open_source(str(write_folder(tmp_path / "data", files))))
+    leaks = find_leaks(manifest).query("tie == 'near copy' and split == 'test' and other == 'train'")
+    assert leaks["images"].tolist() == [4]
+
+
+@pytest.mark.fault(
+    "thousands of images that are nearly the same", "W",
+    "each is compared with its nearest alone, in bounded time and memory; how many pairs were left out is said",
+)  # fmt: skip
+def test_images_that_all_resemble_each_other(audit):
+    rng = np.random.default_rng(0)
+    base = make_image(5).astype(int)
+    files = {
+        f"sad/same_{number}.png": encode(np.clip(base + rng.integers(-3, 4, base.shape), 0, 255).astype(np.uint8))
+        for number in range(30)
+    }
+    manifest, found = audit(
+        files | {f"happy/other_{number}.png": encode(make_image(9 + number)) for number in range(250)}
+    )
+    near = found["near_duplicates"]
+    assert near["left_out"] > 0
+    assert near["candidates"] <= MAX_PARTNERS * len(manifest)
+    assert manifest.loc[list(files), "cluster"].nunique() == 1
+    assert "more pairs that resemble each other were not compared" in near_duplicates_line(found)
 
 
 # -- layouts -----------------------------------------------------------------------------------------
