@@ -166,6 +166,7 @@ def predict(
 @main.command()
 @click.argument("model_dir", type=click.Path(path_type=Path))
 @click.option("--data", required=True, help="Folder, archive, CSV or link with labelled faces.")
+@trusts_code
 @click.option(
     "--output", type=click.Path(path_type=Path), help="The folder to write.  [default: reports/<model>-on-<data>]"
 )
