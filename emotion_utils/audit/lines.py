@@ -9,7 +9,7 @@ import pandas as pd
 
 from emotion_utils.audit.label_suspects import SKIMAGE
 from emotion_utils.audit.leaks import leak_lines
-from emotion_utils.audit.shortcuts import PROPERTIES
+from emotion_utils.audit.shortcuts import FEW_UNITS, PROPERTIES
 
 
 def audit_lines(audit: Mapping[str, Any]) -> list[str]:
@@ -119,6 +119,8 @@ def shortcut_lines(shortcuts: Mapping[str, Any] | None) -> list[str]:
             f"{found['accuracy']:.1%} of the images of people it did not learn from ({found['low']:.1%} to "
             f"{found['high']:.1%}); always naming {largest['class_name']} is right on {largest['share']:.1%}"
         )
+        if found.get("units", FEW_UNITS) < FEW_UNITS:  # older audits do not count them
+            line += f". It rests on the images of {found['units']} people: whether it holds for others, is not shown"
         alike = [PROPERTIES[other["name"]][1] for other in shortcuts["found"] if other["same_as"] == found["name"]]
         lines.append(line + (f". Mostly the same images stand out in {', '.join(alike)}" if alike else ""))
     return lines

@@ -22,6 +22,7 @@ NUM_FOLDS = 5
 MAX_BINS = 10  # of equal size, into which a continuous property is cut
 MAX_WORDS = 12  # the commonest words of a property are told apart,
 MIN_UNITS = 5  # if so many persons (or images of nobody known) have them: nothing is learned from rarer ones
+FEW_UNITS = 10  # persons, below which a shortcut may be theirs alone
 EXCHANGES = 1999  # of a property between persons: enough for LEVEL, corrected for 20 properties
 CHUNK = 2**20  # values exchanged at a time
 SEED = 0  # of folds and exchanges; the run's seed must not change what counts as a shortcut
@@ -53,7 +54,8 @@ class Shortcut:
 
     Rates are 0-1; `low` and `high` are the interval that `find_shortcuts` describes. `same_as` names another shortcut,
     more accurate, whose rule gives mostly the same answers ("" if none does): dark images, say, that are those in
-    colour.
+    colour. `units`: how many persons (and images of nobody known) get another answer than the largest class; where
+    these are few, the interval says little about further people.
     """
 
     name: str  # of PROPERTIES
@@ -61,6 +63,7 @@ class Shortcut:
     low: float
     high: float
     same_as: str
+    units: int
 
 
 def find_shortcuts(manifest: pd.DataFrame) -> dict[str, Any]:
@@ -101,7 +104,8 @@ def find_shortcuts(manifest: pd.DataFrame) -> dict[str, Any]:
         if low > share:
             own = [each.name for each in found if not each.same_as]
             same = next((other for other in own if agreement(answers[name], answers[other]) >= SAME_RULE), "")
-            found.append(Shortcut(name, rates[name], float(low), min(float(high), 1.0), same))
+            bearers = len(np.unique(units[answers[name] != counts.argmax()]))
+            found.append(Shortcut(name, rates[name], float(low), min(float(high), 1.0), same, bearers))
     return {
         "asked": asked, "images": len(kept), "units": len(np.unique(units)), "level": LEVEL,
         "largest": {"class_name": str(classes[counts.argmax()]) if len(classes) else "", "share": share},

@@ -129,6 +129,18 @@ def test_what_one_person_alone_has_is_no_shortcut():
     assert "colour" not in names_of(find_shortcuts(manifest))
 
 
+def test_people_who_bear_a_shortcut_are_counted_and_few_are_said():
+    """Colour is sad, on three images of each of 40 people among 200 others."""
+    manifest = make_manifest(5, [3] * 40 + [1] * 200, shares=(0.15, 0.75, 0.1)).assign(colour="grey")
+    own = manifest["group"].astype(int) < 40
+    manifest.loc[own, ["colour", "label"]] = "colour", "sad"
+    audited = find_shortcuts(manifest)
+    assert (audited["found"][0]["name"], audited["found"][0]["units"]) == ("colour", 40)
+    assert "rests on" not in shortcut_lines(audited)[0]
+    audited["found"][0]["units"] = 6
+    assert "It rests on the images of 6 people" in shortcut_lines(audited)[0]
+
+
 def test_what_goes_with_another_shortcut_is_named_beside_it():
     manifest = make_manifest(4, [2] * 150, shares=(0.15, 0.75, 0.1)).assign(colour="grey")
     chosen = np.random.default_rng(1).random(300) < 0.3

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from emotion_utils.audit.shortcuts import PROPERTIES
+from emotion_utils.audit.shortcuts import FEW_UNITS, PROPERTIES
 from emotion_utils.evaluation.metrics import classification_table, count_correct
 from emotion_utils.evaluation.statistics import LEVEL, wilson_interval
 from emotion_utils.evaluation.strata import Stratum, divide_by, select_stratum
@@ -35,6 +35,11 @@ def say_shortcuts(prose: Prose) -> None:
             property=PROPERTIES[found["name"]][0], accuracy=found["accuracy"], level=shortcuts["level"],
             low=found["low"], high=found["high"], label=Label(largest["class_name"]), share=largest["share"],
         )  # fmt: skip
+        if found.get("units", FEW_UNITS) < FEW_UNITS:  # older audits do not count them
+            prose.say(
+                "It rests on the images of {units} people: whether it holds for others, is not shown.",
+                units=found["units"],
+            )
         alike = [PROPERTIES[each["name"]][1] for each in shortcuts["found"] if each["same_as"] == found["name"]]
         if alike:
             prose.say("Mostly the same images stand out in {alike}.", alike=alike)
