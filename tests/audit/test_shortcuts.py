@@ -130,8 +130,8 @@ def test_what_one_person_alone_has_is_no_shortcut():
 
 
 def test_people_who_bear_a_shortcut_are_counted_and_few_are_said():
-    """Colour is sad, on three images of each of 40 people among 200 others."""
-    manifest = make_manifest(5, [3] * 40 + [1] * 200, shares=(0.15, 0.75, 0.1)).assign(colour="grey")
+    """Colour is sad, on two images of each of 40 people among 200 others."""
+    manifest = make_manifest(5, [2] * 40 + [1] * 200, shares=(0.15, 0.75, 0.1)).assign(colour="grey")
     own = manifest["group"].astype(int) < 40
     manifest.loc[own, ["colour", "label"]] = "colour", "sad"
     audited = find_shortcuts(manifest)
