@@ -51,7 +51,7 @@ def check_history(path: Path, history: pd.DataFrame, classes: tuple[str, ...]) -
     if list(history["epoch"]) != list(range(1, len(history) + 1)):
         raise InputError(f"{path}: epochs must count 1, 2, 3 ..., found {list(history['epoch'])[:20]}")
     for column in ("train_acc", "val_acc"):
-        refuse_rows(path, ~history[column].between(0, 1), f"{column} is not within 0-1")
+        refuse_rows(path, (history[column] < 0) | (history[column] > 1), f"{column} is not within 0-1")
 
 
 def check_predictions(path: Path, predictions: pd.DataFrame, classes: tuple[str, ...]) -> None:

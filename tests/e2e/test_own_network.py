@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from emotion_utils import model_table
 from emotion_utils.cli import main
 from emotion_utils.errors import InputError
 from emotion_utils.model_table import MODELS
@@ -70,6 +71,7 @@ def test_predict_runs_its_file_only_where_the_person_names_it(folder, tmp_path, 
 
 def test_train_and_notebook_run_what_run_json_names_only_where_the_person_names_it(folder, monkeypatch):
     monkeypatch.delitem(MODELS, "my_net")
+    monkeypatch.setattr(model_table, "_IMPORTED", {})  # as in a process that has not run the file
     refused = emotion("train", "my_net", "--run", folder / "run")
     assert refused.exit_code == 2
     assert f"the settings of the run name code, {folder / 'my_net.py'}; read it, and" in refused.stderr

@@ -278,7 +278,7 @@ def _table_of_a_run(folder: Path, name: str, read: Callable[[Run], Any]) -> tupl
 
 def json_files(folder: Path) -> tuple[Seeds, Try]:
     """Each JSON file of a run, told apart by what it holds."""
-    run = fake_run.make_run(folder / "run", skills={MODEL: 0.7}, images=12, epochs=2, broken=1)
+    run = fake_run.make_run(folder / "run", skills={MODEL: 0.7}, images=60, epochs=2, broken=1)
     write_claims(run, collect_claims(read_results(run)))
     names = ("facts", "audit", "model_card", "events", "test_openings", "claims")
     paths = [run.path(name, MODEL) for name in names]
