@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from emotion_utils.errors import InputError
+from emotion_utils.files import FULL_DISK, FullDisk
 from emotion_utils.locks import lock_file
-
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -40,8 +38,8 @@ def naming_full_disk(place: Path) -> Iterator[None]:
     """Turns the error of a disk that is full into one line that says where."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in FULL_DISK:
+    except (OSError, FullDisk) as error:
+        if isinstance(error, OSError) and error.errno not in FULL_DISK:
             raise
         raise InputError(
             f"{place}: the disk is full; free some space, or name another cache with EMOTION_CACHE_DIR"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -16,8 +17,9 @@ from typing import Any, BinaryIO, Literal
 
 import pandas as pd
 
-from emotion_utils.errors import InputError
+from emotion_utils.errors import EmotionError, InputError
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LEFTOVER = re.compile(r"\..+\.[0-9a-z_]{8}(\.\w+)?")  # of `replacing`
 LARGEST_WHOLE = 2**53  # up to here a float64 holds each whole number
 LARGEST_NUMBER = 1e300  # what is larger overflows in the first sum
@@ -29,9 +31,37 @@ Kind = Literal["text", "number", "integer", "number or empty"]  # of what a colu
 NUMBERS = ("number", "integer", "number or empty")
 
 
+class FullDisk(EmotionError):
+    """There is no room for a file; what was there before is still there."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: cannot be written ({reason}); make room and start again: what is finished is kept")
+        self.reason = reason
+
+
+@contextmanager
+def needing_room(path: Path) -> Iterator[None]:
+    """Raises FullDisk that names `path` where the block finds no room for it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        raise FullDisk(path, error.strerror) from None
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path` that takes its place when the block ends without an error."""
+    """Yields a temporary path beside `path` that takes its place when the block ends without an error.
+
+    Raises FullDisk where there is no room.
+    """
+    with needing_room(path), _replacing(path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")  # as `remove_leftovers` knows it
     temporary.open("xb").close()  # for whom the umask allows
@@ -115,6 +145,18 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hex. Raises InputError as `open_file` does."""
     with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def append_line(path: Path, line: str) -> None:
+    """Adds a line at the end of a file, whole or not at all. Raises FullDisk where there is no room."""
+    with needing_room(path), path.open("ab", buffering=0) as file:
+        size, data = file.tell(), f"{line}\n".encode()
+        try:
+            if file.write(data) < len(data):  # the first part of it found room
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(size)
+            raise
 
 
 # -- JSON ------------------------------------------------------------------------------------------

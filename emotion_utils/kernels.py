@@ -11,6 +11,7 @@ from typing import Any
 
 from emotion_utils.config import absolute
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.files import FULL_DISK, FullDisk
 from emotion_utils.progress import QUIET_VARIABLE
 from emotion_utils.provenance import PACKAGE_DIR
 from emotion_utils.waiting import limit_spinning
@@ -81,6 +82,11 @@ def execute_notebook(
             raise InputError(error.evalue) from None
         reason = f"{error.ename}: {error.evalue}".splitlines()[0]
         raise EmotionError(f"{source.stem}, cell {error.cell_index}: {reason}; see {executed} and {log}") from None
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        executed.unlink(missing_ok=True)  # papermill writes in place
+        raise FullDisk(executed, error.strerror) from None
 
 
 def _own_kernel_manager() -> type:

@@ -147,13 +147,13 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
         if not ran:
             check_space(run.root, {model: origins[model] for model in run.config.models})
             run.record(environment=describe_environment() | {"threads": run.config.threads})
-        _run_stage(run, stage, inputs, budget, label, say)
+        _run_stage(run, stage, inputs, origins["data"], budget, label, say)
         ran = True
     _render(run, ran, say)
     say(f"done in {format_duration(time.monotonic() - started)}: {run.root / 'report.html'}")
 
 
-def _run_stage(run: Run, stage: Stage, inputs: Inputs, budget: Budget, label: str, say: Say) -> None:
+def _run_stage(run: Run, stage: Stage, inputs: Inputs, data: str, budget: Budget, label: str, say: Say) -> None:
     say(label)
     if forget(run, stage, inputs, lambda line: say(f"{label}: {line}")):
         say(f"{label}: its model stays; only what shows it has changed")
@@ -165,6 +165,8 @@ def _run_stage(run: Run, stage: Stage, inputs: Inputs, budget: Budget, label: st
         raise EmotionError(
             f"{stage.notebook} ended without writing {', '.join(missing)}; see {executed_path(run, stage)}"
         )
+    if stage.writes == DATA_FILES and run.read("audit").get("fingerprint") != data and check_data(run.config) != data:
+        raise EmotionError(f"--data {run.config.data}: changed since this run was started; start it again")
     seconds = time.monotonic() - started
     mark_done(run, stage, inputs, seconds, death)  # papermill's own metadata can call a dead kernel finished
     if stage.writes == DATA_FILES:

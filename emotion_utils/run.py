@@ -13,6 +13,7 @@ from emotion_utils.artefacts import ARTEFACTS, Artefact
 from emotion_utils.config import Recipe, RunConfig, change_config, resolve_config, validate_config
 from emotion_utils.errors import InputError
 from emotion_utils.files import (
+    append_line,
     check_columns,
     check_values,
     convert_columns,
@@ -187,8 +188,7 @@ class Run:
         path = self.path(name, model)
         path.parent.mkdir(parents=True, exist_ok=True)
         refuse_second_name(path)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, sort_keys=True) + "\n")
+        append_line(path, json.dumps(line, sort_keys=True))
 
     def note_test_opening(self, reader: str, of: str = "") -> None:
         """Adds a line for each time that the images of the test split are opened.

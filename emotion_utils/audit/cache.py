@@ -37,7 +37,7 @@ def audit_once(
     """What `audit_images` returns; where the same was audited before, as it was found then.
 
     The same are all bytes and rows of the source, its classes and notes, `crop`, `missed`, and the code that audits.
-    A damaged record is made again, and `say` is told.
+    A damaged record is made again, and `say` is told. Raises InputError where the data change while they are read.
     """
     facts = [
         source.fingerprint(),
@@ -57,6 +57,8 @@ def audit_once(
             if path.exists():
                 say(f"the audit in {path} was damaged and is made again")
             manifest, audit = audit_images(source, crop=crop, missed=missed, progress=progress)
+            if audit["fingerprint"] != facts[0]:
+                raise InputError(f"--data {source.spec}: changed while it was read; start again once it is complete")
             with replacing_folder(path) as folder:
                 write_csv(folder / "manifest.csv", manifest)
                 write_json(folder / "audit.json", audit)

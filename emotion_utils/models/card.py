@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.files import MOST_JSON_BYTES, file_sha256, parse_json, read_bytes, replacing, write_json
+from emotion_utils.files import MOST_JSON_BYTES, FullDisk, file_sha256, parse_json, read_bytes, replacing, write_json
 from emotion_utils.model_table import CONSENT, has_architecture, import_if_trusted, import_trusted, module_of
 from emotion_utils.models.input_spec import Colour, InputSpec
 from emotion_utils.models.network import EmotionNet, assemble_network, plan_network
@@ -42,7 +43,10 @@ def save_model(net: EmotionNet, model_dir: str | Path, class_names: Sequence[str
     weights_path = model_dir / WEIGHTS_FILE
     state = {key: value.detach().cpu().contiguous() for key, value in net.network.state_dict().items()}
     with replacing(weights_path) as temporary:
-        save_file(state, temporary)
+        try:
+            save_file(state, temporary)
+        except SafetensorError as error:  # the tensors are sound: only the disk can say no
+            raise FullDisk(weights_path, str(error)) from None
     answers = reference_logits(_rebuild(weights_path, net.design, net.input_spec, net.provenance))
     if not torch.tensor(answers).isfinite().all():
         raise EmotionError(f"{weights_path}: its logits are not finite: the training failed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,14 @@ class Checkpoint:
         if not self.path.exists():
             return None, ""
         try:
+            with zipfile.ZipFile(self.path) as archive:
+                damaged = archive.testzip()  # torch writes checksums, and does not look at them
+            if damaged:
+                return None, f"damaged: the checksum of {damaged} is another"
             stored = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file fails in many ways
             return None, f"not readable: {str(error).partition(chr(10))[0]}"
-        if stored["key"] != self.key:
+        if not isinstance(stored, dict) or stored.get("key") != self.key or "state" not in stored:
             return None, "it belongs to other settings, data or weights"
         return stored["state"], ""
 

@@ -56,6 +56,8 @@ def ensure_proxies(names: Iterable[str], progress: Progress | None = None, *, qu
         paths[name] = proxy_path(name)
         paths[name].parent.mkdir(parents=True, exist_ok=True)
         with lock_file(Path(f"{paths[name]}.lock")):
+            for left in paths[name].parent.glob(f".{paths[name].name}.*"):  # of processes that were killed
+                left.unlink()
             if read_proxy_recipe(name) not in (find_recipe(name), wanted):
                 make_proxy(name, wanted, progress)
     return paths

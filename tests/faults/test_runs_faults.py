@@ -1,14 +1,18 @@
 """Faults of whole runs: kernels, limits, folders, parameters, time."""
 
+import resource
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from face_files import encode, faces, make_image, write_zip
 from filelock import FileLock
 from two_notebooks import COPY, FIRST, MAKE, SECOND, write_notebook
 
-from emotion_utils import budget, kernels, pipeline
+from emotion_utils import budget, kernels, pipeline, stages
+from emotion_utils.audit.cache import audit_once
 from emotion_utils.cli import main
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
@@ -16,6 +20,7 @@ from emotion_utils.pipeline import run_pipeline
 from emotion_utils.report.page import pdf
 from emotion_utils.report.page.render import render_report
 from emotion_utils.run import Run
+from emotion_utils.sources.source import open_source
 
 DIE = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
 ONCE = f"""{MAKE}
@@ -198,3 +203,59 @@ def test_stopped_run(small, tmp_path):
     said = start(root)
     assert any(FIRST in line and "up to date" in line for line in said)
     assert (root / "b").read_text() == "made!"
+
+
+# -- what changes or fills up meanwhile --------------------------------------------------------------
+
+
+@pytest.mark.fault("the data are replaced after the run was started", "E", "refused; the next start takes the new ones")
+def test_data_replaced_under_a_run(small, tmp_path, monkeypatch):
+    stage = stages.Stage(FIRST, (), stages.DATA_FILES)
+    monkeypatch.setattr(pipeline, "stages_of", lambda config: [stage, stages.Stage(SECOND, (), ("b",))])
+    fingerprints = iter(("data", "new data", "new data"))
+    monkeypatch.setattr(pipeline, "check_data", lambda config: next(fingerprints))
+    monkeypatch.setattr(pipeline, "audit_lines", lambda audit: [])
+    monkeypatch.setattr(pipeline, "font_note", lambda names: "")
+    write = "import json\nfrom pathlib import Path\nroot = Path(run_dir)\n(root / 'data').mkdir(exist_ok=True)\n"
+    write += "(root / 'data/manifest.csv').touch()\n"
+    write += (
+        "(root / 'data/audit.json').write_text(json.dumps({'fingerprint': 'new data', 'classes': ['happy', 'sad']}))"
+    )
+    write_notebook(small / f"{FIRST}.ipynb", write)
+    write_notebook(small / f"{SECOND}.ipynb", MAKE.replace("'a'", "'b'"))
+    with pytest.raises(EmotionError, match="--data synthetic: changed since this run was started; start it again"):
+        start(tmp_path / "run")
+    assert not (tmp_path / "run" / "b").exists()
+    start(tmp_path / "run")
+    assert (tmp_path / "run" / "b").exists()
+
+
+@pytest.mark.fault("the data change while the audit reads them", "E", "refused; nothing of it is kept in the cache")
+def test_data_replaced_while_they_are_read(tmp_path, private_cache):
+    path = write_zip(tmp_path / "data.zip", faces("happy", "sad", count=3))
+    source, count = open_source(str(path)), iter(range(1, 10**6))
+
+    def read(name):
+        if next(count) > 6:  # all were read once
+            return encode(make_image(next(count)))
+        return source.read(name)
+
+    with pytest.raises(InputError, match="changed while it was read"):
+        audit_once(replace(source, read=read))
+    assert [each for each in private_cache.rglob("*") if each.suffix in (".csv", ".json")] == []
+
+
+@pytest.mark.fault("no room for an executed notebook", "E", "named; nothing half-written is left, and it goes on later")
+def test_no_room_for_a_notebook(small, tmp_path):
+    write_notebook(small / f"{SECOND}.ipynb", "print('x' * 300_000)")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        with pytest.raises(EmotionError, match=rf"{SECOND}\.(ipynb|log): cannot be written .*make room"):
+            start(tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "run" / "notebooks" / f"{SECOND}.ipynb").exists()
+    write_notebook(small / f"{SECOND}.ipynb", COPY)
+    said = start(tmp_path / "run")
+    assert any(FIRST in line and "up to date" in line for line in said)

@@ -3,21 +3,40 @@
 import errno
 import math
 import os
+import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
+from contextlib import contextmanager
 
+import numpy as np
+import pandas as pd
 import psutil
 import pytest
 import tiny_training
 import torch
+from dying_proxy import make_and_die
+from face_files import faces, write_zip
 from one_thread import one_thread  # noqa: F401
-from own_processes import PROCESSES, run_two
+from own_processes import PROCESSES, run_process, run_two
 from tiny_training import ALONE, MODEL, TinyNet, make_trainer, same_bits
 
+from emotion_utils.audit.cache import audit_once
+from emotion_utils.audit.splits import divide_images
+from emotion_utils.config import cache_dir, resolve_config
 from emotion_utils.errors import EmotionError
-from emotion_utils.training import checkpoint
+from emotion_utils.files import write_csv
+from emotion_utils.models.card import save_model
+from emotion_utils.models.zoo import build_model
+from emotion_utils.provenance import PACKAGE_DIR
+from emotion_utils.run import Run
+from emotion_utils.sources.source import source_of
+from emotion_utils.store.batches import open_split, prepare_images, restore_images
+from emotion_utils.training import checkpoint, pretext
 
 FILES = ("best.safetensors", "rows.csv", "predictions.csv")
 
@@ -151,3 +170,157 @@ def test_full_disk(tmp_path, monkeypatch):
     again.fit()
     assert [event["kind"] for event in again.run.read("events", MODEL)].count("resumed") == 1
     assert same_bits(again.best, undisturbed.best)
+
+
+@pytest.mark.fault(
+    "the disk is full when history, events or the best weights are written",
+    "E",
+    "refused, the file is named and what was there stays whole; with room again it goes on, to the same bits",
+)
+@pytest.mark.parametrize("name", ["history.csv", "events.jsonl"])
+def test_full_disk_in_an_epoch(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(checkpoint, "INTERVAL_S", 0.0)
+    monkeypatch.setattr(checkpoint, "COST_SHARE", 1e9)
+    undisturbed = make_trainer(tmp_path / "undisturbed")
+    undisturbed.fit()
+    trainer, writes = make_trainer(tmp_path / "full"), iter(range(1, 10**6))
+    method = "write" if name == "history.csv" else "append"
+    original = getattr(trainer.run, method)
+
+    def filling(artefact, *args, **kwargs):
+        if name.startswith(artefact) and next(writes) == 2:
+            with limited_files((tmp_path / "full" / "models" / MODEL / name).stat().st_size + 10):
+                return original(artefact, *args, **kwargs)
+        return original(artefact, *args, **kwargs)
+
+    monkeypatch.setattr(trainer.run, method, filling)
+    with pytest.raises(EmotionError, match=rf"{name}: cannot be written \((File too|No space).*make room"):
+        trainer.fit()
+    folder = tmp_path / "full" / "models" / MODEL
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+    assert (folder / name).read_bytes().endswith(b"\n")
+    again = make_trainer(tmp_path / "full")
+    again.fit()
+    assert same_bits(again.best, undisturbed.best)
+    rows = [
+        trainer.run.read("history", MODEL).drop(columns=tiny_training.WALL_TIMES) for trainer in (again, undisturbed)
+    ]
+    assert rows[0].equals(rows[1])
+
+
+@contextmanager
+def limited_files(size_bytes):
+    """No file can grow beyond this, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.fault(
+    "no room for model.safetensors or predictions.csv", "E", "refused, the file is named; nothing half-written is left"
+)
+def test_full_disk_at_the_end(tmp_path):
+    net = build_model(MODEL, num_classes=3, image_size_px=32, weights="random")
+    with limited_files(10_000), pytest.raises(EmotionError, match=r"model\.safetensors: cannot be written .*make room"):
+        save_model(net, tmp_path, ("angry", "happy", "sad"))
+    table = pd.DataFrame({"id": [f"{number:064x}" for number in range(1000)]})
+    with limited_files(10_000), pytest.raises(EmotionError, match=r"predictions\.csv: cannot be written .*make room"):
+        write_csv(tmp_path / "predictions.csv", table)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.fault(
+    "a checkpoint with a flipped bit, cut short, or of something else",
+    "R",
+    "recognised and written down; the training starts over, to the same bits",
+)
+@pytest.mark.parametrize("how", ["flipped", "cut", "foreign", "another run"])
+def test_damaged_checkpoint(tmp_path, monkeypatch, how):
+    monkeypatch.setattr(checkpoint, "INTERVAL_S", 0.0)
+    monkeypatch.setattr(checkpoint, "COST_SHARE", 1e9)
+    undisturbed = make_trainer(tmp_path / "undisturbed")
+    undisturbed.fit()
+    path = undisturbed.checkpoint.path
+    data = bytearray(path.read_bytes())
+    largest = max(zipfile.ZipFile(path).infolist(), key=lambda info: info.file_size)
+    target = tmp_path / "again" / "models" / MODEL / path.name
+    target.parent.mkdir(parents=True)
+    if how == "flipped":  # in the values of a tensor: torch itself does not see it
+        data[largest.header_offset + 200] ^= 1
+        target.write_bytes(data)
+        torch.load(target, weights_only=True)
+    elif how == "cut":
+        target.write_bytes(data[: len(data) // 2])
+    elif how == "foreign":
+        torch.save([1, 2], target)
+    else:
+        other = make_trainer(tmp_path / "other", lr=0.02)
+        other.fit()
+        target.write_bytes(other.checkpoint.path.read_bytes())
+    again = make_trainer(tmp_path / "again")
+    again.fit()
+    assert len(events_of(again, "checkpoint_refused")) == 1
+    assert events_of(again, "resumed") == []
+    assert same_bits(again.best, undisturbed.best)
+
+
+@pytest.mark.fault("the clock jumps", "R", "nothing notices: all durations come from a clock that only goes forward")
+def test_clock_that_jumps(tmp_path, monkeypatch):
+    jumps = iter(range(10**6))
+    monkeypatch.setattr(time, "time", lambda: 1e9 * (-1) ** next(jumps))
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18 * (-1) ** next(jumps))
+    began = time.monotonic()
+    history = make_trainer(tmp_path).fit()
+    assert (history["seconds"] > 0).all()
+    assert history["seconds"].sum() <= time.monotonic() - began
+    wall = re.compile(r"\btime\.time(_ns)?\(|\bdatetime\.(now|utcnow)\(|\bfrom time import")
+    users = [path.name for path in PACKAGE_DIR.rglob("*.py") if wall.search(path.read_text(encoding="utf-8"))]
+    assert users == []
+
+
+@pytest.mark.fault("the source is gone or another one while networks learn", "R", "they read the decoded images alone")
+def test_source_that_is_gone_between_epochs(tmp_path):
+    files = faces("happy", "sad", count=20)
+    path = write_zip(tmp_path / "data.zip", files)
+    config = resolve_config("smoke", data=str(path))
+    run = Run.create(tmp_path / "run", config)
+    manifest, audit = audit_once(source_of(config))
+    run.write("audit", audit)
+    run.write("manifest", divide_images(manifest, config)[0])
+    prepare_images(run, source_of(config), run.read("manifest"))
+    before = [open_split(run, split).batch(np.arange(2)).images for split in ("train", "val")]
+    path.write_bytes(write_zip(tmp_path / "other.zip", faces("happy", "sad", count=30)).read_bytes())
+    restore_images(run)
+    after = [open_split(run, split).batch(np.arange(2)).images for split in ("train", "val")]
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    shutil.rmtree(cache_dir() / "stores")
+    with pytest.raises(EmotionError, match=r"changed since the audit; start again with --fresh|damaged in the archive"):
+        restore_images(run)
+
+
+@pytest.mark.fault(
+    "SIGKILL while a proxy is made or written; a bit of it flipped",
+    "R",
+    "the cache holds none or a whole one; the next start makes it, to the same bits",
+)
+def test_killed_while_proxies_are_made(tmp_path, monkeypatch, private_cache):
+    name, changes = "proxy_resnet18", {"pictures": 24, "steps": 1, "classes": 8}
+    for setting, value in changes.items():
+        monkeypatch.setitem(pretext.RECIPES[name], setting, value)
+    path = pretext.ensure_proxies([name])[name]
+    whole = path.read_bytes()
+    for moment in ("writes", "has written"):
+        shutil.rmtree(path.parent)
+        assert run_process(make_and_die, name, moment, changes) == -signal.SIGKILL
+        assert not path.exists() or path.read_bytes() == whole
+        assert pretext.ensure_proxies([name])[name].read_bytes() == whole
+        assert [left.name for left in path.parent.iterdir() if left.name.startswith(".")] == []
+    for damage in (
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-100] + bytes([data[-100] ^ 1]) + data[-99:],
+    ):
+        path.write_bytes(damage(whole))
+        assert pretext.ensure_proxies([name])[name].read_bytes() == whole

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from pathlib import Path
@@ -14,7 +13,6 @@ from emotion_utils.files import file_sha256, write_json
 from emotion_utils.models.weights.registry import PROXIES, WeightSource, get_source
 
 FOLDER_VARIABLE = "EMOTION_WEIGHTS_DIR"  # looked at before the cache: for machines without network
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 def weights_dir() -> Path:

@@ -14,10 +14,9 @@ from typing import BinaryIO
 
 from emotion_utils.config import OFFLINE_VARIABLE, is_offline
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.files import write_json
+from emotion_utils.files import FULL_DISK, write_json
 from emotion_utils.locks import lock_file
 from emotion_utils.models.weights.cache import (
-    FULL_DISK,
     check_checksum,
     locate_weights,
     missing_weights,

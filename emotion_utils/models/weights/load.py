@@ -13,12 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.files import file_sha256, replacing, write_json
+from emotion_utils.files import FULL_DISK, FullDisk, file_sha256, replacing, write_json
 from emotion_utils.model_table import get_architecture
 from emotion_utils.models.input_spec import IMAGENET, VGGFACE, Normalisation
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.weights.cache import (
-    FULL_DISK,
     check_checksum,
     find_weights,
     proxy_path,
@@ -177,10 +176,10 @@ def _write(
     try:
         with replacing(path) as temporary:
             save_file(state, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, FullDisk) as error:
         bad_place = isinstance(error, OSError) and error.errno not in FULL_DISK
         raise (InputError if bad_place else EmotionError)(
-            f"{path}: cannot be written ({error}); free some space, or name another place"
+            f"{path}: cannot be written ({getattr(error, 'reason', error)}); free some space, or name another place"
         ) from None
 
 
