@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,6 +133,24 @@ def open_file(path: Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
+def open_to_append(path: Path) -> BinaryIO:
+    """A file, made if there is none, open for reading and for writing at its end.
+
+    Raises InputError where a link or a file with another name (a hard link) is in its place, as what lies elsewhere
+    would change, and where it is no regular file; OSError where it cannot be opened.
+    """
+    if path.is_symlink():
+        raise InputError(f"{path} is a link, which is not followed; delete it")
+    refuse_second_name(path)
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | flags, 0o666)
+    kind = stat.S_IFMT(os.fstat(handle).st_mode)
+    if kind != stat.S_IFREG:
+        os.close(handle)
+        raise InputError(f"{path}: {_OTHER_KINDS.get(kind, 'something else')} in place of a file")
+    return os.fdopen(handle, "a+b")
+
+
 def read_bytes(path: Path, most_bytes: int) -> bytes:
     """A whole file. Raises InputError as `open_file` does, and where it is larger than that."""
     with open_file(path) as file:
@@ -221,8 +240,8 @@ def _refuse_constant(name: str) -> None:
 def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is given twice")
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"{name!r} is given twice")
     return found
 
 

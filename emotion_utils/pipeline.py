@@ -41,7 +41,7 @@ from emotion_utils.stages import (
 )
 from emotion_utils.tracking import check_tracking
 
-ASIDE = ".deleted-"  # the folder that --fresh moves everything into
+ASIDE = ".emotion-deleted-"  # the folder that --fresh moves everything into
 WEIGHTS_MB = 60.0  # of a network at most, but for VGGFace with its own head
 COPIES = 16  # of the weights: an old and a new checkpoint, each with the best, Adam's two means, and the epoch's start
 
@@ -55,9 +55,12 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
     made_here = not root.exists()
     try:
         with _only_one(root):
-            for leftover in root.glob(f"{ASIDE}*"):  # of a --fresh that was killed
-                shutil.rmtree(leftover)
             _refuse_foreign(root)
+            for leftover in root.glob(f"{ASIDE}*"):  # of a --fresh that was killed
+                if leftover.is_dir() and not leftover.is_symlink():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
             if fresh:
                 _clear(root)
             remove_leftovers(root)
@@ -254,7 +257,8 @@ def _only_one(root: Path):
 
 
 def _refuse_foreign(root: Path) -> None:
-    if not (root / "run.json").exists() and any(path.name != LOCK_FILE for path in root.iterdir()):
+    others = [path.name for path in root.iterdir() if path.name != LOCK_FILE and not path.name.startswith(ASIDE)]
+    if others and not (root / "run.json").exists():
         raise InputError(f"{root} holds files but no run (no run.json): choose an empty or new --output")
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+from pydantic import BaseModel, Field, ValidationError
 
 from emotion_utils.errors import InputError
-from emotion_utils.files import write_json
+from emotion_utils.files import open_to_append, read_json, write_json
+
+_Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class _Notes(BaseModel):
+    """What an earlier try left."""
+
+    key: str
+    done: _Count
+    bytes: _Count
 
 
 class PartTable:
@@ -27,7 +38,7 @@ class PartTable:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._existed = self._part.exists()
-            self._file = self._part.open("a+b")
+            self._file = open_to_append(self._part)
         except OSError as error:
             raise self._refused(error) from None
 
@@ -36,11 +47,11 @@ class PartTable:
         self._key = key
         size = 0
         try:
-            notes = json.loads(self._notes.read_text(encoding="utf-8"))
-            if notes["key"] == key and 0 <= int(notes["bytes"]) <= os.fstat(self._file.fileno()).st_size:
-                self.done, size = int(notes["done"]), int(notes["bytes"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # none, or cut off in the middle of a line: from the start
+            notes = _Notes.model_validate(read_json(self._notes), strict=True)
+            if notes.key == key and notes.bytes <= os.fstat(self._file.fileno()).st_size:
+                self.done, size = notes.done, notes.bytes
+        except (InputError, ValidationError):
+            pass  # none, damaged, or cut off in the middle of a line: from the start
         self._file.truncate(size)
         self._file.seek(0, os.SEEK_END)
 

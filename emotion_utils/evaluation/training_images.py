@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from emotion_utils.audit.audit import COPIES, kind_of
+from emotion_utils.files import check_columns, read_csv
 from emotion_utils.run import Run
 
 SEEN = {"train": "seen in training", "val": "seen in validation"}  # kinds of reason; validation chose the epoch
@@ -54,7 +55,8 @@ def _belongs(model_dir: Path, manifest: pd.DataFrame) -> bool:
     path = model_dir / "predictions.csv"
     if not path.exists():
         return True
-    predictions = pd.read_csv(path, usecols=["id", "split"], dtype=str)
+    predictions = read_csv(path, "the training of this model")
+    check_columns(path, predictions, ("id", "split"))
     return set(predictions["id"][predictions["split"] == "val"]) == set(manifest["id"][manifest["split"] == "val"])
 
 

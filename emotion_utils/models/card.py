@@ -20,6 +20,7 @@ from emotion_utils.models.reference import reference_images
 from emotion_utils.models.weights.file_kind import file_kind
 from emotion_utils.models.weights.load import read_safetensors
 from emotion_utils.schemas import ModelCard, check_schema
+from emotion_utils.sources.usable_names import check_names
 from emotion_utils.store.store import KERNEL
 
 WEIGHTS_FILE = "model.safetensors"
@@ -101,6 +102,7 @@ def read_card(model_dir: Path) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"{path}: not readable ({error}); {AGAIN}") from None
     check_schema(path, card, ModelCard, AGAIN)
+    check_names(str(path), card["class_names"])
     return card
 
 

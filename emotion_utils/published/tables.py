@@ -22,7 +22,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -31,8 +31,10 @@ from typing import Any
 
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.metrics import REPORT_COLUMNS, SUMMARY_ROWS
+from emotion_utils.files import read_bytes
 
 RATES = REPORT_COLUMNS[:3]
+MOST_BYTES = 20_000_000  # of a file of printed tables
 MAX_DECIMALS = 12  # with more, a figure is a full float and not a printed one
 
 
@@ -82,9 +84,7 @@ def read_printed_results(path: str | Path) -> PrintedResults:
     """The tables in a JSON or CSV file (see the top of this module). Raises InputError naming file and place."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a JSON or CSV file") from None
+        text = read_bytes(path, MOST_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text; give a JSON or CSV file") from None
     results = parse_json(text, path.name) if text.lstrip()[:1] in ("{", "[") else _from_csv(text, path)
@@ -139,6 +139,8 @@ def _from_csv(text: str, path: Path) -> PrintedResults:
     epochs: dict[str, dict[str, list[str]]] = defaultdict(dict)
     try:
         columns = {("row" if name == "" else name.strip().lower()): name for name in reader.fieldnames or ()}
+        if len(columns) < len(reader.fieldnames or ()):
+            raise InputError(f"{path}: a column is there twice: {', '.join(reader.fieldnames)[:200]}")
         if "row" not in columns or not ({"val", "train"} & set(columns) or set(RATES) <= set(columns)):
             raise InputError(
                 f"{path}: expected the columns row, {', '.join(RATES)}, support and, for epochs, train, val"
@@ -242,11 +244,15 @@ def _count(place: str, text: str) -> int | None:
 def _number(place: str, text: str) -> float:
     try:
         number = float(Decimal(text)) if isinstance(text, str) else math.nan
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):  # ValueError: a signalling NaN
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"{place}: {text!r} is not a number")
+        raise InputError(f"{place}: {_quote(text)} is not a number")
     return number
+
+
+def _quote(value: Any) -> str:
+    return f"{value!r:.60}"
 
 
 def _decimals(texts: Iterable[str]) -> int:
@@ -263,8 +269,8 @@ def _need(value: Any, kind: type, place: str) -> Any:
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of a JSON file; without this check the last of two equal keys would win silently."""
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{name!r} appears twice")
-    return dict(pairs)
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise InputError(f"{name!r} appears twice")
+    return found

@@ -38,10 +38,16 @@ def read_checksums(root: Path) -> dict[str, str]:
     content = read_bytes(path, MOST_JSON_BYTES).decode("utf-8", "replace")
     for number, line in enumerate(content.splitlines(), start=1):
         parts = LINE.fullmatch(line)
-        if parts is None or parts[2] in listed:
-            raise EmotionError(f"{path}, row {number}: not a checksum and the name of a file, or one listed twice")
+        if parts is None or parts[2] in listed or not _is_inside(parts[2]):
+            raise EmotionError(
+                f"{path}, row {number}: not a checksum and the name of a file of this run, or one listed twice"
+            )
         listed[parts[2]] = parts[1]
     return listed
+
+
+def _is_inside(name: str) -> bool:
+    return not name.startswith("/") and ".." not in PurePosixPath(name).parts and max(map(len, name.split("/"))) < 256
 
 
 def changed_files(root: Path) -> list[str]:

@@ -196,7 +196,7 @@ def _name_classes(source: Source, classes: tuple[str, ...] | None, known: tuple[
         raise InputError(
             f"--data {source.spec}: {len(chosen)} classes ({shown}), 2 to {MAX_CLASSES} are needed; {advice}"
         )
-    check_names(source.spec, chosen)
+    check_names(f"--data {source.spec}", chosen)
     table = table[table["label"].isin((*chosen, ""))].sort_values("path").reset_index(drop=True)
     table = table[[*TABLE_COLUMNS, *([VOTES] if VOTES in table else [])]]
     return replace(

@@ -17,16 +17,14 @@ COLUMNS = frozenset(
 REFUSED = {"Cc": "control", "Co": "private-use", "Cs": "half a", "Zl": "line-breaking", "Zp": "line-breaking"}
 
 
-def check_names(spec: str, names: Iterable[str]) -> None:
-    """Raises InputError for a class name that is a column of the tables, or that no font could print."""
+def check_names(place: str, names: Iterable[str]) -> None:
+    """Raises InputError, beginning with `place`, for a name that is a column of the tables or that no font prints."""
     for name in names:
         if name.casefold() in COLUMNS:
-            raise InputError(
-                f"--data {spec}: a class is called {name!r}, as a column of the tables of results is: rename it"
-            )
+            raise InputError(f"{place}: a class is called {name!r}, as a column of the tables of results is: rename it")
         for character in name:
             if kind := REFUSED.get(unicodedata.category(character)):
                 raise InputError(
-                    f"--data {spec}: the class name {name!a} holds the {kind} character U+{ord(character):04X}, "
+                    f"{place}: the class name {name!a} holds the {kind} character U+{ord(character):04X}, "
                     "which no font prints: rename it"
                 )

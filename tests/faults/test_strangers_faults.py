@@ -13,6 +13,7 @@ from emotion_utils.artefacts import ARTEFACTS
 from emotion_utils.cli import main
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
+from emotion_utils.evaluation.part_table import PartTable
 from emotion_utils.files import file_sha256
 from emotion_utils.models.card import save_model
 from emotion_utils.models.input_spec import IMAGENET
@@ -236,3 +237,33 @@ def test_run_folder_itself_may_be_a_link(small, tmp_path):
     (tmp_path / "run").symlink_to(tmp_path / "disk")
     run_pipeline(tmp_path / "run", resolve_config("smoke"), say=str)
     assert (tmp_path / "disk" / "run.json").exists()
+
+
+@pytest.mark.fault(
+    "a link, hard link or pipe where predict's table grows", "E", "refused; what it leads to is not touched"
+)
+@pytest.mark.parametrize("kind", ["link", "hard link", "dangling link", "pipe"])
+def test_table_in_the_making_that_leads_elsewhere(tmp_path, kind):
+    mine, part = tmp_path / "mine.txt", tmp_path / "faces.csv.part"
+    mine.write_text("mine")
+    place = {
+        "link": lambda: part.symlink_to(mine), "hard link": lambda: part.hardlink_to(mine),
+        "dangling link": lambda: part.symlink_to(tmp_path / "new.txt"), "pipe": lambda: os.mkfifo(part),
+    }  # fmt: skip
+    place[kind]()
+    with pytest.raises(InputError, match=r"link|pipe"):
+        PartTable(tmp_path / "faces.csv")
+    assert mine.read_text() == "mine"
+    assert not (tmp_path / "new.txt").exists()
+
+
+@pytest.mark.fault("a folder of somebody's own as --output", "E", "refused; nothing in it is deleted")
+def test_folder_of_ones_own_is_left_as_it_is(tmp_path):
+    for name in (".deleted-mails", ".emotion-deleted-by-me"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "letter.txt").write_text("mine")
+    (tmp_path / "thesis.txt").write_text("mine")
+    config = resolve_config("smoke", ["synthetic_images=30", "models=[r18_scratch_emotion]"])
+    with pytest.raises(InputError, match="holds files but no run"):
+        run_pipeline(tmp_path, config)
+    assert sorted(path.name for path in tmp_path.rglob("*.txt")) == ["letter.txt", "letter.txt", "thesis.txt"]

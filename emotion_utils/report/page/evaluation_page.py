@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from html import escape
@@ -14,7 +13,7 @@ from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.evaluation.unseen_metrics import tabulate_metrics
 from emotion_utils.figures.style import theme_svgs
-from emotion_utils.files import replacing, write_csv, write_json
+from emotion_utils.files import read_json, replacing, write_csv, write_json
 from emotion_utils.provenance import PROJECT_DIR, describe_environment
 from emotion_utils.report import evaluation as parts
 from emotion_utils.report.claims import check_claim, join_words
@@ -63,9 +62,9 @@ def check_output(folder: Path, model_sha256: str, data: str) -> None:
             f"{folder}: holds something that is no evaluation and would be mixed up; name another --output"
         )
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_json(path)
         same = facts["model_sha256"] == model_sha256 and facts["data"] == data
-    except (OSError, ValueError, KeyError, TypeError):
+    except (InputError, KeyError, TypeError):
         raise InputError(f"{path}: not readable; remove the folder or name another --output") from None
     if not same:
         raise InputError(f"{folder}: holds the evaluation of another model or of other data; name another --output")
