@@ -30,6 +30,7 @@ MOST_NESTED = 40  # lists and mappings in each other
 
 Kind = Literal["text", "number", "integer", "number or empty"]  # of what a column holds; what is empty reads as NaN
 NUMBERS = ("number", "integer", "number or empty")
+JOURNAL_LOCK = "journal.log.lock"  # a link that Optuna makes beside its journal
 
 
 class FullDisk(EmotionError):
@@ -102,6 +103,8 @@ def refuse_links_below(root: Path, leave: tuple[str, ...] = ()) -> None:
     while waiting:
         with os.scandir(waiting.pop()) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.name == JOURNAL_LOCK and entry.is_symlink():
+                    continue  # Optuna's own, left by a search that was killed; it is only ever deleted
                 refuse_links(root, Path(entry.path))
                 if entry.is_dir(follow_symlinks=False) and entry.name not in leave:
                     waiting.append(Path(entry.path))

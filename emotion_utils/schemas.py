@@ -310,7 +310,7 @@ class StartEvent(Event):
 
 
 class PreflightEvent(Event):
-    seconds: Amount
+    seconds: float  # a forecast from differences of measured times
     memory_mb: Amount
     precision: Text
     compiled: bool

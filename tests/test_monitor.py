@@ -8,6 +8,7 @@ from emotion_utils.monitor import EpochMonitor, epoch_line
 from emotion_utils.run import Run
 
 MODEL = "r18_scratch_emotion"
+STARTED = {"device": "cpu", "precision": "float32", "compiled": False, "batch_size": 16}
 
 
 def history(epochs):
@@ -34,7 +35,7 @@ def test_events_are_told_once_also_those_that_a_resumed_training_adds(tmp_path):
     said = []
     monitor = EpochMonitor(run, MODEL, said.append)
     run.append("events", MODEL, kind="phase", epoch=1, phase="head", trainable_parameters=1500)
-    run.append("events", MODEL, kind="started", device="cpu")
+    run.append("events", MODEL, kind="started", **STARTED)
     run.append("events", MODEL, kind="rollback", epoch=1, rate_factor=0.5, rollbacks=1)
     monitor._tell()
     monitor._tell()

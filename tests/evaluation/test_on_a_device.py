@@ -50,7 +50,7 @@ def run(tmp_path_factory):
     manifest["group"] = ""
     manifest = assign_splits(manifest, val_fraction=0.2, test_fraction=0.2, seed=0, min_images_per_class=3)
     run.write("manifest", manifest)
-    run.write("audit", audit | dict.fromkeys(("groups", "leaks", "splits", "suspects")))
+    run.write("audit", audit)
     net = build_model(MODEL, num_classes=3, image_size_px=config.image_size_px, weights="random", seed=1)
     with torch.no_grad():
         net.network.fc[1].weight.mul_(30)

@@ -30,7 +30,12 @@ def run(tmp_path_factory):
     manifest["group"] = ""
     manifest = assign_splits(manifest, val_fraction=0.2, test_fraction=0.2, seed=0, min_images_per_class=3)
     run.write("manifest", manifest)
-    unread = dict.fromkeys(("groups", "leaks", "splits", "suspects"))  # by the explorer
+    unread = {  # by the explorer
+        "groups": {"persons": 0, "line": ""},
+        "leaks": {"choice": "set_aside", "line": "", "as_given": None, "at_random": None, "as_used": []},
+        "splits": {"brought": [], "seed": 0, "line": ""},
+        "suspects": {"judged": 0, "doubted": 0, "listed": []},
+    }
     run.write("audit", audit | unread)
     model = config.models[0]
     net = build_model(model, num_classes=3, image_size_px=32, weights="random")

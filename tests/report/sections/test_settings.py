@@ -14,7 +14,9 @@ def test_edits_are_reported_and_the_recipe_is_the_one_that_was_used(make_run):
     path = run.model_dir(MODEL) / "model.json"
     recipe = run.config.recipes[MODEL].model_dump(mode="json") | {"lr": 0.0625, "epochs": 30}
     edits = [f"recipes.{MODEL}.lr: 0.0625 in place of 0.001", "network: fc edited in the notebook"]
-    write_json(path, read_json(path) | {"training": {"recipe_used": recipe, "edits": edits}})
+    training = {"network": "a", "recipe": "b", "data": "c", "folder": "edited-00000000"}
+    training |= {"recipe_used": recipe, "edits": edits}
+    write_json(path, read_json(path) | {"training": training})
     results = read_results(run)
     assert "0.0625" in settings_table(results).html
     assert "fc edited in the notebook" in settings_table(results).html
