@@ -217,7 +217,7 @@ def parse_json(content: bytes) -> Any:
     no float holds, a name given twice, half a surrogate pair, more than MOST_NESTED lists in each other."""
     try:
         value = json.loads(
-            content.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition
+            content.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=refuse_repetition
         )
     except RecursionError:
         raise ValueError(f"more than {MOST_NESTED} lists in each other") from None
@@ -240,11 +240,13 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a JSON file (an `object_pairs_hook`). Raises ValueError where the last of two equal names would win
+    silently."""
     found = dict(pairs)
     if len(found) < len(pairs):
         ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"{name!r} is given twice")
+        raise ValueError(f"{name!r} appears twice")
     return found
 
 

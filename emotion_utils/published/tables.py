@@ -22,7 +22,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -31,7 +31,7 @@ from typing import Any
 
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.metrics import REPORT_COLUMNS, SUMMARY_ROWS
-from emotion_utils.files import read_bytes
+from emotion_utils.files import read_bytes, refuse_repetition
 
 RATES = REPORT_COLUMNS[:3]
 MOST_BYTES = 20_000_000  # of a file of printed tables
@@ -99,11 +99,11 @@ def read_printed_results(path: str | Path) -> PrintedResults:
 def parse_json(text: str, name: str) -> PrintedResults:
     """The tables in a JSON text; `name` stands before what is wrong with it. Raises InputError."""
     try:
-        values = json.loads(text, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_refuse_twice)
-    except (json.JSONDecodeError, RecursionError) as error:
+        values = json.loads(
+            text, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=refuse_repetition
+        )
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{name}: not readable as JSON ({error})") from None
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{name}: expected an object of tables at the top")
     tables = {key: _need(value, dict, f"{name}, {key}") for key, value in values.items() if key.startswith("table_")}
@@ -265,12 +265,3 @@ def _need(value: Any, kind: type, place: str) -> Any:
     if not isinstance(value, kind):
         raise InputError(f"{place}: expected {'a list' if kind is list else 'an object'}, found {value!r}")
     return value
-
-
-def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a JSON file; without this check the last of two equal keys would win silently."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise InputError(f"{name!r} appears twice")
-    return found

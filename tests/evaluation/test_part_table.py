@@ -7,17 +7,7 @@ from PIL import Image
 from emotion_utils.cli import main
 from emotion_utils.evaluation import predict_files as predict_module
 from emotion_utils.evaluation.part_table import PartTable
-from emotion_utils.models.card import save_model
-from emotion_utils.models.zoo import build_model
 from emotion_utils.synthetic.faces import render_face
-
-
-@pytest.fixture(scope="module")
-def model_dir(tmp_path_factory):
-    net = build_model("r18_scratch_emotion", num_classes=3, image_size_px=32, weights="random", seed=1)
-    folder = tmp_path_factory.mktemp("model")
-    save_model(net, folder, ("angry", "happy", "sad"))
-    return folder
 
 
 @pytest.fixture

@@ -14,18 +14,8 @@ from emotion_utils.audit.face_detectors import Box
 from emotion_utils.cli import main
 from emotion_utils.evaluation import input_images
 from emotion_utils.evaluation.predict_files import predict_files
-from emotion_utils.models.card import save_model
-from emotion_utils.models.zoo import build_model
 
 needs_cascades = pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="OpenCV has no cascades")
-
-
-@pytest.fixture(scope="module")
-def model_dir(tmp_path_factory):
-    net = build_model("r18_scratch_emotion", num_classes=3, image_size_px=32, weights="random", seed=1)
-    folder = tmp_path_factory.mktemp("model")
-    save_model(net, folder, ("angry", "happy", "sad"))
-    return folder
 
 
 def predict(*arguments):
