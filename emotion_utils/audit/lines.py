@@ -102,7 +102,9 @@ def near_duplicates_line(audit: Mapping[str, Any]) -> str:
     turned = near.get("turned", {})  # older audits looked for none
     line += f"; {turned['pairs']:,} pairs are turned or zoomed" if turned.get("pairs") else ""
     left_out = near.get("left_out", 0) + turned.get("left_out", 0)
-    line += f"; {left_out:,} more pairs that resemble each other were not compared" if left_out else ""
+    if left_out:
+        pairs = "pairs that resemble each other were" if left_out > 1 else "pair of similar images was"
+        line += f"; {left_out:,} more {pairs} not compared"
     return line
 
 
