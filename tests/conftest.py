@@ -1,6 +1,7 @@
 """What all tests share: no test writes into the user's cache, or runs code that another has trusted."""
 
 import gc
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ def private_cache(tmp_path_factory, monkeypatch):
     """A cache of its own for each test."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("EMOTION_CACHE_DIR", str(cache))
-    return cache
+    yield cache
+    shutil.rmtree(cache, ignore_errors=True)  # those of all tests together take gigabytes
 
 
 @pytest.fixture(autouse=True)
