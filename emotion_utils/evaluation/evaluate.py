@@ -115,7 +115,7 @@ def _open_as_known(spec: str, known: list[str]) -> Source:
     by_key = {class_key(name): name for name in known}
     if len(by_key) < len(known):
         raise InputError(f"the model has two names for one class among {', '.join(known)}; no data can be matched")
-    source = open_source(spec, known=tuple(known))
+    source = open_source(spec, known=tuple(known), ask=False)
     names = {name: by_key[class_key(name)] for name in source.classes}
     labels = source.table["label"].map({**names, "": ""})
     return replace(source, table=source.table.assign(label=labels), classes=tuple(names.values()))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pandas as pd
 
 from emotion_utils.errors import InputError
-from emotion_utils.sources.class_names import is_emotion
+from emotion_utils.sources.class_names import class_key, is_emotion
 from emotion_utils.sources.files import Files, name_others
-from emotion_utils.sources.split_words import is_wrapper, split_of
+from emotion_utils.sources.split_words import is_fold, is_wrapper, names_person, split_of
 
 TABLE_COLUMNS = ("path", "label", "group", "split")
 VOTES = "votes"  # one more column where the data have it: JSON {class: votes}, see votes.py
@@ -20,6 +21,8 @@ LAYOUTS = (
     "path, label, or a data set that docs/data.md lists"
 )
 MAX_CLASSES = 10  # more than that are likely names of persons, or numbers
+MIN_PERSONS = 10  # so many folders above the classes are persons, whatever their names; parts of data are fewer
+CROSSED_SHARE = 0.8  # of all pairs of folders: some persons and some parts lack a class
 MAX_NAMED = 4  # folders that a note names
 # Files that hold the labels of boxes, or whole images, in a form that is not read here.
 _FOREIGN = (
@@ -41,11 +44,12 @@ class Reading:
     read: Callable[[str], bytes] | None = None  # where a path is not simply a file below `root`
 
 
-def read_folders(spec: str, files: Files, codes: Iterable[str] = ()) -> Reading:
+def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: bool = True) -> Reading:
     """Classes from folders: the level most of whose names are emotions (or `codes`), or else the first that can be.
 
-    Folders named after splits give the split, at whatever level; such a name is never a class. Raises InputError that
-    explains the layouts where there are no classes.
+    Folders named after splits give the split, at whatever level; such a name is never a class. A few folders above the
+    classes whose names are those of neither splits nor persons are refused, unless the person has said who is who
+    (`ask` is False). Raises InputError that explains the layouts where there are no classes.
     """
     images = files.images
     if not images:
@@ -55,7 +59,8 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = ()) -> Reading:
     split_levels = [level for level, found in enumerate(_names_of_levels(inside)) if _is_split_level(found)]
     chains = [_take_split(spec, parts, split_levels) for parts in inside]
     names = _names_of_levels([(*folders, "") for _, folders in chains])
-    level = _class_level(names, frozenset(codes))
+    folders_of = [folders for _, folders in chains]
+    level = _class_level(spec, names, folders_of, frozenset(codes))
     _refuse_foreign(spec, files, level is not None and any(map(is_emotion, names[level])))
     rows = [
         ("/".join(parts), folders[level], "", split)
@@ -64,8 +69,12 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = ()) -> Reading:
     ]
     if not rows:
         raise InputError(f"--data {spec}: {len(images)} images are in one flat folder, without classes; {LAYOUTS}")
+    for above in range(level if ask else 0):
+        _refuse_unknown_parts(spec, names[above], names[level], _pairs(folders_of, above, level))
+    _refuse_classes_within(spec, names[level], _pairs(folders_of, level, level + 1))
     taken = {root + row[0] for row in rows}
     strays = [name for name in images if name not in taken]
+    _refuse_class_elsewhere(spec, root, strays, rows)
     if len(strays) > len(rows):
         raise InputError(
             f"--data {spec}: only {len(rows)} of {len(images)} images lie in class folders ({_list(names[level])}); "
@@ -151,13 +160,82 @@ def _take_split(spec: str, parts: tuple[str, ...], split_levels: list[int]) -> t
     return next(iter(found), ""), others
 
 
-def _class_level(names: list[list[str]], codes: frozenset[str]) -> int | None:
+def _class_level(spec: str, names: list[list[str]], chains: list[tuple[str, ...]], codes: frozenset[str]) -> int | None:
+    """The level most of whose names are emotions or `codes`; else the first that has 2 to MAX_CLASSES names.
+
+    Raises InputError where, without such names, a later level may as well be meant: part/class looks like class/person.
+    """
     others = [[name for name in found if not split_of(name)] for found in names]
     shares = [sum(is_emotion(name) or name in codes for name in found) / max(len(found), 1) for found in others]
     best = max(range(len(names)), key=lambda level: shares[level], default=None)
     if best is None or shares[best] >= 0.5:
         return best
-    return next((level for level, found in enumerate(others) if 2 <= len(found) <= MAX_CLASSES), 0)
+    can_be = [level for level, found in enumerate(others) if 2 <= len(found) <= MAX_CLASSES]
+    for level, below in pairwise(can_be):
+        if not _is_crossed(_pairs(chains, level, below)) or _name_persons(others[below]):
+            return level
+        if not _name_persons(others[level]):
+            raise InputError(_ask_what_is_meant(spec, others[level], others[below]))
+    return can_be[-1] if can_be else 0
+
+
+def _pairs(chains: Iterable[tuple[str, ...]], above: int, below: int) -> set[tuple[str, str]]:
+    """The folders of one level, each with those of a lower one that it holds."""
+    return {(folders[above], folders[below]) for folders in chains if len(folders) > below}
+
+
+def _is_crossed(pairs: set[tuple[str, str]]) -> bool:
+    """Whether nearly all folders of a level hold the same folders, as parts of data hold the same classes."""
+    above, below = ({names[at] for names in pairs} for at in (0, 1))
+    return min(len(above), len(below)) > 1 and len(pairs) > CROSSED_SHARE * len(above) * len(below)
+
+
+def _name_persons(names: list[str]) -> bool:
+    """Whether names say that they are persons'; mere numbers may as well be those of classes."""
+    return all(names_person(name) and not name.isdecimal() for name in names)
+
+
+def _ask_what_is_meant(spec: str, above: list[str], below: list[str]) -> str:
+    return (
+        f"--data {spec}: the folders {_list(above)} hold the same folders ({_list(below)}), and their names do not say "
+        "what they are: rename parts of the data to train, val, test, and persons to person_1, person_2 ..."
+    )
+
+
+def _refuse_unknown_parts(spec: str, names: list[str], classes: list[str], pairs: set[tuple[str, str]]) -> None:
+    """Raises InputError for a few folders that hold the same classes and may be splits in words not known here."""
+    understood = all(map(names_person, names)) or all(map(is_fold, names)) or len(names) >= MIN_PERSONS
+    if not understood and _is_crossed(pairs):
+        raise InputError(_ask_what_is_meant(spec, names, classes) + "; or add --set group=none if they are neither")
+
+
+def _refuse_classes_within(spec: str, classes: list[str], pairs: set[tuple[str, str]]) -> None:
+    """Raises InputError for a folder among the classes that holds several of them itself, as part of the data does."""
+    keys = {class_key(name) for name in classes}
+    for name in classes:
+        inside = sorted(below for above, below in pairs if above == name and class_key(below) in keys)
+        if len(inside) > 1:
+            raise InputError(
+                f"--data {spec}: {name} lies beside the classes and holds some itself ({_list(inside)}): move the "
+                f"others into a folder train and these into one named val or test, or move {name} away"
+            )
+
+
+def _refuse_class_elsewhere(spec: str, root: str, strays: list[str], rows: list[tuple[str, ...]]) -> None:
+    """Raises InputError where an image that would be left out lies in a folder of a class, as in a part not known."""
+    keys = {class_key(row[1]) for row in rows}
+    for stray in strays:
+        folders = stray.removeprefix(root).split("/")[:-1]
+        if any(class_key(name) in keys for name in folders):
+            if any(row[3] for row in rows):
+                raise InputError(
+                    f"--data {spec}: {stray} lies in the folder of a class, but in none of the splits: rename "
+                    f"{folders[0]} to train, val or test, or move it away"
+                )
+            raise InputError(
+                f"--data {spec}: class folders of two levels, e.g. {stray} and {root}{rows[0][0]}: move those of one "
+                "level into a folder train, or away, and name the folder of the others val or test"
+            )
 
 
 def _refuse_foreign(spec: str, files: Files, has_emotions: bool) -> None:

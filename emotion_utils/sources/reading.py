@@ -28,8 +28,11 @@ CK_NAME = "ckextended.csv"
 Found = tuple[Reading, KnownSet | None]
 
 
-def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "") -> Found:
-    """What `tree` holds, and the known data set that it is; `table` is the one to use. Raises InputError."""
+def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: bool = True) -> Found:
+    """What `tree` holds, and the known data set that it is; `table` is the one to use. Raises InputError.
+
+    Without `ask`, folders above the classes may have any names: see layouts.read_folders.
+    """
     files = sort_files(tree)
     known = recognise(files)
     codes = known.codes if known else {}
@@ -47,7 +50,7 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "") -> Found
         _refuse_several(spec, own or used)
         reading = read_labels(spec, own or used, files, lenient=lenient, codes=codes)
     elif reading is None:
-        reading = read_folders(spec, files, codes)
+        reading = read_folders(spec, files, codes, ask=ask)
         reading = replace(reading, notes=(*reading.notes, *(
             f"{name} is a table of labels, but names none of these images: it is not used" for name in labels
         )))  # fmt: skip

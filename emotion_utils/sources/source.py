@@ -89,18 +89,20 @@ def open_source(
     seed: int = 0,
     synthetic_images: int = 600,
     lenient: bool = False,
+    ask: bool = True,
 ) -> Source:
     """Opens `spec` (see the README's list of kinds) without decoding anything.
 
     `classes` chooses some of the data's classes, in that order, by any usual name; `known` those of its own that the
     data have too, and there must be two. `seed` and `synthetic_images` are for the synthetic faces alone. `lenient`
-    sets aside what a relabelling CSV contradicts. Raises InputError.
+    sets aside what a relabelling CSV contradicts. Without `ask`, folders above the classes may have any names, as the
+    person has said who is who. Raises InputError.
     """
     if spec == "synthetic":
         return _open_synthetic(classes, known, seed, synthetic_images)
     path = fetch(spec) if is_remote(spec) else Path(spec).expanduser()
     try:
-        found = _open_path(spec, path, lenient)
+        found = _open_path(spec, path, lenient, ask)
     except OSError as error:
         raise InputError(f"--data {spec}: cannot be read ({error.strerror}); check path and permissions") from None
     return _name_classes(found, classes, known)
@@ -114,18 +116,19 @@ def source_of(config: RunConfig) -> Source:
         seed=config.seed,
         synthetic_images=config.synthetic_images,
         lenient=config.lenient,
+        ask=config.group == "auto",
     )
 
 
-def _open_path(spec: str, path: Path, lenient: bool) -> Source:
+def _open_path(spec: str, path: Path, lenient: bool, ask: bool) -> Source:
     if not path.exists():
         raise InputError(f"--data {spec}: there is no such file or folder; check the path")
     if path.is_dir():
-        return _open_folder(spec, FolderTree(path), path, lenient)
+        return _open_folder(spec, FolderTree(path), path, lenient, ask)
     if not path.is_file():
         raise InputError(f"--data {spec}: is a device, a pipe or a socket; give a folder, an archive or a table")
     if is_archive(path):
-        return open_tree(spec, open_archive(path), lenient=lenient)
+        return open_tree(spec, open_archive(path), lenient=lenient, ask=ask)
     if path.suffix.lower() in (".zip", ".tar", ".tgz", ".gz"):
         raise InputError(f"--data {spec}: is not an archive despite its name, or is damaged; download or copy it again")
     with path.open("rb") as file:
@@ -138,19 +141,19 @@ def _open_path(spec: str, path: Path, lenient: bool) -> Source:
     return open_tree(spec, FolderTree(path.parent), lenient=lenient, table=path.name)
 
 
-def _open_folder(spec: str, tree: FolderTree, path: Path, lenient: bool) -> Source:
+def _open_folder(spec: str, tree: FolderTree, path: Path, lenient: bool, ask: bool) -> Source:
     """A folder, or the archives in it where it holds no images itself."""
     archives = [path / name for name in tree.names if has_archive_name(name) and is_archive(path / name)]
     if archives and not any(map(is_image_name, tree.names)) and not pixel_tables(tree):
         if len(tree.names) == 1:
-            return open_tree(spec, open_archive(archives[0]), lenient=lenient)
-        return open_tree(spec, JoinedTree(tree, archives), lenient=lenient)
-    return open_tree(spec, tree, lenient=lenient)
+            return open_tree(spec, open_archive(archives[0]), lenient=lenient, ask=ask)
+        return open_tree(spec, JoinedTree(tree, archives), lenient=lenient, ask=ask)
+    return open_tree(spec, tree, lenient=lenient, ask=ask)
 
 
-def open_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "") -> Source:
+def open_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: bool = True) -> Source:
     """What a folder or archive holds; `table` is the one to use of several. Raises InputError."""
-    return _as_source(spec, tree, *read_tree(spec, tree, lenient=lenient, table=table))
+    return _as_source(spec, tree, *read_tree(spec, tree, lenient=lenient, table=table, ask=ask))
 
 
 def _as_source(spec: str, tree: Tree | None, reading: Reading, known: KnownSet | None) -> Source:

@@ -83,6 +83,106 @@ def test_folder_of_a_split_beside_classes_is_never_a_class(tmp_path):
     assert "left out 1 images outside of the class folders, e.g. test/7.png" in source.notes
 
 
+# -- parts of the data in other languages, and in words that nobody listed ----------------------------
+
+PARTS = [
+    ("Entrenamiento", "Validación", "Prueba"), ("entrenamiento", "validacion", "pruebas"),
+    ("Treino", "Validação", "Teste"), ("Entraînement", "Validation", "Test"), ("entrainement", "validation", "essai"),
+    ("Addestramento", "Convalida", "Prova"), ("Trening", "Validering", "Testing"), ("Trening", "Walidacja", "Testowy"),
+    ("Trainingsdaten", "Validierung", "Testdaten"), ("Training", "Validierungsbilder", "Prüfdaten"),
+    ("训练集", "验证集", "测试集"), ("訓練データ", "検証データ", "テストデータ"), ("学習用", "検証用", "評価用"),
+    ("Обучение", "Валидация", "Тест"), ("ОБУЧАЮЩАЯ_ВЫБОРКА", "валидационная", "тестовая"),
+    ("eğitim", "doğrulama", "s\u0131nama"), ("EĞİTİM", "DOĞRULAMA", "TEST"), ("latih", "validasi", "uji"),
+    ("data_latih", "data_validasi", "data_uji"), ("التدريب", "التحقق", "الاختبار"), ("훈련", "검증", "테스트"),
+    ("प्रशिक्षण", "सत्यापन", "परीक्षण"), ("huấn luyện", "xác thực", "kiểm tra"), ("אימון", "אימות", "מבחן"),
+    ("Conjunto de entrenamiento", "Conjunto de validación", "Conjunto de prueba"), ("Träning", "validering", "test"),
+    ("01_Trénink", "02_validace", "03_testování"), ("εκπαίδευση", "επικύρωση", "δοκιμή"), ("ฝึก", "ตรวจสอบ", "ทดสอบ"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("parts", PARTS, ids="-".join)
+def test_splits_are_known_in_the_large_languages(parts, form):
+    assert [split_of(unicodedata.normalize(form, name)) for name in parts] == ["train", "val", "test"]
+    assert {split_of(name.upper()) for name in parts} <= {"train", "val", "test"}
+
+
+def test_splits_in_another_language_are_no_classes(tmp_path):
+    for number, (train, val, test) in enumerate(PARTS[::7]):
+        source = read(
+            tmp_path / str(number), *(f"{part}/{name}" for part in (train, val, test) for name in ("a", "b", "c"))
+        )
+        assert source.classes == ("a", "b", "c")
+        assert source.table["split"].value_counts().to_dict() == {"train": 6, "val": 6, "test": 6}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["feliz", "triste", "enojado", "colère", "peur", "traurig", "überrascht", "angst", "高兴", "怒り", "грусть",
+     "mutlu", "senang", "سعيد", "행복", "probably", "trenta", "detest", "valley", "prude", "unsure", "legit"],
+)  # fmt: skip
+def test_other_words_are_no_splits(name):
+    assert split_of(name) is None
+
+
+@pytest.mark.parametrize("classes", [("happy", "sad"), ("a", "b"), ("0", "1", "2")])
+@pytest.mark.parametrize("parts", [("alpha", "beta"), ("Blau", "Rot", "Gelb"), ("big", "test")])
+def test_folders_that_hold_the_same_classes_are_asked_about(tmp_path, parts, classes):
+    with pytest.raises(InputError, match=r"hold the same folders \(.*rename parts of the data to train, val, test"):
+        read(tmp_path, *(f"{part}/{name}" for part in parts for name in classes))
+
+
+def test_folders_that_lack_a_class_are_asked_about_too_and_groups_of_classes_are_not(tmp_path):
+    folders = [f"{part}/{name}" for part in ("uno", "dos") for name in ("happy", "sad", "angry", "fear")]
+    with pytest.raises(InputError, match="the folders dos, uno hold the same folders"):
+        read(tmp_path / "a", *folders[:-1])
+    source = read(tmp_path / "b", "good/happy", "good/neutral", "bad/sad", "bad/angry")
+    assert source.classes == ("angry", "happy", "neutral", "sad")
+
+
+def test_who_says_that_they_are_no_persons_is_not_asked(tmp_path):
+    folders = [f"{part}/{name}" for part in ("male", "female") for name in ("happy", "sad")]
+    source = read(tmp_path, *folders, ask=False)
+    assert source.classes == ("happy", "sad")
+    assert any("taken for neither class nor split: female, male" in note for note in source.notes)
+
+
+@pytest.mark.parametrize(
+    "person", ["p{}", "S00{}", "subject {}", "Teilnehmer{}", "person_{}", "video_{}", "F0{}", "人{}"]
+)
+@pytest.mark.parametrize("classes", [("happy", "sad"), ("x", "y", "z")])
+def test_few_persons_above_the_classes_are_seen_through(tmp_path, person, classes):
+    source = read(tmp_path, *(f"{person.format(n)}/{name}" for n in range(1, 5) for name in classes))
+    assert source.classes == classes
+
+
+def test_persons_below_classes_that_nobody_knows(tmp_path):
+    assert read(tmp_path, *(f"{name}/p{n}" for n in range(4) for name in "ab")).classes == ("a", "b")
+
+
+def test_folds_are_no_splits_and_no_classes(tmp_path):
+    source = read(tmp_path, *(f"fold_{n}/{name}" for n in range(5) for name in ("happy", "sad")))
+    assert source.classes == ("happy", "sad")
+    assert any("taken for neither class nor split: fold_0, fold_1" in note for note in source.notes)
+
+
+@pytest.mark.parametrize(
+    ("folders", "complaint"),
+    [
+        (("Training/happy", "Training/sad", "Kontrolle/happy", "Kontrolle/sad"),
+         r"Kontrolle/happy/0\.png lies in the folder of a class, but in none of the splits: rename Kontrolle to train"),
+        (("happy", "sad", "Kontrolle/happy", "Kontrolle/sad"),
+         r"class folders of two levels, e\.g\. happy/0\.png and Kontrolle/happy/0\.png"),
+        (("a", "b", "Kontrolle/a", "Kontrolle/b"), "Kontrolle lies beside the classes and holds some"),
+        (("happy", "sad", "test/happy", "test/sad"), "test lies beside the classes and holds some"),
+        (("train/happy", "train/sad", "happy"), r"happy/0\.png lies .* in none of the splits"),
+    ],
+)  # fmt: skip
+def test_a_part_that_is_not_understood_is_never_left_out_silently(tmp_path, folders, complaint):
+    with pytest.raises(InputError, match=complaint):
+        read(tmp_path, *folders)
+
+
 @pytest.mark.parametrize("folders", [("train", "valid"), ("train", "test", "valid"), ("x/train", "x/test"), ("test",)])
 def test_nothing_but_folders_of_splits_is_refused(tmp_path, folders):
     with pytest.raises(InputError, match=r"without classes|images lie in class folders"):
