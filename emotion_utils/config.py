@@ -77,10 +77,12 @@ class Recipe(FrozenModel):
         except ValidationError as error:
             raise InputError("; ".join(_explain(fault) for fault in error.errors())) from None
 
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """sgd: with Nesterov momentum 0.9; usual for it are lr 0.1 for batches of 256 images, and weight_decay 5e-4."""
     lr: Rate
     """Learning rate of the head."""
     weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.01
-    """AdamW's, on weights alone: biases and normalisation layers have none."""
+    """On weights alone: biases and normalisation layers have none."""
     layer_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
     """The learning rate of each depth group is that of the next one towards the head times this factor."""
     dropout: Fraction = 0.0
@@ -90,7 +92,7 @@ class Recipe(FrozenModel):
     mixup: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
     """Alpha of the Beta(alpha, alpha) distribution of the mixing weights; 0: no mixup."""
     ema_decay: Fraction = 0.0
-    """Decay of the moving average of the weights that is validated and kept; 0: no average."""
+    """Decay of the moving average of weights and norm statistics that is validated and kept; 0: no average."""
     clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     """A gradient with a larger norm is scaled down to this one."""
     schedule: Literal["constant", "cosine", "one_cycle", "plateau"] = "cosine"
@@ -104,7 +106,7 @@ class Recipe(FrozenModel):
     epochs: int | None = Field(None, ge=1, le=1000)
     """Epochs of this model; null: the run's."""
     augment_strength: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0
-    """Factor of all ranges under augment."""
+    """Factor of all ranges under augment, and of the probability of erasing."""
     progressive_resizing: tuple[ResizingStep, ...] = Field(
         (), validation_alias=AliasChoices("progressive_resizing", "grow")
     )
@@ -146,10 +148,12 @@ class Recipe(FrozenModel):
 
 
 class AugmentConfig(FrozenModel):
-    """Ranges of the study's random flips, rotations and colour jitter; 0 turns one off."""
+    """Ranges of the study's random flips, rotations and colour jitter, and of random erasing; 0 turns one off."""
 
     flip: Fraction = 0.5
     """Probability of mirroring an image."""
+    flip_order: Literal["random", "alternating"] = "random"
+    """alternating: random in the first epoch, then in each epoch the opposite of the one before."""
     rotate_deg: Annotated[float, Field(ge=0, le=180)] = 15.0
     """Rotated by an angle in [-x, x] degrees."""
     scale: Fraction = 0.1
@@ -162,10 +166,22 @@ class AugmentConfig(FrozenModel):
     """Likewise, around the mean of the image."""
     saturation: Fraction = 0.2
     """Likewise, around the grey value of each pixel."""
+    erase: Fraction = 0.0
+    """Probability of covering a random rectangle with the mean colour of the image."""
+    erase_area: tuple[Fraction, Fraction] = (0.02, 0.33)
+    """The least and the largest share of the image that is covered."""
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> AugmentConfig:
+        if not 0 < self.erase_area[0] <= self.erase_area[1]:
+            raise ValueError("erase_area: two shares above 0 are needed, the smaller one first")
+        if self.flip_order == "alternating" and not self.flip:
+            raise ValueError("flip_order: alternating needs a flip above 0")
+        return self
 
     def scaled(self, strength: float) -> AugmentConfig:
-        """All ranges times `strength`, as far as each may go; the probability of a mirror image stays."""
-        ranges = self.model_dump(exclude={"flip"})
+        """All ranges times `strength`, as far as each may go, likewise the probability of erasing; flips stay."""
+        ranges = self.model_dump(exclude={"flip", "flip_order", "erase_area"})
         most = {name: 180.0 if name == "rotate_deg" else max(value, MOST_CHANGE) for name, value in ranges.items()}
         return self.model_copy(update={name: min(value * strength, most[name]) for name, value in ranges.items()})
 
@@ -194,7 +210,7 @@ class RunConfig(FrozenModel):
     """Passes over the training images."""
     batch_size: Literal["auto"] | Annotated[int, Field(ge=2, le=MOST_IMAGES)]
     """Images per step, of all processes together; auto: 32 on a CPU, up to 256 on a GPU, as its memory and the data
-    allow, with learning rates multiplied by the square root of batch_size / 32."""
+    allow, with learning rates multiplied by the square root of batch_size / 32, and by batch_size / 32 for sgd."""
     processes: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = "auto"
     """Processes that train a model together, each on its share of the batch; auto: one per GPU, or one on the CPU."""
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_THREADS)] = "auto"

@@ -81,12 +81,35 @@ def test_paper_profile_needs_data():
 
 
 def test_augmentation_is_scaled_as_a_whole_and_stays_within_what_it_may_be():
-    given = AugmentConfig(flip=0.3, rotate_deg=100, scale=0.1, shift=0.95, brightness=0.6)
+    given = AugmentConfig(flip=0.3, rotate_deg=100, scale=0.1, shift=0.95, brightness=0.6, erase=0.6)
     assert given.scaled(1.0) == given
     strong = given.scaled(2.0)
     assert (strong.flip, strong.rotate_deg, strong.scale) == (0.3, 180.0, 0.2)
-    assert (strong.shift, strong.brightness) == (0.95, 0.9)
-    assert given.scaled(0.0) == AugmentConfig(flip=0.3, **dict.fromkeys(given.model_dump(exclude={"flip"}), 0.0))
+    assert (strong.shift, strong.brightness, strong.erase) == (0.95, 0.9, 0.9)
+    scaled = given.model_dump(exclude={"flip", "flip_order", "erase_area"})
+    assert given.scaled(0.0) == AugmentConfig(flip=0.3, **dict.fromkeys(scaled, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("augment.erase_area=[0.3, 0.1]", "augment: erase_area: two shares above 0 are needed, the smaller one first"),
+        ("augment.erase_area=[0, 0.1]", "augment: erase_area: two shares above 0"),
+        ("augment.erase=1.5", "augment.erase: "),
+        ("augment.flip_order=both", "augment.flip_order: Input should be 'random' or 'alternating'"),
+        ("recipes.r18_pre_emotion.optimizer=adam", "recipes.r18_pre_emotion.optimizer: Input should be 'adamw' or"),
+    ],
+)
+def test_what_a_recipe_cannot_be_is_one_line(setting, line):
+    with pytest.raises(InputError) as error:
+        resolve_config("demo", [setting])
+    assert str(error.value).startswith(line)
+    assert "\n" not in str(error.value)
+
+
+def test_flips_cannot_alternate_where_there_are_none():
+    with pytest.raises(InputError, match=r"^augment: flip_order: alternating needs a flip above 0$"):
+        resolve_config("demo", ["augment.flip_order=alternating", "augment.flip=0"])
 
 
 def test_weights_of_a_recipe_are_its_own_and_paths_are_kept_absolute(monkeypatch, tmp_path):

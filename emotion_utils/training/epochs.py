@@ -154,8 +154,10 @@ class EpochLoop:
 
     @property
     def batch_rate_factor(self) -> float:
-        """Root of how much larger than REFERENCE a batch is that was left to the machine (Malladi et al. 2022)."""
-        return math.sqrt(self.batch_size / REFERENCE) if self.config.batch_size == "auto" else 1.0
+        """How much larger than REFERENCE a batch is that was left to the machine, for SGD (Goyal et al. 2017), and the
+        root of it for AdamW (Malladi et al. 2022)."""
+        larger = self.batch_size / REFERENCE if self.config.batch_size == "auto" else 1.0
+        return larger if self.recipe.optimizer == "sgd" else math.sqrt(larger)
 
     def _all_steps_done(self) -> int:
         return (self.epoch - 1) * self.steps_per_epoch + self.steps_done

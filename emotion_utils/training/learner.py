@@ -26,7 +26,7 @@ from emotion_utils.training.cpu.convolution import replace_small_convs
 from emotion_utils.training.distributed import Team
 from emotion_utils.training.graph import RecordedWork
 from emotion_utils.training.numerics import Numerics, asked_for
-from emotion_utils.training.optimizer import FlatAdamW
+from emotion_utils.training.optimizer import OPTIMIZERS
 from emotion_utils.training.recovery import BufferSnapshot, MicroBatches, SpikeGuard, StepFigures, is_out_of_memory
 from emotion_utils.training.repeatable import DROPOUT, MIXUP, key_dropouts, mix_pairs
 
@@ -63,10 +63,9 @@ class Learner:
         self.dropouts = key_dropouts(self.net)
         self.evaluation_batch_size = evaluation_batch_size(self.device, config.image_size_px)
         self.groups = self.net.depth_groups
-        self.optimizer = FlatAdamW(schedule.parameter_groups(self.groups, recipe), recipe.lr)
+        self.optimizer = OPTIMIZERS[recipe.optimizer](schedule.parameter_groups(self.groups, recipe), recipe.lr)
         self.micro, self.guard = MicroBatches(self.net, log_event, self._release), SpikeGuard(self.device)
-        parameters = self.net.named_parameters() if recipe.ema_decay else ()
-        self.averaged = {name: parameter.detach().clone() for name, parameter in parameters}
+        self.averaged = {name: value.detach().clone() for name, value in self._followed().items()}
         self.one = torch.ones((), dtype=wide_float(self.device), device=self.device)
         self.steps_taken = 0 * self.one
         self.numerics: Numerics | None = None
@@ -256,19 +255,24 @@ class Learner:
 
     @torch.no_grad()
     def _average(self, taken: torch.Tensor) -> None:
-        """Lets the averaged weights follow the step, if it was taken."""
+        """Lets the averaged weights and norm statistics follow the step, if it was taken."""
         self.steps_taken = self.steps_taken + taken
         if not self.averaged:
             return
         # Faster in the beginning, when the first weights are still far off.
         decay = ((1 + self.steps_taken) / (10 + self.steps_taken)).clamp(max=self.recipe.ema_decay)
-        means, weights = list(self.averaged.values()), list(self.net.parameters())
+        means, weights = list(self.averaged.values()), list(self._followed().values())
         if not self.lag:
             torch._foreach_lerp_(means, weights, float((1 - decay) * taken))
             return
         ways = torch._foreach_sub(weights, means)
         torch._foreach_mul_(ways, ((1 - decay) * taken).float())
         torch._foreach_add_(means, ways)
+
+    def _followed(self) -> dict[str, torch.Tensor]:
+        """What is averaged: parameters and running statistics of the norms, which belong to each other."""
+        state = self.net.state_dict() if self.recipe.ema_decay else {}
+        return {name: value for name, value in state.items() if value.is_floating_point()}
 
     # -- validation --------------------------------------------------------------------------------
 
@@ -300,7 +304,7 @@ class Learner:
         return run
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """What is validated and kept: the network's state, with the averaged parameters if there are any."""
+        """What is validated and kept: the network's state, averaged if the recipe asks for it."""
         return self.net.state_dict() | self.averaged
 
     # -- the state between two steps ---------------------------------------------------------------
@@ -331,7 +335,7 @@ class Learner:
 
     def _laid_out(self, means: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Copies of averaged weights that lie as the weights do."""
-        like = dict(self.net.named_parameters())
+        like = self.net.state_dict()
         return {name: torch.empty_like(like[name], requires_grad=False).copy_(mean) for name, mean in means.items()}
 
 

@@ -1,4 +1,4 @@
-"""PyTorch's fused AdamW over the weights in their order in memory, whatever their layout."""
+"""PyTorch's fused AdamW and SGD over the weights in their order in memory, whatever their layout."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Any
 
 import torch
 
-MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each weight, beside a count of its steps
+MOMENTUM = 0.9  # of SGD, Nesterov's
 
 
-class FlatAdamW(torch.optim.AdamW):
-    """Fused AdamW over one-dimensional views of the weights, which share their memory.
+class FlatOptimizer(torch.optim.Optimizer):
+    """A fused optimizer over one-dimensional views of the weights, which share their memory.
 
     That makes it independent of layouts. Where a weight and its gradient or moments are laid out differently, PyTorch's
     own refuses on a GPU, and on a CPU silently pairs the wrong elements. Weights that were moved or laid out anew are
     followed before the next step. `state_dict` has the shapes of the weights, and loads into any layout.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], lr: float) -> None:
+    moments: tuple[str, ...]  # what it keeps of each weight, in its shape
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float, **options: Any) -> None:
         self._weights = [weight for group in groups for weight in group["params"]]
         if len({id(weight) for weight in self._weights}) < len(self._weights):
             raise ValueError("a weight is in the groups twice: each step would update it twice")
@@ -27,7 +29,7 @@ class FlatAdamW(torch.optim.AdamW):
         self._is_collected = False
         views = iter(self._views)
         flat = [group | {"params": list(islice(views, len(group["params"])))} for group in groups]
-        super().__init__(flat, lr=lr, fused=True)
+        super().__init__(flat, lr=lr, fused=True, **options)
 
     def collect(self) -> None:
         """Hands the gradients of the weights, complete by now, to their views."""
@@ -79,9 +81,9 @@ class FlatAdamW(torch.optim.AdamW):
         shaped = {}
         for place, kept in state["state"].items():
             weight = self._weights[place]
-            moments = {name: kept[name].as_strided(weight.shape, weight.stride()) for name in MOMENTS}
+            moments = {name: kept[name].as_strided(weight.shape, weight.stride()) for name in self.moments}
             copies = {name: value.clone(memory_format=torch.contiguous_format) for name, value in moments.items()}
-            shaped[place] = {**kept, "step": kept["step"].clone(), **copies}
+            shaped[place] = {name: value.clone() for name, value in kept.items()} | copies
         return state | {"state": shaped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -89,8 +91,8 @@ class FlatAdamW(torch.optim.AdamW):
         self._follow()
         flat = {}
         for place, kept in state_dict["state"].items():
-            moments = {name: _laid_out_like(kept[name], self._weights[place]) for name in MOMENTS}
-            flat[place] = {**kept, "step": kept["step"].clone(), **moments}
+            moments = {name: _laid_out_like(kept[name], self._weights[place]) for name in self.moments}
+            flat[place] = {name: value.clone() for name, value in kept.items()} | moments
         super().load_state_dict(state_dict | {"state": flat})
 
     @torch.no_grad()
@@ -101,10 +103,35 @@ class FlatAdamW(torch.optim.AdamW):
             if view.data_ptr() == weight.data_ptr() and before == weight.stride():
                 continue
             kept = self.state.get(view, {})
-            for name in MOMENTS if kept else ():
+            for name in self.moments if kept else ():
                 kept[name] = _laid_out_like(kept[name].as_strided(weight.shape, before), weight)
             view.data, view.grad = _as_it_lies(weight.detach()), None
             self._strides[place] = weight.stride()
+
+
+class FlatAdamW(FlatOptimizer, torch.optim.AdamW):
+    """PyTorch's AdamW with its usual betas."""
+
+    moments = ("exp_avg", "exp_avg_sq")
+
+
+class FlatSGD(FlatOptimizer, torch.optim.SGD):
+    """PyTorch's SGD with Nesterov's momentum."""
+
+    moments = ("momentum_buffer",)
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float) -> None:
+        super().__init__(groups, lr, momentum=MOMENTUM, nesterov=True)
+
+    def collect(self) -> None:
+        """Momentum begins at 0: PyTorch's own would begin with whatever lies in memory where a step is skipped."""
+        super().collect()
+        for view in self._views:
+            if view.grad is not None and not self.state[view]:
+                self.state[view]["momentum_buffer"] = torch.zeros_like(view)
+
+
+OPTIMIZERS = {"adamw": FlatAdamW, "sgd": FlatSGD}
 
 
 def _laid_out_like(tensor: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from emotion_utils.store.augment import (
     Changes,
     _affine,
     _change_on_cpu,
+    _cover,
     _recolour,
     _warp,
     apply_changes,
@@ -223,3 +226,76 @@ def test_each_image_of_a_batch_gets_its_own_changes():
     result = apply_changes(images, changes)
     torch.testing.assert_close(result[0], to_unit(images)[0] / 2, atol=BYTE, rtol=0)
     torch.testing.assert_close(result[1], to_unit(images)[1].flip(-1), atol=1e-4, rtol=0)
+
+
+# -- covered parts and alternating flips -----------------------------------------------------------
+
+
+def cover_alone(**values):
+    return NOTHING.model_copy(update={"erase": 0.5, **values})
+
+
+@pytest.mark.parametrize("way", ["bytes", "floats"])
+def test_a_covered_rectangle_is_what_torchvision_erases_with_the_mean(way):
+    images = images_of(3)
+    box = np.array([[4, 6, 20, 9], [0, 0, 32, 32], [5, 5, 5, 5]]) / 32  # the last one has no extent
+    mean = images.float().mean((2, 3), keepdim=True).round()
+    expected = images.float()
+    expected[0] = reference.erase(expected[0], i=6, j=4, h=3, w=16, v=mean[0])
+    expected[1] = mean[1].expand(3, 32, 32)
+    if way == "bytes":
+        result = apply_changes(images, changes_of(3)._replace(covered=box))
+    else:
+        result = _cover(images.float(), box) / 255
+    torch.testing.assert_close(result, expected / 255, atol=1e-6, rtol=0)
+
+
+def test_what_is_covered_lies_behind_warp_and_colours_and_leaves_the_given_images_alone():
+    images = images_of(2).permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)  # as a store keeps them
+    before, box = images.clone(), np.array([[0.25, 0.25, 0.75, 0.5]] * 2)
+    for values in ({}, {"mirror": -1, "angle_deg": 9, "contrast": 0.5}):
+        plain = changes_of(2, **values)
+        bare, result = apply_changes(images, plain), apply_changes(images, plain._replace(covered=box))
+        inside = torch.zeros(32, 32, dtype=torch.bool)
+        inside[8:16, 8:24] = True
+        assert torch.equal(result[..., ~inside], bare[..., ~inside])
+        mean = bare.mean((2, 3))[..., None].expand_as(result[..., inside])
+        torch.testing.assert_close(result[..., inside], mean, atol=0.51 / 255, rtol=0)
+        assert torch.equal(images, before)
+
+
+def test_as_many_images_are_covered_and_as_much_of_them_as_asked_and_all_else_stays_to_the_bit():
+    config, keys = EVERYTHING.model_copy(update={"erase": 0.3, "erase_area": (0.05, 0.2)}), id_keys(ids_of(4000))
+    changes = draw_changes(keys, config=config, seed=0, epoch=1)
+    width, height = (changes.covered[:, 2:] - changes.covered[:, :2]).T
+    area = (width * height)[width > 0]
+    assert len(area) / 4000 == pytest.approx(0.3, abs=0.03)
+    assert 0.05 - 1e-9 <= area.min() < 0.055
+    assert 0.195 < area.max() <= 0.2 + 1e-9
+    assert 0 <= changes.covered.min() < changes.covered.max() <= 1
+    aspect = (height / width.clip(1e-9))[width > 0]
+    assert 1 / 3.31 < aspect.min() < 0.35
+    assert 2.9 < aspect.max() < 3.31
+    assert abs(np.log(aspect).mean()) < 0.1  # as often upright as flat
+    plain = draw_changes(keys, config=EVERYTHING, seed=0, epoch=1)
+    assert plain.covered is None
+    assert all(np.array_equal(a, b) for a, b in zip(plain[:8], changes[:8], strict=True))
+
+
+def test_an_image_is_covered_alike_alone_and_in_a_batch():
+    images, ids = images_of(20), ids_of(20)
+    together = augment(images, ids, config=cover_alone(), seed=3, epoch=2)
+    alone = augment(images[7:8], ids[7:8], config=cover_alone(), seed=3, epoch=2)
+    assert torch.equal(alone[0], together[7])
+    assert not torch.equal(together, to_unit(images))
+
+
+def test_alternating_flips_show_the_other_side_in_every_epoch_and_begin_with_the_random_ones():
+    keys = id_keys(ids_of(400))
+    random, alternating = (AugmentConfig(flip_order=kind) for kind in ("random", "alternating"))
+    sides = [draw_changes(keys, config=alternating, seed=1, epoch=epoch).mirror for epoch in (1, 2, 3, 4)]
+    assert np.array_equal(sides[0], draw_changes(keys, config=random, seed=1, epoch=1).mirror)
+    assert 150 < (sides[0] == 1).sum() < 250
+    assert all(np.array_equal(one, -other) for one, other in pairwise(sides))
+    by_chance = [draw_changes(keys, config=random, seed=1, epoch=epoch).mirror for epoch in (1, 2)]
+    assert 150 < (by_chance[0] == by_chance[1]).sum() < 250

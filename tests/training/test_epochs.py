@@ -51,16 +51,18 @@ def test_a_group_frozen_again_stays_where_it_was(tmp_path):
     assert all(torch.equal(one.state_dict()[name], two.state_dict()[name]) for name in trunk)
 
 
-def test_one_epoch_equals_the_plain_loop_written_out(tmp_path):
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_one_epoch_equals_the_plain_loop_written_out(tmp_path, optimizer):
     plain_net = {"norm": False, "dropout": 0.0}
     settings = {"schedule": "constant", "clip_norm": 1e9, "label_smoothing": 0.2}
-    trainer = make_trainer(tmp_path, net=TinyNet(**plain_net), epochs=1, **settings)
+    trainer = make_trainer(tmp_path, net=TinyNet(**plain_net), epochs=1, optimizer=optimizer, **settings)
     history, config = trainer.fit(), trainer.config
     net = TinyNet(**plain_net)
     decayed = [p for name, p in net.named_parameters() if p.ndim > 1]
     plain = [p for name, p in net.named_parameters() if p.ndim == 1]
     groups = [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=0.01)
+    sgd = {"momentum": 0.9, "nesterov": True}
+    optimizer = torch.optim.AdamW(groups, lr=0.01) if optimizer == "adamw" else torch.optim.SGD(groups, lr=0.01, **sgd)
     right, losses = 0, []
     for batch in iterate_batches(make_dataset(48, 1), batch_size=8, seed=config.seed, epoch=1, shuffle=True):
         images = augment(batch.images, batch.ids, config=config.augment, seed=config.seed, epoch=1)
@@ -210,13 +212,15 @@ def test_averaged_weights_follow_the_network_and_are_what_is_kept(tmp_path, lag)
         result = original(*args, **kwargs)
         steps.append(1)
         weight = min(0.99, (1 + len(steps)) / (10 + len(steps)))
-        for name, parameter in trainer.learner.net.named_parameters():
-            expected[name] = weight * expected[name] + (1 - weight) * parameter.detach()
+        for name, value in trainer.learner.net.state_dict().items():
+            if value.is_floating_point():  # running statistics too: those of other weights would not fit
+                expected[name] = weight * expected[name] + (1 - weight) * value
         return result
 
     trainer.learner.begin = step
     trainer.fit()
-    for name, _ in trainer.learner.net.named_parameters():
+    assert {"stem.1.running_mean", "stem.1.running_var"} <= set(trainer.learner.averaged)
+    for name in trainer.learner.averaged:
         torch.testing.assert_close(trainer.best[name], expected[name], atol=1e-6, rtol=1e-5)
     validated = trainer.rows[0]["val_loss"]
     net = TinyNet(dropout=0.0)

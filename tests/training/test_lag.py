@@ -252,6 +252,7 @@ def test_what_an_image_costs_is_what_its_layers_keep(tmp_path):
 def test_a_larger_batch_raises_the_rates_by_its_root_and_both_are_written_down(tmp_path, monkeypatch):
     monkeypatch.setattr(epochs, "choose_batch_size", lambda *known: 128)
     trainer = make_trainer(tmp_path, train=300, batch_size="auto", epochs=1, schedule="constant")
+    assert make_trainer(tmp_path, train=300, batch_size="auto", optimizer="sgd").rate_factor(0) == 4.0  # linear
     history = trainer.fit()
     (started,) = [event for event in trainer.run.read("events", MODEL) if event["kind"] == "started"]
     assert (started["batch_size"], started["batch_rate_factor"]) == (128, 2.0)

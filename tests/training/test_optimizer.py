@@ -1,12 +1,13 @@
 """The optimizer learns as PyTorch's unfused one does, however the weights lie in memory, and if they are moved."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from emotion_utils.training.optimizer import FlatAdamW
+from emotion_utils.training.optimizer import FlatAdamW, FlatOptimizer, FlatSGD
 
 LIMIT = 0.5
 
@@ -31,7 +32,7 @@ def learn(net, optimizer, steps=range(5), limit=LIMIT, skip=False):
     """With our optimizer or with PyTorch's."""
     for seed in steps:
         backward(net, seed)
-        if isinstance(optimizer, FlatAdamW):
+        if isinstance(optimizer, FlatOptimizer):
             optimizer.collect()
             optimizer.step_clipped(optimizer.measure_gradient(), limit, skip)
         else:
@@ -40,8 +41,16 @@ def learn(net, optimizer, steps=range(5), limit=LIMIT, skip=False):
         optimizer.zero_grad()
 
 
-def plain_adam(net):
-    return torch.optim.AdamW(groups_of(net), lr=0.01, fused=False, foreach=False)
+KINDS = {FlatAdamW: torch.optim.AdamW, FlatSGD: partial(torch.optim.SGD, momentum=0.9, nesterov=True)}
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
+def kind(request):
+    return request.param
+
+
+def plain_optimizer(kind, net):
+    return KINDS[kind](groups_of(net), lr=0.01, fused=False, foreach=False)
 
 
 def assert_same_weights(one, other):
@@ -53,35 +62,35 @@ LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_weights_become_those_of_the_plain_optimizer(layout):
+def test_weights_become_those_of_the_plain_optimizer(kind, layout):
     plain = make_net()
     ours = copy.deepcopy(plain).to(memory_format=layout)
-    learn(plain, plain_adam(plain))
-    learn(ours, FlatAdamW(groups_of(ours), lr=0.01))
+    learn(plain, plain_optimizer(kind, plain))
+    learn(ours, kind(groups_of(ours), lr=0.01))
     assert_same_weights(ours, plain)
 
 
 @pytest.mark.parametrize("skip", [False, torch.tensor(False)], ids=["known", "computed"])
 @pytest.mark.parametrize("layouts", [LAYOUTS, LAYOUTS[::-1]], ids=["to channels last", "back"])
-def test_weights_that_are_laid_out_anew_half_way_become_those_of_the_plain_optimizer(layouts, skip):
+def test_weights_that_are_laid_out_anew_half_way_become_those_of_the_plain_optimizer(kind, layouts, skip):
     plain = make_net()
     ours = copy.deepcopy(plain).to(memory_format=layouts[0])
-    adam, flat = plain_adam(plain), FlatAdamW(groups_of(ours), lr=0.01)
-    learn(plain, adam, range(3))
+    plainly, flat = plain_optimizer(kind, plain), kind(groups_of(ours), lr=0.01)
+    learn(plain, plainly, range(3))
     learn(ours, flat, range(3), skip=skip)
     ours.to(memory_format=layouts[1])
-    learn(plain, adam, range(3, 6))
+    learn(plain, plainly, range(3, 6))
     learn(ours, flat, range(3, 6), skip=skip)
     assert_same_weights(ours, plain)
 
 
-def test_a_layout_that_changes_between_backward_and_step_is_followed_too():
+def test_a_layout_that_changes_between_backward_and_step_is_followed_too(kind):
     plain = make_net()
     ours = copy.deepcopy(plain)
-    adam, flat = plain_adam(plain), FlatAdamW(groups_of(ours), lr=0.01)
-    learn(plain, adam, range(2), limit=1e9)
+    plainly, flat = plain_optimizer(kind, plain), kind(groups_of(ours), lr=0.01)
+    learn(plain, plainly, range(2), limit=1e9)
     learn(ours, flat, range(2), limit=1e9)
-    for net, optimizer in ((plain, adam), (ours, flat)):
+    for net, optimizer in ((plain, plainly), (ours, flat)):
         backward(net, 2)
         net.to(memory_format=torch.channels_last)
         optimizer.step()
@@ -89,25 +98,25 @@ def test_a_layout_that_changes_between_backward_and_step_is_followed_too():
 
 
 @pytest.mark.parametrize("layouts", [(one, other) for one in LAYOUTS for other in LAYOUTS])
-def test_its_state_goes_on_in_any_layout(layouts):
+def test_its_state_goes_on_in_any_layout(kind, layouts):
     plain = make_net()
     first, second = (copy.deepcopy(plain).to(memory_format=layout) for layout in layouts)
-    adam, flat = plain_adam(plain), FlatAdamW(groups_of(first), lr=0.01)
-    learn(plain, adam)
+    plainly, flat = plain_optimizer(kind, plain), kind(groups_of(first), lr=0.01)
+    learn(plain, plainly)
     learn(first, flat)
     second.load_state_dict(first.state_dict())
-    resumed = FlatAdamW(groups_of(second), lr=0.01)
+    resumed = kind(groups_of(second), lr=0.01)
     state = flat.state_dict()
-    assert [state["state"][place]["exp_avg"].shape for place in range(2)] == [plain[0].weight.shape, (3, 200)]
+    assert [state["state"][place][kind.moments[0]].shape for place in range(2)] == [plain[0].weight.shape, (3, 200)]
     resumed.load_state_dict(state)
-    learn(plain, adam, range(5, 8))
+    learn(plain, plainly, range(5, 8))
     learn(second, resumed, range(5, 8))
     assert_same_weights(second, plain)
 
 
-def test_a_kept_state_does_not_move_with_the_training():
+def test_a_kept_state_does_not_move_with_the_training(kind):
     net = make_net()
-    flat = FlatAdamW(groups_of(net), lr=0.01)
+    flat = kind(groups_of(net), lr=0.01)
     learn(net, flat)
     state = flat.state_dict()
     before = copy.deepcopy(state)
@@ -119,9 +128,9 @@ def test_a_kept_state_does_not_move_with_the_training():
 
 
 @pytest.mark.parametrize("skip", [True, torch.tensor(True)], ids=["known", "computed"])
-def test_a_skipped_step_changes_neither_weights_nor_state(skip):
+def test_a_skipped_step_changes_neither_weights_nor_state(kind, skip):
     net = make_net()
-    flat = FlatAdamW(groups_of(net), lr=0.01)
+    flat = kind(groups_of(net), lr=0.01)
     learn(net, flat)
     weights, state = copy.deepcopy(net), flat.state_dict()
     backward(net, 9)
@@ -135,10 +144,10 @@ def test_a_skipped_step_changes_neither_weights_nor_state(skip):
 
 
 @pytest.mark.parametrize("limit", [1e-3, 1e3])
-def test_what_is_known_later_gives_the_bits_of_what_is_known_at_once(limit):
+def test_what_is_known_later_gives_the_bits_of_what_is_known_at_once(kind, limit):
     nets = [make_net(), make_net()]
     for net, skip in zip(nets, (False, torch.tensor(False)), strict=True):
-        learn(net, FlatAdamW(groups_of(net), lr=0.01), limit=limit, skip=skip)
+        learn(net, kind(groups_of(net), lr=0.01), limit=limit, skip=skip)
     assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
 
 
@@ -173,9 +182,9 @@ class _Otherwise(torch.autograd.Function):
         return ctx.saved_tensors[0].contiguous(), None
 
 
-def test_what_got_no_gradient_stays_and_keeps_no_old_one():
+def test_what_got_no_gradient_stays_and_keeps_no_old_one(kind):
     net = make_net()
-    flat = FlatAdamW(groups_of(net), lr=0.01)
+    flat = kind(groups_of(net), lr=0.01)
     learn(net, flat, range(1))
     net[0].requires_grad_(False)
     before = [weight.clone() for weight in net.parameters()]
@@ -210,3 +219,29 @@ def test_a_long_gradient_does_not_shorten_the_next_one():
     (view,) = optimizer.param_groups[0]["params"]
     expected = 0.9 * 0.1 * LIMIT + 0.1 * 0.25
     assert float(optimizer.state[view]["exp_avg"][0]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_momentum_begins_at_the_first_step_that_is_taken_and_not_at_one_that_is_skipped():
+    plain, late = make_net(), make_net()
+    flat = FlatSGD(groups_of(late), lr=0.01)
+    learn(late, flat, range(2), skip=torch.tensor(True))
+    assert not any(state["momentum_buffer"].any() for state in flat.state_dict()["state"].values())
+    late.load_state_dict(plain.state_dict())  # running statistics have moved
+    learn(late, flat)
+    learn(plain, plain_optimizer(FlatSGD, plain))
+    assert_same_weights(late, plain)
+
+
+def test_two_steps_of_sgd_by_hand():
+    """Nesterov: v = 0.9 v + g with g = gradient + decay * weight; the weight moves by -lr (g + 0.9 v)."""
+    weight = nn.Parameter(torch.tensor([1.0]))
+    flat = FlatSGD([{"params": [weight], "weight_decay": 0.1}], lr=0.5)
+    expected, velocity = 1.0, 0.0
+    for gradient in (2.0, -1.0):
+        (weight * gradient).sum().backward()
+        flat.step()
+        flat.zero_grad()
+        g = gradient + 0.1 * expected
+        velocity = 0.9 * velocity + g
+        expected -= 0.5 * (g + 0.9 * velocity)
+        assert weight.item() == pytest.approx(expected, rel=1e-6)

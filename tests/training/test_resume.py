@@ -75,6 +75,19 @@ def test_resuming_goes_on_at_the_very_step_and_keeps_one_line_per_event(tmp_path
     assert events[3]["epoch"], events[3]["step"] == (2, 2)
 
 
+def test_sgd_goes_on_with_its_momentum_to_the_bit_where_layers_thaw(tmp_path, eager):
+    recipe = {"phases": [{"epoch": 1, "train_from": "head"}, {"epoch": 2, "train_from": "stem"}], "optimizer": "sgd"}
+    whole = make_trainer(tmp_path / "whole", layer_decay=0.5, **recipe)
+    whole.fit()
+    for steps in (3, 8, 14):
+        folder = tmp_path / str(steps)
+        stop_after(make_trainer(folder, layer_decay=0.5, **recipe), steps)
+        again = make_trainer(folder, layer_decay=0.5, **recipe)
+        again.fit()
+        assert same_bits(again.best, whole.best)
+        assert same_bits(again.learner.net.state_dict(), whole.learner.net.state_dict())
+
+
 def test_memory_and_spikes_are_remembered_across_a_kill(tmp_path, eager):
     trainer = make_trainer(tmp_path)
     trainer.learner.micro.size, trainer.learner.guard.rate_factor = 4, 0.25

@@ -12,6 +12,10 @@ from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 from emotion_utils.report.sections.shortcuts import say_shortcuts
 
+FLIPS = {
+    "random": "flipped with a probability of {flip:pct0}",
+    "alternating": "flipped in the first epoch with a probability of {flip:pct0} and then in every other one",
+}
 UNEVEN = 1.2  # times the smallest class: from here on the largest is worth a remark
 BALANCE_WIDTH_IN = 5.2  # still readable on a phone
 
@@ -95,17 +99,18 @@ def _say_balance(prose: Prose) -> None:
 def _say_augmentation(prose: Prose) -> None:
     augment = prose.results.config.augment
     steps = [
-        (augment.flip, "flipped with a probability of {flip:pct0}"),
+        (augment.flip, FLIPS[augment.flip_order]),
         (augment.rotate_deg, "rotated by up to {rotate_deg:plain}°"),
         (augment.scale, "scaled by up to {scale:pct0}"),
         (augment.shift, "shifted by up to {shift:pct0}"),
         (max(augment.brightness, augment.contrast, augment.saturation), "changed in colour by up to {colour:pct0}"),
+        (augment.erase, "partly covered with a probability of {erase:pct0}"),
     ]
     used = [words for amount, words in steps if amount]
     if not used:
         prose.say("Training uses the images without augmentation.")
         return
-    values = augment.model_dump() | {"colour": steps[-1][0]}
+    values = augment.model_dump(exclude={"flip_order", "erase_area"}) | {"colour": steps[-1][0]}
     prose.say(f"For training only, each image is randomly {join_words(used)}.", **values)
     for model in prose.results.models:
         strength = prose.results.recipe(model).augment_strength
