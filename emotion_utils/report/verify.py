@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.files import read_bytes
 from emotion_utils.provenance import git_revision
 from emotion_utils.report.checksums import CHECKSUMS, changed_files
 from emotion_utils.report.claims import NUMERAL, Claim, Label, Model, flat, unknown_numerals
 from emotion_utils.report.contents import TABLES, collect_claims
 from emotion_utils.report.exhibits import number_exhibits
-from emotion_utils.report.page.page_tables import PageTable, read_prose, read_tables, squeeze_text
+from emotion_utils.report.page.again import compare_pages, read_page
+from emotion_utils.report.page.page_tables import PageTable, parse_html, read_prose, read_tables, squeeze_text
 from emotion_utils.report.results import Results, read_results
 from emotion_utils.report.tables import MINUS
 from emotion_utils.run import Run
 
-MOST_PAGE_BYTES = 512 << 20
 FLOAT_NOISE = 1e-9  # relative: what another processor or release may round differently
 REFERENCE = re.compile(r"\b(?:Table|Figure)s? A?\d+(?:(?:, | and )A?\d+)*")
 
@@ -83,36 +82,29 @@ def verify_run(root: Path) -> str:
         f" (changed since the report was made: {', '.join(changed)}; `emotion run` makes it again)" if changed else ""
     )
     try:
-        counts = _recompute(run)
+        results, page = read_results(run), read_page(run.inside("report.html"))
+        written_by = run.facts.get("environment", {}).get("git_revision", "unknown")
+        comparison = Comparison(written_by, git_revision(), [*results.models, *results.class_names])
+        counts = _recompute(run, results, page, comparison)
     except (EmotionError, InputError) as error:
         raise type(error)(f"{error}{since}") from None
     if changed:
         raise EmotionError(f"{root / changed[0]} is missing, changed or new since the report was made, see {CHECKSUMS}")
-    return f"{root}: every file has its checksum; {counts}"
+    pages = compare_pages(run, results) if comparison.by_words else ""
+    return f"{root}: every file has its checksum; {counts}{pages}{comparison.note()}"
 
 
-def _recompute(run: Run) -> str:
-    results, page = read_results(run), _read_page(run)
-    written_by = run.facts.get("environment", {}).get("git_revision", "unknown")
-    comparison = Comparison(written_by, git_revision(), [*results.models, *results.class_names])
+def _recompute(run: Run, results: Results, page: str, comparison: Comparison) -> str:
+    """How much was recomputed and agrees. Raises EmotionError that names the first thing that does not."""
     stored = run.read("claims")
     _compare_claims(run, stored, collect_claims(results), comparison)
-    said = read_prose(page)
+    seen = parse_html(page)
+    said = read_prose(seen)
     for number, claim in enumerate(stored, start=1):
         if squeeze_text(claim["text"]) not in said:
             raise EmotionError(f"report.html lacks sentence {number} of {run.path('claims').name}: {claim['text']!r}")
-    cells = _compare_tables(results, page, comparison)
-    return f"{len(stored):,} sentences and {cells:,} cells of tables were recomputed and agree{comparison.note()}"
-
-
-def _read_page(run: Run) -> str:
-    path = run.root / "report.html"
-    if not path.exists():
-        raise InputError(f"{path} is missing: run `emotion run --output {run.root}` first")
-    try:
-        return read_bytes(path, MOST_PAGE_BYTES).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a page as this project writes it ({error})") from None
+    cells = _compare_tables(results, read_tables(seen), comparison)
+    return f"{len(stored):,} sentences and {cells:,} cells of tables were recomputed and agree"
 
 
 # -- sentences -------------------------------------------------------------------------------------
@@ -179,11 +171,10 @@ def _check_numerals(place: str, theirs: dict[str, Any], ours: Claim) -> None:
 # -- tables ----------------------------------------------------------------------------------------
 
 
-def _compare_tables(results: Results, page: str, comparison: Comparison) -> int:
+def _compare_tables(results: Results, theirs: dict[str, PageTable], comparison: Comparison) -> int:
     """The number of cells of the page, all of which are what they should be."""
     names = {key: name for key, name in number_exhibits(results).items() if key.startswith("tbl-")}
-    ours = read_tables("".join(make(results).html for make in TABLES))
-    theirs = read_tables(page)
+    ours = read_tables(parse_html("".join(make(results).html for make in TABLES)))
     for key in dict.fromkeys([*names, *theirs]):
         if key in theirs and key in ours:
             _compare_table(f"report.html, {names[key]}", theirs[key], ours[key], comparison)

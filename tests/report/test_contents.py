@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from emotion_utils.report.claims import AHEAD, WINNER, check_claim
 from emotion_utils.report.contents import collect_claims
-from emotion_utils.report.page.page_tables import read_tables, squeeze, squeeze_text
+from emotion_utils.report.page.page_tables import parse_html, read_tables, squeeze, squeeze_text
 from emotion_utils.report.results import read_results
 from emotion_utils.report.sections.reproduce import machine_tables
 
@@ -236,6 +236,6 @@ def test_openings_of_the_test_images_are_counted(base):
     edited = [f"VGG16_emotion/edited-{number}, {what}" for number in "ab" for what in ("seed 0", "corrupted images")]
     opened = replace(base, openings=["VGG16_emotion, seed 0", *edited, "a notebook", "a notebook"])
     assert "were read seven times in this run (Table A8)" in text_of(opened, "conclusion")
-    table = read_tables(machine_tables(opened).html)["tbl-openings"]
+    table = read_tables(parse_html(machine_tables(opened).html))["tbl-openings"]
     assert table.rows[1:] == [["VGG16_emotion\xa0proxy", "5", "4"], ["a notebook", "2", "0"]]
     assert "There is no record" in text_of(replace(base, openings=[]), "conclusion")

@@ -5,13 +5,13 @@ import math
 import pytest
 
 from emotion_utils.report.claims import Model
-from emotion_utils.report.page.page_tables import read_tables
+from emotion_utils.report.page.page_tables import parse_html, read_tables
 from emotion_utils.report.tables import MISSING, Best, Estimate, Figures, Markup, frame_of, p_value, table_html
 
 
 def read(html):
     """Rows of cells."""
-    (table,) = read_tables(f'<figure class="table" id="t">{html}</figure>').values()
+    (table,) = read_tables(parse_html(f'<figure class="table" id="t">{html}</figure>')).values()
     return table.rows
 
 

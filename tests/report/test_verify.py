@@ -248,6 +248,12 @@ def test_command_needs_no_torch_and_its_status_says_whether_all_is_right(finishe
     assert wrong.stderr.count("\n") == 1
 
 
+def test_sentence_that_nothing_makes_is_found_though_the_checksums_are_made_anew(finished, changed):
+    changed("report.html", "It is also hard.", "It is also hard. VGG16_emotion is the best.", sealed=True)
+    with pytest.raises(EmotionError, match=r"report\.html, near '1 Introduction', .*VGG16_emotion is the best"):
+        verify_run(finished.root)
+
+
 @pytest.mark.parametrize("left_out", ["models/r18_scratch_emotion/history.csv", None])
 def test_list_that_leaves_artefacts_out_is_refused(finished, left_out):
     path = finished.root / CHECKSUMS

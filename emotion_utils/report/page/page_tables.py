@@ -17,10 +17,10 @@ class PageTable:
     note: str
 
 
-def read_tables(page: str) -> dict[str, PageTable]:
-    """Every table of `page`, by the id of its figure, in the order of the page."""
+def read_tables(page: BeautifulSoup) -> dict[str, PageTable]:
+    """Every table of a parsed `page`, by the id of its figure, in the order of the page."""
     tables = {}
-    for figure in parse_html(page).select("figure.table"):
+    for figure in page.select("figure.table"):
         for line_break in figure("br"):
             line_break.replace_with(" ")
         caption, note = ("".join(part.get_text() for part in figure.select(name)) for name in ("figcaption", "p.note"))
@@ -29,9 +29,9 @@ def read_tables(page: str) -> dict[str, PageTable]:
     return tables
 
 
-def read_prose(page: str) -> str:
-    """All generated text of `page` (see `squeeze`)."""
-    return "".join(squeeze(str(part)) for part in parse_html(page).select("div.prose"))
+def read_prose(page: BeautifulSoup) -> str:
+    """All generated text of a parsed `page` (see `squeeze`)."""
+    return "".join(squeeze(str(part)) for part in page.select("div.prose"))
 
 
 def squeeze(html: str) -> str:

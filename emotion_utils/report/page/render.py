@@ -53,9 +53,14 @@ def make_page(results: Results, notebook: Path, others: Sequence[Path] = ()) -> 
     cells = nbformat.read(notebook, as_version=4)
     if not any(cell.get("outputs") for cell in cells.cells):
         raise InputError(f"{notebook} has no outputs: run it first")
+    return fill_page(results, cells, others)
+
+
+def fill_page(results: Results, notebook: Any, others: Sequence[Path] = ()) -> str:
+    """The whole page from the cells of `notebook` and what they show; `others` as for `make_page`."""
     description = f"A comparison of {join_words(results.models)}, with every number computed."
     front = front_matter(results, others)
-    return fill_template(cells, f"{TITLE}: {results.name}", description, front, number_headings(cells))
+    return fill_template(notebook, f"{TITLE}: {results.name}", description, front, number_headings(notebook))
 
 
 def front_matter(results: Results, notebooks: Sequence[Path] = ()) -> str:

@@ -9,7 +9,7 @@ from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.corruptions import CORRUPTIONS
 from emotion_utils.figures.corruptions import name_condition
 from emotion_utils.report.exhibits import number_exhibits
-from emotion_utils.report.page.page_tables import read_tables
+from emotion_utils.report.page.page_tables import parse_html, read_tables
 from emotion_utils.report.results import read_results
 from emotion_utils.report.sections import corruptions
 
@@ -52,7 +52,7 @@ def test_figure_has_a_panel_a_model_that_says_what_it_shows(results):
 
 def test_tables_hold_each_step_and_each_class_at_its_worst(results):
     page = corruptions.corruptions_table(results).html + corruptions.corrupted_classes_table(results).html
-    steps, classes = read_tables(page).values()
+    steps, classes = read_tables(parse_html(page)).values()
     assert [row[:-1] for row in steps.rows[1:]] == [
         ["clean", "\N{EN DASH}"], ["blur", "0.01 of the side"], ["0.04 of the side"], ["dark", "0.5 of the brightness"],
         ["0.1 of the brightness"],

@@ -7,7 +7,7 @@ import pytest
 
 from emotion_utils.report.contents import collect_claims, show_text
 from emotion_utils.report.exhibits import number_exhibits
-from emotion_utils.report.page.page_tables import read_tables
+from emotion_utils.report.page.page_tables import parse_html, read_tables
 from emotion_utils.report.results import read_results
 from emotion_utils.report.sections.data_card import data_card
 from emotion_utils.report.sections.shortcuts import strata_table
@@ -37,7 +37,7 @@ def plant(run):
 
 def test_every_result_is_given_within_each_stratum(run):
     results = plant(run)
-    table = read_tables(strata_table(results).html)["tbl-strata"]
+    table = read_tables(parse_html(strata_table(results).html))["tbl-strata"]
     manifest = results.manifest.set_index("id")
     dark, light = results.kept["brightness"].quantile([1 / 3, 2 / 3], interpolation="lower")
     expected = []

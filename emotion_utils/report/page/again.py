@@ -1,0 +1,134 @@
+"""The pages of a run made again from its artefacts, and held against those that are there. No torch.
+
+Nothing is written, and nothing that the run folder holds is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import replace
+from html import unescape
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.figures.style import theme_svgs
+from emotion_utils.files import read_bytes
+from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR
+from emotion_utils.report.exhibits import Shown
+from emotion_utils.report.page.html import HIDDEN_CELLS
+from emotion_utils.report.page.notebook_pages import notebook_page
+from emotion_utils.report.page.render import TITLE, fill_page
+from emotion_utils.report.page.same_page import find_difference, read_pieces, same_lines
+from emotion_utils.report.results import Results
+from emotion_utils.run import Run
+
+NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
+OWN_NOTEBOOK = PACKAGE_DIR / "models" / "template" / "own_model.ipynb"  # of models without one of their own
+TOOLS = ("nbconvert", "nbformat", "nh3")  # that make a page
+MOST_PAGE_BYTES = 512 << 20
+
+
+def compare_pages(run: Run, results: Results) -> str:
+    """What differs in drawings alone, as words for the line on the result. This version has written the report.
+
+    Raises EmotionError that names the first thing in report.html or the page of a notebook that this version does not
+    make of the artefacts, and the first cell of a notebook that is none of the project's.
+    """
+    missing = [name for name in TOOLS if find_spec(name) is None]
+    if missing:
+        raise InputError(f"to make the pages again needs {', '.join(missing)}: pip install 'emotion-utils[report]'")
+    page = read_page(run.inside("report.html"))
+    titled = re.search(rf"<title>{re.escape(TITLE)}: ([^<]+)</title>", page)
+    name = unescape(titled[1]) if titled else results.name
+    ours = make_report_again(run, replace(results, name=name))
+    there = results.facts.get("environment", {}).get("versions", {}).get("matplotlib", "of an unknown version")
+    here = metadata.version("matplotlib")
+    drawn = _compare("report.html", page, ours, same_drawings=there == here)
+    for source in sorted(run.notebooks_dir.glob("*.ipynb")):
+        _compare_cells(source)
+        page = read_page(run.inside(source.with_suffix(".html")))
+        _compare(f"notebooks/{source.stem}.html", page, notebook_page(source))
+    moved = f"; the report calls this folder {name!r}" if name != results.name else ""
+    return moved + (f"; matplotlib {there} drew {drawn} drawings differently than {here} does here" if drawn else "")
+
+
+def make_report_again(run: Run, results: Results) -> str:
+    """report.html as this version writes it.
+
+    The cells are those of the project's own notebook 06. Of each that the report shows, what it shows is evaluated.
+    """
+    import nbformat
+
+    notebook = nbformat.read(NOTEBOOKS_DIR / "06_comparison.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    names: dict[str, Any] = {}
+    exec(code[0].source, names)  # its imports
+    names["results"] = results
+    for cell in code:
+        if not set(HIDDEN_CELLS) & set(cell.metadata.get("tags", [])):
+            html = _evaluate(cell.source, names).html
+            cell.outputs = [nbformat.v4.new_output("execute_result", data={"text/html": html}, execution_count=1)]
+    return theme_svgs(fill_page(results, notebook, sorted(run.notebooks_dir.glob("*.html"))))
+
+
+def _evaluate(source: str, names: dict[str, Any]) -> Shown:
+    """What a cell shows: the value of its last expression. What it does before that is left undone: it writes."""
+    shown = ast.parse(source).body[-1]
+    assert isinstance(shown, ast.Expr), f"a cell of notebook 06 shows nothing: {source}"
+    return eval(compile(ast.Expression(shown.value), "06_comparison", "eval"), names)
+
+
+def read_page(path: Path) -> str:
+    """The text of a page. Raises InputError where it is missing or none."""
+    if not path.exists():
+        raise InputError(f"{path} is missing: run `emotion run --output {path.parent}` first")
+    try:
+        return read_bytes(path, MOST_PAGE_BYTES).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a page as this project writes it ({error})") from None
+
+
+def read_notebook(path: Path) -> Any:
+    """A notebook of a run. Raises InputError where the file is none."""
+    import nbformat
+
+    try:
+        notebook = nbformat.reads(read_bytes(path, MOST_PAGE_BYTES).decode("utf-8"), as_version=4)
+        nbformat.validate(notebook)
+    except (ValueError, RecursionError, LookupError, AttributeError, TypeError, nbformat.ValidationError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: not a notebook as this project writes it ({reason})") from None
+    return notebook
+
+
+def _compare(name: str, page: str, ours: str, *, same_drawings: bool = True) -> int:
+    """How many drawings differ in their lines alone."""
+    if page == ours:
+        return 0
+    theirs, expected = read_pieces(page), read_pieces(ours)
+    found = find_difference(theirs, expected, same_drawings=same_drawings)
+    if found:
+        raise EmotionError(f"{name}, {found}")
+    return sum(their != our and not same_lines(their, our) for their, our in zip(theirs, expected, strict=True))
+
+
+def _compare_cells(executed: Path) -> None:
+    """Raises EmotionError where a cell of an executed notebook is not as the project has it; outputs are not asked."""
+    import nbformat
+
+    source = NOTEBOOKS_DIR / executed.name
+    source = source if source.exists() else OWN_NOTEBOOK
+    ours = nbformat.read(source, as_version=4).cells
+    cells = read_notebook(executed).cells
+    theirs = [cell for cell in cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    for number, cell in enumerate(theirs, start=1):
+        if number > len(ours) or (cell.cell_type, cell.source) != (ours[number - 1].cell_type, ours[number - 1].source):
+            raise EmotionError(
+                f"notebooks/{executed.name}, cell {number} is not that of {source.name}: {cell.source!r}"
+            )
+    if len(theirs) < len(ours):
+        raise EmotionError(f"notebooks/{executed.name} lacks cell {len(theirs) + 1} of {source.name}")
