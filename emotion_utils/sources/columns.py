@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from emotion_utils.sources.class_names import is_emotion
-from emotion_utils.sources.split_words import split_of
-from emotion_utils.sources.text_tables import TextTable
+from emotion_utils.errors import InputError
+from emotion_utils.sources.class_names import class_key, is_emotion
+from emotion_utils.sources.files import is_image_name
+from emotion_utils.sources.split_words import level_word, split_of
+from emotion_utils.sources.text_tables import MIN_PIXELS, TextTable, split_pixels
 
-# Usual names without case, spaces and signs; of several in one table the first counts.
-_PATHS = (
-    "path", "filepath", "imagepath", "imgpath", "pth", "filename", "file", "subdirectoryfilepath", "imagefile",
-    "imagefilename", "imagename", "imgname", "image", "img", "picture", "photo", "imageid", "imgid", "name", "id",
-)  # fmt: skip
-_LABELS = (
-    "label", "labels", "emotion", "emotions", "expression", "facialexpression", "emotionlabel", "expressionlabel",
-    "labelname", "classname", "emotionname", "class", "category", "target", "tag", "y",
-)  # fmt: skip
-_PERSONS = (
-    "group", "person", "personid", "subject", "subjectid", "identity", "identityid", "actor", "actorid", "participant",
-    "participantid", "individual", "individualid", "model", "modelid", "speaker", "celebrity",
-)  # fmt: skip
-_SPLITS = ("split", "usage", "set", "subset", "partition", "part", "phase", "datasplit")
-_CONFIDENCES = ("confidence", "conf", "labelconfidence", "certainty", "probability", "prob", "agreement")
-_PIXELS = ("pixels", "pixel", "pixelvalues", "imagepixels")
+MOST = 0.9  # of the values tell what a column holds whose name does not
+MAX_PARTS = 10  # a column with more different words than these is no split, whatever its name
+# Usual names without case, accents, spaces and signs; of several in one table the first counts.
+_PATHS = level_word(
+    "path filepath imagepath imgpath pth filename file subdirectoryfilepath imagefile imagefilename "
+    "imagename imgname image img picture photo imageid imgid name id archivo imagen fichier datei "
+    "dateiname bild arquivo imagem immagine 文件名 图片 圖片 图像 ファイル名 画像 файл изображение dosya gambar berkas"
+).split()
+_LABELS = level_word(
+    "label labels emotion emotions expression facialexpression emotionlabel expressionlabel labelname "
+    "classname emotionname class category target tag y etiqueta emocion emozione emocao etichetta rotulo "
+    "gefuhl klasse etiquette clase classe 标签 标注 情绪 表情 類別 类别 ラベル 感情 метка эмоция "
+    "класс etiket duygu emosi"
+).split()
+_PERSONS = level_word(
+    "group person personid subject subjectid identity identityid actor actorid participant participantid "
+    "individual individualid model modelid speaker celebrity"
+).split()
+_SPLITS = level_word("split usage set subset partition part phase datasplit fold foldid kfold cv").split()
+_CONFIDENCES = level_word("confidence conf labelconfidence certainty probability prob agreement").split()
+_PIXELS = level_word("pixels pixel pixelvalues imagepixels").split()
 # Columns that hold one vote each: label_1, Annotator B, rater3.
 _RATER = re.compile(
     r"(?:labell?er|label|emotion|expression|class|annotator|annotation|rater|coder|judge|vote)(?:\d+|[a-h])"
@@ -43,6 +50,8 @@ class Columns:
     split: int
     confidence: int
     pixels: int
+    numbers: int  # of the classes, where `label` has their words
+    unclear: int  # named as a split, but without a value that is one
     raters: tuple[int, ...]
     shares: tuple[int, ...]  # numbers, a column for each class: votes, one-hot, probabilities
 
@@ -68,22 +77,88 @@ class Columns:
 
 def understand(table: TextTable) -> Columns:
     """What the columns of `table` hold, by their names and, for votes and splits, by their values."""
-    keys = ["".join(filter(str.isalnum, name.casefold())) for name in table.columns]
-    path, label, person, confidence, pixels = (
-        _first(keys, names) for names in (_PATHS, _LABELS, _PERSONS, _CONFIDENCES, _PIXELS)
-    )
-    split = next((at for at in (_first(keys, (name,)) for name in _SPLITS) if at >= 0 and _are_splits(table, at)), -1)
+    keys = ["".join(filter(str.isalnum, level_word(name))) for name in table.columns]
+    path, person, confidence, pixels = (_first(keys, names) for names in (_PATHS, _PERSONS, _CONFIDENCES, _PIXELS))
+    path = path if path >= 0 else _find(table, is_image_name, {pixels})
+    pixels = pixels if pixels >= 0 else _find(table, _is_image, {path})
+    label = _first(keys, _LABELS)
     raters = tuple(at for at, key in enumerate(keys) if _RATER.fullmatch(key))
     raters = raters if len(raters) > 1 else ()
     if label < 0 and len(raters) == 0:  # a lone label1 is simply the label
         label = next((at for at, key in enumerate(keys) if _RATER.fullmatch(key)), -1)
-    used = {path, label, person, split, confidence, pixels, *raters}
-    free = [at for at, key in enumerate(keys) if at not in used and key]
+    taken = {path, person, confidence, pixels, *raters}
+    numbers = -1
+    if (label < 0 and not raters) or (label >= 0 and table.rows and _are_numbers(table, label)):
+        words = [at for at, key in enumerate(keys) if key in _LABELS and at not in taken and _are_words(table, at)]
+        words = words[0] if words else _find(table, is_emotion, taken, least=2)
+        label, numbers = (words, label) if words >= 0 else (label, -1)
+    taken |= {label, numbers}
+    named = [at for name in _SPLITS if (at := _first(keys, (name,))) >= 0 and at not in taken]
+    split = next((at for at in named if _are_splits(table, at)), -1)
+    split = (
+        split if split >= 0 else next((at for at in range(len(keys)) if at not in taken and _tell_parts(table, at)), -1)
+    )
+    unclear = named[0] if named and split < 0 else -1
+    taken |= {split, *named}
+    free = [at for at, key in enumerate(keys) if at not in taken and key]
     shares = tuple(at for at in free if is_emotion(table.columns[at]) and _are_numbers(table, at))
     if shares or (label < 0 and not raters):
         shares = tuple(at for at in free if _are_shares(table, at))
     shares = shares if len(shares) > 1 and pixels < 0 else ()
-    return Columns(table.columns, path, label, person, split, confidence, pixels, raters, shares)
+    return Columns(
+        table.columns, path, label, person, split, confidence, pixels, numbers, unclear, raters, shares
+    )  # fmt: skip
+
+
+def check_columns(place: str, table: TextTable, columns: Columns) -> str:
+    """A line on a column named as a split that is none, or ''; messages begin with `place`.
+
+    Raises InputError where such a column holds a few words, which may be splits; and where the numbers beside the words
+    of the labels do not stand for these, one for one.
+    """
+    if columns.numbers >= 0:
+        _check_numbers(place, table, columns)
+    if columns.unclear < 0:
+        return ""
+    name = columns.names[columns.unclear]
+    values = sorted(_values(table, columns.unclear) - {""})
+    shown = ", ".join(values[:3]) + (" ..." if len(values) > 3 else "")
+    if values and len(values) <= MAX_PARTS and not _are_numbers(table, columns.unclear):
+        raise InputError(
+            f"{place}: column {name} holds {shown}, which are not train, val or test: write these instead, or call the "
+            "column something else if it is no split"
+        )
+    return f"{place}: column {name} ({shown}) is no split and not used" if values else ""
+
+
+def _check_numbers(place: str, table: TextTable, columns: Columns) -> None:
+    """Raises InputError where a number of a class has two words, or a word two numbers."""
+    seen: dict[tuple[str, str], tuple[str, int]] = {}
+    for line, values in table.rows:
+        number, word = values[columns.numbers].strip(), values[columns.label].strip()
+        if not number or not word:
+            continue
+        for key, other in ((("number", number), word), (("word", class_key(word)), number)):
+            before, first = seen.setdefault(key, (other, line))
+            if class_key(before) != class_key(other):
+                raise InputError(
+                    f"{place}: {columns.names[columns.numbers]} and {columns.names[columns.label]} do not go together: "
+                    f"{number if key[0] == 'number' else word} stands beside {before} (line {first}) and {other} (line "
+                    f"{line}); correct them, or remove the column that is not the label"
+                )
+
+
+def _find(table: TextTable, holds: Callable[[str], object], taken: Collection[int], least: int = 1) -> int:
+    """The first column, of those not `taken`, of whose values (`least` or more) most are what `holds` tells; or -1."""
+    for at in range(len(table.columns)):
+        values = [value for value in _values(table, at) if value] if at not in taken else []
+        if len(values) >= least and sum(bool(holds(value)) for value in values) >= MOST * len(values):
+            return at
+    return -1
+
+
+def _is_image(text: str) -> bool:
+    return len(split_pixels(text.encode())) >= MIN_PIXELS
 
 
 def _first(keys: Sequence[str], names: Sequence[str]) -> int:
@@ -97,6 +172,16 @@ def _values(table: TextTable, at: int) -> set[str]:
 def _are_splits(table: TextTable, at: int) -> bool:
     """Whether any value is a split; numbered folds are none. One that is not is told when the rows are read."""
     return any(split_of(value) for value in _values(table, at))
+
+
+def _tell_parts(table: TextTable, at: int) -> bool:
+    """Whether a column of any name holds nothing but splits, train and another."""
+    splits = {split_of(value) for value in _values(table, at) - {""}}
+    return "train" in splits and len(splits) > 1 and None not in splits
+
+
+def _are_words(table: TextTable, at: int) -> bool:
+    return len(_values(table, at) - {""}) > 1 and not _are_numbers(table, at)
 
 
 def _are_numbers(table: TextTable, at: int) -> bool:

@@ -9,21 +9,30 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Mapping
+from itertools import islice
 from typing import BinaryIO, NamedTuple
 
 from emotion_utils.config import cache_dir
 from emotion_utils.errors import InputError
-from emotion_utils.sources.columns import understand
+from emotion_utils.sources.columns import check_columns, understand
 from emotion_utils.sources.decode import MIN_SIDE_PX, ImageFault
 from emotion_utils.sources.layouts import make_table
 from emotion_utils.sources.split_words import split_of
-from emotion_utils.sources.text_tables import TextTable, encoding_of, split_header
+from emotion_utils.sources.text_tables import (
+    SEPARATOR,
+    TextTable,
+    encoding_of,
+    is_record,
+    number_columns,
+    split_header,
+    split_pixels,
+)
 
 CLASS_NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt")  # of the numbers 0-7
 SIDE_PX = 48
 ROWS_LOOKED_AT = 1000  # to learn the size of the images
 CHUNK_BYTES = 1 << 20
-_GREY_OF = {str(value).encode(): value for value in range(256)}
+_GREY_OF = {f"{value}{point}".encode(): value for value in range(256) for point in ("", ".", ".0")}
 
 
 class _Line(NamedTuple):
@@ -44,10 +53,19 @@ class FerCsv:
     def __init__(self, spec: str, file: BinaryIO) -> None:
         self._file = _plain_lines(file)
         weakref.finalize(self, self._file.close)
-        header = self._file.readline().decode("utf-8-sig", "replace")
+        first, at, header = 1, 0, self._file.readline().decode("utf-8-sig", "replace")
+        if SEPARATOR.match(header):
+            first, at, header = 2, self._file.tell(), self._file.readline().decode("utf-8", "replace")
         delimiter, names = split_header(header)
-        columns = understand(TextTable(names, [], {}))
-        usage = next((at for at, name in enumerate(names) if name.lower() in ("usage", "split", "set")), -1)
+        if is_record(names):
+            names = number_columns(len(names))
+            self._file.seek(at)
+        else:
+            first, at = first + 1, self._file.tell()
+        some = (_split_line(line, delimiter, len(names)) for line in islice(self._file, ROWS_LOOKED_AT))
+        rows = [(0, list(map(_text, fields))) for fields in some if len(fields) == len(names)]
+        columns = understand(TextTable(names, rows, {}))
+        self._file.seek(at)
         if columns.pixels < 0 or columns.label < 0:
             missing = [what for what, at in (("emotion", columns.label), ("pixels", columns.pixels)) if at < 0]
             raise InputError(
@@ -55,26 +73,30 @@ class FerCsv:
                 + ("these images have no labels" if columns.pixels >= 0 else "it holds no images")
             )
         odd: dict[int, str] = {}
-        lines, counts, offset = [], Counter(), self._file.tell()
-        for number, line in enumerate(self._file, start=2):
+        lines, counts, offset, told = [], Counter(), at, []
+        for number, line in enumerate(self._file, start=first):
             start, offset = offset, offset + len(line)
             if not line.strip():
                 continue
-            fields = line.split(delimiter.encode())
+            fields = _split_line(line, delimiter, len(names))
             if len(fields) != len(names):
                 odd[number] = f"{len(fields)} fields, expected {len(names)}; is it cut short?"
                 continue
-            label, part = (_text(fields[at]) if at >= 0 else "" for at in (columns.label, usage))
+            label, part = (_text(fields[n]) if n >= 0 else "" for n in (columns.label, columns.split))
             place = columns.pixels
             lines.append(
                 _Line(number, label, part, start + sum(len(f) + 1 for f in fields[:place]), len(fields[place]))
             )
             if len(lines) <= ROWS_LOOKED_AT:
-                counts[len(fields[place].split())] += 1
+                counts[len(split_pixels(fields[place]))] += 1
+            if columns.numbers >= 0 or columns.unclear >= 0:
+                told.append((number, ["" if n == place else _text(field) for n, field in enumerate(fields)]))
+        self.notes = tuple(filter(None, [check_columns(f"--data {spec}", TextTable(names, told, {}), columns)]))
         self.side_px = _side(counts)
         self.paths: dict[int, str] = {}
         self._pixels: dict[str, tuple[int, int]] = {}
-        rows = self._index(names[columns.label], lines, odd)
+        usage = names[columns.split] if columns.split >= 0 else ""
+        rows = self._index(names[columns.label], usage, lines, odd)
         if odd and len(odd) >= len(rows):
             number, reason = min(odd.items())
             raise InputError(f"--data {spec}, line {number}: {reason}")
@@ -87,7 +109,7 @@ class FerCsv:
             raise ImageFault(self.faults[path])
         offset, length = self._pixels[path]
         side = self.side_px
-        words = os.pread(self._file.fileno(), length, offset).strip(b' "\r\n').split()
+        words = split_pixels(os.pread(self._file.fileno(), length, offset))
         if len(words) != side**2:
             raise ImageFault(f"wrong pixel count: {len(words)} values, expected {side**2} ({side} x {side})")
         try:
@@ -96,7 +118,7 @@ class FerCsv:
             word = error.args[0].decode("utf-8", "replace")
             raise ImageFault(f"wrong pixel value: {word!r} is not a number from 0 to 255") from None
 
-    def _index(self, column: str, lines: list[_Line], odd: dict[int, str]) -> list[tuple[str, ...]]:
+    def _index(self, column: str, usage: str, lines: list[_Line], odd: dict[int, str]) -> list[tuple[str, ...]]:
         """The rows of the table; lines whose label or split is none go to `odd`."""
         codes = {str(number): name for number, name in enumerate(CLASS_NAMES)}
         in_words = sum(not _is_number(line.label) for line in lines if line.label) > len(lines) / 2
@@ -108,7 +130,7 @@ class FerCsv:
                 expected = "a name" if in_words else f"a number from 0 to {len(codes) - 1}"
                 odd[line.number] = f"{column} {line.label!r} is not {expected}"
             elif line.usage and split is None:
-                odd[line.number] = f"Usage {line.usage!r} is not Training, PublicTest or PrivateTest"
+                odd[line.number] = f"{usage} {line.usage!r} is not Training, PublicTest or PrivateTest"
             else:
                 folder = f"{line.usage}/" if line.usage else ""
                 path = f"{folder}{label.replace('/', '_')}/{line.number - 1:05d}.pgm"
@@ -133,6 +155,20 @@ def _plain_lines(file: BinaryIO) -> BinaryIO:
             copy.write(decoder.decode(chunk).replace("\r", "\n").encode())  # an empty line does not matter
     copy.seek(0)
     return copy
+
+
+def _split_line(line: bytes, delimiter: str, count: int) -> list[bytes]:
+    """The fields of a line as they stand; a delimiter within quotes or brackets divides none where `count` says so."""
+    fields = line.split(delimiter.encode())
+    if len(fields) <= count:
+        return fields
+    joined: list[bytes] = []
+    for field in fields:
+        if joined and (joined[-1].count(b'"') % 2 or joined[-1].count(b"[") > joined[-1].count(b"]")):
+            joined[-1] += delimiter.encode() + field
+        else:
+            joined.append(field)
+    return joined
 
 
 def _side(counts: Mapping[int, int]) -> int:

@@ -24,6 +24,7 @@ _IMAGE_START = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM....\0\0|II\*\0|MM\0\*|RIFF....WEBP|P[1-6]\s|....ftyp(?:avif|heic|heix|mif1)",
     re.DOTALL,
 )
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,12 @@ class FileFinder:
     def __init__(self, files: Files) -> None:
         self._exact = {normalize("NFC", name): name for name in (*files.others, *files.images)}
         self._named: dict[str, list[str]] = {}
+        self._numbered: dict[str, list[str]] = {}  # where zeros before a number are missing in the table, or there
         for name in files.images:
             base = _level(posixpath.basename(name))
             for key in {base, posixpath.splitext(base)[0]}:
                 self._named.setdefault(key, []).append(name)
+                self._numbered.setdefault(_ZEROS.sub("", key), []).append(name)
 
     def at(self, path: str) -> str | None:
         """The file of just this path, composed or decomposed as it may be."""
@@ -79,7 +82,8 @@ class FileFinder:
         """
         if exact := self.at(below + path) or self.at(path):
             return exact
-        found = self._named.get(_level(posixpath.basename(path)), [])
+        base = _level(posixpath.basename(path))
+        found = self._named.get(base) or self._numbered.get(_ZEROS.sub("", base), [])
         found = [name for name in found if name.startswith(below)] or found
         if len(found) > 1:
             ends = [_shared_end(name, path) for name in found]

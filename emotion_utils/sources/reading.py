@@ -37,7 +37,7 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     known = recognise(files)
     codes = known.codes if known else {}
     if table:
-        return read_labels(spec, [table], files, lenient=lenient, codes=codes), known
+        return read_labels(spec, [table], files, lenient=lenient, codes=codes, is_meant=True), known
     columns = tables_of(tree)
     if pixels := _choose_pixels(spec, columns):
         return _read_pixels_of(spec, tree, pixels, columns)
@@ -71,7 +71,7 @@ def read_pixels(spec: str, file: BinaryIO, name: str, votes: tuple[Tree, str] | 
     elif base in FER_NAMES or num_rows in FER_ROWS:
         known = known_sets.FER2013
     what = f"images in {posixpath.basename(name)}"
-    return Reading(what, pixels.table, "", "fer2013.csv", (), pixels.faults, pixels.read), known
+    return Reading(what, pixels.table, "", "fer2013.csv", pixels.notes, pixels.faults, pixels.read), known
 
 
 def tables_of(tree: Tree) -> dict[str, Columns]:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-# Words as `_level` leaves them, without accents and vowel signs; a star stands for any ending.
+# Words as `level_word` leaves them, without accents and vowel signs; a star stands for any ending.
 _SPLITS = {
     "train": (
         "train trn training trainings trainingset trainieren treino treinamento treinar entrenamiento entrenar entreno "
@@ -56,7 +56,7 @@ _CAPITAL_WITHIN = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
 _BARE_LETTERS = str.maketrans({"\u0131": "i", "ł": "l", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe", "ي": "ی", "ك": "ک"})
 
 
-def _level(name: str) -> str:
+def level_word(name: str) -> str:
     """Without case, accents and vowel signs, whatever the Unicode form; spaces where a capital begins a word."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", name) if unicodedata.category(c)[0] != "M")
     return _CAPITAL_WITHIN.sub(" ", plain).casefold().translate(_BARE_LETTERS)
@@ -64,23 +64,23 @@ def _level(name: str) -> str:
 
 def _any_of(words: str) -> str:
     """A pattern for one of the words, the longest first."""
-    return "|".join(sorted(_level(words).replace("*", r"[^\W\d_]*").split(), key=len, reverse=True))
+    return "|".join(sorted(level_word(words).replace("*", r"[^\W\d_]*").split(), key=len, reverse=True))
 
 
-_FILLED = frozenset(_level(_FILLERS).split()) | frozenset(_PARTICLES.split())
+_FILLED = frozenset(level_word(_FILLERS).split()) | frozenset(_PARTICLES.split())
 _AROUND = f"(?:{_any_of(_FILLERS)})*"
 _GLUED = re.compile(
     f"{_AROUND}(?:" + "|".join(f"(?P<{split}>{_any_of(words)})" for split, words in _SPLITS.items()) + f"){_AROUND}"
 )
 
 
-_PERSON = frozenset(_level(_PERSONS).split())
+_PERSON = frozenset(level_word(_PERSONS).split())
 
 
 @lru_cache(maxsize=10_000)
 def split_of(name: str) -> str | None:
     """train, val or test for a name that says nothing but that, whatever its case and what stands around; else None."""
-    words = [word for word in _WORD.findall(_level(name)) if word not in _FILLED]
+    words = [word for word in _WORD.findall(level_word(name)) if word not in _FILLED]
     if len(words) > 1 and (joined := _GLUED.fullmatch("".join(words))):  # public test, huấn luyện
         return joined.lastgroup
     found = {match and match.lastgroup for match in map(_GLUED.fullmatch, words)}
@@ -89,20 +89,20 @@ def split_of(name: str) -> str | None:
 
 def is_wrapper(name: str) -> bool:
     """Whether the name of a folder says nothing about what is in it: images, Data, img_1."""
-    words = _WORD.findall(_level(name))
+    words = _WORD.findall(level_word(name))
     return bool(words) and _WRAPPERS.issuperset(words)
 
 
 def is_fold(name: str) -> bool:
     """Whether the name counts equal parts of the data, of which none is for testing: fold_1, batch 2, set3."""
-    words = _WORD.findall(_level(name))
+    words = _WORD.findall(level_word(name))
     return bool(words) and all(word in _FOLDS or word in _FILLED for word in words)
 
 
 @lru_cache(maxsize=10_000)
 def names_person(name: str) -> bool:
     """Whether the name alone says that it is one person's (or a video's): person_Anna, subject 3, S005, 12."""
-    words = _WORD.findall(_level(name))
+    words = _WORD.findall(level_word(name))
     has_number = any(map(str.isdecimal, name))
     if not _PERSON.isdisjoint(words):
         return has_number or len(words) > 1

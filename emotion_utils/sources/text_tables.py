@@ -6,12 +6,16 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emotion_utils.errors import InputError
+from emotion_utils.sources.files import is_image_name
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
+MIN_PIXELS = 16 * 16  # so many numbers in one field are an image
+SEPARATOR = re.compile(r"sep=.[\r\n]*", re.IGNORECASE)  # a line that Excel writes before the header
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
@@ -44,6 +48,21 @@ def split_header(line: str) -> tuple[str, list[str]]:
     return delimiter, [name.strip() for name in names]
 
 
+def is_record(values: Sequence[str]) -> bool:
+    """Whether the first line of a table is a row already: it names an image file, or holds an image's numbers."""
+    return any(is_image_name(value.strip()) or len(split_pixels(value.encode())) >= MIN_PIXELS for value in values)
+
+
+def split_pixels(field: bytes) -> list[bytes]:
+    """The words of a field of pixels, between blanks or commas, in brackets or not: 52 63, [52, 63]."""
+    return field.strip(b" \"'[]()\r\n\t").replace(b",", b" ").split()
+
+
+def number_columns(count: int) -> list[str]:
+    """Names for the columns of a table that has none."""
+    return [f"column {number}" for number in range(1, count + 1)]
+
+
 def peek_table(start: bytes, name: str) -> TextTable:
     """The table that begins with `start`, as far as that goes; without columns where it is none."""
     text = _level_lines(start.decode(encoding_of(start), "replace"))
@@ -52,7 +71,7 @@ def peek_table(start: bytes, name: str) -> TextTable:
     try:
         return _parse("", name, whole)
     except (InputError, RecursionError):
-        return TextTable(split_header(lines[0])[1], [], {})
+        return TextTable(split_header(whole.lstrip("\n").partition("\n")[0])[1], [], {})
 
 
 def read_table(spec: str, name: str, data: bytes) -> TextTable:
@@ -76,7 +95,9 @@ def check_rows(spec: str, name: str, table: TextTable) -> None:
 
 
 def _level_lines(text: str) -> str:
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    line = SEPARATOR.match(text)
+    return "\n" + text[line.end() :] if line else text  # the numbers of the lines stay
 
 
 def _parse(spec: str, name: str, text: str) -> TextTable:
@@ -90,6 +111,8 @@ def _parse(spec: str, name: str, text: str) -> TextTable:
         for values in reader:
             if not any(values):
                 continue
+            if is_header and is_record(values):
+                columns, is_header = number_columns(len(columns)), False
             if is_header:
                 is_header = False
             elif len(values) != len(columns):

@@ -14,7 +14,7 @@ from emotion_utils.sources.decode import MAX_FILE_BYTES, ImageFault
 
 # Hidden files and folders, and what operating systems leave behind.
 _JUNK = re.compile(r"(?:^|/)(?:\.|(?:__macosx|thumbs\.db|desktop\.ini)(?:/|$))", re.IGNORECASE)
-PEEK_BYTES = 4096  # enough for the header of a table and its first rows
+PEEK_BYTES = 32_768  # enough for the header of a table and its first rows, of pixels too
 
 
 class Tree(Protocol):

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from emotion_utils.errors import InputError
+from emotion_utils.sources.split_words import split_of
 
 # Columns that stand beside those of the classes, in predictions.csv and in what `emotion predict` and `video` write.
 COLUMNS = frozenset(
@@ -18,10 +19,12 @@ REFUSED = {"Cc": "control", "Co": "private-use", "Cs": "half a", "Zl": "line-bre
 
 
 def check_names(place: str, names: Iterable[str]) -> None:
-    """Raises InputError, beginning with `place`, for a name that is a column of the tables or that no font prints."""
+    """Raises InputError, beginning with `place`, for a name that no table of results or no font can hold."""
     for name in names:
         if name.casefold() in COLUMNS:
             raise InputError(f"{place}: a class is called {name!r}, as a column of the tables of results is: rename it")
+        if split_of(name):
+            raise InputError(f"{place}: a class is called {name!r}, which is a word for a split: rename it")
         for character in name:
             if kind := REFUSED.get(unicodedata.category(character)):
                 raise InputError(

@@ -63,7 +63,7 @@ def test_rows_without_files_and_images_without_rows_are_set_aside(tmp_path):
     source = read(tmp_path, {"legend.csv": rows})
     assert source.faults == {
         "gone.jpg": "the CSV names this file, but it is not there", "images/d.jpg": "no row in the CSV",
-        "images/c.jpg": "no majority: nobody voted",
+        "images/c.jpg": "no label in the table",
     }  # fmt: skip
     assert "2 images, 3 without a label" in source.found
 
@@ -227,3 +227,128 @@ def test_agreement_by_hand():
     votes = ['{"happy": 3, "sad": 1}', '{"sad": 4}', ""]
     assert measure_agreement(votes, ["happy", "sad", "sad"]) == {"images": 2, "share": 0.875, "unanimous": 1}
     assert measure_agreement([""], ["sad"]) is None
+
+
+# -- columns that are no splits, numbers beside words, folders that say something else -----------------
+
+
+def table_of(head, row, extra=lambda number: ""):
+    """A table of the four images: `row` is filled with name, label and what `extra` makes of the row's number."""
+    rows = [row.format(name, label, extra(n)) for n, (name, label) in enumerate(LABELS.items())]
+    return {"legend.csv": "\n".join([head, *rows]) + "\n"}
+
+
+@pytest.mark.parametrize("name", ["fold", "set", "partition", "Usage", "split", "kfold"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbered_folds_are_no_splits_which_is_said(tmp_path, name, first):
+    source = read(tmp_path, table_of(f"image,emotion,{name}", "{},{},{}", lambda n: n + first))
+    assert set(source.table["split"]) == {""}
+    line = f"legend.csv: column {name} ({first}, {first + 1}, {first + 2} ...) is no split and not used"
+    assert any(note.endswith(line) for note in source.notes)
+
+
+@pytest.mark.parametrize("name", ["set", "partition", "Usage", "subset"])
+def test_words_that_may_be_splits_are_refused(tmp_path, name):
+    with pytest.raises(InputError, match=rf"column {name} holds alpha, beta, which are not train, val or test"):
+        read(tmp_path, table_of(f"image,emotion,{name}", "{},{},{}", lambda n: ("alpha", "beta")[n % 2]))
+
+
+@pytest.mark.parametrize("name", ["Conjunto", "Usage", "Teil", "用途", "x"])
+@pytest.mark.parametrize("words", [("Entrenamiento", "Prueba"), ("训练集", "测试集"), ("Trainingsdaten", "Testdaten")])
+def test_column_of_split_words_is_the_split_whatever_its_name(tmp_path, name, words):
+    source = read(tmp_path, table_of(f"image,emotion,{name}", "{},{},{}", lambda n: words[n % 2]))
+    assert source.table["split"].tolist() == ["train", "test", "train", "test"]
+    assert f"split from {name}" in source.found
+
+
+def test_one_word_in_all_rows_is_no_split(tmp_path):
+    source = read(tmp_path, table_of("image,emotion,state", "{},{},{}", lambda n: "valid"))
+    assert set(source.table["split"]) == {""}
+
+
+NUMBER_OF = {"happy": 3, "sad": 4, "angry": 0}
+
+
+@pytest.mark.parametrize("heads", [("label", "emotion"), ("label", "feeling"), ("emotion", "class"), ("class", "y")])
+def test_words_win_over_numbers(tmp_path, heads):
+    numbers = [NUMBER_OF[label] for label in LABELS.values()]
+    source = read(tmp_path, table_of(f"image,{','.join(heads)}", "{0},{2},{1}", lambda n: numbers[n]))
+    assert labels(source) == LABELS
+    assert f"label from {heads[1]}" in source.found
+
+
+@pytest.mark.parametrize(("numbers", "said"), [((3, 4, 5, 0), "happy stands beside 3 .* and 5"),
+                                               ((3, 4, 3, 3), "3 stands beside happy .* and angry")])  # fmt: skip
+def test_numbers_that_do_not_go_with_the_words_are_refused(tmp_path, numbers, said):
+    with pytest.raises(InputError, match=rf"label and emotion do not go together: {said}"):
+        read(tmp_path, table_of("image,label,emotion", "{0},{2},{1}", lambda n: numbers[n]))
+
+
+SORTED = {f"{label}/{n}.png": encode(make_image(n)) for n, label in enumerate(("happy", "sad") * 10)}
+
+
+def relabelled(number, head="image,emotion"):
+    """A table that gives the first `number` images the label of the other folder."""
+    other = {"happy": "sad", "sad": "happy"}
+    rows = [f"{name},{other[label] if n < number else label}" for n, name in enumerate(SORTED)
+            for label in [name.partition("/")[0]]]  # fmt: skip
+    return {"labels.csv": "\n".join([head, *rows]) + "\n"}
+
+
+def test_table_that_contradicts_folders_is_refused_beyond_slips(tmp_path):
+    said = r"labels\.csv and the folders disagree on 4 of 20 images, e\.g\. happy/0\.png, which is sad in the table"
+    with pytest.raises(InputError, match=said):
+        read(tmp_path, relabelled(4), SORTED)
+    notes = read(tmp_path / "few", relabelled(2), SORTED).notes
+    assert any("disagree on 2 of 20 images, e.g. happy/0.png" in n and "the table counts" in n for n in notes)
+    assert not any("disagree" in note for note in read(tmp_path / "none", relabelled(0), SORTED).notes)
+
+
+def test_table_that_is_named_or_in_the_own_form_relabels(tmp_path):
+    write_folder(tmp_path / "d", SORTED | {"labels.csv": relabelled(9)["labels.csv"].encode()})
+    named = open_source(str(tmp_path / "d/labels.csv"))
+    own = read(tmp_path / "own", relabelled(9, "path,label"), SORTED)
+    for source in (named, own):
+        assert source.table.set_index("path")["label"]["happy/0.png"] == "sad"
+        assert any("disagree on 9 of 20 images" in note and "the table counts" in note for note in source.notes)
+
+
+def test_numbered_folders_of_something_else_contradict_nothing(tmp_path):
+    images = {f"{n % 3}/{n}.png": encode(make_image(n)) for n in range(12)}
+    text = "image,label\n" + "".join(f"{name},{n // 4}\n" for n, name in enumerate(images))
+    assert read(tmp_path, {"l.csv": text}, images).classes == ("0", "1", "2")
+
+
+# -- tables without header, with Excel's first line, with ids of another length -------------------------
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+@pytest.mark.parametrize("start", ["", "sep={}\n", "SEP={}\r\n"])
+@pytest.mark.parametrize("head", ["image{}emotion\n", ""])
+def test_tables_without_header_and_with_excels_first_line(tmp_path, sign, start, head):
+    text = (start + head).format(*[sign] * 2) if not start else start.format(sign) + head.format(sign)
+    rows = "".join(f"{name}{sign}{label}\n" for name, label in LABELS.items())
+    assert labels(read(tmp_path, {"l.csv": text + rows})) == LABELS
+
+
+@pytest.mark.parametrize("head", ["Datei;Gefühl", "fichier;émotion", "文件名;情绪", "what;how", "Imagen;Etiqueta"])
+def test_header_in_other_words(tmp_path, head):
+    rows = "".join(f"{name};{label}\n" for name, label in LABELS.items())
+    assert labels(read(tmp_path, {"l.csv": f"{head}\n{rows}"})) == LABELS
+
+
+@pytest.mark.parametrize(
+    ("listed", "stored"),
+    [("{}.jpg", "{:04d}.jpg"), ("{}", "{:04d}.jpg"), ("{:04d}.jpg", "{}.jpg"), ("img_{}.jpg", "img_{:03d}.jpg")],
+)
+def test_numbers_with_and_without_leading_zeros_are_one(tmp_path, listed, stored):
+    images = {f"images/{stored.format(n)}": encode(make_image(n), "JPEG") for n in range(1, 12)}
+    text = "image,emotion\n" + "".join(f"{listed.format(n)},{('happy', 'sad')[n % 2]}\n" for n in range(1, 12))
+    source = read(tmp_path, {"l.csv": text}, images)
+    assert labels(source) == {stored.format(n): ("happy", "sad")[n % 2] for n in range(1, 12)}
+    assert not source.faults
+
+
+def test_class_called_as_a_split_is_refused(tmp_path):
+    with pytest.raises(InputError, match="a class is called 'Testing', which is a word for a split"):
+        read(tmp_path, {"l.csv": "image,label\na.jpg,Testing\nb.jpg,Training\nc.jpg,happy\nd.jpg,sad\n"})

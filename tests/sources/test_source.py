@@ -418,3 +418,54 @@ def test_fer2013_zip_opens_with_its_official_split(shared_data):
     assert source.table["split"].value_counts().to_dict() == {"train": 28709, "val": 3589}
     assert source.classes == ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
     assert source.table["path"][0].startswith("train/angry/")
+
+
+# -- tables of pixels in other forms -------------------------------------------------------------------
+
+VALUES = [[(7 * row + at) % 256 for at in range(48 * 48)] for row in range(4)]
+
+
+def join(values, form):
+    return {"list": str(values), "commas": ",".join(map(str, values)), "floats": " ".join(f"{v}.0" for v in values),
+            "array": f"[{' '.join(f'{v}.' for v in values)}]", "plain": " ".join(map(str, values))}[form]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["list", "commas", "floats", "array", "plain"])
+@pytest.mark.parametrize("quote", ['"', ""])
+@pytest.mark.parametrize("head", ["emotion,pixels,Usage\n", "sep=,\nemotion,pixels,Usage\n", "", "What,Werte,Teil\n"])
+def test_pixels_in_lists_and_without_header(tmp_path, form, quote, head):
+    is_known = "pixels" in head
+    if not quote and (form == "commas" or (form == "list" and not is_known)):
+        pytest.skip("nothing tells these commas from those between fields")
+
+    def write(labels):
+        rows = [
+            f"{labels[n % 2]},{quote}{join(values, form)}{quote},{('Training', 'Prueba')[n // 2]}"
+            for n, values in enumerate(VALUES)
+        ]
+        (tmp_path / "f.csv").write_text(head + "\n".join(rows) + "\n")
+
+    write((3, 4))
+    if not is_known:  # nothing names the labels
+        with pytest.raises(InputError, match=r"column emotion is missing; found (?:column 1|What)") as caught:
+            open_source(str(tmp_path / "f.csv"))
+        assert len(str(caught.value)) < 400
+        write(("happy", "sad"))
+    source = open_source(str(tmp_path / "f.csv"))
+    assert source.table["label"].tolist() == ["sad" if "sad" in path else "happy" for path in source.table["path"]]
+    assert sorted(source.table["split"]) == ["test", "test", "train", "train"]
+    pixels = {source.read(path)[-48 * 48 :] for path in source.table["path"]}
+    assert pixels == {bytes(values) for values in VALUES}
+
+
+def test_words_beside_numbers_and_folds_in_a_table_of_pixels(tmp_path):
+    words = {3: "happy", 4: "sad"}
+    rows = [f"{(3, 4)[n % 2]},{words[(3, 4)[n % 2]]},{n},{join(v, 'plain')}" for n, v in enumerate(VALUES)]
+    path = tmp_path / "f.csv"
+    path.write_text("\n".join(["label,emotion,fold,pixels", *rows]))
+    source = open_source(str(path))
+    assert source.classes == ("happy", "sad")
+    assert any(note.endswith("column fold (0, 1, 2 ...) is no split and not used") for note in source.notes)
+    path.write_text("\n".join(["label,emotion,fold,pixels", *rows, rows[0].replace("happy", "sad")]))
+    with pytest.raises(InputError, match="do not go together: 3 stands beside happy"):
+        open_source(str(path))
