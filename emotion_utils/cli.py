@@ -222,11 +222,24 @@ def search(
 
 @main.command()
 @click.argument("run_dir", metavar="DIR", type=click.Path(path_type=Path))
-def verify(run_dir: Path) -> None:
+@click.option(
+    "--sign", metavar="KEYFILE", type=click.Path(path_type=Path),
+    help="Where all is right, sign it with this private key of OpenSSH: checksums.sha256.sig.",
+)  # fmt: skip
+@click.option(
+    "--signer", metavar="FILE", type=click.Path(path_type=Path),
+    help="A public key, or a file of allowed signers: one of them must have signed it.",
+)  # fmt: skip
+def verify(run_dir: Path, sign: Path | None, signer: Path | None) -> None:
     """Recompute every table and sentence of the finished run DIR, and name the first one that differs."""
+    from emotion_utils.report.signature import describe_signature, sign_checksums
     from emotion_utils.report.verify import verify_run
+    from emotion_utils.run import Run
 
-    _say(verify_run(run_dir))
+    said = verify_run(run_dir)
+    if sign:
+        sign_checksums(Run.open(run_dir), sign)
+    _say(said + describe_signature(Run.open(run_dir), signer))
 
 
 @main.group()

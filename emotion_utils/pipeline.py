@@ -24,7 +24,7 @@ from emotion_utils.locks import LOCK_FILE, hold
 from emotion_utils.monitor import EpochMonitor
 from emotion_utils.progress import format_duration
 from emotion_utils.provenance import describe_environment
-from emotion_utils.report.checksums import CHECKSUMS, write_checksums
+from emotion_utils.report.checksums import CHECKSUMS, remove_checksums, write_checksums
 from emotion_utils.run import Run
 from emotion_utils.sources.source import source_of
 from emotion_utils.stages import (
@@ -234,7 +234,7 @@ def _render(run: Run, ran: bool, say: Say) -> None:
     if not ran and is_finished and run.facts.get("report", {}).get("code") == code:
         return
     say("report")
-    run.inside(CHECKSUMS).unlink(missing_ok=True)
+    remove_checksums(run)
     outcome = render_report(run, run.notebooks_dir / "06_comparison.ipynb")
     for note in outcome["notes"]:
         say(f"report: {note}")

@@ -16,7 +16,7 @@ from emotion_utils.import_closure import closure_sha256
 from emotion_utils.locks import LOCK_FILE
 from emotion_utils.model_table import MODELS, module_sources
 from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR
-from emotion_utils.report.checksums import CHECKSUMS
+from emotion_utils.report.checksums import remove_checksums
 from emotion_utils.run import Run
 from emotion_utils.training.model_folder import RETRAINING, hold_model
 
@@ -137,7 +137,7 @@ def forget(run: Run, stage: Stage, inputs: Inputs, say: Callable[[str], None] = 
     done = facts["stages"].pop(stage.notebook, None)
     facts.pop("report", None)
     run.write("facts", facts)
-    run.inside(CHECKSUMS).unlink(missing_ok=True)
+    remove_checksums(run)
     if stage.model and done and done.get("model_inputs") == inputs.model_inputs and _is_unchanged(run, done):
         return True
     places = [each.model_dir(stage.model) for each in [run, *run.replicas()]] if stage.model else []

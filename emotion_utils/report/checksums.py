@@ -10,6 +10,7 @@ from emotion_utils.files import MOST_JSON_BYTES, file_sha256, read_bytes, replac
 from emotion_utils.run import Run
 
 CHECKSUMS = "checksums.sha256"
+SIGNATURE = f"{CHECKSUMS}.sig"  # see signature.py; what is signed cannot hold it
 SEALED = (
     "run.json", "claims.json", "report.html", "report.pdf", "data/*.csv", "data/*.json*", "figures/*", "creative/*",
     "models/*/*.csv", "models/*/*.json*", "models/*/*.safetensors", "models/*/seed-*/*.*", "notebooks/*.ipynb",
@@ -25,6 +26,12 @@ def write_checksums(run: Run) -> Path:
         text = "".join(f"{file_sha256(run.root / name)}  {name}\n" for name in _sealed_files(run.root))
         temporary.write_text(text, encoding="utf-8")
     return run.root / CHECKSUMS
+
+
+def remove_checksums(run: Run) -> None:
+    """Before anything of a finished run changes: the list no longer holds, nor does a signature over it."""
+    for name in (SIGNATURE, CHECKSUMS):
+        run.inside(name).unlink(missing_ok=True)
 
 
 def read_checksums(root: Path) -> dict[str, str]:
