@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 import warnings
 from contextlib import nullcontext
@@ -16,6 +17,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.sources.content import name_content
 from emotion_utils.sources.deep_pixels import is_deep, to_8_bit, with_full_range
 from emotion_utils.sources.jpeg import READ_AHEAD, JpegStructure, read_structure
+from emotion_utils.sources.libtiff import refusing_damage
 from emotion_utils.sources.png import keep_needed_chunks
 
 MAX_PIXELS = 64_000_000  # 192 MB as RGB: more than a face photo needs, and two at once still fit beside training
@@ -31,6 +33,8 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", *(("AVIF",) if fe
 DAMAGED_MEMBER = "damaged in the archive"  # the reason of what cannot be read there
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # about tags and text, which decide no pixel
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs as an error it raises, too
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # likewise
 _ONE_LARGE_IMAGE = threading.Lock()
 _TURNS = {  # by EXIF orientation, on (H, W, 3)
     2: lambda rgb: rgb[:, ::-1],
@@ -71,7 +75,11 @@ def decode_image(data: bytes) -> Decoded:
                 rgb = _decode_plain_jpeg(data, len(jpeg.components))
             if rgb is not None:
                 return Decoded(rgb, ("grey",) if len(jpeg.components) == 1 else ())
-    return _decode_with_pillow(keep_needed_chunks(data))
+    try:
+        data = keep_needed_chunks(data)
+    except InputError as error:
+        raise ImageFault(f"damaged: {error}") from None
+    return _decode_with_pillow(data)
 
 
 def refuse_unusable(rgb: np.ndarray) -> None:
@@ -132,7 +140,7 @@ def _decode_with_pillow(data: bytes) -> Decoded:
         raise ImageFault(name_content(data)) from None
     refuse_bomb(*image.size)
     try:
-        with _memory_for(*image.size):
+        with _memory_for(*image.size), refusing_damage():
             return _to_rgb(image, data)
     except ImageFault:
         raise

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from emotion_utils.errors import InputError
+from emotion_utils.sources.png import SIGNATURE, with_clean_pixels
 
 BITS = (8, 10, 12, 14, 16)  # that cameras and scanners give; a file for 16 bits may hold values of fewer
 BITS_PER_SAMPLE = 258  # TIFF tag
@@ -45,6 +46,7 @@ def with_full_range(image: Image.Image, data: bytes) -> tuple[Image.Image, int]:
         return image, 0
     mode, size = image.mode, image.size
     image.close()  # of a large one there is no room for two
+    data = with_clean_pixels(data) if data.startswith(SIGNATURE) else data
     deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if deep is None or deep.dtype != np.uint16 or deep.shape[:2] != size[::-1] or deep.ndim != 3:
         raise InputError("16-bit colours in a form that cannot be read: save the image with 8 bits")

@@ -1,12 +1,19 @@
-"""PNG files without the chunks that do not decide a pixel: damage or bombs in a comment harm no image."""
+"""PNG files without the chunks that do not decide a pixel: damage or bombs in a comment harm no image.
+
+Pillow does not look at the checksums of pixels, and OpenCV prints what libpng says of them: they are checked here.
+"""
 
 from __future__ import annotations
 
+import struct
 import zlib
+
+from emotion_utils.errors import InputError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Of the ancillary chunks those that are used, with their length where it is fixed; checked, for a decoder stops there.
 _USED = {b"tRNS": None, b"eXIf": None, b"acTL": 8, b"fcTL": 26}
+_BYTES_OF_16_BIT = {0: 2, 2: 6, 4: 4, 6: 8}  # of a pixel, by colour type
 _TIFF_STARTS = (b"II*\0", b"MM\0*")
 
 
@@ -14,7 +21,8 @@ def keep_needed_chunks(data: bytes) -> bytes:
     """`data` itself, or the PNG without what is not needed: text, profiles, times, private chunks.
 
     Of the ancillary chunks, those that are used (transparency, orientation, animation) stay, unless they are damaged;
-    critical ones, whose names begin with a capital letter, stay as they are. `data` need not be a PNG.
+    critical ones, whose names begin with a capital letter, stay as they are. `data` need not be a PNG. Raises
+    InputError where a critical chunk is not what its checksum says.
     """
     if not data.startswith(SIGNATURE):
         return data
@@ -34,10 +42,41 @@ def keep_needed_chunks(data: bytes) -> bytes:
 
 
 def _is_needed(kind: bytes, data: bytes, at: int, end: int) -> bool:
-    if kind[:1].isupper() or kind == b"fdAT":
+    if kind in (b"fdAT", b"IEND"):
         return True
-    if kind not in _USED or zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+    is_critical = kind[:1].isupper()
+    if not is_critical and kind not in _USED:
         return False
+    is_whole = zlib.crc32(memoryview(data)[at + 4 : end - 4]) == int.from_bytes(data[end - 4 : end])
+    if is_critical and not is_whole:
+        raise InputError(f"a chunk of the PNG ({kind.decode('ascii', 'replace')}) is not what its checksum says")
+    if is_critical or not is_whole:
+        return is_whole
     if kind == b"eXIf":
         return data[at + 8 : at + 12] in _TIFF_STARTS
     return _USED[kind] in (None, end - at - 12)
+
+
+def with_clean_pixels(data: bytes) -> bytes:
+    """A 16-bit PNG of the header, transparency and pixels of `data` alone: nothing is left that libpng warns of.
+
+    Raises InputError where the pixels cannot be unpacked.
+    """
+    chunks: dict[bytes, bytes] = {}
+    at = len(SIGNATURE)
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4])
+        kind = data[at + 4 : at + 8]
+        chunks[kind] = chunks.get(kind, b"") + data[at + 8 : at + 8 + length]
+        at += 12 + length
+    width, height, _, colours, *_, is_interlaced = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    rows = (1 + width * _BYTES_OF_16_BIT[colours]) * height
+    try:
+        pixels = zlib.decompressobj().decompress(chunks[b"IDAT"])
+        chunks[b"IDAT"] = zlib.compress(pixels if is_interlaced else pixels[:rows], 1)
+    except zlib.error as error:
+        raise InputError(f"the pixels of the PNG cannot be unpacked ({error})") from None
+    kept = [(kind, chunks[kind]) for kind in (b"IHDR", b"tRNS", b"IDAT") if kind in chunks] + [(b"IEND", b"")]
+    return SIGNATURE + b"".join(
+        len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4) for kind, body in kept
+    )

@@ -86,6 +86,58 @@ def test_damaged_header_and_cut_pixels_of_a_png_are_faults():
         decode_rgb(PNG[:33] + chunk(b"IDAT", half) + PNG[-12:])
 
 
+def deep_png(change):
+    """A PNG of 16 bits with values of 12, its rows packed by `change`."""
+    rows = (RGB.astype(np.uint16) * 16).astype(">u2").view(np.uint8).reshape(120, -1)
+    header = struct.pack(">IIBBBBB", 120, 120, 16, 2, 0, 0, 0)
+    pixels = change(np.insert(rows, 0, 0, axis=1).tobytes())
+    return PNG[:8] + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("crc", [None, 1])
+def test_pixels_of_a_png_that_are_not_what_their_checksum_says_are_damaged(crc, capfd):
+    flipped = bytearray(PNG)
+    flipped[len(PNG) // 2] ^= 1
+    for data in (bytes(flipped), deep_png(lambda raw: chunk(b"IDAT", zlib.compress(raw[:-1] + b"?"), crc=1))):
+        with pytest.raises(ImageFault, match=r"damaged: a chunk of the PNG \(IDAT\)"):
+            decode_rgb(data)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_libpng_says_nothing_of_its_own(capfd):
+    expected = decode_rgb(deep_png(lambda raw: chunk(b"IDAT", zlib.compress(raw))))
+    for change in (
+        lambda raw: chunk(b"IDAT", zlib.compress(raw) + b"more"),
+        lambda raw: chunk(b"sBIT", b"?" * 3) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"tIME", b""),
+        lambda raw: chunk(b"IDAT", zlib.compress(raw + bytes(999))),
+    ):
+        assert np.array_equal(decode_rgb(deep_png(change)), expected)
+    with pytest.raises(ImageFault, match="damaged: the pixels of the PNG cannot be unpacked"):
+        decode_rgb(deep_png(lambda raw: chunk(b"IDAT", zlib.compress(raw)[:-4] + b"sums")))
+    assert capfd.readouterr() == ("", "")
+
+
+# -- TIFF ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packing", ["tiff_lzw", "tiff_adobe_deflate", "jpeg", "group4"])
+def test_damage_that_libtiff_finds_counts_and_is_not_printed(packing, capfd):
+    image = Image.fromarray(RGB).convert("1") if packing == "group4" else Image.fromarray(RGB)
+    data = bytearray(encode(image, "TIFF", compression=packing))
+    reader = Image.open(io.BytesIO(data))
+    start, length = reader.tag_v2[273][0], reader.tag_v2[279][0]
+    data[start + 9 : start + length] = (bytes(range(1, 255)) * length)[: length - 9]
+    with pytest.raises(ImageFault, match="damaged"):
+        decode_rgb(bytes(data))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_tiff_with_tags_of_others_is_read_in_silence(capfd):
+    data = encode(RGB, "TIFF", compression="tiff_lzw", tiffinfo={65000: "private", 270: "words"})
+    assert np.array_equal(decode_rgb(data), RGB)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_all_orientations_are_those_of_pillow(orientation, kind):
