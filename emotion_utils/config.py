@@ -111,6 +111,9 @@ class Recipe(FrozenModel):
         (), validation_alias=AliasChoices("progressive_resizing", "grow")
     )
     """Smaller training images first, for speed: [{epoch: 1, size_px: 32}, ...]; the last size is image_size_px."""
+    stem: Literal["imagenet", "small"] = "imagenet"
+    """First layers of a ResNet18: as published, or with stride 1 and without pooling, for small images; 16 times the
+    work, and no published weights fit."""
     weights: str | None = None
     """Initial weights: proxy, official, random, a name from `emotion weights list`, a file or a model
     folder; null: those of the run."""
@@ -305,6 +308,18 @@ class RunConfig(FrozenModel):
                 )
         if self.profile == "paper" and self.data == "synthetic":
             raise ValueError("data: the paper profile needs real faces; give them with --data PATH")
+        return self
+
+    @model_validator(mode="after")
+    def _stems_of_a_new_run_fit_its_networks_and_weights(self, info: ValidationInfo) -> RunConfig:
+        for name in self.models if info.context == NEW_RUN else ():
+            spec, stem, weights = get_spec(name), self.recipes[name].stem, self.weights_of(name)
+            spec.architecture_with(stem)
+            if stem != "imagenet" and spec.weights.get(weights):
+                raise InputError(
+                    f"recipes.{name}.stem: {weights} weights are of the published one; --set recipes.{name}.weights="
+                    f"random, or the folder of a model that was trained with stem={stem}"
+                )
         return self
 
     def weights_of(self, model: str) -> str:

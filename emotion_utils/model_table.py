@@ -44,6 +44,7 @@ class Architecture:
     """Layers whose output, (B, C, h, w), Grad-CAM may be taken from, the deepest first; none: the last layer of each
     depth group but the head."""
     saliency_at_input: bool = False  # Grad-CAM is taken from what these layers are given instead
+    small_stem: Architecture | None = None  # the network for small images, of the same depth groups
 
     def build_network(self, **options: Any) -> nn.Module:
         """A network with the default initialisation; `options` are those of `build`."""
@@ -68,6 +69,15 @@ class ModelSpec:
     from_scratch: bool = False  # it never starts from other than random weights
     notebook: str | None = None  # the stem of the notebook that trains it; None: one that serves every model
     module: str | None = None  # the file that registered it; None: the package itself
+
+    def architecture_with(self, stem: str) -> Architecture:
+        """The one that `recipes.NAME.stem` asks for. Raises InputError where there is none."""
+        found = self.architecture.small_stem if stem == "small" else self.architecture
+        if found is None:
+            raise InputError(
+                f"recipes.{self.name}.stem: {self.architecture.title} has none for small images; leave it at imagenet"
+            )
+        return found
 
 
 VGG16 = Architecture(
@@ -100,6 +110,15 @@ RESNET18 = Architecture(
         "head": ("fc",),
     },
     saliency_layers=("layer4", "layer3", "layer2", "layer1"),
+)
+RESNET18 = replace(
+    RESNET18,
+    small_stem=replace(
+        RESNET18,
+        name="resnet18_small_stem",
+        title="ResNet18 with a stem for small images",
+        build="emotion_utils.models.resnet:build_small_stem",
+    ),
 )
 
 MODELS: dict[str, ModelSpec] = {
@@ -156,7 +175,7 @@ def get_spec(name: str) -> ModelSpec:
 
 def get_architecture(name: str) -> Architecture:
     """The architecture called `name`, of any model. Raises InputError that names the known ones."""
-    known = {spec.architecture.name: spec.architecture for spec in MODELS.values()}
+    known = {each.name: each for spec in MODELS.values() for each in _stems(spec)}
     if name not in known:
         raise InputError(f"unknown architecture {name!r}: known are {', '.join(known)}")
     return known[name]
@@ -164,13 +183,18 @@ def get_architecture(name: str) -> Architecture:
 
 def has_architecture(name: str) -> bool:
     """Whether a model of the table has this architecture."""
-    return any(spec.architecture.name == name for spec in MODELS.values())
+    return any(each.name == name for spec in MODELS.values() for each in _stems(spec))
 
 
 def module_of(architecture: str) -> str | None:
     """The file that has to be imported before a network of `architecture` can be built; None for the package's own."""
-    modules = {spec.architecture.name: spec.module for spec in reversed(MODELS.values())}
+    modules = {each.name: spec.module for spec in reversed(MODELS.values()) for each in _stems(spec)}
     return modules.get(architecture)
+
+
+def _stems(spec: ModelSpec) -> list[Architecture]:
+    """Its architecture with each stem that there is."""
+    return [each for each in (spec.architecture, spec.architecture.small_stem) if each is not None]
 
 
 # -- networks from outside -------------------------------------------------------------------------
@@ -184,9 +208,9 @@ def register_model(spec: ModelSpec) -> None:
         raise InputError(f"model {spec.name!r}: a name consists of letters, digits, - and _, and begins with a letter")
     if spec.name in MODELS:
         raise InputError(f"model {spec.name!r} is registered already: give yours another name")
-    if any(spec.architecture.name == row.architecture.name and spec.architecture != row.architecture
-           for row in MODELS.values()):  # fmt: skip
-        raise InputError(f"architecture {spec.architecture.name!r} is registered already: give yours another name")
+    for architecture in _stems(spec):
+        if has_architecture(architecture.name) and architecture != get_architecture(architecture.name):
+            raise InputError(f"architecture {architecture.name!r} is registered already: give yours another name")
     groups = list(spec.architecture.depth_groups)
     if len(groups) < 2 or groups[-1] != HEAD:
         raise InputError(

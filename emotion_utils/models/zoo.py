@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import InputError
-from emotion_utils.model_table import VGG16, ModelSpec, get_spec
+from emotion_utils.model_table import VGG16, Architecture, ModelSpec, get_spec
 from emotion_utils.models.card import load_model, save_model
 from emotion_utils.models.input_spec import IMAGENET, Normalisation, takes_full_head
 from emotion_utils.models.network import EmotionNet, make_network
@@ -29,6 +29,7 @@ def build_model(
     dropout: float = 0.0,
     weights: str | Path,
     seed: int = 0,
+    stem: str = "imagenet",
 ) -> EmotionNet:
     """The network of model `name` on the CPU; its head is random from `seed`, the rest comes from `weights`.
 
@@ -37,15 +38,15 @@ def build_model(
     Nothing is fetched. Raises InputError or EmotionError where weights are missing, damaged or of another network.
     """
     spec = get_spec(name)
-    architecture = spec.architecture.name
-    design: dict[str, Any] = {"architecture": architecture, "num_classes": num_classes, "dropout": dropout}
+    architecture = spec.architecture_with(stem)
+    design: dict[str, Any] = {"architecture": architecture.name, "num_classes": num_classes, "dropout": dropout}
     found = _find(spec, weights, image_size_px)
     if found is None:
-        return make_network(design, IMAGENET.at(image_size_px), _random_provenance(spec, seed), seed=seed)
+        return make_network(design, IMAGENET.at(image_size_px), _random_provenance(architecture, seed), seed=seed)
     loaded, provenance = found
-    if loaded.architecture != architecture:
-        raise InputError(f"{name} is a {architecture}; {weights} holds weights of a {loaded.architecture}")
-    if spec.architecture is VGG16:
+    if loaded.architecture != architecture.name:
+        raise InputError(f"{name} is a {architecture.name}; {weights} holds weights of a {loaded.architecture}")
+    if architecture is VGG16:
         design["full_head"] = takes_full_head(image_size_px) and "fc6.weight" in loaded.state
     net = make_network(design, loaded.normalisation.at(image_size_px), provenance, seed=seed)
     _copy_body(net, loaded, provenance["source"])
@@ -93,8 +94,8 @@ def _from_earlier_run(path: Path) -> tuple[LoadedWeights, dict[str, Any]]:
     return loaded, _provenance(name, "file", str(path), trained_on, loaded)
 
 
-def _random_provenance(spec: ModelSpec, seed: int) -> dict[str, Any]:
-    sentence = f"{spec.architecture.title}, random weights from seed {seed}"
+def _random_provenance(architecture: Architecture, seed: int) -> dict[str, Any]:
+    sentence = f"{architecture.title}, random weights from seed {seed}"
     return {
         "name": RANDOM, "kind": RANDOM, "source": f"seed {seed}", "trained_on": None, "sha256": None, "licence": None,
         "sentence": sentence,

@@ -15,7 +15,7 @@ from torch import nn
 
 from emotion_utils.config import Recipe
 from emotion_utils.errors import InputError
-from emotion_utils.model_table import MODELS, import_if_trusted, import_trusted, require_code
+from emotion_utils.model_table import MODELS, get_spec, import_if_trusted, import_trusted, require_code
 from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet, assemble_network, record_edits
 from emotion_utils.models.weights.choice import needed_proxies
@@ -59,7 +59,7 @@ def new_model(run: Run, model: str, recipe: Recipe | None = None, *, progress: P
     ensure_proxies(needed_proxies(model, weights, size_px), progress, quick=config.profile == "smoke")
     net = build_model(
         model, num_classes=len(classes), image_size_px=size_px,
-        dropout=recipe.dropout, weights=weights, seed=config.seed,
+        dropout=recipe.dropout, weights=weights, seed=config.seed, stem=recipe.stem,
     )  # fmt: skip
     if net.design.get("full_head") and recipe.progressive_resizing:
         raise InputError(f"recipes.{model}.progressive_resizing: VGGFace's own head takes images of one size")
@@ -151,6 +151,12 @@ class Trainer:
             raise InputError(
                 f"the network was built with dropout {self.net.design['dropout']}, and the recipe says "
                 f"{self.recipe.dropout}: change the recipe before the network is built"
+            )
+        asked = get_spec(self.model).architecture_with(self.recipe.stem)
+        if self.net.design["architecture"] != asked.name:
+            raise InputError(
+                f"the network was built as a {self.net.architecture.title}, and the recipe asks for stem="
+                f"{self.recipe.stem}: change the recipe before the network is built"
             )
         record_edits(self.net)
         _check_network(self.net, self.train_set)

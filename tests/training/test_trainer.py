@@ -449,3 +449,19 @@ def test_model_of_a_file_that_changed_is_trained_again_by_command_and_notebook(r
         assert run.read("model_card", "my_net")["sha256"] == second
     finally:
         del MODELS["my_net"]
+
+
+def test_the_stem_of_the_recipe_is_what_is_trained_and_found_again(run):
+    recipe = run.config.recipes[MODEL].model_copy(update={"stem": "small"})
+    with pytest.raises(InputError, match="built as a ResNet18, and the recipe asks for stem=small: change the recipe"):
+        make(run, recipe=recipe)
+    trainer = make(run, net=new_model(run, MODEL, recipe), recipe=recipe)
+    trainer.fit()
+    net, card = load_model(trainer.folder)
+    assert card["design"]["architecture"] == "resnet18_small_stem"
+    assert card["training"]["recipe_used"]["stem"] == "small"
+    again = make(trainer.run, net=new_model(run, MODEL, recipe), recipe=recipe)
+    again.fit()
+    assert all(torch.equal(again.net.state_dict()[name], value) for name, value in net.state_dict().items())
+    assert len(predict_splits(trainer.run, MODEL)) > 0
+    assert len(measure_robustness(trainer.run, MODEL)) > 0
