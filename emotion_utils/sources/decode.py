@@ -26,6 +26,7 @@ MAX_SCAN_PIXELS = 1_000_000_000  # pixels times scans of a JPEG: about 3 s; 15 s
 LARGE_PIXELS = 16_000_000  # larger ones are decoded one at a time, so that threads do not multiply their memory
 STRIP_PIXELS = 4_000_000  # converted at a time: the largest image takes 7 bytes a pixel, not 20
 MIN_SIDE_PX = 16  # below this not even the mouth has a pixel of its own
+SUBFILE_TYPE, DNG_VERSION = 254, 50706  # TIFF tags
 CONSTANT_RANGE = 2  # a plain area comes out of JPEG with rounding errors of this size
 # A closed list: EPS, for one, runs programs.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", *(("AVIF",) if features.check("avif") else ()))
@@ -151,6 +152,8 @@ def _decode_with_pillow(data: bytes) -> Decoded:
 
 
 def _to_rgb(image: Image.Image, data: bytes) -> Decoded:
+    if image.format == "TIFF" and _is_camera_raw(image, data):
+        raise ImageFault("a camera's raw file, of which only the thumbnail can be read: export it as JPEG or PNG")
     conversions = ["animated"] if image.format != "MPO" and getattr(image, "is_animated", False) else []
     image.seek(0)
     if _read_orientation(image) in _TURNS:
@@ -174,6 +177,11 @@ def _to_rgb(image: Image.Image, data: bytes) -> Decoded:
         names = {"L": "grey", "1": "grey", "P": "palette", "CMYK": "CMYK", "RGB": ""}
         conversions += [name] if (name := names.get(mode, "other colour space")) else []
     return Decoded(np.ascontiguousarray(turn(_convert(image, has_alpha=has_alpha))), tuple(conversions))
+
+
+def _is_camera_raw(image: Image.Image, data: bytes) -> bool:
+    """Whether the first image of a TIFF is the thumbnail of what a camera saw (DNG, NEF, ARW, CR2)."""
+    return DNG_VERSION in image.tag_v2 or image.tag_v2.get(SUBFILE_TYPE) == 1 or data[8:10] == b"CR"
 
 
 def _read_orientation(image: Image.Image) -> int:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections import Counter
 from dataclasses import dataclass
 from unicodedata import normalize
 
 from emotion_utils.errors import InputError
+from emotion_utils.sources import left_out
 from emotion_utils.sources.trees import Tree, is_junk
 
 IMAGE_SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pnm",
     ".heic", ".heif", ".avif",
-}  # fmt: skip
-_OTHER_SUFFIXES = {  # no file of these is opened to see whether it is an image
-    ".csv", ".tsv", ".txt", ".lst", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".html", ".pdf", ".py", ".ipynb",
-    ".npy", ".npz", ".mat", ".pkl", ".h5", ".zip", ".tar", ".gz", ".parquet", ".arrow", ".tfrecord", ".dvc", ".pts",
-    ".mp4", ".avi", ".doc", ".docx", ".xls", ".xlsx", ".db", ".ini", ".log",
 }  # fmt: skip
 _IMAGE_START = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM....\0\0|II\*\0|MM\0\*|RIFF....WEBP|P[1-6]\s|....ftyp(?:avif|heic|heix|mif1)",
@@ -48,14 +43,6 @@ def sort_files(tree: Tree) -> Files:
         if not is_junk(name):
             (images if is_image_name(name) or _starts_as_image(tree, name) else others).append(name)
     return Files(tree, images, others)
-
-
-def name_others(others: list[str]) -> str:
-    """A line on the files that are no images; empty where there are none."""
-    if not others:
-        return ""
-    kinds = Counter(sorted(posixpath.splitext(name)[1].lower() or "no suffix" for name in others)).most_common(5)
-    return f"left out {len(others)} files that are not images ({', '.join(f'{kind} {n}' for kind, n in kinds)})"
 
 
 class FileFinder:
@@ -95,7 +82,7 @@ class FileFinder:
 
 def _starts_as_image(tree: Tree, name: str) -> bool:
     """Whether its content is that of an image; False where it cannot be read, as then nothing says so."""
-    if posixpath.splitext(name)[1].lower() in _OTHER_SUFFIXES:
+    if posixpath.splitext(name)[1].lower() in left_out.SUFFIXES:
         return False
     try:
         return _IMAGE_START.match(tree.peek(name)) is not None

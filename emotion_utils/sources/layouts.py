@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,7 +12,8 @@ import pandas as pd
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key, is_emotion
-from emotion_utils.sources.files import Files, name_others
+from emotion_utils.sources.files import Files
+from emotion_utils.sources.left_out import name_left_out
 from emotion_utils.sources.split_words import is_fold, is_wrapper, names_person, split_of
 
 TABLE_COLUMNS = ("path", "label", "group", "split")
@@ -24,6 +26,7 @@ MAX_CLASSES = 10  # more than that are likely names of persons, or numbers
 MIN_PERSONS = 10  # so many folders above the classes are persons, whatever their names; parts of data are fewer
 CROSSED_SHARE = 0.8  # of all pairs of folders: some persons and some parts lack a class
 MAX_NAMED = 4  # folders that a note names
+_WORD = re.compile(r"[a-z]+|[A-Z][a-z]*|[A-Z]+", re.ASCII)
 # Files that hold the labels of boxes, or whole images, in a form that is not read here.
 _FOREIGN = (
     ("_annotations.coco.json", "COCO"), ("_annotations.createml.json", "CreateML"), ("data.yaml", "YOLO"),
@@ -53,7 +56,7 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
     """
     images = files.images
     if not images:
-        raise InputError(f"--data {spec}: no images among {len(files.others)} files; {_why_none(files) or LAYOUTS}")
+        raise InputError(f"--data {spec}: no images among {len(files.others)} files; {_why_none(files)}")
     root = find_root([name.split("/") for name in images])
     inside = [tuple(name.removeprefix(root).split("/")) for name in images if name.startswith(root)]
     split_levels = [level for level, found in enumerate(_names_of_levels(inside)) if _is_split_level(found)]
@@ -68,7 +71,9 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
         if level is not None and split is not None and len(folders) > level and not split_of(folders[level])
     ]
     if not rows:
-        raise InputError(f"--data {spec}: {len(images)} images are in one flat folder, without classes; {LAYOUTS}")
+        raise InputError(
+            f"--data {spec}: {len(images)} images are in one flat folder, without classes; {_why_flat(files)}"
+        )
     for above in range(level if ask else 0):
         _refuse_unknown_parts(spec, names[above], names[level], _pairs(folders_of, above, level))
     _refuse_classes_within(spec, names[level], _pairs(folders_of, level, level + 1))
@@ -80,7 +85,7 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
             f"--data {spec}: only {len(rows)} of {len(images)} images lie in class folders ({_list(names[level])}); "
             f"{strays[0]} does not: give the folder that is meant, or move what does not belong there; {LAYOUTS}"
         )
-    notes = (name_others(files.others), _note_strays(strays), _note_above(names[:level]))
+    notes = (_note_strays(strays), _note_above(names[:level]))
     what = "folders of splits and classes" if split_levels else "class folders"
     return Reading(what, make_table(rows), root, notes=tuple(note for note in notes if note))
 
@@ -253,14 +258,15 @@ def _refuse_foreign(spec: str, files: Files, has_emotions: bool) -> None:
 
 def _why_none(files: Files) -> str:
     """What to do where there is no image at all, as far as the tree and its other files tell."""
-    if files.tree.notes:
-        return "; ".join(files.tree.notes)
-    for name in files.others:
-        if name.lower().endswith((".parquet", ".arrow")):
-            return f"{name} holds tables of images, which are not read; save them as class folders"
-        if name.endswith(".dvc"):
-            return f"{name} stands for data that are elsewhere; `dvc pull` fetches them"
-    return ""
+    return "; ".join(filter(None, (*files.tree.notes, name_left_out(files.others)))) or LAYOUTS
+
+
+def _why_flat(files: Files) -> str:
+    """What to do where images lie in no folder of a class."""
+    named = [name for name in files.images if any(map(is_emotion, _WORD.findall(posixpath.basename(name))))]
+    if 2 * len(named) > len(files.images):
+        return f"most are named after one, e.g. {named[0]}: move each into a folder of its class"
+    return "; ".join(filter(None, (LAYOUTS, name_left_out(files.others))))
 
 
 def _note_strays(strays: list[str]) -> str:

@@ -15,6 +15,7 @@ from emotion_utils.sources.known_layouts import read_ferplus_csv, read_known, re
 from emotion_utils.sources.known_sets import KnownSet
 from emotion_utils.sources.label_csv import describes, read_labels
 from emotion_utils.sources.layouts import Reading, read_folders, split_of_path
+from emotion_utils.sources.left_out import name_left_out
 from emotion_utils.sources.split_words import split_of
 from emotion_utils.sources.text_tables import TABLE_SUFFIXES, peek_table
 from emotion_utils.sources.trees import Tree, is_junk
@@ -54,6 +55,9 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
         reading = replace(reading, notes=(*reading.notes, *(
             f"{name} is a table of labels, but names none of these images: it is not used" for name in labels
         )))  # fmt: skip
+        used = labels
+    left_out = name_left_out((name for name in files.others if name not in used), only_images=known is not None)
+    reading = replace(reading, notes=(*reading.notes, *filter(None, (left_out,))))
     if known is known_sets.FER2013 and (reading.rows["label"].str.casefold() == "contempt").any():
         known = known_sets.FERPLUS  # the same images under its labels
     return reading, known
@@ -109,7 +113,8 @@ def _read_pixels_of(spec: str, tree: Tree, name: str, columns: dict[str, Columns
         for other in columns
         if columns[other].pixels >= 0 and other != name
     ]
-    return replace(reading, notes=(*reading.notes, *notes)), known
+    left_out = name_left_out(other for other in sort_files(tree).others if other not in columns)
+    return replace(reading, notes=(*reading.notes, *notes, *filter(None, (left_out,)))), known
 
 
 def _refuse_several(spec: str, names: list[str]) -> None:

@@ -22,6 +22,7 @@ from emotion_utils.sources.joined import JoinedTree, has_archive_name
 from emotion_utils.sources.known_layouts import find_persons
 from emotion_utils.sources.known_sets import KnownSet
 from emotion_utils.sources.layouts import LAYOUTS, MAX_CLASSES, TABLE_COLUMNS, VOTES, Reading, pool_lone_parts
+from emotion_utils.sources.left_out import kind_of
 from emotion_utils.sources.reading import pixel_tables, read_pixels, read_tree
 from emotion_utils.sources.text_tables import TABLE_SUFFIXES, peek_table
 from emotion_utils.sources.trees import PEEK_BYTES, FolderTree, Tree
@@ -137,7 +138,11 @@ def _open_path(spec: str, path: Path, lenient: bool, ask: bool) -> Source:
     if columns.pixels >= 0:
         return _as_source(spec, None, *read_pixels(spec, path.open("rb"), path.name))
     if path.suffix.lower() not in TABLE_SUFFIXES and not columns.labels_files:
-        raise InputError(f"--data {spec}: is not a folder, an archive or a CSV; {LAYOUTS}")
+        kind = kind_of(path.name)
+        advice = (
+            f"is a {kind.one}: {kind.advice}" if kind.advice else f"is not a folder, an archive or a CSV; {LAYOUTS}"
+        )
+        raise InputError(f"--data {spec}: {advice}")
     return open_tree(spec, FolderTree(path.parent), lenient=lenient, table=path.name)
 
 

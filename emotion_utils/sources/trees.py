@@ -67,12 +67,13 @@ class FolderTree:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._dangling: list[str] = []
+        self._empty: list[str] = []
         self._unusual: dict[str, str] = {}  # printable name -> real name, where they differ
         try:
             self.names = sorted(self._walk("", ()))
         except OSError as error:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from None
-        self.notes = _note_dangling(sorted(self._dangling), root)
+        self.notes = _note_dangling(sorted(self._dangling), root) + _note_empty(sorted(self._empty))
 
     def read(self, name: str) -> bytes:
         return read_file(self._place(name))
@@ -93,8 +94,10 @@ class FolderTree:
         here = (facts.st_dev, facts.st_ino)
         if here in above:
             return
+        is_empty = True
         with os.scandir(os.path.join(self._root, folder)) as entries:
             for entry in entries:
+                is_empty = False
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 if is_junk(entry.name):
                     continue
@@ -107,6 +110,14 @@ class FolderTree:
                     yield shown
                 elif entry.is_symlink() and not os.path.exists(entry.path):
                     self._dangling.append(name)
+        if is_empty and folder and not is_junk(folder):
+            self._empty.append(printable(folder))
+
+
+def _note_empty(folders: list[str]) -> tuple[str, ...]:
+    if not folders:
+        return ()
+    return (f"{len(folders)} {'folder is' if len(folders) == 1 else 'folders are'} empty, e.g. {folders[0]}",)
 
 
 def _note_dangling(links: list[str], root: Path) -> tuple[str, ...]:

@@ -221,7 +221,7 @@ def test_roboflows_class_folders_are_read_though_a_readme_lies_beside(tmp_path):
 
 
 def test_parquet_is_refused_by_name(tmp_path):
-    with pytest.raises(InputError, match=r"data/train-0\.parquet holds tables of images"):
+    with pytest.raises(InputError, match=r"1 Parquet or Arrow table, e.g. data/train-0\.parquet \(save"):
         open_source(str(write_folder(tmp_path / "d", {"data/train-0.parquet": b"PAR1"})))
 
 

@@ -99,7 +99,10 @@ def test_junk_and_other_files_are_left_out_and_counted(tmp_path):
     for kind in ("folder", "zip"):
         source = open_as(kind, tmp_path, faces("happy", "sad") | junk | other)
         assert len(source.table) == 4
-        assert "left out 2 files that are not images (.csv 1, .md 1)" in source.notes
+        assert (
+            "not read: 1 table that is not understood, e.g. happy/labels.csv (name the columns of labels path, label); "
+            "1 other file, e.g. README.md" in source.notes
+        )
         assert "left out 1 images outside of the class folders, e.g. stray.png" in source.notes
 
 
@@ -337,10 +340,7 @@ def test_table_of_other_images_is_left_out(tmp_path):
     files = faces("happy", "sad") | {"index.csv": labels_csv(("/elsewhere/happy/0.png", "3"), ("x/1.png", "4"))}
     source = open_as("zip", tmp_path, files)
     assert source.kind == "zip"
-    assert source.notes == (
-        "left out 1 files that are not images (.csv 1)",
-        "index.csv is a table of labels, but names none of these images: it is not used",
-    )
+    assert source.notes == ("index.csv is a table of labels, but names none of these images: it is not used",)
 
 
 def test_folder_with_nothing_but_an_archive_is_that_archive(tmp_path):

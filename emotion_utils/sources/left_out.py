@@ -1,0 +1,89 @@
+"""The files of a data set that are no images: of which kinds they are, and what would make images of them."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Files that are not read; `advice` says what to do, '' where nothing needs to be done."""
+
+    one: str
+    many: str
+    suffixes: tuple[str, ...]
+    advice: str
+    may_hold_images: bool = True
+
+
+KINDS = (
+    Kind(
+        "video", "videos",
+        (".mp4", ".avi", ".mov", ".mkv", ".webm", ".wmv", ".flv", ".m4v", ".mpg", ".mpeg", ".mts", ".3gp"),
+        "save single frames of it as JPEG or PNG",
+    ),
+    Kind(
+        "camera raw file", "camera raw files",
+        (".cr2", ".cr3", ".nef", ".nrw", ".dng", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"),
+        "export it as JPEG or PNG",
+    ),
+    Kind(
+        "archive within", "archives within",
+        (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst"),
+        "unpack it, or give it as --data",
+    ),
+    Kind(
+        "file of arrays", "files of arrays",
+        (".npy", ".npz", ".pkl", ".pickle", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".tfrecord", ".tfrecords"),
+        "save images in it as PNG in class folders",
+    ),
+    Kind(
+        "Parquet or Arrow table", "Parquet or Arrow tables", (".parquet", ".arrow", ".feather"),
+        "save images in it as class folders, labels as a CSV with the columns path, label",
+    ),
+    Kind("pointer of DVC", "pointers of DVC", (".dvc",), "`dvc pull` fetches what it stands for"),
+    Kind(
+        "spreadsheet or database", "spreadsheets or databases", (".xlsx", ".xls", ".ods", ".sqlite", ".db"),
+        "save labels in it as a CSV with the columns path, label", may_hold_images=False,
+    ),
+    Kind(
+        "table that is not understood", "tables that are not understood", (".csv", ".tsv", ".jsonl"),
+        "name the columns of labels path, label", may_hold_images=False,
+    ),
+    Kind(
+        "text or JSON file", "text or JSON files", (".txt", ".lst", ".json", ".xml", ".yaml", ".yml", ".pts"),
+        "write labels in it into a CSV with the columns path, label", may_hold_images=False,
+    ),
+    Kind(
+        "other file", "other files",
+        (".md", ".html", ".pdf", ".py", ".ipynb", ".doc", ".docx", ".ini", ".log"), "", may_hold_images=False,
+    ),
+)  # fmt: skip
+SUFFIXES = frozenset(suffix for kind in KINDS for suffix in kind.suffixes)
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of a file that is no image, by the end of its name; the last of KINDS for any other."""
+    suffix = posixpath.splitext(name)[1].lower()
+    return next((kind for kind in KINDS if suffix in kind.suffixes), KINDS[-1])
+
+
+def name_left_out(names: Iterable[str], *, only_images: bool = False) -> str:
+    """A line with the number of each kind, an example and what to do; '' for no files.
+
+    `only_images` leaves out what holds no images: notes and tables that belong to a known data set.
+    """
+    found: dict[Kind, list[str]] = {}
+    for name in names:
+        kind = kind_of(name)
+        if kind.may_hold_images or not only_images:
+            found.setdefault(kind, []).append(name)
+    told = [
+        f"{len(found[kind])} {kind.one if len(found[kind]) == 1 else kind.many}, e.g. {found[kind][0]}"
+        + (f" ({kind.advice})" if kind.advice else "")
+        for kind in KINDS
+        if kind in found
+    ]
+    return f"not read: {'; '.join(told)}" if told else ""
