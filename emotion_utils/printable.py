@@ -24,6 +24,12 @@ def printable(text: str) -> str:
     return "".join(map(_escape, text))
 
 
+def count_of(number: int, noun: str) -> str:
+    """1 image, 2,000 images, 1 class, 0 classes."""
+    ending = "" if number == 1 else "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
+    return f"{number:,} {noun}{ending}"
+
+
 def _escape(character: str) -> str:
     if unicodedata.category(character) not in UNSHOWN and character not in TURNING:
         return character

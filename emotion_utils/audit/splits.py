@@ -16,6 +16,7 @@ from emotion_utils.audit.stratify import share_out
 from emotion_utils.config import SPLITS, RunConfig
 from emotion_utils.counter_rng import id_keys, mix_keys
 from emotion_utils.errors import InputError
+from emotion_utils.printable import count_of
 
 SHARE_TOLERANCE = 0.02  # how far a class's share in a split may be from its share in the whole,
 IMAGE_TOLERANCE = 2  # or so many images of the split, where these are more: whole images can be no more exact
@@ -78,7 +79,7 @@ def assign_splits(
     split = np.where(draw, "", brought)
     if draw.any():
         split[draw] = _draw(rows[draw], sides, seed)
-    _check_every_class_everywhere(rows, split)
+    _check_every_class_everywhere(manifest, split, draw)
     result = np.full(len(manifest), "", dtype=object)
     result[kept] = split
     return manifest.assign(split=result)
@@ -182,24 +183,39 @@ def tell_reasons(manifest: pd.DataFrame) -> str:
 
 def _check_class_sizes(manifest: pd.DataFrame, least: int) -> None:
     counts = manifest.loc[manifest["status"] == "kept", "label"].value_counts()
-    for class_name, count in sorted(counts.items()):
-        if count < least:
+    for class_name in sorted(set(manifest["label"]) - {""}):
+        if (count := int(counts.get(class_name, 0))) < least:
             reasons = tell_reasons(manifest[manifest["label"] == class_name])
             raise InputError(
-                f"class {class_name!r} has {count} usable images, at least {least} are needed to fill train, val and "
-                "test: add images or leave the class out with --classes"
-                + (f"; set aside were {reasons}" if reasons else "")
+                f"class {class_name!r} has {count_of(count, 'usable image') if count else 'no usable image left'}, at "
+                f"least {least} are needed to fill train, val and test: add images or leave the class out with "
+                "--classes" + (f"; set aside were {reasons}" if reasons else "")
             )
 
 
-def _check_every_class_everywhere(rows: pd.DataFrame, split: np.ndarray) -> None:
+def _check_every_class_everywhere(manifest: pd.DataFrame, split: np.ndarray, draw: np.ndarray) -> None:
+    """Raises InputError for a class without an image in a split; `split` and `draw` are of the kept rows alone."""
+    rows = manifest[manifest["status"] == "kept"]
     counts = pd.crosstab(rows["label"].to_numpy(), split).reindex(columns=list(SPLITS), fill_value=0)
-    for class_index, side_index in np.argwhere(counts.to_numpy() == 0):
-        class_name, side = counts.index[class_index], counts.columns[side_index]
-        of_class = (rows["label"] == class_name).to_numpy()
-        units = len(np.unique(join_ties(rows)[of_class]))
+    lacking = [(counts.index[at], counts.columns[side]) for at, side in np.argwhere(counts.to_numpy() == 0)]
+    if not lacking:
+        return
+    class_name, side = lacking[0]
+    others = "".join(f"; so it is with {name!r} in {part}" for name, part in lacking[1:])
+    of_class = (rows["label"] == class_name).to_numpy()
+    if side in set(split[~draw]) or not draw[of_class].any():  # as the data have it
+        aside = tell_reasons(manifest[(manifest["label"] == class_name) & (manifest["split"] == side)])
+        has = ", ".join(f"{count:,} in {part}" for part, count in counts.loc[class_name].items() if count)
         raise InputError(
-            f"class {class_name!r} has no image in {side}: its {of_class.sum()} images are of {units} persons or "
-            "groups of copies, and each stays in one split; images of at least 3 are needed: add some, leave the "
-            "class out with --classes, or --set group=none"
+            f"class {class_name!r} has no image in {side} as the data are split ({has})"
+            + (f"; set aside there were {aside}" if aside else "")
+            + f"{others}: add images of it, leave it out with --classes, or draw a new split with --set leaks=redraw"
         )
+    drawn = of_class & draw
+    units = len(np.unique(join_ties(rows[draw])[of_class[draw]]))
+    raise InputError(
+        f"class {class_name!r} has no image in {side}: its {count_of(int(drawn.sum()), 'image')} "
+        f"{'is' if drawn.sum() == 1 else 'are'} of {count_of(units, 'person')} or groups of copies, and each stays in "
+        f"one split; images of at least {len(SPLITS) - len(set(split[~draw]))} are needed{others}: add some, leave "
+        "the class out with --classes, or --set group=none"
+    )

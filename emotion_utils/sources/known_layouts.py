@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from emotion_utils.errors import InputError
+from emotion_utils.printable import count_of
 from emotion_utils.sources import known_sets
 from emotion_utils.sources.boxes import BoxReader
 from emotion_utils.sources.class_names import is_emotion
@@ -101,7 +102,7 @@ def _read_raf_db(spec: str, files: Files, known: KnownSet, found: list[str]) -> 
     images, notes = aligned or files.images, []
     if aligned and len(aligned) < len(files.images):
         other = next(path for path in files.images if path not in set(aligned))
-        notes.append(f"left out {len(files.images) - len(aligned)} images that are not aligned, e.g. {other}")
+        notes.append(f"left out {count_of(len(files.images) - len(aligned), 'image')} not aligned, e.g. {other}")
     rows = []
     for path in images:
         stem = _stem(path).removesuffix("_aligned")

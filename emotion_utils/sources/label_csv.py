@@ -76,7 +76,8 @@ def read_labels(
         notes += filter(None, [check_columns(f"--data {spec}: {name}", table, columns)])
         if table.odd:
             number, reason = min(table.odd.items())
-            notes.append(f"{name}: left out {len(table.odd)} lines that are no rows, e.g. line {number} ({reason})")
+            what = "1 line that is no row" if len(table.odd) == 1 else f"{len(table.odd)} lines that are no rows"
+            notes.append(f"{name}: left out {what}, e.g. line {number} ({reason})")
     unlisted = [path for path in files.images if path not in found]
     _refuse_gaps(spec, names, strict and not lenient, strict, len(found), list(missing), unlisted)
     classes = sorted({_translate(label, codes) for row in found.values() for label in (*row.labels, *row.votes)})
@@ -221,7 +222,11 @@ def _refuse_gaps(
     spec: str, names: list[str], refuse: bool, strict: bool, num_found: int, missing: list[str], unlisted: list[str]
 ) -> None:
     """Raises InputError where rows lack files or images lack rows: any in the own form, most of them in others'."""
-    for gaps, complaint in ((missing, "rows name files that are not there"), (unlisted, "images have no row")):
+    for gaps, one, many in (
+        (missing, "row names a file that is not there", "rows name files that are not there"),
+        (unlisted, "image has no row", "images have no row"),
+    ):
+        complaint = one if len(gaps) == 1 else many
         if gaps and refuse:
             raise InputError(
                 f"--data {spec}: {len(gaps)} {complaint}, e.g. {gaps[0]}; correct the CSV, or add --set lenient=true "

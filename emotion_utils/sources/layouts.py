@@ -11,6 +11,7 @@ from itertools import pairwise
 import pandas as pd
 
 from emotion_utils.errors import InputError
+from emotion_utils.printable import count_of
 from emotion_utils.sources.class_names import class_key, is_emotion
 from emotion_utils.sources.files import Files
 from emotion_utils.sources.left_out import name_left_out
@@ -56,7 +57,7 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
     """
     images = files.images
     if not images:
-        raise InputError(f"--data {spec}: no images among {len(files.others)} files; {_why_none(files)}")
+        raise InputError(f"--data {spec}: no images among {count_of(len(files.others), 'file')}; {_why_none(files)}")
     root = find_root([name.split("/") for name in images])
     inside = [tuple(name.removeprefix(root).split("/")) for name in images if name.startswith(root)]
     split_levels = [level for level, found in enumerate(_names_of_levels(inside)) if _is_split_level(found)]
@@ -71,9 +72,8 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
         if level is not None and split is not None and len(folders) > level and not split_of(folders[level])
     ]
     if not rows:
-        raise InputError(
-            f"--data {spec}: {len(images)} images are in one flat folder, without classes; {_why_flat(files)}"
-        )
+        are = "1 image is" if len(images) == 1 else f"{len(images)} images are"
+        raise InputError(f"--data {spec}: {are} in one flat folder, without classes; {_why_flat(files)}")
     for above in range(level if ask else 0):
         _refuse_unknown_parts(spec, names[above], names[level], _pairs(folders_of, above, level))
     _refuse_classes_within(spec, names[level], _pairs(folders_of, level, level + 1))
@@ -270,7 +270,7 @@ def _why_flat(files: Files) -> str:
 
 
 def _note_strays(strays: list[str]) -> str:
-    return f"left out {len(strays)} images outside of the class folders, e.g. {strays[0]}" if strays else ""
+    return f"left out {count_of(len(strays), 'image')} outside of the class folders, e.g. {strays[0]}" if strays else ""
 
 
 def _note_above(names: list[list[str]]) -> str:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from emotion_utils.cache_building import naming_full_disk
 from emotion_utils.config import cache_dir
 from emotion_utils.errors import InputError
+from emotion_utils.printable import count_of
 from emotion_utils.sources.decode import DAMAGED_MEMBER
 
 MAX_RATIO = 100  # images shrink by less than 2, tables of pixels by about 4; bombs by 1000 and more
@@ -86,4 +87,4 @@ def refuse_bomb(what: object, size: int, packed: int) -> None:
 
 
 def note_links(links: list[str]) -> tuple[str, ...]:
-    return (f"left out {len(links)} links, e.g. to {links[0]}",) if links else ()
+    return (f"left out {count_of(len(links), 'link')}, e.g. to {links[0]}",) if links else ()

@@ -12,6 +12,7 @@ import pandas as pd
 
 from emotion_utils.config import SPLITS, RunConfig
 from emotion_utils.errors import InputError
+from emotion_utils.printable import count_of
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.class_names import class_key, match_names, renaming_note
 from emotion_utils.sources.columns import understand
@@ -197,12 +198,13 @@ def _name_classes(source: Source, classes: tuple[str, ...] | None, known: tuple[
     notes = [*source.notes, renaming_note({name: names[name] for name in source.table["label"].unique() if name}), note]
     if len(others):
         counts = ", ".join(f"{name} {count}" for name, count in sorted(others.items()))
-        notes.append(f"left out {others.sum()} images of other classes ({counts})")
+        notes.append(f"left out {count_of(others.sum(), 'image')} of other classes ({counts})")
     if not 2 <= len(chosen) <= MAX_CLASSES:
         shown = ", ".join(chosen[:MAX_CLASSES]) + (" ..." if len(chosen) > MAX_CLASSES else "")
         advice = "choose some with --classes" if len(chosen) > MAX_CLASSES else LAYOUTS
         raise InputError(
-            f"--data {source.spec}: {len(chosen)} classes ({shown}), 2 to {MAX_CLASSES} are needed; {advice}"
+            f"--data {source.spec}: {count_of(len(chosen), 'class')}{f' ({shown})' if shown else ''}, 2 to "
+            f"{MAX_CLASSES} are needed; {advice}"
         )
     check_names(f"--data {source.spec}", chosen)
     table = table[table["label"].isin((*chosen, ""))].sort_values("path").reset_index(drop=True)
@@ -217,7 +219,7 @@ def _found_line(what: str, table: pd.DataFrame, num_classes: int) -> str:
     """What was found, in one line that a person can check."""
     labelled = table[table["label"] != ""]
     counts = labelled["split"].value_counts()
-    parts = [f"{counts[split]:,} {split}" for split in SPLITS if split in counts] or [f"{len(labelled):,} images"]
+    parts = [f"{counts[split]:,} {split}" for split in SPLITS if split in counts] or [count_of(len(labelled), "image")]
     aside = [f"{len(table) - len(labelled):,} without a label"] if len(table) > len(labelled) else []
     return f"read as {what}: {', '.join([*parts, *aside, f'{num_classes} classes'])}"
 

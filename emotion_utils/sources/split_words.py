@@ -104,6 +104,11 @@ def names_person(name: str) -> bool:
     """Whether the name alone says that it is one person's (or a video's): person_Anna, subject 3, S005, 12."""
     words = _WORD.findall(level_word(name))
     has_number = any(map(str.isdecimal, name))
-    if not _PERSON.isdisjoint(words):
-        return has_number or len(words) > 1
-    return has_number and all(len(word) <= 2 for word in words) and not split_of(name)
+    return has_person_word(name) or (has_number and all(len(word) <= 2 for word in words) and not split_of(name))
+
+
+@lru_cache(maxsize=10_000)
+def has_person_word(name: str) -> bool:
+    """Whether a word for a person or a video is in the name, and something more: person_Anna, video 07."""
+    words = _WORD.findall(level_word(name))
+    return not _PERSON.isdisjoint(words) and (len(words) > 1 or any(map(str.isdecimal, name)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from emotion_utils.errors import InputError
-from emotion_utils.printable import printable
+from emotion_utils.printable import count_of, printable
 from emotion_utils.sources.decode import MAX_FILE_BYTES, ImageFault
 
 # Hidden files and folders, and what operating systems leave behind.
@@ -127,6 +127,6 @@ def _note_dangling(links: list[str], root: Path) -> tuple[str, ...]:
     target = os.readlink(os.path.join(root, links[0]))
     fetch = "`git annex get .` fetches them" if "annex" in target else "`dvc pull` fetches them if DVC keeps the data"
     return (
-        f"{len(links)} links lead to files that are not there, e.g. {printable(links[0])}: {fetch}; else copy the "
-        "files themselves",
+        f"{count_of(len(links), 'link')} to files that are not there, e.g. {printable(links[0])}: {fetch}; else copy "
+        "the files themselves",
     )

@@ -161,3 +161,31 @@ def test_files_that_are_only_numbered_are_warned_of(pattern):
 @pytest.mark.parametrize("pattern", ["{emotion}/{number:03d}_{emotion}.jpg", "{emotion}/img{number:03d}_{emotion}.jpg"])
 def test_number_before_a_class_names_nobody(pattern):
     assert (find_groups(table_of(many(pattern)))[0] == "").all()
+
+
+@pytest.mark.parametrize("count", [2, 3, 7, 9])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "p{0:02d}/{1}/{2}.jpg", "S00{0}/{1}/img_{2}.jpg", "subject {0}/{1}/{2}.jpg", "{0}/{1}/{2}.jpg",
+        "video_{0}/{1}/frame_{2}.jpg", "{1}/video_{0}/frame_{2}.jpg", "{1}/p{0}/{2}.jpg", "train/p{0}/{1}/{2}.jpg",
+        "Proband{0}/{1}/{2}.jpg", "person_{0}/{1}/seq1_{2}.jpg", "{1}/s{0}_{2}.jpg", "{1}/subject{0}_{2}.png",
+        "{1}/video_{0}_frame_{2}.jpg", "人{0}/{1}/{2}.jpg",
+    ],
+)  # fmt: skip
+def test_few_persons_are_found_where_names_say_so(pattern, count):
+    paths = [pattern.format(n, e, i) for n in range(count) for e in EMOTIONS for i in range(3 + 4 * (n == 0))]
+    groups, line = find_groups(table_of(paths))
+    assert groups.nunique() == count
+    assert (groups != "").all()
+    assert f"{count} persons" in line
+
+
+@pytest.mark.parametrize("pattern", ["fold_{0}/{1}/{2}.jpg", "{1}/batch{0}/{2}.jpg", "part{0}/{1}/{2}.jpg",
+                                     "Prueba {0}/{1}/{2}.jpg", "{1}/Testdaten_{2}.jpg"])  # fmt: skip
+def test_folds_and_splits_are_no_persons_and_how_to_name_these_is_said(pattern):
+    groups, line = find_groups(
+        table_of([pattern.format(n, e, i) for n in range(5) for e in EMOTIONS for i in range(4)])
+    )
+    assert (groups == "").all()
+    assert "name the persons with --set group or a column person" in line

@@ -186,3 +186,36 @@ def test_named_faces_are_split_by_person_within_the_tolerance(shared_data):
     assert find_leaks(result)["images"].sum() == 0
     assert measure_balance(result)["deviation"] < SHARE_TOLERANCE
     assert result["split"].value_counts().loc[SPLITS].tolist() == pytest.approx([676, 84.5, 84.5], abs=2)
+
+
+def test_class_whose_images_are_all_set_aside_is_named_with_the_reasons():
+    manifest = manifest_of(["common"] * 30 + ["gone"] * 12, path=[f"{n}.png" for n in range(42)])
+    twice = manifest["label"] == "gone"
+    manifest = manifest.assign(
+        status=np.where(twice, "quarantined", "kept"), reason=np.where(twice, "two labels: of the same image", "")
+    )
+    said = r"class 'gone' has no usable image left, at least 3 .*; set aside were 12 two labels \(e\.g\. 30\.png\)"
+    with pytest.raises(InputError, match=said):
+        assign(manifest)
+
+
+@pytest.mark.parametrize("side", ["train", "val", "test"])
+def test_class_that_the_datas_own_split_lacks_is_said_plainly(side):
+    split = np.array(["train", "val", "test"] * 20)
+    labels = np.where(split == side, "common", np.array(["common", "rare"] * 30))
+    has = ", ".join(f"10 in {part}" for part in SPLITS if part != side)
+    said = rf"class 'rare' has no image in {side} as the data are split \({has}\): add .* or draw a new split"
+    with pytest.raises(InputError, match=said):
+        assign(manifest_of(labels, split=split))
+
+
+def test_class_missing_where_two_splits_come_with_the_data():
+    split = np.array(["train"] * 40 + ["test"] * 20)
+    labels = np.array(["a"] * 20 + ["b"] * 20 + ["a"] * 20)
+    with pytest.raises(InputError, match=r"class 'b' has no image in test as the data are split \(\d+ in train"):
+        assign(manifest_of(labels, split=split))
+    persons = names([0] * 20 + [1] * 20 + list(range(2, 22)), "p")
+    labels[40:50] = "b"
+    said = r"class '[ab]' has no image in \w+: its 20 images are of 1 person or groups of .*; images of at least 2 are"
+    with pytest.raises(InputError, match=said):
+        assign(manifest_of(labels, split=split, group=persons))

@@ -299,12 +299,12 @@ def test_split_that_leaks(tmp_path):
 def test_classes_that_cannot_be_used(tmp_path):
     lone = write_folder(tmp_path / "lone", faces("happy", count=5))
     (tmp_path / "lone" / "sad").mkdir()
-    with pytest.raises(InputError, match=r"1 classes \(happy\), 2 to 10 are needed"):
+    with pytest.raises(InputError, match=r"1 class \(happy\), 2 to 10 are needed"):
         open_source(str(lone))
     small = write_folder(tmp_path / "small", faces("happy", count=20) | {"sad/1.png": encode(make_image(60))})
     config = resolve_config("smoke", data=str(small))
     manifest, _ = audit_images(source_of(config))
-    with pytest.raises(InputError, match=r"'sad' has 1 usable images, at least 10 are needed"):
+    with pytest.raises(InputError, match=r"'sad' has 1 usable image, at least 10 are needed"):
         divide_images(manifest, config)
 
 
@@ -475,7 +475,7 @@ def test_dangling_links(tmp_path):
     for path in folder.rglob("*.png"):
         path.unlink()
         path.symlink_to("/nowhere/0.png")
-    with pytest.raises(InputError, match=r"5 links lead to files that are not there.*dvc pull"):
+    with pytest.raises(InputError, match=r"5 links to files that are not there.*dvc pull"):
         open_source(str(folder))
 
 

@@ -109,7 +109,7 @@ def test_links_inside_are_left_out_and_told(tmp_path):
         open_archive(zip_with_link(tmp_path / "f.zip", "b/2.png", "../a/1.png")),
     ):
         assert tree.names == ["a/1.png"]
-        assert tree.notes == ("left out 1 links, e.g. to a/1.png",)
+        assert tree.notes == ("left out 1 link, e.g. to a/1.png",)
 
 
 def test_hard_link_in_a_tar_is_a_second_name_of_the_file(tmp_path):

@@ -80,7 +80,7 @@ def test_folder_of_a_split_beside_classes_is_never_a_class(tmp_path):
     files = faces("happy", "sad", "angry") | {"test/7.png": encode(make_image(70))}
     source = open_source(str(write_folder(tmp_path / "data", files)))
     assert source.classes == ("angry", "happy", "sad")
-    assert "left out 1 images outside of the class folders, e.g. test/7.png" in source.notes
+    assert "left out 1 image outside of the class folders, e.g. test/7.png" in source.notes
 
 
 # -- parts of the data in other languages, and in words that nobody listed ----------------------------
@@ -232,16 +232,14 @@ def test_links_without_target_are_counted_and_one_is_named(tmp_path):
     root = write_folder(tmp_path / "data", faces("happy", "sad"))
     (root / "sad" / "gone.png").symlink_to("../.git/annex/objects/xx.png")
     notes = open_source(str(root)).notes
-    assert any(
-        note.startswith("1 links lead to files that are not there, e.g. sad/gone.png: `git annex") for note in notes
-    )
+    assert any(note.startswith("1 link to files that are not there, e.g. sad/gone.png: `git annex") for note in notes)
 
 
 def test_nothing_but_links_without_target_says_what_to_do(tmp_path):
     for label in ("happy", "sad"):
         (tmp_path / "data" / label).mkdir(parents=True)
         (tmp_path / "data" / label / "1.png").symlink_to(f"/moved/cache/{label}")
-    with pytest.raises(InputError, match=r"2 links lead to files that are not there, e\.g\. happy/1\.png"):
+    with pytest.raises(InputError, match=r"2 links to files that are not there, e\.g\. happy/1\.png"):
         open_source(str(tmp_path / "data"))
 
 

@@ -103,7 +103,7 @@ def test_junk_and_other_files_are_left_out_and_counted(tmp_path):
             "not read: 1 table that is not understood, e.g. happy/labels.csv (name the columns of labels path, label); "
             "1 other file, e.g. README.md" in source.notes
         )
-        assert "left out 1 images outside of the class folders, e.g. stray.png" in source.notes
+        assert "left out 1 image outside of the class folders, e.g. stray.png" in source.notes
 
 
 def test_synonyms_are_levelled_and_told(tmp_path):
@@ -155,7 +155,7 @@ def test_missing_class_is_named_with_what_there_is(tmp_path):
 
 
 def test_two_names_of_one_class_are_not_two_classes(tmp_path):
-    with pytest.raises(InputError, match="1 classes"):
+    with pytest.raises(InputError, match="1 class "):
         open_as("folder", tmp_path, faces("happy", "sad"), classes=("joy", "happy"))
 
 
@@ -171,8 +171,8 @@ def test_flat_folder_of_two_thousand_files_is_explained(tmp_path):
     ("files", "words"),
     [
         ({}, "no images among 0 files"),
-        ({"happy/notes.txt": b""}, "no images among 1 files"),
-        ({"happy/0.png": b"", "happy/1.png": b""}, r"1 classes \(happy\), 2 to 10 are needed"),
+        ({"happy/notes.txt": b""}, "no images among 1 file;"),
+        ({"happy/0.png": b"", "happy/1.png": b""}, r"1 class \(happy\), 2 to 10 are needed"),
         ({f"person{number}/0.png": b"" for number in range(11)}, "11 classes .*choose some with --classes"),
     ],
 )
@@ -297,10 +297,10 @@ def test_missing_files_and_files_without_rows_are_errors_or_faults(tmp_path):
     files = faces("a", "b")
     rows = [("a/0.png", "happy"), ("a/1.png", "sad"), ("b/0.png", "sad")]
     path = write_folder(tmp_path, files | {"l.csv": labels_csv(*rows)}) / "l.csv"
-    with pytest.raises(InputError, match=r"1 images have no row, e\.g\. b/1\.png"):
+    with pytest.raises(InputError, match=r"1 image has no row, e\.g\. b/1\.png"):
         open_source(str(path))
     path.write_bytes(labels_csv(*rows, ("b/1.png", "sad"), ("b/9.png", "sad")))
-    with pytest.raises(InputError, match=r"1 rows name files that are not there, e\.g\. b/9\.png"):
+    with pytest.raises(InputError, match=r"1 row names a file that is not there, e\.g\. b/9\.png"):
         open_source(str(path))
     path.write_bytes(labels_csv(*rows, ("b/9.png", "sad")))
     source = open_source(str(path), lenient=True)
