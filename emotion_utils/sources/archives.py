@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import posixpath
@@ -69,13 +70,44 @@ def open_archive(path: Path) -> ZipTree | TarTree:
     return tree
 
 
+class _ZipFile(io.FileIO):
+    """The bytes of a zip file, whose headers say UTF-8 of just those names that are.
+
+    Many tools write UTF-8 without saying so; where it is said of other bytes, the library refuses the whole archive.
+    Names that are none are read as cp437, the form of old.
+    """
+
+    def read(self, size: int = -1) -> bytes:
+        data = bytearray(super().read(size))
+        if data.startswith(b"PK\x03\x04") and len(data) == 30:  # the header of a member; its name is read next
+            _flag(data, 7, os.pread(self.fileno(), *struct.unpack_from("<H", data, 26), self.tell()))
+        at = 0
+        while data.startswith(b"PK\x01\x02", at) and at + 46 <= len(data):
+            lengths = struct.unpack_from("<HHH", data, at + 28)
+            _flag(data, at + 9, data[at + 46 : at + 46 + lengths[0]])
+            at += 46 + sum(lengths)
+        return bytes(data)
+
+
+def _flag(header: bytearray, at: int, name: bytes | bytearray) -> None:
+    header[at] = header[at] & ~0x08 | (0x08 if _is_utf8(name) else 0)
+
+
+def _is_utf8(name: bytes | bytearray) -> bool:
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class ZipTree:
     """The members of a zip file, each read by its place in the file; a Tree."""
 
     kind = "zip"
 
     def __init__(self, path: Path) -> None:
-        self._path, self._zip = path, zipfile.ZipFile(path)
+        self._path, self._zip = path, zipfile.ZipFile(_ZipFile(path, "rb"))
         self._fd = self._zip.fp.fileno()
         self._members: dict[str, zipfile.ZipInfo] = {}
         self.faults: dict[str, str] = {}  # why these cannot be read

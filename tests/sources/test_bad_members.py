@@ -306,3 +306,36 @@ def test_full_cache_is_named_where_a_tar_is_decompressed(tmp_path, monkeypatch):
 def test_file_that_starts_like_no_tar_is_none(tmp_path):
     (tmp_path / "zeros").write_bytes(bytes(20_000))
     assert not is_archive(tmp_path / "zeros")
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+def zip_with_name(path, name, is_said=None):
+    """A zip of faces and of one member with the bytes `name`, of which UTF-8 `is_said` to be."""
+    stand_in = b"sad/".ljust(len(name), b"_")
+    write_zip(path, faces("happy", "sad", count=3) | {stand_in.decode(): DATA}, compression=zipfile.ZIP_BZIP2)
+    data = bytearray(path.read_bytes().replace(stand_in, name))
+    for start, flags in ((data.rindex(name) - 46, 8), (data.index(name) - 30, 6)):
+        data[start + flags + 1] |= 8 if is_said else 0
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "is_said", "shown"),
+    [
+        ("sad/M\u00fcller.png".encode(), False, "sad/M\u00fcller.png"),
+        ("sad/\u5e78\u305b.png".encode(), False, "sad/\u5e78\u305b.png"),
+        ("sad/M\u00fcller.png".encode("cp437"), False, "sad/M\u00fcller.png"),
+        ("sad/M\u00fcller.png".encode("cp437"), True, "sad/M\u00fcller.png"),
+        ("sad/\u5e78\u305b.png".encode("cp932"), True, "sad/\u00eckv\u00e9\u2562.png"),
+        (b"sad/\xff\xfe\x80.png", True, "sad/\u00a0\u25a0\u00c7.png"),
+    ],
+)
+def test_name_in_a_zip_that_is_not_what_is_said_of_it(tmp_path, name, is_said, shown):
+    source = open_source(str(zip_with_name(tmp_path / "data.zip", name, is_said)))
+    assert len(source.table) == 7
+    if name.startswith(b"sad/\x8d"):  # cp932: the bytes say nothing of which letters were meant
+        return
+    assert source.read(shown) == DATA
