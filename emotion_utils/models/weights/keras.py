@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import zipfile
 import zlib
@@ -27,7 +28,9 @@ from emotion_utils.models.weights.conversion import (
 from emotion_utils.models.weights.file_kind import KERAS_WEIGHTS
 
 KNOWN_LAYERS = (*CONV_LAYERS, *FC_LAYERS)
-LARGEST_KERNEL = FEATURES * FULL_SIDE**2 * FC_WIDTH  # fc6: nothing larger is read into memory
+LARGEST_KERNELS = {"fc6": FEATURES * FULL_SIDE**2 * FC_WIDTH, "fc7": FC_WIDTH**2, "fc8": FC_WIDTH**2}
+LARGEST_CONVOLUTION = 9 * FEATURES**2
+LARGEST_NAME = 1000  # bytes
 LARGEST_FILE = 3 << 30  # bytes; VGGFace with an optimizer's state is three times 580 MB
 NOT_WEIGHTS = ("optimizer_weights", "optimizer", "training_config")
 # Names that Keras gives to layers without one, and the only ones that its `.weights.h5` of 2023 kept.
@@ -38,7 +41,7 @@ def read_keras(path: Path) -> SourceNetwork:
     """The arrays of a VGGFace, axes as Keras has them. Raises InputError where the file holds something else."""
     try:
         with _open(path) as file:
-            layers = _collect_layers(file.get("model_weights", file))
+            layers = _collect_layers(_inner_group(file))
             arrays = {name: _read_layer(path, name, datasets) for name, datasets in _name_layers(path, layers).items()}
     except InputError:
         raise
@@ -77,6 +80,16 @@ def _open(path: Path) -> Iterator[h5py.File]:
             yield file
 
 
+def _inner_group(file: h5py.File) -> h5py.Group:
+    """What holds the weights. A link to another file is not followed, and below, h5py's visits follow none."""
+    link = file.get("model_weights", getlink=True)
+    if link is None:
+        return file
+    if not isinstance(link, h5py.HardLink):
+        raise ValueError("model_weights in it is a link to somewhere else")
+    return file["model_weights"]
+
+
 def _collect_layers(root: h5py.Group) -> dict[str, list[h5py.Dataset]]:
     """The datasets below `root` by the layer that they belong to."""
     layers: dict[str, list[h5py.Dataset]] = {}
@@ -96,7 +109,10 @@ def _layer_of(parts: list[str], node: h5py.Dataset) -> str:
     """Keras 3 writes .../<class>_<n>/vars/<i> with the name as an attribute; before, a group bore the layer's name."""
     groups = parts[:-1]
     if groups and groups[-1] == "vars":
-        return str(node.parent.attrs.get("name", groups[-2] if len(groups) > 1 else ""))
+        attributes = node.parent.attrs
+        if "name" in attributes and attributes.get_id("name").get_storage_size() > LARGEST_NAME:
+            raise ValueError("a layer's name in it is longer than any")
+        return str(attributes.get("name", groups[-2] if len(groups) > 1 else ""))
     known = [part for part in groups if part in KNOWN_LAYERS]
     automatic = [part for part in groups if AUTOMATIC.fullmatch(part)]
     return (known or automatic or groups or [""])[0]
@@ -120,12 +136,29 @@ def _automatic_order(name: str) -> tuple[str, int]:
 
 def _read_layer(path: Path, name: str, datasets: list[h5py.Dataset]) -> tuple[np.ndarray, np.ndarray]:
     """Kernel and bias as float32, distinguished by their number of axes; a fully connected kernel has two."""
+    for dataset in datasets:
+        _refuse_foreign(path, dataset)
     kernels = [dataset for dataset in datasets if dataset.ndim in (2, 4)]
     biases = [dataset for dataset in datasets if dataset.ndim == 1]
-    if len(kernels) != 1 or len(biases) != 1 or len(datasets) != 2 or kernels[0].size > LARGEST_KERNEL:
+    is_pair = len(kernels) == len(biases) == 1 and len(datasets) == 2
+    if not (is_pair and _is_bounded(name, kernels[0]) and biases[0].size <= max(kernels[0].shape)):
         shapes = ", ".join(str(dataset.shape) for dataset in datasets)
         raise InputError(f"{path}: layer {name}: expected one kernel and one bias, found arrays of shape {shapes}")
     return kernels[0][()].astype(np.float32, copy=False), biases[0][()].astype(np.float32, copy=False)
+
+
+def _refuse_foreign(path: Path, dataset: h5py.Dataset) -> None:
+    """Raises InputError for an array whose values are no floats, or lie in other files, which it could name freely."""
+    if dataset.external or dataset.is_virtual:
+        raise InputError(f"{path}: {dataset.name} lies in another file; save the weights in one file")
+    if dataset.dtype.kind != "f":
+        raise InputError(f"{path}: {dataset.name} holds no floats but {dataset.dtype}")
+
+
+def _is_bounded(name: str, kernel: h5py.Dataset) -> bool:
+    """Whether neither a kernel nor a chunk of it, which is read whole, is larger than in any VGGFace."""
+    largest = LARGEST_KERNELS.get(name, LARGEST_CONVOLUTION)
+    return kernel.size <= largest and math.prod(kernel.chunks or ()) <= 2 * largest
 
 
 def _to_matrix(name: str, kernel: np.ndarray) -> np.ndarray:

@@ -132,6 +132,61 @@ def test_huge_array_is_refused_before_it_is_read(changed_file):
         read_keras(path)
 
 
+@pytest.mark.parametrize("shape", [(1 << 40,), (1 << 24,)])
+def test_huge_bias_is_refused_before_it_is_read(changed_file, shape):
+    path = changed_file()
+    with h5py.File(path, "a") as file:
+        del file["conv1_2/conv1_2/bias:0"]
+        file.create_dataset("conv1_2/conv1_2/bias:0", shape=shape, dtype="f4", chunks=(1024,))
+    with pytest.raises(InputError, match="conv1_2: expected one kernel and one bias"):
+        read_keras(path)
+
+
+def _external_storage(file, name, other):
+    other.with_suffix(".raw").write_bytes(bytes(256))
+    file.create_dataset(name, (64,), "f4", external=[(str(other.with_suffix(".raw")), 0, 256)])
+
+
+def _virtual(file, name, other):
+    layout = h5py.VirtualLayout((64,), "f4")
+    layout[:] = h5py.VirtualSource(str(other), "values", (64,))
+    file.create_virtual_dataset(name, layout)
+
+
+def _external_link(file, name, other):
+    file[name] = h5py.ExternalLink(str(other), "values")
+
+
+@pytest.mark.parametrize("write", [_external_storage, _virtual, _external_link])
+def test_no_other_file_is_read(changed_file, tmp_path, write):
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["values"] = np.zeros(64, np.float32)
+    path = changed_file()
+    with h5py.File(path, "a") as file:
+        del file["conv1_2/conv1_2/bias:0"]
+        write(file, "conv1_2/conv1_2/bias:0", tmp_path / "other.h5")
+    with pytest.raises(InputError, match=r"lies in another file|expected one kernel and one bias"):
+        read_keras(path)
+
+
+def test_group_of_another_file_is_not_read(tmp_path, trunk_arrays):
+    write_layout(tmp_path / "other.h5", trunk_arrays, LAYOUTS["keras 2 whole model"])
+    for link in (h5py.ExternalLink(str(tmp_path / "other.h5"), "model_weights"), h5py.SoftLink("/elsewhere")):
+        with h5py.File(tmp_path / "weights.h5", "w") as file:
+            file["model_weights"] = link
+        with pytest.raises(InputError, match="model_weights in it is a link"):
+            read_keras(tmp_path / "weights.h5")
+
+
+def test_values_that_are_no_floats_are_refused(changed_file):
+    path = changed_file()
+    with h5py.File(path, "a") as file:
+        del file["conv1_2/conv1_2/bias:0"]
+        file["conv1_2/conv1_2/bias:0"] = np.array([b"text"] * 64)
+    with pytest.raises(InputError, match="holds no floats"):
+        read_keras(path)
+
+
 def test_imagenet_vgg16_of_keras_is_another_network(tmp_path, trunk_arrays):
     path = write_layout(tmp_path / "weights.h5", trunk_arrays, "block_{number}/block_{number}/kernel:0")
     with pytest.raises(InputError, match="expected the layers of VGGFace"):
