@@ -65,7 +65,7 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
     names = _names_of_levels([(*folders, "") for _, folders in chains])
     folders_of = [folders for _, folders in chains]
     level = _class_level(spec, names, folders_of, frozenset(codes))
-    _refuse_foreign(spec, files, level is not None and any(map(is_emotion, names[level])))
+    _refuse_foreign(spec, files, names[level] if level is not None else [])
     rows = [
         ("/".join(parts), folders[level], "", split)
         for parts, (split, folders) in zip(inside, chains, strict=True)
@@ -243,9 +243,9 @@ def _refuse_class_elsewhere(spec: str, root: str, strays: list[str], rows: list[
             )
 
 
-def _refuse_foreign(spec: str, files: Files, has_emotions: bool) -> None:
-    """Raises InputError for an export in a form that is not read, unless class folders tell the classes."""
-    if has_emotions:
+def _refuse_foreign(spec: str, files: Files, classes: list[str]) -> None:
+    """Raises InputError for an export in a form that is not read, unless folders of classes tell these."""
+    if any(map(is_emotion, classes)) or (len(classes) > 1 and all(map(str.isdecimal, classes))):
         return
     for ending, form in _FOREIGN:
         for name in files.others:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources import known_sets
+from emotion_utils.sources.class_lists import name_numbers
 from emotion_utils.sources.columns import Columns, understand
 from emotion_utils.sources.fer_csv import FerCsv
 from emotion_utils.sources.files import FileFinder, sort_files
@@ -38,7 +39,8 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     known = recognise(files)
     codes = known.codes if known else {}
     if table:
-        return read_labels(spec, [table], files, lenient=lenient, codes=codes, is_meant=True), known
+        reading = read_labels(spec, [table], files, lenient=lenient, codes=codes, is_meant=True)
+        return name_numbers(spec, files, reading)[0] if not codes else reading, known
     columns = tables_of(tree)
     if pixels := _choose_pixels(spec, columns):
         return _read_pixels_of(spec, tree, pixels, columns)
@@ -56,6 +58,9 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
             f"{name} is a table of labels, but names none of these images: it is not used" for name in labels
         )))  # fmt: skip
         used = labels
+    if not codes:
+        reading, lists = name_numbers(spec, files, reading)
+        used = [*used, *lists]
     left_out = name_left_out((name for name in files.others if name not in used), only_images=known is not None)
     reading = replace(reading, notes=(*reading.notes, *filter(None, (left_out,))))
     if known is known_sets.FER2013 and (reading.rows["label"].str.casefold() == "contempt").any():

@@ -1,0 +1,90 @@
+"""Names of classes that are numbers, from a file beside the images."""
+
+import json
+
+import pytest
+from face_files import encode, faces, make_image, write_folder
+
+from emotion_utils.errors import InputError
+from emotion_utils.sources.source import open_source
+
+NAMES = ("angry", "happy", "sad")
+JSON_LIST, BY_NUMBER = list(NAMES), {str(n): name for n, name in enumerate(NAMES)}
+LISTS = {
+    "classes.txt": "angry\nhappy\nsad\n",
+    "labels.txt": "0 angry\r\n1 happy\r\n2 sad\r\n",
+    "class_names.txt": "0: Angry\n1: Happy\n2: Sad",
+    "emotion_labels.txt": "angry 0\nhappy 1\nsad 2\n",
+    "label_map.txt": "0\tangry\n1\thappy\n2\tsad\n",
+    "obj.names": "\ufeffangry\nhappy\n\nsad\n",
+    "data.yaml": "train: ../train/images\nnc: 3\nnames: ['angry', 'happy', 'sad']\n",
+    "dataset.yml": "names:\n  0: angry\n  1: happy\n  2: sad\n",
+    "classes.json": json.dumps(JSON_LIST),
+    "class_to_idx_labels.json": json.dumps({name: n for n, name in enumerate(NAMES)}),
+    "config.json": json.dumps({"id2label": BY_NUMBER, "x": 1}),
+    "README.md": "# Faces\n\n1. Download\n2. Unpack\n\nLabels: 0: angry, 1: happy, 2: sad. 48 images.\n",
+    "Readme.txt": "0=Angry\n1=Happy\n2=Sad\n",
+    "readme.rst": "| 0 | angry |\n| 1 | happy |\n| 2 | sad |\n",
+}
+
+
+def read(tmp_path, files, *folders):
+    return open_source(str(write_folder(tmp_path / "data", files | faces(*folders))))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("name", LISTS)
+def test_numbered_folders_get_the_names_beside_them(tmp_path, name, encoding):
+    files = {name: LISTS[name].removeprefix("\ufeff").encode(encoding)}
+    source = read(tmp_path, files, *(f"{part}/{n}" for part in ("train", "test") for n in range(3)))
+    assert source.classes == NAMES
+    assert all(path.split("/")[1] == str(NAMES.index(label)) for path, label in source.table[["path", "label"]].values)
+    assert f"with names from {name}" in source.found
+    assert any("0 is " in note and "2 is " in note for note in source.notes)
+    assert not any("not read" in note for note in source.notes)
+
+
+def test_numbers_in_a_table_and_in_votes_get_names(tmp_path):
+    images = {f"images/{n}.png": encode(make_image(n)) for n in range(3)}
+    rows = "".join(f"{n}.png,{n},{n},{(n + 1) % 3}\n" for n in range(3)).encode()
+    files = images | {"classes.txt": LISTS["classes.txt"].encode()}
+    source = read(tmp_path / "a", files | {"l.csv": b"image,label_1,label_2,label_3\n" + rows})
+    assert source.classes == NAMES
+    assert json.loads(source.table["votes"].iloc[0]) == {"angry": 2, "happy": 1}
+
+
+def test_names_count_from_one_where_the_folders_do(tmp_path):
+    assert read(tmp_path, {"classes.txt": b"angry\nhappy\nsad"}, "1", "2", "3").table["label"].iloc[0] == "angry"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("classes.txt", "angry\nhappy\n"),  # too few
+        ("classes.txt", "0 angry\n1 happy\n3 sad\n"),
+        ("classes.txt", "0 angry\n1 happy\n2 happiness\n"),  # two of one name
+        ("classes.txt", "0 angry\n1 happy\n1 calm\n2 sad\n"),
+        ("labels.txt", "0/0.png 0\n0/1.png 1\n"),
+        ("README.md", "0: open the door\n1: close it\n2: go away\n"),  # no emotions
+        ("data.yaml", "names: [angry\n"),
+        ("classes.json", "[1, 2, 3]"),
+    ],
+)
+def test_what_is_not_clear_names_nothing(tmp_path, name, text):
+    source = read(tmp_path, {name: text.encode()}, "0", "1", "2")
+    assert source.classes == ("0", "1", "2")
+    assert any("not read" in note and name in note for note in source.notes)
+
+
+def test_names_for_folders_from_one_that_may_count_from_nought_are_not_taken(tmp_path):
+    assert read(tmp_path, {"classes.txt": b"angry\nhappy\nsad\ncalm"}, "1", "2", "3").classes == ("1", "2", "3")
+
+
+def test_files_that_contradict_each_other_are_refused(tmp_path):
+    files = {"classes.txt": b"angry\nhappy\nsad\n", "README.md": b"0: happy, 1: angry, 2: sad"}
+    with pytest.raises(InputError, match=r"class 0 is happy in README\.md and angry in classes\.txt"):
+        read(tmp_path, files, "0", "1", "2")
+
+
+def test_folders_with_words_need_no_list(tmp_path):
+    assert read(tmp_path, {"classes.txt": b"a\nb\n"}, "happy", "sad").classes == ("happy", "sad")
