@@ -10,7 +10,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key, is_emotion
 from emotion_utils.sources.files import is_image_name
 from emotion_utils.sources.split_words import level_word, split_of
-from emotion_utils.sources.text_tables import MIN_PIXELS, TextTable, split_pixels
+from emotion_utils.sources.text_tables import MIN_PIXELS, TextTable, number_columns, split_pixels
 
 MOST = 0.9  # of the values tell what a column holds whose name does not
 MAX_PARTS = 10  # a column with more different words than these is no split, whatever its name
@@ -33,6 +33,7 @@ _PERSONS = level_word(
 _SPLITS = level_word("split usage set subset partition part phase datasplit fold foldid kfold cv").split()
 _CONFIDENCES = level_word("confidence conf labelconfidence certainty probability prob agreement").split()
 _PIXELS = level_word("pixels pixel pixelvalues imagepixels").split()
+_FLAGS = {"", "0", "1", "true", "false", "yes", "no"}
 # Columns that hold one vote each: label_1, Annotator B, rater3.
 _RATER = re.compile(
     r"(?:labell?er|label|emotion|expression|class|annotator|annotation|rater|coder|judge|vote)(?:\d+|[a-h])"
@@ -82,6 +83,8 @@ def understand(table: TextTable) -> Columns:
     path = path if path >= 0 else _find(table, is_image_name, {pixels})
     pixels = pixels if pixels >= 0 else _find(table, _is_image, {path})
     label = _first(keys, _LABELS)
+    if table.columns == number_columns(2) and path >= 0:  # without header
+        label = 1 - path
     raters = tuple(at for at, key in enumerate(keys) if _RATER.fullmatch(key))
     raters = raters if len(raters) > 1 else ()
     if label < 0 and len(raters) == 0:  # a lone label1 is simply the label
@@ -98,6 +101,7 @@ def understand(table: TextTable) -> Columns:
     split = (
         split if split >= 0 else next((at for at in range(len(keys)) if at not in taken and _tell_parts(table, at)), -1)
     )
+    named += [at for at in range(len(keys)) if at not in taken and _is_flag(table, at)]  # is_train: True
     unclear = named[0] if named and split < 0 else -1
     taken |= {split, *named}
     free = [at for at, key in enumerate(keys) if at not in taken and key]
@@ -110,25 +114,25 @@ def understand(table: TextTable) -> Columns:
     )  # fmt: skip
 
 
-def check_columns(place: str, table: TextTable, columns: Columns) -> str:
-    """A line on a column named as a split that is none, or ''; messages begin with `place`.
+def check_columns(spec: str, name: str, table: TextTable, columns: Columns) -> str:
+    """A line on a column of the table `name` that is called a split and is none, or ''.
 
     Raises InputError where such a column holds a few words, which may be splits; and where the numbers beside the words
     of the labels do not stand for these, one for one.
     """
     if columns.numbers >= 0:
-        _check_numbers(place, table, columns)
+        _check_numbers(f"--data {spec}: {name}", table, columns)
     if columns.unclear < 0:
         return ""
-    name = columns.names[columns.unclear]
+    column = columns.names[columns.unclear]
     values = sorted(_values(table, columns.unclear) - {""})
     shown = ", ".join(values[:3]) + (" ..." if len(values) > 3 else "")
-    if values and len(values) <= MAX_PARTS and not _are_numbers(table, columns.unclear):
+    if values and len(values) <= MAX_PARTS and (split_of(column) or not _are_numbers(table, columns.unclear)):
         raise InputError(
-            f"{place}: column {name} holds {shown}, which are not train, val or test: write these instead, or call the "
-            "column something else if it is no split"
+            f"--data {spec}: {name}: column {column} holds {shown}, which are not train, val or test: write these "
+            "instead, or call the column something else if it is no split"
         )
-    return f"{place}: column {name} ({shown}) is no split and not used" if values else ""
+    return f"{name}: column {column} ({shown}) is no split and not used" if values else ""
 
 
 def _check_numbers(place: str, table: TextTable, columns: Columns) -> None:
@@ -178,6 +182,11 @@ def _tell_parts(table: TextTable, at: int) -> bool:
     """Whether a column of any name holds nothing but splits, train and another."""
     splits = {split_of(value) for value in _values(table, at) - {""}}
     return "train" in splits and len(splits) > 1 and None not in splits
+
+
+def _is_flag(table: TextTable, at: int) -> bool:
+    """Whether a column is called by a word for a split and holds yes or no; of which other split, it does not say."""
+    return split_of(table.columns[at]) is not None and {value.lower() for value in _values(table, at)} <= _FLAGS
 
 
 def _are_words(table: TextTable, at: int) -> bool:

@@ -91,7 +91,9 @@ class FerCsv:
                 counts[len(split_pixels(fields[place]))] += 1
             if columns.numbers >= 0 or columns.unclear >= 0:
                 told.append((number, ["" if n == place else _text(field) for n, field in enumerate(fields)]))
-        self.notes = tuple(filter(None, [check_columns(f"--data {spec}", TextTable(names, told, {}), columns)]))
+        self.notes = tuple(
+            filter(None, [check_columns(spec, "the table of pixels", TextTable(names, told, {}), columns)])
+        )
         self.side_px = _side(counts)
         self.paths: dict[int, str] = {}
         self._pixels: dict[str, tuple[int, int]] = {}

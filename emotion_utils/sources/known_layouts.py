@@ -102,7 +102,10 @@ def _read_raf_db(spec: str, files: Files, known: KnownSet, found: list[str]) -> 
     images, notes = aligned or files.images, []
     if aligned and len(aligned) < len(files.images):
         other = next(path for path in files.images if path not in set(aligned))
-        notes.append(f"left out {count_of(len(files.images) - len(aligned), 'image')} not aligned, e.g. {other}")
+        left = len(files.images) - len(aligned)
+        notes.append(
+            f"left out {count_of(left, 'image')} that {'is' if left == 1 else 'are'} not aligned, e.g. {other}"
+        )
     rows = []
     for path in images:
         stem = _stem(path).removesuffix("_aligned")

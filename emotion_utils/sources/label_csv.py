@@ -24,6 +24,7 @@ from emotion_utils.sources.trees import read_needed
 from emotion_utils.sources.votes import Majority, majority, write_votes
 
 FEW, FEW_SHARE = 3, 0.01  # so many labels, or such a share, may contradict folders: slips, not another labelling
+MISSING = ("nan", "null", "n/a", "na", "<na>")
 _WHOLE = re.compile(r"(\d+)\.0*")
 
 
@@ -73,7 +74,7 @@ def read_labels(
         check_rows(spec, name, table)
         strict, mapping = columns.is_own_form, columns.mapping
         _collect(f"--data {spec}", name, table, columns, finder, found, missing)
-        notes += filter(None, [check_columns(f"--data {spec}: {name}", table, columns)])
+        notes += filter(None, [check_columns(spec, name, table, columns)])
         if table.odd:
             number, reason = min(table.odd.items())
             what = "1 line that is no row" if len(table.odd) == 1 else f"{len(table.odd)} lines that are no rows"
@@ -163,7 +164,7 @@ def _check_own_row(place: str, path: str, values: list[str], columns: Columns, l
         raise InputError(
             f"{place}: path {values[columns.path]!r}; write it relative to the folder of the CSV, inside of it"
         )
-    if not values[columns.label].strip():
+    if not _tidy_label(values[columns.label]):
         raise InputError(f"{place}: no label")
     if path in listed:
         raise InputError(f"{place}: {path} is listed twice")
@@ -251,8 +252,10 @@ def _translate(label: str, codes: Mapping[str, str] | None) -> str:
 
 
 def _tidy_label(text: str) -> str:
-    """'3.0' is the number 3."""
+    """'3.0' is the number 3; what libraries write for a missing value is none."""
     match = _WHOLE.fullmatch(text.strip())
+    if text.strip().casefold() in MISSING:
+        return ""
     return str(int(match[1])) if match else text.strip()
 
 

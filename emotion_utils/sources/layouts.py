@@ -65,6 +65,8 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
     names = _names_of_levels([(*folders, "") for _, folders in chains])
     folders_of = [folders for _, folders in chains]
     level = _class_level(spec, names, folders_of, frozenset(codes))
+    if level is not None and all(map(is_wrapper, names[level])):  # a folder images says nothing
+        level = None
     _refuse_foreign(spec, files, names[level] if level is not None else [])
     rows = [
         ("/".join(parts), folders[level], "", split)
@@ -85,7 +87,7 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
             f"--data {spec}: only {len(rows)} of {len(images)} images lie in class folders ({_list(names[level])}); "
             f"{strays[0]} does not: give the folder that is meant, or move what does not belong there; {LAYOUTS}"
         )
-    notes = (_note_strays(strays), _note_above(names[:level]))
+    notes = (_note_strays(strays), _note_other_levels(names, level))
     what = "folders of splits and classes" if split_levels else "class folders"
     return Reading(what, make_table(rows), root, notes=tuple(note for note in notes if note))
 
@@ -273,10 +275,12 @@ def _note_strays(strays: list[str]) -> str:
     return f"left out {count_of(len(strays), 'image')} outside of the class folders, e.g. {strays[0]}" if strays else ""
 
 
-def _note_above(names: list[list[str]]) -> str:
-    """Folders above the classes that are no splits: persons perhaps, but parts of the data are named so too."""
-    above = [found for found in names if len(found) > 1]
-    return f"folders above the classes are taken for neither class nor split: {_list(above[0])}" if above else ""
+def _note_other_levels(names: list[list[str]], level: int) -> str:
+    """Folders above or below the classes that are no splits: persons perhaps, but parts of data are named so too."""
+    for place, found in (("above", names[:level]), ("below", names[level + 1 :])):
+        if several := next((level for level in found if len(level) > 1), None):
+            return f"folders {place} the classes are taken for neither class nor split: {_list(several)}"
+    return ""
 
 
 def _list(names: list[str]) -> str:

@@ -41,7 +41,7 @@ _FILLERS = (
     "集 組 组 用 数据 數據 资料 圖片 图片 图像 画像 データ セット 데이터 데이터셋 세트 셋 용 ال بيانات البيانات مجموعة "
     "داده डेटा ডেটা ข้อมูล ชุด ชุดข้อมูล"
 )
-_PARTICLES = "the de d l del della di da do du des dos der die das le la el of for para pour per z tap jeu"
+_PARTICLES = "the de d l del della di da do du des dos der die das le la el of for para pour per z tap jeu is"
 # Of these, a name with a number, or with one more word, is that of a person or a video: person_Anna, video 07.
 _PERSONS = (
     "person people subject subj sub participant actor actress speaker model individual identity id patient child user "

@@ -241,8 +241,7 @@ def table_of(head, row, extra=lambda number: ""):
 def test_numbered_folds_are_no_splits_which_is_said(tmp_path, name, first):
     source = read(tmp_path, table_of(f"image,emotion,{name}", "{},{},{}", lambda n: n + first))
     assert set(source.table["split"]) == {""}
-    line = f"legend.csv: column {name} ({first}, {first + 1}, {first + 2} ...) is no split and not used"
-    assert any(note.endswith(line) for note in source.notes)
+    assert f"legend.csv: column {name} ({first}, {first + 1}, {first + 2} ...) is no split and not used" in source.notes
 
 
 @pytest.mark.parametrize("name", ["set", "partition", "Usage", "subset"])
@@ -350,3 +349,19 @@ def test_numbers_with_and_without_leading_zeros_are_one(tmp_path, listed, stored
 def test_class_called_as_a_split_is_refused(tmp_path):
     with pytest.raises(InputError, match="a class is called 'Testing', which is a word for a split"):
         read(tmp_path, {"l.csv": "image,label\na.jpg,Testing\nb.jpg,Training\nc.jpg,happy\nd.jpg,sad\n"})
+
+
+@pytest.mark.parametrize(("name", "values"), [("is_train", "10"), ("train", "01"), ("Test", ("True", "False"))])
+def test_yes_or_no_for_one_split_is_refused(tmp_path, name, values):
+    with pytest.raises(InputError, match=rf"column {name} holds .*, which are not train, val or test"):
+        read(tmp_path, table_of(f"image,emotion,{name}", "{},{},{}", lambda n: values[n % 2]))
+
+
+def test_two_columns_without_header_are_file_and_label(tmp_path):
+    source = read(tmp_path, {"l.csv": "a.jpg,3\nb.jpg,4\nc.jpg,3\nd.jpg,nan\n"})
+    assert labels(source) == {"a.jpg": "3", "b.jpg": "4", "c.jpg": "3", "d.jpg": ""}
+
+
+def test_table_that_is_not_understood_beside_a_folder_images_is_no_class(tmp_path):
+    with pytest.raises(InputError, match="4 images are in one flat folder, without classes"):
+        read(tmp_path, {"l.csv": "what,how\nx,y\n"})

@@ -45,7 +45,7 @@ def test_all_kinds_stand_in_one_line_with_their_counts(tmp_path):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_folder_of_nothing_else_is_refused_with_the_same_line(tmp_path, name):
-    with pytest.raises(InputError, match=rf"no images among 1 files; not read: {KINDS[name]}"):
+    with pytest.raises(InputError, match=rf"no images among 1 file; not read: {KINDS[name]}"):
         open_source(str(write_folder(tmp_path, {name: CONTENT.get(name, b"a,b\n1,2\n")})))
 
 
