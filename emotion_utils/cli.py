@@ -14,7 +14,7 @@ import click
 from emotion_utils.config import PROFILES, RunConfig, absolute, resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.model_table import trust_code
-from emotion_utils.printable import printable
+from emotion_utils.printable import printable, shorten
 from emotion_utils.waiting import limit_spinning
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ trusts_code = click.option(
 
 
 def _fail(message: str, status: int) -> None:
-    click.echo("emotion: " + printable(" ".join(message.split())), err=True)
+    click.echo("emotion: " + shorten(printable(" ".join(message.split()))), err=True)
     sys.exit(status)
 
 

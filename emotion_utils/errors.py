@@ -1,13 +1,13 @@
 """The two ways in which a run can end badly; the command turns each into one line and an exit status."""
 
-from emotion_utils.printable import printable
+from emotion_utils.printable import printable, shorten
 
 
 class EmotionError(Exception):
     """The run failed: the message says why and what to do, on one line whatever it quotes (exit status 1)."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(printable(" ".join(str(message).splitlines())))
+        super().__init__(shorten(printable(" ".join(str(message).splitlines()))))
 
 
 class InputError(EmotionError, ValueError):

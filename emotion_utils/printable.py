@@ -12,6 +12,20 @@ HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # the others stand for byte
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
+LONGEST_WORD = 300  # characters that no space or / interrupts; names of files have 255 bytes at most
+LONGEST_MESSAGE = 3000
+
+
+def shorten(message: str) -> str:
+    """`message` without the middle of what it quotes at length: a number of thousands of digits, a row of pixels."""
+    message = re.sub(rf"[^\s/]{{{LONGEST_WORD},}}", lambda word: _cut(word[0], 60), message)
+    return _cut(message, LONGEST_MESSAGE // 2 - 50) if len(message) > LONGEST_MESSAGE else message
+
+
+def _cut(text: str, kept: int) -> str:
+    return f"{text[:kept]} ... ({len(text) - 2 * kept:,} characters) ... {text[-kept:]}"
+
+
 def printable(text: str) -> str:
     """`text` with bytes that are no UTF-8, control characters and the like written as \\xNN or \\uNNNN."""
     if text.isascii() and text.isprintable():

@@ -1,6 +1,7 @@
 """Whatever a name holds, a terminal shows it as letters."""
 
 import os
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -48,3 +49,12 @@ def test_escape_codes_in_the_names_of_files_and_folders_reach_neither_tables_nor
         assert outcome.exit_code == 2
         assert "\x1b" not in outcome.output
         assert "\x9b" not in outcome.output
+
+
+def test_what_an_error_quotes_at_length_loses_its_middle():
+    message = str(EmotionError(f"seed: {'9' * 5000} is no number"))
+    assert len(message) < 250
+    assert re.fullmatch(r"seed: 9{60} \.\.\. \(4,880 characters\) \.\.\. 9{60} is no number", message)
+    assert len(str(EmotionError("12 34 " * 2304))) < 3100
+    path = "/".join(["n" * 255] * 9)
+    assert str(EmotionError(f"{path}: there is no such file")) == f"{path}: there is no such file"

@@ -217,5 +217,5 @@ def _check_every_class_everywhere(manifest: pd.DataFrame, split: np.ndarray, dra
         f"class {class_name!r} has no image in {side}: its {count_of(int(drawn.sum()), 'image')} "
         f"{'is' if drawn.sum() == 1 else 'are'} of {count_of(units, 'person')} or groups of copies, and each stays in "
         f"one split; images of at least {len(SPLITS) - len(set(split[~draw]))} are needed{others}: add some, leave "
-        "the class out with --classes, or --set group=none"
+        "the class out with --classes" + (", or --set group=none" if (rows.loc[drawn, "group"] != "").any() else "")
     )

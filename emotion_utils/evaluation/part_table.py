@@ -55,6 +55,12 @@ class PartTable:
         self._file.truncate(size)
         self._file.seek(0, os.SEEK_END)
 
+    def restart(self) -> None:
+        """Forgets what an earlier try left."""
+        self.done = 0
+        self._file.truncate(0)
+        self._file.seek(0)
+
     def append(self, text: str, done: int) -> None:
         """Adds text, which brings the count to `done`. Raises InputError where the disk takes no more."""
         try:
@@ -66,13 +72,19 @@ class PartTable:
             raise self._refused(error) from None
 
     def read(self) -> pd.DataFrame:
-        """The part that an earlier try left, as text."""
-        return pd.read_csv(self._part, dtype=str, keep_default_na=False)
+        """The part that an earlier try left, as text; empty where it is no table."""
+        try:
+            return pd.read_csv(self._part, dtype=str, keep_default_na=False)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
+            return pd.DataFrame()
 
     def finish(self) -> None:
         """The table takes its place."""
         self._file.close()
-        self._part.replace(self.path)
+        try:
+            self._part.replace(self.path)
+        except OSError as error:
+            raise self._refused(error) from None
         self._notes.unlink(missing_ok=True)
 
     def abandon(self) -> None:

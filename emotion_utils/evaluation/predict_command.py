@@ -26,8 +26,13 @@ def predict_to_file(
         predictor.load()
         table.resume(predictor.key)
         if table.done:
-            tally.add_rows(table.read(), table.done)
-            _tell(f"{output}: {table.done:,} of {len(predictor.images):,} images were predicted before")
+            rows = table.read()
+            if predictor.made(rows, table.done):
+                tally.add_rows(rows, table.done)
+                _tell(f"{output}: {table.done:,} of {len(predictor.images):,} images were predicted before")
+            else:
+                _tell(f"{output}.part: is not what this command wrote; it starts from the first image")
+                table.restart()
         _predict(predictor, tally, lambda text: table.append(text, tally.images), progress)
     except BaseException:
         table.abandon()

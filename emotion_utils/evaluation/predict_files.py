@@ -14,10 +14,12 @@ import pandas as pd
 import torch
 
 from emotion_utils.devices import pick_device
+from emotion_utils.errors import InputError
 from emotion_utils.evaluation.input_images import Faces, InputImage, Missed, list_images, read_faces
 from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS, device_of, predict_probs
-from emotion_utils.models.card import load_model
+from emotion_utils.models.card import CARD_FILE, WEIGHTS_FILE, load_model
 from emotion_utils.models.network import EmotionNet
+from emotion_utils.sources.usable_names import FORMULA
 from emotion_utils.training.repeatable import deterministic
 
 # Batches are always full; the last one is padded. A matrix product of another size sums in another order, so that a
@@ -39,6 +41,8 @@ class FilePredictor:
     """
 
     def __init__(self, model_dir: str | Path, paths: Iterable[str | Path], missed: Missed = None) -> None:
+        paths = [Path(path) for path in paths]
+        _refuse_swapped(Path(model_dir), paths)
         self.images: list[InputImage] = list_images(paths)
         self.missed = missed
         self._model_dir = model_dir
@@ -53,6 +57,14 @@ class FilePredictor:
         model = [self._card[name] for name in ("sha256", "input", "class_names")]
         facts = [model, self._crop, self.missed, [each.path for each in self.images]]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def made(self, table: pd.DataFrame, images: int) -> bool:
+        """Whether `table`, as text, can be what `tables` gives of the first `images`: its columns and its paths."""
+        columns = [*FACE_COLUMNS, *self._card["class_names"], *LAST_COLUMNS]
+        paths = [_cell(each.path) for each in self.images[:images]]
+        return table.columns.tolist() == columns and table["path"].drop_duplicates().tolist() == list(
+            dict.fromkeys(paths)
+        )
 
     def tables(self, start: int = 0) -> Iterator[tuple[pd.DataFrame, list[Faces]]]:
         """The rows of IMAGES_AT_ONCE images at a time, from the image `start` on, and the images."""
@@ -74,6 +86,21 @@ class FilePredictor:
             rows += _rows(faces, part.round(PROBABILITY_DECIMALS), classes)
         table = pd.DataFrame(rows, columns=[*FACE_COLUMNS, *classes, *LAST_COLUMNS])
         return table.astype(dict.fromkeys(("face", *BOX_COLUMNS), "Int64"))
+
+
+def _refuse_swapped(model_dir: Path, paths: Sequence[Path]) -> None:
+    """Raises InputError where the model does not stand first, or a file of it stands for its folder."""
+    if model_dir.name in (CARD_FILE, WEIGHTS_FILE):
+        raise InputError(f"{model_dir}: is a file of a model; give its folder, {model_dir.parent}")
+    if not (model_dir / CARD_FILE).exists():
+        for path in paths:
+            if (path / CARD_FILE).exists():
+                raise InputError(f"{model_dir}: is no model, but {path} is: name the model first, then the images")
+
+
+def _cell(path: str) -> str:
+    """`path` as it is written: what begins as the formula of a spreadsheet does is led by its folder."""
+    return f"./{path}" if path.startswith(FORMULA) else path
 
 
 def predict_files(model_dir: str | Path, paths: Iterable[str | Path], *, missed: Missed = None) -> pd.DataFrame:
@@ -106,11 +133,11 @@ def _predict_full_batches(net: EmotionNet, images: np.ndarray) -> np.ndarray:
 
 def _rows(faces: Faces, probs: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
     if faces.reason:
-        return [{"path": faces.path, "reason": faces.reason, "search": faces.search}]
+        return [{"path": _cell(faces.path), "reason": faces.reason, "search": faces.search}]
     rows = []
     for number, (box, row) in enumerate(zip(faces.boxes, probs, strict=True), start=1):
         place = dict(zip(BOX_COLUMNS, box or (), strict=False))
         answer = {"predicted": classes[row.argmax()], "confidence": row.max(), **dict(zip(classes, row, strict=True))}
         last = {"reason": "", "search": faces.search}
-        rows.append({"path": faces.path, "face": number, **place, **answer, **last})
+        rows.append({"path": _cell(faces.path), "face": number, **place, **answer, **last})
     return rows

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
 from emotion_utils.errors import InputError
+from emotion_utils.printable import TURNING
 from emotion_utils.sources.split_words import split_of
 
 # Columns that stand beside those of the classes, in predictions.csv and in what `emotion predict` and `video` write.
@@ -18,6 +20,10 @@ COLUMNS = frozenset(
 REFUSED = {"Cc": "control", "Co": "private-use", "Cs": "half a", "Zl": "line-breaking", "Zp": "line-breaking"}
 
 
+FORMULA = ("=", "+", "-", "@")  # what begins so is computed, or run, by the spreadsheet that opens a table
+NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
+
+
 def check_names(place: str, names: Iterable[str]) -> None:
     """Raises InputError, beginning with `place`, for a name that no table of results or no font can hold."""
     for name in names:
@@ -25,8 +31,10 @@ def check_names(place: str, names: Iterable[str]) -> None:
             raise InputError(f"{place}: a class is called {name!r}, as a column of the tables of results is: rename it")
         if split_of(name):
             raise InputError(f"{place}: a class is called {name!r}, which is a word for a split: rename it")
+        if name.startswith(FORMULA) and not NUMBER.fullmatch(name):
+            raise InputError(f"{place}: the class name {name!r} begins as the formula of a spreadsheet does: rename it")
         for character in name:
-            if kind := REFUSED.get(unicodedata.category(character)):
+            if kind := "direction-turning" if character in TURNING else REFUSED.get(unicodedata.category(character)):
                 raise InputError(
                     f"{place}: the class name {name!a} holds the {kind} character U+{ord(character):04X}, "
                     "which no font prints: rename it"

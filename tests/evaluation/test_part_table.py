@@ -1,5 +1,7 @@
 """A table that was cut off goes on where it was, to the same bytes; anything else is begun again."""
 
+import json
+
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -89,3 +91,33 @@ def test_nothing_is_left_where_nothing_was_done(model_dir, folder, tmp_path):
     result = predict(tmp_path, folder, "--output", tmp_path / "out.csv")
     assert result.exit_code == 2
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("change", ["columns", "paths", "bytes", "more rows", "nothing"])
+def test_part_that_somebody_else_changed_is_begun_again(model_dir, folder, tmp_path, monkeypatch, change):
+    predict(model_dir, folder, "--output", tmp_path / "whole.csv")
+    output, part, notes = (tmp_path / f"out.csv{end}" for end in ("", ".part", ".part.json"))
+    monkeypatch.setattr(predict_module, "IMAGES_AT_ONCE", 4)
+    answer, calls = predict_module._predict_full_batches, []
+
+    def stop_at_second(net, faces):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return answer(net, faces)
+
+    monkeypatch.setattr(predict_module, "_predict_full_batches", stop_at_second)
+    predict(model_dir, folder, "--output", output)
+    lines = part.read_bytes().splitlines(keepends=True)
+    part.write_bytes({
+        "columns": b"path,reason\n" + b"x,\n" * 4,
+        "paths": b"".join([lines[0], *(line.replace(b"/0", b"/9") for line in lines[1:])]),
+        "bytes": b"\xff\xfe\0\"" * 40,
+        "more rows": b"".join(lines) + lines[1].replace(b"/00", b"/77"),
+        "nothing": b"",
+    }[change])  # fmt: skip
+    notes.write_text(json.dumps(json.loads(notes.read_text()) | {"bytes": part.stat().st_size}))
+    result = predict(model_dir, folder, "--output", output)
+    assert (result.exit_code, result.exception) == (0, None)
+    assert "is not what this command wrote" in result.stderr
+    assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -227,6 +228,35 @@ def test_model_that_does_not_answer_as_when_it_was_saved_is_refused(model_dir, f
 def test_folder_without_a_model_is_refused(folder):
     with pytest.raises(InputError, match=r"no model\.json"):
         predict_files(folder, [folder])
+
+
+def test_model_and_images_the_wrong_way_round_are_told(model_dir, folder):
+    image = next(folder.rglob("*.png"))
+    for first, others in ((image, [model_dir]), (folder, [image, model_dir])):
+        status, out, error = run_command(first, *others)
+        assert (status, out) == (2, "")
+        assert f"{first}: is no model, but {model_dir} is: name the model first, then the images" in error
+    assert "give its folder" in run_command(model_dir / "model.json", folder)[2]
+
+
+def test_path_that_begins_as_a_formula_is_led_by_its_folder(model_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_face(tmp_path / "=cmd|calc!A0.png", 0)
+    (tmp_path / "@broken.png").write_text("text")
+    table = predict_files(model_dir, ["=cmd|calc!A0.png", "@broken.png"])
+    assert table["path"].tolist() == ["./=cmd|calc!A0.png", "./@broken.png"]
+
+
+def test_class_names_of_a_strangers_model_reach_no_table(model_dir, folder, tmp_path):
+    for name, words in (("\u202ehappy", "direction-turning"), ("=cmd|'/c calc'!A0", "begins as the formula")):
+        copy = tmp_path / str(len(words))
+        shutil.copytree(model_dir, copy)
+        card = json.loads((copy / "model.json").read_text())
+        (copy / "model.json").write_text(json.dumps(card | {"class_names": [name, "sad", "angry"]}))
+        status, out, error = run_command(copy, folder)
+        assert (status, out) == (2, "")
+        assert words in error
+        assert "\u202e" not in error
 
 
 def test_help_says_what_a_row_is():

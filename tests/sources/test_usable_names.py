@@ -54,3 +54,18 @@ def test_name_that_no_font_prints_is_refused_in_plain_letters(open_classes, name
 def test_names_in_any_script_are_left_as_they_are(open_classes):
     names = ("\u0634\u0627\u062f\u200c\u062a\u0631", "开心")  # Persian with a mark that joins nothing
     assert open_classes(*names) == names
+
+
+@pytest.mark.parametrize("name", ["=cmd|'/c calc'!A0", "@SUM(1)", "-2+3", "+1+cmd", "=1"])
+def test_name_that_begins_as_a_formula_is_refused(open_classes, name):
+    with pytest.raises(InputError, match="begins as the formula of a spreadsheet does: rename it"):
+        open_classes("happy", name)
+
+
+def test_numbers_with_a_sign_are_names(open_classes):
+    assert open_classes("-1", "+1") == ("+1", "-1")
+
+
+def test_name_that_turns_what_follows_is_refused(open_classes):
+    with pytest.raises(InputError, match=r"direction-turning character U\+202E"):
+        open_classes("happy", "\u202eyppah")
