@@ -69,19 +69,20 @@ def check_robustness(path: Path, table: pd.DataFrame, classes: tuple[str, ...]) 
 
 
 DATA, MODEL, CREATIVE = "01_data_preparation", "the notebook of {model}", "05_creative_element"
+MANIFEST = Artefact(  # one row per source image; near duplicates share a cluster
+    "data/manifest.csv", DATA, MANIFEST_COLUMNS,
+    {
+        "cluster": "text", "votes": "text", **dict.fromkeys(FRAME_COLUMNS, "integer"),
+        **dict.fromkeys(TEXT_PROPERTIES, "text"),
+        **dict.fromkeys(NUMBER_PROPERTIES, "number or empty"),
+    },
+    others=None,
+)  # fmt: skip
 ARTEFACTS = {
     "facts": Artefact("run.json", "--fresh", schema=RunFacts),
     "claims": Artefact("claims.json", "06_comparison", schema=list[StoredClaim]),  # the generated sentences
-    # one row per source image; near duplicates share a cluster
-    "manifest": Artefact(
-        "data/manifest.csv", DATA, MANIFEST_COLUMNS,
-        {
-            "cluster": "text", "votes": "text", **dict.fromkeys(FRAME_COLUMNS, "integer"),
-            **dict.fromkeys(TEXT_PROPERTIES, "text"),
-            **dict.fromkeys(NUMBER_PROPERTIES, "number or empty"),
-        },
-        others=None,
-    ),
+    "manifest": MANIFEST,
+    "auxiliary": MANIFEST._replace(path="data/auxiliary.csv"),  # of the images whose classes only teach
     "audit": Artefact("data/audit.json", DATA, schema=Audit),
     "test_openings": Artefact("data/test_openings.jsonl", schema=TestOpening),  # see `run.note_test_opening`
     "history": Artefact(  # one row per epoch; accuracies 0-1, seconds of wall time

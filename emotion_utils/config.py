@@ -195,6 +195,13 @@ class RunConfig(FrozenModel):
     profile: Literal["smoke", "demo", "paper"]
     data: str = "synthetic"
     classes: tuple[str, ...] | None = None  # None: every class that the data has
+    auxiliary_classes: bool = False
+    """true: the classes of the data that --classes leaves out are learned too, so that more images teach; answers and
+    results are of the chosen ones."""
+    votes: str | None = None
+    """Table of what people voted for each image, such as FER+'s fer2013new.csv; null: those that the data bring."""
+    targets: Literal["label", "votes", "both"] = "label"
+    """What training learns: the label, the distribution of the votes, or the mean of the two."""
     lenient: bool = False
     """true: images that a relabelling CSV contradicts are set aside; false: they stop the run."""
     seed: int = Field(0, ge=0, lt=2**31)
@@ -253,6 +260,11 @@ class RunConfig(FrozenModel):
     """wandb: log to Weights & Biases too, offline without an account."""
     augment: AugmentConfig = AugmentConfig()
     recipes: dict[str, Recipe]
+
+    @field_validator("votes")
+    @classmethod
+    def _keep_votes_absolute(cls, votes: str | None) -> str | None:
+        return votes and absolute(votes)
 
     @field_validator("modules")
     @classmethod

@@ -28,7 +28,6 @@ from emotion_utils.report.checksums import CHECKSUMS, remove_checksums, write_ch
 from emotion_utils.run import Run
 from emotion_utils.sources.source import source_of
 from emotion_utils.stages import (
-    DATA_FILES,
     OWN_NOTEBOOK,
     Inputs,
     Stage,
@@ -168,11 +167,11 @@ def _run_stage(run: Run, stage: Stage, inputs: Inputs, data: str, budget: Budget
         raise EmotionError(
             f"{stage.notebook} ended without writing {', '.join(missing)}; see {executed_path(run, stage)}"
         )
-    if stage.writes == DATA_FILES and run.read("audit").get("fingerprint") != data and check_data(run.config) != data:
+    if stage.prepares_data and run.read("audit").get("fingerprint") != data and check_data(run.config) != data:
         raise EmotionError(f"--data {run.config.data}: changed since this run was started; start it again")
     seconds = time.monotonic() - started
     mark_done(run, stage, inputs, seconds, death)  # papermill's own metadata can call a dead kernel finished
-    if stage.writes == DATA_FILES:
+    if stage.prepares_data:
         for line in filter(None, [*audit_lines(run.read("audit")), font_note(run.class_names())]):
             say(f"{label}: {line}")
     say(f"{label}: finished in {format_duration(seconds)}")

@@ -238,6 +238,11 @@ class Run:
         """The classes of the prepared data, in the order of every probability column and network output."""
         return tuple(self.read("audit")["classes"])
 
+    def taught_classes(self) -> tuple[str, ...]:
+        """The same, and behind them those that only teach: the order of the network's outputs in training."""
+        teaching = self.read("audit").get("auxiliary", {}).get("classes", {})
+        return (*self.class_names(), *(name for name, images in teaching.items() if images))
+
     def read_search(self, model: str) -> tuple[pd.DataFrame, dict[str, Any]] | None:
         """The trials and the summary of the last search; None where there was none."""
         if not self.path("search", model).exists():

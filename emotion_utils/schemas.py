@@ -16,6 +16,7 @@ from emotion_utils.errors import InputError
 
 ABSENT: Any = None  # the default of what may be missing; null is refused
 MOST_CLASSES = 1000
+MOST_AUXILIARY = 1000
 NETWORKS_PX = (8, 1024)  # the sides of images that a network may be made for
 REFERENCE_IMAGES = 2
 
@@ -62,6 +63,7 @@ class Design(Part):
     architecture: Name
     num_classes: int = Field(ge=2, le=MOST_CLASSES)
     dropout: float = Field(ge=0, lt=1)
+    auxiliary: int = Field(0, ge=0, le=MOST_AUXILIARY)
     full_head: bool = False
     edits: dict[Name, list[Any]] = {}
 
@@ -105,6 +107,7 @@ class Training(Part):
 class ModelCard(Part):
     design: Design
     class_names: ClassNames
+    auxiliary_classes: list[Name] = []
     input: Input
     provenance: Provenance
     sha256: Sha256
@@ -118,6 +121,8 @@ class ModelCard(Part):
         outputs = self.design.num_classes
         if len(self.class_names) != outputs:
             raise ValueError(f"{len(self.class_names)} class names for {outputs} outputs")
+        if len(self.auxiliary_classes) != self.design.auxiliary:
+            raise ValueError(f"{len(self.auxiliary_classes)} auxiliary classes for {self.design.auxiliary} outputs")
         if any(len(logits) != outputs for logits in self.answers):
             raise ValueError(f"answers: {outputs} logits are needed for each reference image")
         return self
@@ -247,6 +252,14 @@ class Suspects(Part):
         return self
 
 
+class Auxiliary(Part):
+    """Classes that only teach, with their images."""
+
+    classes: dict[Name, Count]
+    images: Count
+    held_out: Count
+
+
 class Audit(Part):
     """Of an audit that has just been made, or that an earlier version made, not all is there."""
 
@@ -265,6 +278,7 @@ class Audit(Part):
     groups: Groups = ABSENT
     leaks: Leaks = ABSENT
     splits: Splits = ABSENT
+    auxiliary: Auxiliary = ABSENT
     suspects: Suspects = ABSENT
 
 

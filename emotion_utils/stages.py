@@ -23,7 +23,6 @@ from emotion_utils.training.model_folder import RETRAINING, hold_model
 NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
 OWN_NOTEBOOK = PACKAGE_DIR / "models" / "template" / "own_model.ipynb"  # for every model without one of its own
 MODEL_FILES = ("history.csv", "predictions.csv", "model.safetensors", "model.json")
-DATA_FILES = ("data/manifest.csv", "data/audit.json")
 # What writes MODEL_FILES. A notebook also shows them, and is run again where that has changed, but trains nothing then.
 TRAINING = (
     "import emotion_utils.training.trainer, emotion_utils.evaluation.predict, emotion_utils.evaluation.robustness"
@@ -40,6 +39,10 @@ class Stage:
     model: str | None = None
 
     @property
+    def prepares_data(self) -> bool:
+        return "data/audit.json" in self.writes
+
+    @property
     def source(self) -> Path:
         has_its_own = self.model is None or MODELS[self.model].notebook
         return NOTEBOOKS_DIR / f"{self.notebook}.ipynb" if has_its_own else OWN_NOTEBOOK
@@ -48,16 +51,17 @@ class Stage:
 def stages_of(config: RunConfig) -> list[Stage]:
     """The stages of a run in order; a model that is not asked for has none."""
     specs = [spec for name, spec in MODELS.items() if name in config.models]
+    data = ("data/manifest.csv", *(["data/auxiliary.csv"] if config.auxiliary_classes else []), "data/audit.json")
     written = {model: _model_files(model, config) for model in config.models}
     predictions = tuple(file for model in config.models for file in written[model])
     # What others add later, and the report shows too: an edited training opens the test images, a search has a table.
     added = ("data/test_openings.jsonl", *(f"models/{model}/search.csv" for model in config.models))
-    training = [Stage(spec.notebook or f"04_{spec.name}", DATA_FILES, written[spec.name], spec.name) for spec in specs]
+    training = [Stage(spec.notebook or f"04_{spec.name}", data, written[spec.name], spec.name) for spec in specs]
     return [
-        Stage("01_data_preparation", (), DATA_FILES),
+        Stage("01_data_preparation", (), data),
         *training,
-        Stage("05_creative_element", (*DATA_FILES, *predictions), ("figures", "creative")),
-        Stage("06_comparison", (*DATA_FILES, *predictions, *added, "figures", "creative"), ("claims.json",)),
+        Stage("05_creative_element", (*data, *predictions), ("figures", "creative")),
+        Stage("06_comparison", (*data, *predictions, *added, "figures", "creative"), ("claims.json",)),
     ]
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS, NUMBER_PROPERTIES, TEXT_PROPERTIES
 from emotion_utils.audit import near_duplicates
+from emotion_utils.audit.auxiliary import separate
 from emotion_utils.audit.face_detectors import get_detector
 from emotion_utils.audit.faces import CropMode, frames_of
 from emotion_utils.audit.originals import compare_with_original
@@ -53,7 +54,8 @@ def audit_images(
     that ids are unique. The same image under two labels is set aside altogether: nobody can tell which is right.
     A reason reads "kind" or "kind: what exactly".
 
-    The audit (JSON) holds: classes; images, kept, quarantined (counts); per_class {class: {images, kept}}; reasons
+    The audit (JSON) holds: classes; images, kept, quarantined (counts, without auxiliary classes, as all that follow
+    up to reasons); per_class {class: {images, kept}}; reasons
     {kind: count}; conversions {kind: count}; faces (what became of the crop, see `_describe_faces`); duplicates
     {exact, pixels}: copies set aside, by bytes or by pixels only; conflicts {pictures: images under two labels, images:
     their files, examples};
@@ -79,8 +81,9 @@ def audit_images(
     manifest = manifest.join(property_table(scan.texts, scan.numbers))
     more = [*FRAME_COLUMNS, *TEXT_PROPERTIES, *NUMBER_PROPERTIES, *([VOTES] if VOTES in manifest else [])]
     manifest = manifest[[*MANIFEST_COLUMNS, "image", "cluster", *more]]
-    kept = manifest[manifest["status"] == "kept"]
-    counts = count_images(manifest, source.classes)
+    asked = separate(manifest, source.auxiliary)[0]
+    kept = asked[asked["status"] == "kept"]
+    counts = count_images(asked, source.classes)
     audit = {
         **counts,
         "conversions": dict(sorted(Counter(name for names in scan.conversions for name in names).items())),
@@ -90,7 +93,7 @@ def audit_images(
         "near_duplicates": near,
         "sizes": _describe_sizes(manifest),
         "found": source.found,
-        "dataset": _describe_dataset(source, manifest, scan),
+        "dataset": _describe_dataset(source, asked, scan),
         "agreement": measure_agreement(kept[VOTES], kept["label"]) if VOTES in kept else None,
         "notes": list(source.notes),
         "fingerprint": source.fingerprint(scan.ids),

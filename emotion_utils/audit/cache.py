@@ -44,6 +44,7 @@ def audit_once(
         source.kind,
         source.found,
         source.classes,
+        source.auxiliary,
         source.notes,
         sorted(source.faults.items()),
     ]

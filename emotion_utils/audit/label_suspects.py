@@ -15,7 +15,7 @@ import pandas as pd
 
 from emotion_utils.audit.faces import frames_of
 from emotion_utils.audit.scan import read_thumbs
-from emotion_utils.audit.splits import join_ties
+from emotion_utils.audit.ties import join_ties
 from emotion_utils.parallel import count_workers, map_ahead
 from emotion_utils.progress import Progress
 from emotion_utils.sources.source import Source

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
+from emotion_utils.audit.ties import NO_TIE, TIES, tie_of
 from emotion_utils.errors import InputError
 
 LeakChoice = Literal["set_aside", "redraw", "allow"]
 
-# What ties images together, the closest first, and the columns that say so; a manifest need not have them all.
-TIES = {"exact copy": ("id", "image"), "near copy": ("cluster",), "same person": ("group",)}
-NO_TIE = ("", -1)  # values that tie nothing
 PAIRS = (("test", "train"), ("val", "train"), ("test", "val"))  # held out, and what a model learns or is chosen from
 MAX_SET_ASIDE = 0.05  # of training: with more taken away it would be another data set
 LEAK_COLUMNS = ("tie", "split", "other", "images", "of", "share", "example", "example_in_other")
@@ -74,15 +71,6 @@ def settle_leaks(manifest: pd.DataFrame, choice: LeakChoice) -> tuple[pd.DataFra
     _refuse_too_many(taken["train"], size)
     told = [f"{count:,} of {split}" for split, count in taken.items() if count]
     return manifest, f"set aside because they are held out too: {', '.join(told)}" if told else ""
-
-
-def tie_of(ours: pd.DataFrame, theirs: pd.DataFrame) -> np.ndarray:
-    """object (N,): the closest of TIES that ties each row of `ours` to any of `theirs`, "" where none does."""
-    ties = np.full(len(ours), "", dtype=object)
-    for tie, columns in reversed(TIES.items()):
-        for column in [name for name in columns if name in ours]:
-            ties[(~ours[column].isin(NO_TIE) & ours[column].isin(theirs[column])).to_numpy()] = tie
-    return ties
 
 
 def _set_aside(manifest: pd.DataFrame, split: str, held_out: str) -> int:

@@ -24,6 +24,7 @@ def audit_lines(audit: Mapping[str, Any]) -> list[str]:
         near_duplicates_line(audit),
         faces_line(audit),
     ]
+    lines.append(auxiliary_line(audit))
     leaks = leaks_line(audit["leaks"]["as_given"])
     lines += [leaks and f"as the data came: {leaks}", audit["leaks"]["line"], suspects_line(audit["suspects"])]
     lines += shortcut_lines(audit.get("shortcuts"))
@@ -45,11 +46,28 @@ def agreement_line(audit: Mapping[str, Any]) -> str:
     agreement = audit.get("agreement")
     if not agreement:
         return ""
-    return (
-        f"labels are votes: on average {agreement['share']:.1%} of the votes on an image are for its label, on "
-        f"{agreement['unanimous']:,} of {agreement['images']:,} images all; judged by one more such vote for each "
-        f"image, no model can be expected to be right on more than {agreement['share']:.1%}"
+    found = (
+        f"on average {agreement['share']:.1%} of the votes on an image are for its label, on "
+        f"{agreement['unanimous']:,} of {agreement['images']:,} images all"
     )
+    if contradicted := agreement.get("contradicted", 0):
+        return f"votes beside the labels: {found}; on {contradicted:,} another class has more votes"
+    return (
+        f"labels are votes: {found}; judged by one more such vote for each image, no model can be expected to be right "
+        f"on more than {agreement['share']:.1%}"
+    )
+
+
+def auxiliary_line(audit: Mapping[str, Any]) -> str:
+    """What classes beside the asked ones teach."""
+    auxiliary = audit.get("auxiliary")
+    if not auxiliary:
+        return ""
+    teaching = {name: count for name, count in auxiliary["classes"].items() if count}
+    counts = ", ".join(f"{name} {count:,}" for name, count in teaching.items())
+    line = f"{sum(teaching.values()):,} images of other classes only teach ({counts})" if teaching else ""
+    held_out = f"{auxiliary['held_out']:,} do not, as they or images tied to them are held out"
+    return "; ".join(filter(None, [line, held_out if auxiliary["held_out"] else ""]))
 
 
 def copies_line(audit: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from emotion_utils.artefacts import NUMBER_PROPERTIES, TEXT_PROPERTIES
 from emotion_utils.audit.file_names import read_file_names
-from emotion_utils.audit.splits import join_ties
+from emotion_utils.audit.ties import join_ties
 
 LEVEL = 0.95  # of the intervals of all properties together
 NUM_FOLDS = 5

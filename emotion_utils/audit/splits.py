@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from emotion_utils.audit.audit import kind_of
+from emotion_utils.audit.auxiliary import choose_teaching, describe_teaching, separate
 from emotion_utils.audit.groups import find_groups
-from emotion_utils.audit.leaks import NO_TIE, TIES, find_leaks, settle_leaks
+from emotion_utils.audit.leaks import find_leaks, settle_leaks
 from emotion_utils.audit.stratify import share_out
+from emotion_utils.audit.ties import join_ties
 from emotion_utils.config import SPLITS, RunConfig
 from emotion_utils.counter_rng import id_keys, mix_keys
 from emotion_utils.errors import InputError
@@ -23,16 +24,22 @@ IMAGE_TOLERANCE = 2  # or so many images of the split, where these are more: who
 MAX_REASONS = 3  # that an error names
 
 
-def divide_images(manifest: pd.DataFrame, config: RunConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
+def divide_images(
+    manifest: pd.DataFrame, config: RunConfig, auxiliary: Collection[str] = ()
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The manifest of `audit_images` with groups and splits, leaks settled, and what was found and done (JSON).
+
+    Images of `auxiliary` classes only teach: those that are tied to val or test, or come in them, get no split.
 
     groups {rule, persons, line}; leaks {choice, line, as_given (records of leaks.find_leaks for the split that
     comes with the data, else None), at_random (likewise for a split that ignores ties, where none comes, else None),
-    as_used}; splits {brought (names), seed, deviation, class_name, split, within_tolerance, line}. Raises InputError
+    as_used}; splits {brought (names), seed, deviation, class_name, split, within_tolerance, line}; auxiliary (see
+    auxiliary.describe_teaching) where there are such classes. Raises InputError
     where no split can be made, or where too much of a brought one leaks.
     """
     groups, groups_line = find_groups(manifest, config.group)
     manifest = manifest.assign(group=groups)
+    manifest, others = separate(manifest, auxiliary)
     brought = sorted(set(manifest["split"]) - {""})
     as_given = find_leaks(manifest) if len(brought) > 1 else None
     settled, leaks_line = settle_leaks(manifest, config.leaks)
@@ -50,6 +57,10 @@ def divide_images(manifest: pd.DataFrame, config: RunConfig) -> tuple[pd.DataFra
         },
         "splits": {"brought": brought, "seed": config.seed, **measure_balance(divided)},
     }
+    if len(others):
+        others = choose_teaching(others, divided)
+        facts["auxiliary"] = describe_teaching(others)
+        divided = pd.concat([divided, others]).sort_index()
     return divided, facts
 
 
@@ -83,23 +94,6 @@ def assign_splits(
     result = np.full(len(manifest), "", dtype=object)
     result[kept] = split
     return manifest.assign(split=result)
-
-
-def join_ties(rows: pd.DataFrame) -> np.ndarray:
-    """int (N,): rows that are tied, directly or through others, get the same number."""
-    size = len(rows)
-    pairs = [(np.arange(0), np.arange(0))]
-    nodes = size
-    for column in [name for columns in TIES.values() for name in columns if name in rows]:
-        codes = pd.factorize(rows[column])[0]
-        tied = np.flatnonzero(~rows[column].isin(NO_TIE) & (np.bincount(codes)[codes] > 1))
-        pairs.append((tied, codes[tied] + nodes))
-        nodes += int(codes.max(initial=-1)) + 1
-    left, right = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
-    if not len(left):
-        return np.arange(size)
-    graph = coo_matrix((np.ones(len(left), dtype=np.int8), (left, right)), shape=(nodes, nodes))
-    return np.unique(connected_components(graph, directed=False)[1][:size], return_inverse=True)[1]
 
 
 def measure_balance(manifest: pd.DataFrame) -> dict[str, Any]:

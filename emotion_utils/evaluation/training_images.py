@@ -34,7 +34,8 @@ def find_training_images(model_dir: Path) -> TrainingImages:
     manifest = run.read("manifest")
     if not _belongs(folder, manifest):
         return TrainingImages(unknown="the data of its run are not those that the model was trained on")
-    return TrainingImages(root.name, _splits_of_files(manifest))
+    images = [manifest, *([run.read("auxiliary")] if run.config.auxiliary_classes else [])]
+    return TrainingImages(root.name, _splits_of_files(pd.concat(images)))
 
 
 def set_aside_seen(manifest: pd.DataFrame, training: TrainingImages) -> pd.DataFrame:

@@ -35,12 +35,14 @@ MOST_OUTPUTS = 2**28  # of a layer for one image: a GB; VGG16 makes 3 million of
 def save_model(net: EmotionNet, model_dir: str | Path, class_names: Sequence[str], **facts: Any) -> dict[str, Any]:
     """Writes model.safetensors and model.json; returns the latter. `facts` (plain values) are added to it as they are.
 
+    `class_names` are all that the network learns; those behind its `num_classes` first ones become auxiliary_classes.
     Its `answers` are the reference logits of the network as it is read back from the file. Raises InputError where the
     number of class names is wrong, EmotionError where the network's logits are not finite.
     """
     model_dir = Path(model_dir)
-    if len(class_names) != net.design["num_classes"]:
-        raise InputError(f"{len(class_names)} class names for a network of {net.design['num_classes']} outputs")
+    asked, outputs = net.design["num_classes"], net.design["num_classes"] + net.design.get("auxiliary", 0)
+    if len(class_names) != outputs:
+        raise InputError(f"{len(class_names)} class names for a network of {outputs} outputs")
     weights_path = model_dir / WEIGHTS_FILE
     state = {key: value.detach().cpu().contiguous() for key, value in net.network.state_dict().items()}
     with replacing(weights_path) as temporary:
@@ -58,7 +60,8 @@ def save_model(net: EmotionNet, model_dir: str | Path, class_names: Sequence[str
             "depth_groups": list(net.depth_groups),
             "module": module_of(net.architecture.name),
         },
-        "class_names": list(class_names),
+        "class_names": list(class_names[:asked]),
+        **({"auxiliary_classes": list(class_names[asked:])} if outputs > asked else {}),
         "input": {**net.input_spec.as_dict(), "resize_kernel": KERNEL},
         "provenance": net.provenance,
         "sha256": file_sha256(weights_path),

@@ -19,6 +19,9 @@ from emotion_utils.models.input_spec import InputSpec
 class EmotionNet(nn.Module):
     """Float RGB images (B, 3, H, W) in 0-1 to logits (B, k); the normalisation happens inside.
 
+    Where auxiliary classes are learned too, k counts them in training mode alone: softmax over the others is what
+    renormalising the probabilities of all would give.
+
     Trained on grey images alone (`input_spec.colour`), it turns colour to grey, and no grey value changes by a bit.
 
     `depth_groups` maps names to lists of modules from input to output: freezing and layer-wise rates follow it.
@@ -39,8 +42,14 @@ class EmotionNet(nn.Module):
         self.register_buffer("std", _per_channel(input_spec.std), persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if self.input_spec.colour == "grey" and not self.training:
+        if self.training:
+            return self.all_logits(images)
+        if self.input_spec.colour == "grey":
             images = to_grey(images)
+        return self.all_logits(images)[:, : self.design["num_classes"]]
+
+    def all_logits(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (B, k) of all classes that are learned, whatever the mode."""
         return self.network((images - self.mean) / self.std)
 
     @property
@@ -79,7 +88,8 @@ def make_network(
 ) -> EmotionNet:
     """An EmotionNet with random weights from `seed`; the caller's random state stays as it was.
 
-    `design`: architecture (its name in the table), num_classes, dropout, and for vgg16 full_head.
+    `design`: architecture (its name in the table), num_classes, dropout, auxiliary (number of further classes that are
+    learned; may be missing), and for vgg16 full_head.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -120,11 +130,13 @@ def record_edits(net: EmotionNet) -> None:
 
 
 def _build(
-    architecture: str, num_classes: int, dropout: float, edits: Mapping[str, Layer] | None = None, **options: Any
-) -> nn.Module:
+    architecture: str, num_classes: int, dropout: float, auxiliary: int = 0,
+    edits: Mapping[str, Layer] | None = None, **options: Any,
+) -> nn.Module:  # fmt: skip
     if num_classes < 2 or not math.isfinite(dropout) or not 0 <= dropout < 1:
         raise InputError(f"a network needs 2 or more classes and dropout in 0-1, not {num_classes} and {dropout}")
-    network = get_architecture(architecture).build_network(num_classes=num_classes, dropout=dropout, **options)
+    outputs = num_classes + auxiliary
+    network = get_architecture(architecture).build_network(num_classes=outputs, dropout=dropout, **options)
     apply_edits(network, edits or {})
     return network
 

@@ -25,6 +25,7 @@ def build_model(
     name: str,
     *,
     num_classes: int,
+    auxiliary: int = 0,
     image_size_px: int,
     dropout: float = 0.0,
     weights: str | Path,
@@ -33,6 +34,8 @@ def build_model(
 ) -> EmotionNet:
     """The network of model `name` on the CPU; its head is random from `seed`, the rest comes from `weights`.
 
+    It learns `auxiliary` classes beside those that it names.
+
     `weights`: "proxy" or "official" (what the table of models says of them: r18_scratch_emotion stays random),
     "random", the name of a registered source, a file of weights, or the folder of a model that was trained before.
     Nothing is fetched. Raises InputError or EmotionError where weights are missing, damaged or of another network.
@@ -40,6 +43,7 @@ def build_model(
     spec = get_spec(name)
     architecture = spec.architecture_with(stem)
     design: dict[str, Any] = {"architecture": architecture.name, "num_classes": num_classes, "dropout": dropout}
+    design |= {"auxiliary": auxiliary} if auxiliary else {}
     found = _find(spec, weights, image_size_px)
     if found is None:
         return make_network(design, IMAGENET.at(image_size_px), _random_provenance(architecture, seed), seed=seed)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from emotion_utils.audit.audit import kind_of
-from emotion_utils.audit.leaks import TIES
+from emotion_utils.audit.ties import TIES
 from emotion_utils.config import SPLITS
 
 

@@ -28,8 +28,10 @@ from emotion_utils.sources.reading import pixel_tables, read_pixels, read_tree
 from emotion_utils.sources.text_tables import TABLE_SUFFIXES, peek_table
 from emotion_utils.sources.trees import PEEK_BYTES, FolderTree, Tree
 from emotion_utils.sources.usable_names import check_names
+from emotion_utils.sources.vote_table import add_votes
 from emotion_utils.sources.votes import read_votes, rename_votes
 
+MAX_AUXILIARY = 40  # more are hardly emotions
 SYNTHETIC_CLASSES = ("angry", "happy", "sad")  # the study's three
 SYNTHETIC_SIZE_PX = 96
 SYNTHETIC_CACHE_IMAGES = 2000  # synthetic faces that are kept: 55 MB at most
@@ -54,6 +56,7 @@ class Source:
     found: str = ""  # one line on what was found, which a person can check
     dataset: KnownSet | None = None  # what is known of it, where it was recognised
     others: Mapping[str, int] = field(default_factory=dict)  # class that was not chosen -> its images
+    auxiliary: tuple[str, ...] = ()  # classes that were not chosen and are in the table all the same, to learn from
     recipe: str = ""  # what decides the content where that is computed, not stored
 
     def fingerprint(self, file_ids: Sequence[str] | None = None) -> str:
@@ -92,34 +95,43 @@ def open_source(
     synthetic_images: int = 600,
     lenient: bool = False,
     ask: bool = True,
+    auxiliary: bool = False,
 ) -> Source:
     """Opens `spec` (see the README's list of kinds) without decoding anything.
 
-    `classes` chooses some of the data's classes, in that order, by any usual name; `known` those of its own that the
-    data have too, and there must be two. `seed` and `synthetic_images` are for the synthetic faces alone. `lenient`
-    sets aside what a relabelling CSV contradicts. Without `ask`, folders above the classes may have any names, as the
-    person has said who is who. Raises InputError.
+    `classes` chooses some of the data's classes, in that order, by any usual name; the others are in the table too
+    where they are `auxiliary`. `known` chooses those of its own that the data have too, and there must be two. `seed`
+    and `synthetic_images` are for the synthetic faces alone. `lenient` sets aside what a relabelling CSV contradicts.
+    Without `ask`, folders above the classes may have any names, as the person has said who is who. Raises InputError.
     """
     if spec == "synthetic":
-        return _open_synthetic(classes, known, seed, synthetic_images)
+        return _open_synthetic(classes, known, seed, synthetic_images, auxiliary)
     path = fetch(spec) if is_remote(spec) else Path(spec).expanduser()
     try:
         found = _open_path(spec, path, lenient, ask)
     except OSError as error:
         raise InputError(f"--data {spec}: cannot be read ({error.strerror}); check path and permissions") from None
-    return _name_classes(found, classes, known)
+    return _name_classes(found, classes, known, auxiliary)
 
 
 def source_of(config: RunConfig) -> Source:
-    """The source that `config` names. Raises InputError where it cannot be used."""
-    return open_source(
+    """The source that `config` names, with its votes. Raises InputError where it cannot be used."""
+    source = open_source(
         config.data,
         classes=config.classes,
         seed=config.seed,
         synthetic_images=config.synthetic_images,
         lenient=config.lenient,
         ask=config.group == "auto",
+        auxiliary=config.auxiliary_classes,
     )
+    if config.votes:
+        source = add_votes(source, config.votes)
+    if config.targets != "label" and VOTES not in source.table:
+        raise InputError(
+            f"targets={config.targets}: the data have no votes; name a table of them with --set votes=FILE"
+        )
+    return source
 
 
 def _open_path(spec: str, path: Path, lenient: bool, ask: bool) -> Source:
@@ -184,8 +196,13 @@ def _as_source(spec: str, tree: Tree | None, reading: Reading, known: KnownSet |
     )  # fmt: skip
 
 
-def _name_classes(source: Source, classes: tuple[str, ...] | None, known: tuple[str, ...] | None) -> Source:
-    """`source` with levelled class names, reduced to the chosen `classes` or to those `known`, sorted by path."""
+def _name_classes(
+    source: Source, classes: tuple[str, ...] | None, known: tuple[str, ...] | None, auxiliary: bool
+) -> Source:
+    """`source` with levelled class names, sorted by path.
+
+    Reduced to the chosen `classes` or to those `known`, unless the others are `auxiliary`.
+    """
     table, note = pool_lone_parts(source.table)
     voted = {name for text in table.get(VOTES, ()) for name in read_votes(text)}
     names = match_names({*table["label"].unique(), *voted} - {""})
@@ -196,9 +213,13 @@ def _name_classes(source: Source, classes: tuple[str, ...] | None, known: tuple[
     chosen = _choose(found, classes if known is None else _find_common(source.spec, found, known))
     others = table["label"][~table["label"].isin((*chosen, ""))].value_counts()
     notes = [*source.notes, renaming_note({name: names[name] for name in source.table["label"].unique() if name}), note]
+    more = tuple(sorted(others.index)) if auxiliary else ()
     if len(others):
         counts = ", ".join(f"{name} {count}" for name, count in sorted(others.items()))
-        notes.append(f"left out {count_of(others.sum(), 'image')} of other classes ({counts})")
+        use = "teaching only" if auxiliary else "left out"
+        notes.append(f"{use}: {count_of(others.sum(), 'image')} of other classes ({counts})")
+    elif auxiliary:
+        notes.append("auxiliary_classes: the data have no other classes to learn from")
     if not 2 <= len(chosen) <= MAX_CLASSES:
         shown = ", ".join(chosen[:MAX_CLASSES]) + (" ..." if len(chosen) > MAX_CLASSES else "")
         advice = "choose some with --classes" if len(chosen) > MAX_CLASSES else LAYOUTS
@@ -206,12 +227,18 @@ def _name_classes(source: Source, classes: tuple[str, ...] | None, known: tuple[
             f"--data {source.spec}: {count_of(len(chosen), 'class')}{f' ({shown})' if shown else ''}, 2 to "
             f"{MAX_CLASSES} are needed; {advice}"
         )
-    check_names(f"--data {source.spec}", chosen)
-    table = table[table["label"].isin((*chosen, ""))].sort_values("path").reset_index(drop=True)
+    if len(more) > MAX_AUXILIARY:
+        raise InputError(
+            f"--data {source.spec}: {len(more)} classes beside the chosen ones, at most {MAX_AUXILIARY} can be learned "
+            "from; --set auxiliary_classes=false leaves them out"
+        )
+    check_names(f"--data {source.spec}", (*chosen, *more))
+    table = table[table["label"].isin((*chosen, *more, ""))].sort_values("path").reset_index(drop=True)
     table = table[[*TABLE_COLUMNS, *([VOTES] if VOTES in table else [])]]
     return replace(
         source, table=table, classes=chosen, notes=tuple(note for note in notes if note),
-        others=others.sort_index().to_dict(), found=_found_line(source.found, table, len(chosen)),
+        others=others.sort_index().to_dict(), auxiliary=more,
+        found=_found_line(source.found, table[~table["label"].isin(more)], len(chosen)),
     )  # fmt: skip
 
 
@@ -248,7 +275,7 @@ def _choose(found: Iterable[str], classes: tuple[str, ...] | None) -> tuple[str,
 
 
 def _open_synthetic(
-    classes: tuple[str, ...] | None, known: tuple[str, ...] | None, seed: int, num_images: int
+    classes: tuple[str, ...] | None, known: tuple[str, ...] | None, seed: int, num_images: int, auxiliary: bool
 ) -> Source:
     from emotion_utils.synthetic import faces  # what reads files needs none of it
 
@@ -265,4 +292,5 @@ def _open_synthetic(
     samples = table.groupby("label")["path"].first()  # a change of how faces are rendered shows in these
     recipe = hashlib.sha256(b"".join(map(read, samples))).hexdigest()
     found = _found_line("synthetic faces", table, len(names))
-    return Source("synthetic", "synthetic", table, read, names, found=found, recipe=f"seed {seed}, {recipe}")
+    notes = ("auxiliary_classes: synthetic faces are made of the asked classes alone",) if auxiliary else ()
+    return Source("synthetic", "synthetic", table, read, names, notes, found=found, recipe=f"seed {seed}, {recipe}")

@@ -57,15 +57,19 @@ def measure_agreement(votes: Iterable[str], labels: Iterable[str]) -> dict[str, 
     """How far people agree on images with votes: images, share (mean share of the label, 0-1), unanimous; or None.
 
     The share is what the best guess would reach, on average, if each image were judged by one more of these people.
+    contradicted counts the images of which another class has more votes than the label: labels that are the majority of
+    these votes have none.
     """
-    shares = [
-        found.get(label, 0) / total
-        for text, label in zip(votes, labels, strict=True)
-        if text and (total := sum((found := read_votes(text)).values())) > 0
-    ]
+    shares, contradicted = [], 0
+    for text, label in zip(votes, labels, strict=True):
+        found = read_votes(text)
+        if total := sum(found.values()):
+            shares.append(found.get(label, 0) / total)
+            contradicted += max(found.values()) > found.get(label, 0)
     if not shares:
         return None
-    return {"images": len(shares), "share": math.fsum(shares) / len(shares), "unanimous": sum(s == 1 for s in shares)}
+    mean, unanimous = math.fsum(shares) / len(shares), sum(share == 1 for share in shares)
+    return {"images": len(shares), "share": mean, "unanimous": unanimous, "contradicted": contradicted}
 
 
 Majority = Callable[[Mapping[str, float]], str]

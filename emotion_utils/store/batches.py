@@ -23,6 +23,7 @@ from emotion_utils.sources.source import Source, source_of
 from emotion_utils.store.order import Share, plan_epoch
 from emotion_utils.store.shards import ShardImages, open_shards, shards_path, write_shards
 from emotion_utils.store.store import Store, StoreDamage, build_store, open_store, store_path
+from emotion_utils.store.targets import make_targets
 
 if TYPE_CHECKING:
     from emotion_utils.store.resident import ResidentImages
@@ -32,20 +33,22 @@ class Batch(NamedTuple):
     """images uint8 (B, 3, H, W) RGB 0-255, labels int64 (B,) on the CPU, and the ids in the same order.
 
     The images are where the dataset's are. `total` is the size of the global batch, of which this may be the share of
-    one process.
+    one process. `targets` are those of Dataset.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     ids: list[str]
     total: int | None = None
+    targets: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """One split, sorted by id: images[rows[i]] is uint8 (H, W, 3), labels int64 (N,) are positions in class_names.
 
-    In the memory of a GPU (see store.resident), images[rows] is uint8 (B, 3, H, W).
+    In the memory of a GPU (see store.resident), images[rows] is uint8 (B, 3, H, W). `targets`, float (N, k), are the
+    probabilities to learn, where these are not the labels alone.
     """
 
     images: np.ndarray | ShardImages | ResidentImages
@@ -53,20 +56,24 @@ class Dataset:
     labels: torch.Tensor
     ids: list[str]
     class_names: tuple[str, ...]
+    targets: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def take(self, count: int) -> Dataset:
         """The first `count` images in the order of their ids, which are checksums: as good as drawn."""
-        return replace(self, rows=self.rows[:count], labels=self.labels[:count], ids=self.ids[:count])
+        targets = None if self.targets is None else self.targets[:count]
+        return replace(self, rows=self.rows[:count], labels=self.labels[:count], ids=self.ids[:count], targets=targets)
 
     def batch(self, positions: np.ndarray) -> Batch:
         """The images at `positions`, int (B,), in this order."""
         images = self.images[self.rows[positions]]
         if isinstance(images, np.ndarray):
             images = torch.from_numpy(images).permute(0, 3, 1, 2)  # a view: what comes next makes a copy anyway
-        return Batch(images, self.labels[torch.from_numpy(positions)], [self.ids[p] for p in positions])
+        places = torch.from_numpy(positions)
+        targets = None if self.targets is None else self.targets[places]
+        return Batch(images, self.labels[places], [self.ids[p] for p in positions], targets=targets)
 
     def read(self, share: Share) -> Batch:
         """The images of one step of an epoch."""
@@ -93,11 +100,11 @@ class Dataset:
 def prepare_images(run: Run, source: Source, manifest: pd.DataFrame, *, progress: Progress | None = None) -> str:
     """Decodes what the run's manifest keeps, into a store or into shards as its `store` asks; returns a line on it.
 
-    The run's audit must have been written: it holds the order of the classes.
+    Those that only teach are among them. The run's audit must have been written: it holds the order of the classes.
     """
-    size_px = run.config.image_size_px
+    size_px, manifest = run.config.image_size_px, _with_auxiliary(run, manifest)
     if run.config.store == "shards":
-        path = write_shards(source, manifest, run.class_names(), size_px=size_px, progress=progress)
+        path = write_shards(source, manifest, run.taught_classes(), size_px=size_px, progress=progress)
         return f"{(manifest['split'] != '').sum():,} images of {size_px} px in shards at {path}"
     return build_store(source, manifest, size_px=size_px, progress=progress).note
 
@@ -110,18 +117,20 @@ def restore_images(run: Run, *, progress: Progress | None = None) -> None:
     manifest = run.read("manifest")
     try:
         for split in SPLITS if run.config.store == "shards" else SPLITS[:1]:  # a store holds all splits
-            _open_images(run, manifest, split)
+            _open_images(run, _with_auxiliary(run, manifest), split)
     except (InputError, StoreDamage):
         prepare_images(run, source_of(run.config), manifest, progress=progress)
 
 
 def open_split(run: Run, split: str) -> Dataset:
-    """The images of one split of a prepared run. Only reads; who opens `test` notes it (`run.note_test_opening`).
+    """The images of one split of a prepared run; train has those that only teach as well.
+
+    Only reads; who opens `test` notes it (`run.note_test_opening`).
 
     Raises InputError that says what to run first or what restores the images, EmotionError where the split is empty.
     """
-    manifest = run.read("manifest")
-    class_names = run.class_names()
+    manifest = _with_auxiliary(run, run.read("manifest"))
+    class_names = run.taught_classes() if split == "train" else run.class_names()
     rows = manifest[manifest["split"] == split].sort_values("id")
     if rows.empty:
         raise EmotionError(f"{run.path('manifest')}: no image in {split}; start again with --fresh")
@@ -135,9 +144,10 @@ def open_split(run: Run, split: str) -> Dataset:
         ) from None
     places = {class_name: place for place, class_name in enumerate(class_names)}
     labels = torch.tensor([places[label] for label in rows["label"]])
+    targets = make_targets(rows, class_names, run.config.targets) if split == "train" else None
     if isinstance(images, Store):
-        return Dataset(images.images, images.rows(ids), labels, ids, class_names)
-    return Dataset(images, np.arange(len(ids)), labels, ids, class_names)
+        return Dataset(images.images, images.rows(ids), labels, ids, class_names, targets)
+    return Dataset(images, np.arange(len(ids)), labels, ids, class_names, targets)
 
 
 def iterate_batches(
@@ -179,9 +189,14 @@ def iterate_batches(
     yield from map_ahead(read, wanted, count_workers())
 
 
+def _with_auxiliary(run: Run, manifest: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the manifest and of the images that only teach."""
+    return pd.concat([manifest, run.read("auxiliary")]) if run.config.auxiliary_classes else manifest
+
+
 def _open_images(run: Run, manifest: pd.DataFrame, split: str) -> Store | ShardImages:
-    """What the cache holds of the run. Raises InputError where that is nothing, StoreDamage where it is damaged."""
+    """What the cache holds of them. Raises InputError where that is nothing, StoreDamage where it is damaged."""
     size_px = run.config.image_size_px
     if run.config.store == "shards":
-        return open_shards(shards_path(manifest, run.class_names(), size_px), split)
+        return open_shards(shards_path(manifest, run.taught_classes(), size_px), split)
     return open_store(store_path(view_ids(manifest[manifest["status"] == "kept"]), size_px))

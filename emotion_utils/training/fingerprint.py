@@ -69,12 +69,13 @@ def recipe_sha256(recipe: Recipe, config: RunConfig) -> str:
 
 
 def data_sha256(*datasets: Dataset) -> str:
-    """Over ids, labels, classes and sizes of all images, and over the pixels of a sample of them."""
+    """Over ids, labels, targets, classes and sizes of all images, and over the pixels of a sample of them."""
     parts: list[str | bytes] = []
     for dataset in datasets:
         sample = np.unique(np.linspace(0, len(dataset) - 1, SAMPLED_IMAGES).round().astype(int))
         facts = [dataset.ids, dataset.labels.tolist(), list(dataset.class_names), dataset.size_px]
         parts += [json.dumps(facts), _bytes(dataset.batch(sample).images)]
+        parts += [] if dataset.targets is None else [_bytes(dataset.targets)]
     return _sha256(parts)
 
 

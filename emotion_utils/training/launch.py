@@ -65,7 +65,7 @@ def train_in_processes(
         torch.cuda.empty_cache()  # what this process only keeps for later is theirs now
     with tempfile.TemporaryDirectory(prefix="emotion-") as name:
         folder = Path(name)
-        save_model(net, folder / INITIAL, run.class_names())
+        save_model(net, folder / INITIAL, run.taught_classes())
         task = {
             "root": str(run.root.absolute()), "model_folder": run.model_folder, "model": model, "facts": facts,
             "config": run.config.model_dump(mode="json"), "recipe": recipe.model_dump(mode="json"),

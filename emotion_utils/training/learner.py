@@ -182,9 +182,10 @@ class Learner:
         changed = apply_changes(images, draw_changes(keys, config=self.augment, seed=seed, epoch=epoch))
         inputs = upload(changed, self.device)
         labels = upload(batch.labels, self.device)
-        targets = labels
+        targets = labels if batch.targets is None else upload(batch.targets, self.device)
         if recipe.mixup:
-            targets = torch.eye(len(self.class_weights), device=self.device)[labels]
+            if batch.targets is None:
+                targets = torch.eye(len(self.class_weights), device=self.device)[labels]
             inputs, targets = mix_pairs(inputs, targets, mix_keys(keys, MIXUP, seed, epoch), recipe.mixup)
         dropout_keys = upload(mix_keys(keys, DROPOUT, seed, epoch).view("int64"), self.prepares_on)
         return [inputs, targets, labels, dropout_keys]

@@ -44,7 +44,7 @@ def train_here(
         net.load_state_dict(loop.best)
         if team.is_main_process:
             net.input_spec = with_seen_images(net.input_spec, train_set, run)
-            save_model(net, place.model_dir(model), run.class_names(), crop=run.config.crop, training=facts)
+            save_model(net, place.model_dir(model), run.taught_classes(), crop=run.config.crop, training=facts)
             if not run.model_folder:
                 run.record(weights={model: net.provenance})
             loop.checkpoint.remove()

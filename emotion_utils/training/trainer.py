@@ -55,10 +55,11 @@ def new_model(run: Run, model: str, recipe: Recipe | None = None, *, progress: P
     if model not in MODELS:
         require_code(config.modules)
     recipe, classes = recipe or config.recipes[model], run.class_names()  # refused before minutes of work
+    auxiliary = len(run.taught_classes()) - len(classes)
     weights, size_px = recipe.weights or config.weights, config.image_size_px
     ensure_proxies(needed_proxies(model, weights, size_px), progress, quick=config.profile == "smoke")
     net = build_model(
-        model, num_classes=len(classes), image_size_px=size_px,
+        model, num_classes=len(classes), auxiliary=auxiliary, image_size_px=size_px,
         dropout=recipe.dropout, weights=weights, seed=config.seed, stem=recipe.stem,
     )  # fmt: skip
     if net.design.get("full_head") and recipe.progressive_resizing:
@@ -159,7 +160,7 @@ class Trainer:
                 f"{self.recipe.stem}: change the recipe before the network is built"
             )
         record_edits(self.net)
-        _check_network(self.net, self.train_set)
+        _check_network(self.net, self.train_set, self.val_set.class_names)
         found = take_fingerprint(self.net, self.train_set, self.val_set, self.recipe, self.run.config)
         self._is_fitted = self.net.fitted is not None and self.net.fitted[0] == found.network
         return found._replace(network=self.net.fitted[1]) if self._is_fitted else found
@@ -266,8 +267,9 @@ def _prepared_data(run: Run) -> str:
 
 
 @torch.inference_mode()
-def _check_network(net: EmotionNet, dataset: Dataset) -> None:
-    """Raises InputError where the network gives no logit for each class, or its folder would hold another network."""
+def _check_network(net: EmotionNet, dataset: Dataset, class_names: tuple[str, ...]) -> None:
+    """Raises InputError where the network gives no logit for each class of `dataset`, which it learns, in training,
+    and of `class_names` afterwards, or where its folder would hold another network."""
     if not all(parameter.requires_grad for parameter in net.parameters()):
         raise InputError("a layer was frozen by hand: which layers learn when is said by the phases of the recipe")
     names = {id(parameter): name for name, parameter in net.named_parameters()}
@@ -275,13 +277,14 @@ def _check_network(net: EmotionNet, dataset: Dataset) -> None:
         raise InputError("a layer stands in two places of the network; make a copy of it (copy.deepcopy)")
     device = next(net.parameters()).device
     images = to_unit(dataset.batch(np.arange(min(2, len(dataset)))).images).to(device)
-    was_training, expected = net.training, (len(images), len(dataset.class_names))
+    was_training = net.training
     logits = net.eval()(images)
-    if tuple(logits.shape) != expected:
-        raise InputError(
-            f"the network gives outputs of shape {tuple(logits.shape)} for {expected[0]} images; {expected} are "
-            f"needed, a logit for each of {', '.join(dataset.class_names)}"
-        )
+    for outputs, names in ((net.all_logits(images), dataset.class_names), (logits, class_names)):
+        if tuple(outputs.shape) != (expected := (len(images), len(names))):
+            raise InputError(
+                f"the network gives outputs of shape {tuple(outputs.shape)} for {len(images)} images; {expected} are "
+                f"needed, a logit for each of {', '.join(names)}"
+            )
     rebuilt = assemble_network(net.design, net.input_spec, net.provenance, net.network.state_dict()).to(device).eval()
     net.train(was_training)
     if not torch.allclose(rebuilt(images), logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max())):

@@ -9,7 +9,8 @@ from tied_manifests import manifest_of, names, tied_manifests
 
 from emotion_utils.audit.groups import find_groups
 from emotion_utils.audit.leaks import find_leaks
-from emotion_utils.audit.splits import SHARE_TOLERANCE, assign_splits, join_ties, measure_balance
+from emotion_utils.audit.splits import SHARE_TOLERANCE, assign_splits, measure_balance
+from emotion_utils.audit.ties import join_ties
 from emotion_utils.errors import InputError
 
 SPLITS = ["train", "val", "test"]

@@ -210,7 +210,7 @@ def test_stopped_run(small, tmp_path):
 
 @pytest.mark.fault("the data are replaced after the run was started", "E", "refused; the next start takes the new ones")
 def test_data_replaced_under_a_run(small, tmp_path, monkeypatch):
-    stage = stages.Stage(FIRST, (), stages.DATA_FILES)
+    stage = stages.Stage(FIRST, (), ("data/manifest.csv", "data/audit.json"))
     monkeypatch.setattr(pipeline, "stages_of", lambda config: [stage, stages.Stage(SECOND, (), ("b",))])
     fingerprints = iter(("data", "new data", "new data"))
     monkeypatch.setattr(pipeline, "check_data", lambda config: next(fingerprints))

@@ -223,7 +223,10 @@ def test_majorities_by_hand():
 
 def test_agreement_by_hand():
     votes = ['{"happy": 3, "sad": 1}', '{"sad": 4}', ""]
-    assert measure_agreement(votes, ["happy", "sad", "sad"]) == {"images": 2, "share": 0.875, "unanimous": 1}
+    assert measure_agreement(votes, ["happy", "sad", "sad"]) == {
+        "images": 2, "share": 0.875, "unanimous": 1, "contradicted": 0,
+    }  # fmt: skip
+    assert measure_agreement(votes, ["sad", "sad", "sad"])["contradicted"] == 1
     assert measure_agreement([""], ["sad"]) is None
 
 

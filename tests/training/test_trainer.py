@@ -198,6 +198,7 @@ def test_vggface_with_its_own_head_cannot_grow(tmp_path, monkeypatch):
     net = SimpleNamespace(design={"full_head": True})
     monkeypatch.setattr(module, "build_model", lambda *args, **kwargs: net)
     monkeypatch.setattr(Run, "class_names", lambda run: ("happy", "sad"))
+    monkeypatch.setattr(Run, "taught_classes", lambda run: ("happy", "sad"))
     growing = [{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}]
     assert new_model(make_trainer(tmp_path).run, "r18_pre_emotion") is net
     with pytest.raises(InputError, match="progressive_resizing"):

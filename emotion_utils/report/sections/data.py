@@ -41,6 +41,7 @@ def write_data(results: Results) -> Prose:
         total=total, used=used, figure=Ref("fig-balance"), **counts,
         **{f"{split}_share": count / used for split, count in counts.items()},
     )  # fmt: skip
+    _say_auxiliary(prose)
     _say_persons(prose)
     _say_balance(prose)
     say_shortcuts(prose)
@@ -65,9 +66,30 @@ def _say_origin(prose: Prose) -> None:
     if difference := difference_line(audit):
         prose.say("They are {difference}.", difference=difference)
     if agreement := audit.get("agreement"):
+        if contradicted := agreement.get("contradicted", 0):
+            prose.say(
+                "People voted on {images:count} of them beside the labels: on average {share:pct} of the votes are for "
+                "the label, and on {contradicted:count} images another class has more.",
+                images=agreement["images"], share=agreement["share"], contradicted=contradicted,
+            )  # fmt: skip
+        else:
+            prose.say(
+                "Their labels are votes: on average {share:pct} of the votes on an image are for its label, which "
+                "bounds how often any model can agree with one more of these people.", share=agreement["share"],
+            )  # fmt: skip
+
+
+def _say_auxiliary(prose: Prose) -> None:
+    """Which classes teach beside those that the report is about."""
+    teaching = {
+        name: count for name, count in prose.results.audit.get("auxiliary", {}).get("classes", {}).items() if count
+    }
+    if teaching:
         prose.say(
-            "Their labels are votes: on average {share:pct} of the votes on an image are for its label, which bounds "
-            "how often any model can agree with one more of these people.", share=agreement["share"],
+            "Beside them, {count:count} images of further classes ({names}) only teach: in training the networks learn "
+            "to tell these from the others as well, and their answers are renormalised to the classes of this report. "
+            "Copies of validation and test images and images of their persons are not among them.",
+            count=sum(teaching.values()), names=[Label(name) for name in teaching],
         )  # fmt: skip
 
 

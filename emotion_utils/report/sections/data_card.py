@@ -32,6 +32,7 @@ def _origin(results: Results) -> Iterator[tuple[str, str]]:
     yield "Compared with the original", lines.difference_line(results.audit)
     yield "Agreement", lines.agreement_line(results.audit)
     yield "Classes", ", ".join(results.class_names)
+    yield "Auxiliary classes", lines.auxiliary_line(results.audit)
     yield "Notes", "; ".join(results.audit["notes"])
     yield "Content (SHA-256)", results.audit["fingerprint"][:16]
 

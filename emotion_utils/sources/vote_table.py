@@ -1,0 +1,94 @@
+"""A table of votes beside data that have labels of their own: FER+'s for FER2013, and any in its form."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emotion_utils.errors import InputError
+from emotion_utils.sources.class_names import match_names
+from emotion_utils.sources.columns import Columns, to_number, understand
+from emotion_utils.sources.layouts import VOTES
+from emotion_utils.sources.split_words import split_of
+from emotion_utils.sources.text_tables import check_rows, read_table
+from emotion_utils.sources.votes import rename_votes, write_votes
+
+if TYPE_CHECKING:
+    from emotion_utils.sources.source import Source
+
+PLACE = "--set votes"
+
+
+def add_votes(source: Source, path: str) -> Source:
+    """`source` with the column votes from the table at `path`: a row per image, a column of numbers for each class.
+
+    Images are found by the name of the file, without folder and suffix; rows of fer2013.csv, which have none, by the
+    order of the rows. Labels stay; an image without votes has the label alone. Raises InputError where the table is
+    not understood, or is of other images.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise InputError(f"{PLACE} {path}: there is no such file; check the path")
+    table = read_table(path, file.name, file.read_bytes())
+    check_rows(path, file.name, table)
+    columns = understand(table)
+    if columns.path < 0 or not columns.shares:
+        raise InputError(
+            f"{PLACE} {path}: a column with the name of the image and a column of numbers for each class are needed; "
+            f"found {', '.join(table.columns)}"
+        )
+    rows = [values for _, values in table.rows]
+    keys = _row_keys(rows, columns, source)
+    by_key: dict[str, list[str]] = {}
+    for key, values in zip(keys, rows, strict=True):
+        if key and _votes_of(by_key.setdefault(key, values), columns) != _votes_of(values, columns):
+            raise InputError(f"{PLACE} {path}: {key} has several rows with other votes; one is needed for each image")
+    votes = [_votes_of(by_key.get(_image_key(image, source)), columns) for image in source.table["path"]]
+    found = sum(map(bool, votes))
+    if 2 * found < len(votes):
+        raise InputError(
+            f"{PLACE} {path}: has votes for {found:,} of {len(votes):,} images; give the table that belongs to --data "
+            f"{source.spec}"
+        )
+    _check_splits(path, source, by_key, columns)
+    names = match_names({*source.table["label"], *(columns.names[at] for at in columns.shares)} - {""})
+    note = f"votes from {file.name} for {found:,} images"
+    note += f"; {len(votes) - found:,} have none" if found < len(votes) else ""
+    table = source.table.assign(**{VOTES: [rename_votes(text, names) for text in votes]})
+    return replace(source, table=table, notes=(*source.notes, note))
+
+
+def _row_keys(rows: list[list[str]], columns: Columns, source: Source) -> list[str]:
+    if source.kind == "fer2013.csv":
+        return [str(number) for number in range(1, len(rows) + 1)]
+    return [_stem(values[columns.path].strip()) for values in rows]
+
+
+def _image_key(path: str, source: Source) -> str:
+    return str(int(_stem(path))) if source.kind == "fer2013.csv" else _stem(path)
+
+
+def _stem(path: str) -> str:
+    return posixpath.splitext(posixpath.basename(path.replace("\\", "/")))[0].casefold()
+
+
+def _votes_of(values: list[str] | None, columns: Columns) -> str:
+    if values is None:
+        return ""
+    return write_votes({columns.names[at]: to_number(values[at]) or 0 for at in columns.shares})
+
+
+def _check_splits(path: str, source: Source, by_key: dict[str, list[str]], columns: Columns) -> None:
+    """Raises InputError where rows are of another part than the image they are joined to: they belong to others."""
+    if columns.split < 0:
+        return
+    for image, split in source.table[["path", "split"]].itertuples(index=False):
+        values = by_key.get(_image_key(image, source))
+        other = split_of(values[columns.split]) if values else None
+        if split and other and split != other:
+            raise InputError(
+                f"{PLACE} {path}: {image} is in {split}, and its row says {values[columns.split]}: the table is of "
+                "other images, or is sorted otherwise"
+            )
