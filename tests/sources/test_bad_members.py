@@ -173,7 +173,7 @@ def size_field(value):
 @pytest.mark.parametrize("mode", ["w", "gz", "bz2", "xz"])
 @pytest.mark.parametrize("last", [False, True])
 def test_absurd_sizes_in_a_tar(tmp_path, mode, last):
-    for size in (*HUGE, 2**80):
+    for size in (*HUGE, 2**80) if mode == "w" else HUGE[:1]:
         assert_set_aside(tar_with(tmp_path / "data.tar", mode, pax={"size": str(size)}, last=last), "damaged in")
         assert_set_aside(
             tar_with(tmp_path / "data.tar", mode, change=size_field(base256(size, 12)), last=last), "damaged in"
