@@ -18,8 +18,15 @@ from emotion_utils.report.checksums import CHECKSUMS, changed_files
 from emotion_utils.report.claims import NUMERAL, Claim, Label, Model, flat, unknown_numerals
 from emotion_utils.report.contents import TABLES, collect_claims
 from emotion_utils.report.exhibits import number_exhibits
-from emotion_utils.report.page.again import compare_pages, read_page
-from emotion_utils.report.page.page_tables import PageTable, parse_html, read_prose, read_tables, squeeze_text
+from emotion_utils.report.page.again import compare_pages, look_through_pages, read_page
+from emotion_utils.report.page.page_tables import (
+    PageTable,
+    check_numbers,
+    parse_html,
+    read_prose,
+    read_tables,
+    squeeze_text,
+)
 from emotion_utils.report.results import Results, read_results
 from emotion_utils.report.tables import MINUS
 from emotion_utils.run import Run
@@ -64,7 +71,7 @@ class Comparison:
         """What differs in words, for the line on the result; empty where nothing does."""
         parts = [f"this version words {self.sentences:,} of the sentences and {self.cells:,} of the cells differently"]
         parts = parts if self.sentences or self.cells else []
-        parts += [f"the report lacks {', '.join(self.added)}, which this version adds"] if self.added else []
+        parts += [f"the report lacks {', '.join(self.added)}, which this version has"] if self.added else []
         versions = f" (the report is of revision {self.written_by}, this is {self.this})"
         return f"; {' and '.join(parts)}{versions}" if parts else ""
 
@@ -85,26 +92,29 @@ def verify_run(root: Path) -> str:
         results, page = read_results(run), read_page(run.inside("report.html"))
         written_by = run.facts.get("environment", {}).get("git_revision", "unknown")
         comparison = Comparison(written_by, git_revision(), [*results.models, *results.class_names])
-        counts = _recompute(run, results, page, comparison)
+        counts, compared = _recompute(run, results, page, comparison)
     except (EmotionError, InputError) as error:
         raise type(error)(f"{error}{since}") from None
     if changed:
         raise EmotionError(f"{root / changed[0]} is missing, changed or new since the report was made, see {CHECKSUMS}")
-    pages = compare_pages(run, results) if comparison.by_words else ""
+    pages = compare_pages(run, results) if comparison.by_words else look_through_pages(run, results, compared)
     return f"{root}: every file has its checksum; {counts}{pages}{comparison.note()}"
 
 
-def _recompute(run: Run, results: Results, page: str, comparison: Comparison) -> str:
-    """How much was recomputed and agrees. Raises EmotionError that names the first thing that does not."""
-    stored = run.read("claims")
-    _compare_claims(run, stored, collect_claims(results), comparison)
+def _recompute(run: Run, results: Results, page: str, comparison: Comparison) -> tuple[str, str]:
+    """How much was recomputed and agrees, and the text that this was, without blanks.
+
+    Raises EmotionError that names the first thing that does not agree.
+    """
+    stored, claims = run.read("claims"), collect_claims(results)
+    _compare_claims(run, stored, claims, comparison)
     seen = parse_html(page)
-    said = read_prose(seen)
-    for number, claim in enumerate(stored, start=1):
-        if squeeze_text(claim["text"]) not in said:
-            raise EmotionError(f"report.html lacks sentence {number} of {run.path('claims').name}: {claim['text']!r}")
-    cells = _compare_tables(results, read_tables(seen), comparison)
-    return f"{len(stored):,} sentences and {cells:,} cells of tables were recomputed and agree"
+    said, tables = read_prose(seen), read_tables(seen)
+    _compare_prose(said, [claim["text"] for claim in stored], [claim.text for claim in claims])
+    check_numbers(seen)
+    cells = _compare_tables(results, tables, comparison)
+    counts = f"{len(stored):,} sentences and {cells:,} cells of tables were recomputed and agree"
+    return counts, said + "".join(squeeze_text(table.text) for table in tables.values())
 
 
 # -- sentences -------------------------------------------------------------------------------------
@@ -128,6 +138,20 @@ def _compare_claims(run: Run, stored: list[dict[str, Any]], claims: list[Claim],
         _check_numerals(place, theirs, ours)
     if comparison.by_words and len(stored) < len(claims):
         raise EmotionError(f"{run.path('claims')}, sentence {len(stored) + 1}: {counts}")
+    if len(stored) < len(claims):
+        comparison.added.append(f"{len(claims) - len(stored):,} sentences")
+
+
+def _compare_prose(said: str, stored: list[str], ours: list[str]) -> None:
+    """Raises EmotionError where the page's generated text lacks a stored sentence, or has one that nothing made."""
+    rest = said
+    for number, text in enumerate(stored, start=1):
+        if squeeze_text(text) not in said:
+            raise EmotionError(f"report.html lacks sentence {number} of claims.json: {text!r}")
+    for text in sorted(map(squeeze_text, {*stored, *ours}), key=len, reverse=True):
+        rest = rest.replace(text, "")
+    if rest:
+        raise EmotionError(f"report.html: no sentence of claims.json, but among them: {rest[:120]!r}")
 
 
 def _difference(theirs: dict[str, Any], ours: Claim, comparison: Comparison) -> tuple[str, Any, Any] | None:

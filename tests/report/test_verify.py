@@ -9,13 +9,16 @@ import sys
 import fake_run
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from emotion_utils.cli import main
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.provenance import PROJECT_DIR
 from emotion_utils.report import verify
 from emotion_utils.report.checksums import CHECKSUMS, read_checksums, write_checksums
+from emotion_utils.report.results import read_results
 from emotion_utils.report.verify import verify_run
 from emotion_utils.run import Run
 
@@ -42,6 +45,13 @@ def same_version(monkeypatch):
 def other_version(monkeypatch, same_version):
     """Another version wrote it."""
     monkeypatch.setattr(verify, "git_revision", lambda: "another")
+
+
+@pytest.fixture
+def without_pages(monkeypatch):
+    """Sentences, tables and checksums alone are compared; what is said of the pages has tests of its own."""
+    for name in ("compare_pages", "look_through_pages"):
+        monkeypatch.setattr(verify, name, lambda *_: "")
 
 
 @pytest.fixture
@@ -113,6 +123,8 @@ def test_any_changed_digit_of_any_artefact_is_found(finished, data):
 @given(data=st.data())
 def test_any_changed_digit_of_a_table_is_found_without_checksums(finished, monkeypatch, revision, data):
     monkeypatch.setattr(verify, "git_revision", lambda: revision)
+    results = read_results(finished)  # once: it is the page that changes
+    monkeypatch.setattr(verify, "read_results", lambda run: results)
     path, sums = finished.root / "report.html", finished.root / CHECKSUMS
     before, sums_before = path.read_bytes(), sums.read_bytes()
     place = data.draw(st.sampled_from(digits_of_cells(before)))
@@ -137,7 +149,7 @@ def reword(changed, old, new):
         changed(name, old, new, sealed=True)
 
 
-def test_other_words_of_another_version_are_told_in_the_line(finished, changed, other_version):
+def test_other_words_of_another_version_are_told_in_the_line(finished, changed, other_version, without_pages):
     reword(changed, "Rates of counted images are given with", "Beside each rate stands")
     changed("report.html", "Pairs of models on the same test images", "The same test images, two by two", sealed=True)
     said = verify_run(finished.root)
@@ -173,7 +185,9 @@ def test_changed_name_in_a_table_of_another_version_is_found(finished, changed, 
         verify_run(finished.root)
 
 
-def test_what_this_version_adds_is_named_and_what_it_lacks_refused(finished, changed, other_version, monkeypatch):
+def test_what_this_version_adds_is_named_and_what_it_lacks_refused(
+    finished, changed, other_version, monkeypatch, without_pages
+):
     claims, read = finished.read("claims"), Run.read
     stored = claims[:3] + claims[4:]
     monkeypatch.setattr(Run, "read", lambda run, name, model="": stored if name == "claims" else read(run, name, model))
@@ -181,6 +195,50 @@ def test_what_this_version_adds_is_named_and_what_it_lacks_refused(finished, cha
     stored = [*claims, claims[0]]
     with pytest.raises(EmotionError, match="sentences are stored"):
         verify_run(finished.root)
+
+
+def test_script_in_a_page_of_another_version_is_refused(finished, changed, other_version):
+    changed("report.html", "</main>", "</main><script>document.body.append('VGG16 leads')</script>", sealed=True)
+    with pytest.raises(EmotionError, match=r"report\.html has a script \(.document\.body\.append"):
+        verify_run(finished.root)
+
+
+def test_words_that_are_no_sentence_and_no_cell_of_another_version_are_told(finished, changed, other_version):
+    changed("report.html", "It is also hard.", "It is also hard. VGG16_emotion is the best.", sealed=True)
+    said = verify_run(finished.root)
+    assert "1 texts of its pages are not of this version, the first: 'A face tells" in said
+
+
+def test_sentence_that_is_in_no_claim_is_refused_in_any_version(finished, changed, other_version):
+    changed("report.html", '<div class="prose"><p>', '<div class="prose"><p>VGG16_emotion leads. ', sealed=True)
+    with pytest.raises(EmotionError, match=r"no sentence of claims\.json, but among them: 'VGG16_emotionleads\.'"):
+        verify_run(finished.root)
+
+
+def test_table_that_another_version_lost_is_named(finished, changed, other_version):
+    page = (finished.root / "report.html").read_text(encoding="utf-8")
+    figure = re.search(r'<figure class="table[^>]*id="tbl-metrics".*?</figure>', page, re.DOTALL)[0]
+    changed("report.html", figure, "", sealed=True)
+    with pytest.raises(EmotionError, match=r"report\.html lacks Table \d+"):
+        verify_run(finished.root)
+
+
+def test_table_twice_or_outside_its_figure_is_refused(finished, changed, other_version):
+    changed("report.html", "</main>", "<table><tr><td>99</td></tr></table></main>", sealed=True)
+    with pytest.raises(EmotionError, match="a table without a figure of its own: '99'"):
+        verify_run(finished.root)
+
+
+def test_sentences_that_another_version_lost_are_counted(finished, changed, other_version, without_pages):
+    claims = finished.read("claims")
+    page = (finished.root / "report.html").read_text(encoding="utf-8")
+    html = re.search(r'<div class="prose"><p>(.*?\.) ', page)[1]
+    assert claims[0]["text"].startswith(re.sub("<.*?>", "", html)[:20])
+    path = finished.path("claims")
+    old = path.read_text(encoding="utf-8")
+    changed("claims.json", old, json.dumps(claims[1:]))
+    changed("report.html", html, "", sealed=True)
+    assert "the report lacks 1 sentences, which this version has" in verify_run(finished.root)
 
 
 def test_changed_prediction_is_told_by_the_sentence_or_cell_that_it_moves(finished, changed):
@@ -215,7 +273,7 @@ def test_changed_file_is_named_beside_the_cell(finished, changed):
         verify_run(finished.root)
 
 
-def test_weights_may_be_missing_but_not_other(finished, changed):
+def test_weights_may_be_missing_but_not_other(finished, changed, without_pages):
     path = finished.model_dir("VGG16_emotion") / "model.safetensors"
     changed("models/VGG16_emotion/model.safetensors", "5", "6")
     with pytest.raises(EmotionError, match=r"model\.safetensors is missing, changed or new"):
@@ -237,13 +295,12 @@ def test_command_needs_no_torch_and_its_status_says_whether_all_is_right(finishe
         f"sys.argv = ['emotion', 'verify', {str(finished.root)!r}]\n"
         "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules and 'torchvision' not in sys.modules\n"
     )
-    run = lambda: subprocess.run([sys.executable, "-c", code], cwd=PROJECT_DIR, capture_output=True, text=True)  # noqa: E731
-    right = run()
+    right = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_DIR, capture_output=True, text=True)
     assert (right.returncode, right.stderr) == (0, "")
     assert "were recomputed and agree" in right.stdout
     changed("data/audit.json", '"images": 602', '"images": 603')
-    wrong = run()
-    assert wrong.returncode == 1
+    wrong = CliRunner().invoke(main, ["verify", str(finished.root)])
+    assert wrong.exit_code == 1
     assert "data/audit.json" in wrong.stderr
     assert wrong.stderr.count("\n") == 1
 

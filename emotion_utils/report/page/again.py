@@ -21,6 +21,7 @@ from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR
 from emotion_utils.report.exhibits import Shown
 from emotion_utils.report.page.html import HIDDEN_CELLS
 from emotion_utils.report.page.notebook_pages import notebook_page
+from emotion_utils.report.page.other_version import other_words, refuse_strange
 from emotion_utils.report.page.render import TITLE, fill_page
 from emotion_utils.report.page.same_page import find_difference, read_pieces, same_lines
 from emotion_utils.report.results import Results
@@ -38,13 +39,9 @@ def compare_pages(run: Run, results: Results) -> str:
     Raises EmotionError that names the first thing in report.html or the page of a notebook that this version does not
     make of the artefacts, and the first cell of a notebook that is none of the project's.
     """
-    missing = [name for name in TOOLS if find_spec(name) is None]
-    if missing:
-        raise InputError(f"to make the pages again needs {', '.join(missing)}: pip install 'emotion-utils[report]'")
+    _need_tools()
     page = read_page(run.inside("report.html"))
-    titled = re.search(rf"<title>{re.escape(TITLE)}: ([^<]+)</title>", page)
-    name = unescape(titled[1]) if titled else results.name
-    ours = make_report_again(run, replace(results, name=name))
+    name, ours = _make_report_again(run, results, page)
     there = results.facts.get("environment", {}).get("versions", {}).get("matplotlib", "of an unknown version")
     here = metadata.version("matplotlib")
     drawn = _compare("report.html", page, ours, same_drawings=there == here)
@@ -54,6 +51,49 @@ def compare_pages(run: Run, results: Results) -> str:
         _compare(f"notebooks/{source.stem}.html", page, notebook_page(source))
     moved = f"; the report calls this folder {name!r}" if name != results.name else ""
     return moved + (f"; matplotlib {there} drew {drawn} drawings differently than {here} does here" if drawn else "")
+
+
+def look_through_pages(run: Run, results: Results, compared: str) -> str:
+    """How many words only another version writes, for the line on the result. Another version has written the report.
+
+    `compared` is the text that was compared already, without blanks. Raises EmotionError that quotes the first thing
+    in a page that may run, load, lead away or hide.
+    """
+    if not NOTEBOOKS_DIR.exists():
+        return "; nothing else of the pages was compared, as the project's notebooks are not here"
+    _need_tools()
+    page = read_page(run.inside("report.html"))
+    pages = {"report.html": (page, _make_report_again(run, results, page)[1])}
+    for source in sorted(run.notebooks_dir.glob("*.ipynb")):
+        read_notebook(source)
+        page = read_page(run.inside(source.with_suffix(".html")))
+        pages[f"notebooks/{source.stem}.html"] = (page, notebook_page(source))
+    others = {}
+    for name, (page, ours) in pages.items():
+        theirs, expected = read_pieces(page), read_pieces(ours)
+        try:
+            refuse_strange(theirs, expected)
+        except EmotionError as error:
+            raise EmotionError(f"{name} has {error}") from None
+        others[name] = other_words(theirs, expected, compared)
+    first = next((text for texts in others.values() for text in texts), "")
+    count = sum(map(len, others.values()))
+    return f"; beside these, {count:,} texts of its pages are not of this version, the first: {first[:60]!r}" * (
+        count > 0
+    )
+
+
+def _need_tools() -> None:
+    missing = [name for name in TOOLS if find_spec(name) is None]
+    if missing:
+        raise InputError(f"to make the pages again needs {', '.join(missing)}: pip install 'emotion-utils[report]'")
+
+
+def _make_report_again(run: Run, results: Results, page: str) -> tuple[str, str]:
+    """What `page` calls the run, whose folder may have been moved since, and the page under that name."""
+    titled = re.search(rf"<title>{re.escape(TITLE)}: ([^<]+)</title>", page)
+    name = unescape(titled[1]) if titled else results.name
+    return name, make_report_again(run, replace(results, name=name))
 
 
 def make_report_again(run: Run, results: Results) -> str:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from bs4 import BeautifulSoup
 
+from emotion_utils.errors import EmotionError
+
+NUMBERED = re.compile(r"(Table A|Table |Figure )(\d+)\.")
+
 
 @dataclass(frozen=True)
 class PageTable:
@@ -16,17 +20,40 @@ class PageTable:
     rows: list[list[str]]
     note: str
 
+    @property
+    def text(self) -> str:
+        return " ".join([self.caption, *(cell for row in self.rows for cell in row), self.note])
+
 
 def read_tables(page: BeautifulSoup) -> dict[str, PageTable]:
-    """Every table of a parsed `page`, by the id of its figure, in the order of the page."""
+    """Every table of a parsed `page`, by the id of its figure, in the order of the page.
+
+    Raises EmotionError where one has no figure of its own.
+    """
     tables = {}
-    for figure in page.select("figure.table"):
+    for table in page("table"):
+        figure = table.find_parent("figure")
+        key = figure.get("id", "") if figure else ""
+        if not key or key in tables or "table" not in figure.get("class", []):
+            raise EmotionError(f"report.html: a table without a figure of its own: {table.get_text(' ')[:120]!r}")
+        tables[key] = figure
+    for key, figure in tables.items():
         for line_break in figure("br"):
             line_break.replace_with(" ")
         caption, note = ("".join(part.get_text() for part in figure.select(name)) for name in ("figcaption", "p.note"))
         rows = [[cell.get_text() for cell in row(["td", "th"])] for row in figure("tr")]
-        tables[figure["id"]] = PageTable(caption, rows, note)
+        tables[key] = PageTable(caption, rows, note)
     return tables
+
+
+def check_numbers(page: BeautifulSoup) -> None:
+    """Raises EmotionError where the numbers of figures or tables do not count up from 1: then one was taken out."""
+    found = [NUMBERED.match(" ".join(caption.get_text().split())) for caption in page("figcaption")]
+    for kind in ("Table ", "Table A", "Figure "):
+        numbers = [int(name[2]) for name in found if name and name[1] == kind]
+        lost = next((n for n, number in enumerate(numbers, start=1) if n != number), None)
+        if lost:
+            raise EmotionError(f"report.html lacks {kind}{lost}, or has it in another place")
 
 
 def read_prose(page: BeautifulSoup) -> str:

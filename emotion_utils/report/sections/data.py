@@ -120,19 +120,21 @@ def _say_balance(prose: Prose) -> None:
 
 def _say_augmentation(prose: Prose) -> None:
     augment = prose.results.config.augment
+    colour = max(augment.brightness, augment.contrast, augment.saturation)
     steps = [
         (augment.flip, FLIPS[augment.flip_order]),
         (augment.rotate_deg, "rotated by up to {rotate_deg:plain}°"),
         (augment.scale, "scaled by up to {scale:pct0}"),
         (augment.shift, "shifted by up to {shift:pct0}"),
-        (max(augment.brightness, augment.contrast, augment.saturation), "changed in colour by up to {colour:pct0}"),
+        (colour, "changed in colour by up to {colour:pct0}"),
         (augment.erase, "partly covered with a probability of {erase:pct0}"),
     ]
     used = [words for amount, words in steps if amount]
     if not used:
         prose.say("Training uses the images without augmentation.")
         return
-    values = augment.model_dump(exclude={"flip_order", "erase_area"}) | {"colour": steps[-1][0]}
+    unsaid = {"flip_order", "erase_area"} | ({"erase"} if not augment.erase else set())  # an earlier version had none
+    values = augment.model_dump(exclude=unsaid) | {"colour": colour}
     prose.say(f"For training only, each image is randomly {join_words(used)}.", **values)
     for model in prose.results.models:
         strength = prose.results.recipe(model).augment_strength
