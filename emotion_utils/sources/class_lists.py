@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,13 +33,29 @@ _NUMBER_LAST = re.compile(rf"\W*{_WORDS}\W+(\d{{1,3}})\W*")
 
 
 def name_numbers(spec: str, files: Files, reading: Reading) -> tuple[Reading, list[str]]:
-    """`reading` with names for its classes where all are numbers and a file beside names each; and the files used.
+    """`reading` with names for its classes where a file beside names each of their numbers; and the files used."""
+    names, used = find_names(spec, files, set(reading.rows["label"]) - {""})
+    if not used:
+        return reading, []
+    rows = reading.rows.assign(label=reading.rows["label"].map({**names, "": ""}))
+    if VOTES in rows:
+        rows = rows.assign(**{VOTES: [rename_votes(text, names) for text in rows[VOTES]]})
+    what = f"{reading.what} with names from {posixpath.basename(used[0])}"
+    return replace(reading, rows=rows, what=what, notes=(*reading.notes, tell_names(names, used))), used
+
+
+def tell_names(names: Mapping[str, str], used: list[str]) -> str:
+    """A line on what the numbers of classes mean."""
+    return f"{used[0]}: {', '.join(f'{label} is {names[label]}' for label in sorted(names, key=int))}"
+
+
+def find_names(spec: str, files: Files, labels: set[str]) -> tuple[dict[str, str], list[str]]:
+    """The name of each of the `labels`, if all are numbers and a file names each; and the files that do, or none.
 
     Raises InputError where two files name them differently.
     """
-    labels = set(reading.rows["label"]) - {""}
     if len(labels) < 2 or not all(label.isdecimal() for label in labels):
-        return reading, []
+        return {}, []
     found = {}
     for name in files.others:
         base = posixpath.basename(name)
@@ -51,7 +67,7 @@ def name_numbers(spec: str, files: Files, reading: Reading) -> tuple[Reading, li
             if names and (not is_readme or 2 * sum(map(is_emotion, names.values())) >= len(names)):
                 found[name] = names
     if not found:
-        return reading, []
+        return {}, []
     first, names = next(iter(found.items()))
     for other, others in found.items():
         for label in sorted(labels, key=int):
@@ -60,14 +76,7 @@ def name_numbers(spec: str, files: Files, reading: Reading) -> tuple[Reading, li
                     f"--data {spec}: class {label} is {names[label]} in {first} and {others[label]} in {other}: "
                     "correct one, or move it away"
                 )
-    rows = reading.rows.assign(label=reading.rows["label"].map({**names, "": ""}))
-    if VOTES in rows:
-        rows = rows.assign(**{VOTES: [rename_votes(text, names) for text in rows[VOTES]]})
-    told = ", ".join(f"{label} is {names[label]}" for label in sorted(labels, key=int))
-    return replace(
-        reading, rows=rows, what=f"{reading.what} with names from {posixpath.basename(first)}",
-        notes=(*reading.notes, f"{first}: {told}"),
-    ), list(found)  # fmt: skip
+    return names, list(found)
 
 
 def _choose(entries: list[tuple[int | None, str]], labels: set[str]) -> dict[str, str]:

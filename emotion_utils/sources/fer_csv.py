@@ -8,7 +8,7 @@ import os
 import tempfile
 import weakref
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
@@ -47,10 +47,13 @@ class FerCsv:
     """The rows of a table of pixels: indexed once, parsed when read, so that memory does not grow with the pixels.
 
     `table` has a row for each image and `paths` its path by the number of its row, from 0; `faults` names the lines
-    that are no rows. Raises InputError for a table without labels, or with fewer rows than such lines.
+    that are no rows. `name_labels` gives names to the numbers that are labels, or none: then they are FER2013's.
+    Raises InputError for a table without labels, or with fewer rows than such lines.
     """
 
-    def __init__(self, spec: str, file: BinaryIO) -> None:
+    def __init__(
+        self, spec: str, file: BinaryIO, name_labels: Callable[[set[str]], Mapping[str, str]] = lambda _: {}
+    ) -> None:
         self._file = _plain_lines(file)
         weakref.finalize(self, self._file.close)
         first, at, header = 1, 0, self._file.readline().decode("utf-8-sig", "replace")
@@ -98,7 +101,10 @@ class FerCsv:
         self.paths: dict[int, str] = {}
         self._pixels: dict[str, tuple[int, int]] = {}
         usage = names[columns.split] if columns.split >= 0 else ""
-        rows = self._index(names[columns.label], usage, lines, odd)
+        in_words = sum(not _is_number(line.label) for line in lines if line.label) > len(lines) / 2
+        codes = {} if in_words else name_labels({_whole(line.label) for line in lines} - {""})
+        codes = codes or {str(number): name for number, name in enumerate(CLASS_NAMES)}
+        rows = self._index(names[columns.label], usage, lines, odd, {} if in_words else codes)
         if odd and len(odd) >= len(rows):
             number, reason = min(odd.items())
             raise InputError(f"--data {spec}, line {number}: {reason}")
@@ -120,16 +126,16 @@ class FerCsv:
             word = error.args[0].decode("utf-8", "replace")
             raise ImageFault(f"wrong pixel value: {word!r} is not a number from 0 to 255") from None
 
-    def _index(self, column: str, usage: str, lines: list[_Line], odd: dict[int, str]) -> list[tuple[str, ...]]:
-        """The rows of the table; lines whose label or split is none go to `odd`."""
-        codes = {str(number): name for number, name in enumerate(CLASS_NAMES)}
-        in_words = sum(not _is_number(line.label) for line in lines if line.label) > len(lines) / 2
+    def _index(
+        self, column: str, usage: str, lines: list[_Line], odd: dict[int, str], codes: Mapping[str, str]
+    ) -> list[tuple[str, ...]]:
+        """The rows of the table; lines whose label or split is none go to `odd`. No `codes` where labels are words."""
         rows = []
         for line in lines:
-            label = "" if in_words and _is_number(line.label) else line.label if in_words else _name(line.label, codes)
+            label = codes.get(_whole(line.label), "") if codes else "" if _is_number(line.label) else line.label
             split = split_of(line.usage)
             if not label:
-                expected = "a name" if in_words else f"a number from 0 to {len(codes) - 1}"
+                expected = f"a number from 0 to {max(map(int, codes))}" if codes else "a name"
                 odd[line.number] = f"{column} {line.label!r} is not {expected}"
             elif line.usage and split is None:
                 odd[line.number] = f"{usage} {line.usage!r} is not Training, PublicTest or PrivateTest"
@@ -180,10 +186,10 @@ def _side(counts: Mapping[int, int]) -> int:
     return side if side >= MIN_SIDE_PX and side**2 == most else SIDE_PX
 
 
-def _name(label: str, codes: Mapping[str, str]) -> str:
-    """The class of a number, also of '3.0'; '' for what is none."""
+def _whole(label: str) -> str:
+    """The whole number in '3', '03' and '3.0'; '' for what is none."""
     whole, point, rest = label.partition(".")
-    return codes.get(whole.lstrip("0") or "0" if whole else "", "") if not point or not rest.strip("0") else ""
+    return (whole.lstrip("0") or "0") if whole.isdecimal() and not (point and rest.strip("0")) else ""
 
 
 def _is_number(text: str) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key, is_emotion
 from emotion_utils.sources.columns import Columns, check_columns, to_number, understand
+from emotion_utils.sources.contradictions import compare_with_folders
 from emotion_utils.sources.decode import ImageFault
 from emotion_utils.sources.files import FileFinder, Files
 from emotion_utils.sources.layouts import Reading, common_root, make_table, split_of_path
@@ -23,7 +24,6 @@ from emotion_utils.sources.text_tables import TextTable, check_rows, peek_table,
 from emotion_utils.sources.trees import read_needed
 from emotion_utils.sources.votes import Majority, majority, write_votes
 
-FEW, FEW_SHARE = 3, 0.01  # so many labels, or such a share, may contradict folders: slips, not another labelling
 MISSING = ("nan", "null", "n/a", "na", "<na>")
 _WHOLE = re.compile(r"(\d+)\.0*")
 
@@ -91,41 +91,12 @@ def read_labels(
     faults |= dict.fromkeys(missing, "the CSV names this file, but it is not there")
     faults |= {path.removeprefix(root): "no row in the CSV" for path in unlisted}
     rows += [(path, "", "", "", "") for path in (*missing, *(path.removeprefix(root) for path in unlisted))]
-    notes += _compare_with_folders(spec, names[0], rows, is_meant or strict)
+    notes += compare_with_folders(spec, names[0], rows, is_meant or strict)
     has_votes = any(row[-1] for row in rows)
     frame = make_table(rows if has_votes else [row[:-1] for row in rows], has_votes)
     base = posixpath.basename(names[0])
     shown = base if len(names) == 1 else f"{len(names)} tables like {base}"
     return Reading(f"{shown} ({mapping})", frame, root, "labels.csv", tuple(notes), faults)
-
-
-def _compare_with_folders(spec: str, table: str, rows: list[tuple[str, ...]], table_counts: bool) -> list[str]:
-    """A line on labels that are not those of the folders in which the images lie, where these are named so at all.
-
-    Raises InputError for more than a few, unless `table_counts`.
-    """
-    key_of = {name: class_key(name) for name in {row[1] for row in rows if row[1]}}
-    keys = set(key_of.values())
-    said: dict[str, set[str]] = {}  # what the folders of an image say
-    compared, others = 0, []
-    for path, label, *_ in rows:
-        folder = posixpath.dirname(path)
-        if folder not in said:
-            said[folder] = {key for part in folder.split("/") if (key := class_key(part)) in keys}
-        if label and said[folder]:
-            compared += 1
-            others += [] if key_of[label] in said[folder] else [(path, label)]
-    if not others:
-        return []
-    counts = f"{len(others)} of {compared} images, e.g. {others[0][0]}, which is {others[0][1]} in the table"
-    few = len(others) <= max(FEW, FEW_SHARE * compared)
-    chance = all(key.isdecimal() for key in keys) and len(others) > compared / 3  # folders that count something else
-    if table_counts or few or chance:
-        return [f"{table} and the folders disagree on {counts}: the table counts"]
-    raise InputError(
-        f"--data {spec}: {table} and the folders disagree on {counts}; to go by the table, give it as --data or call "
-        "its columns path and label; to go by the folders, move it away"
-    )
 
 
 def _collect(

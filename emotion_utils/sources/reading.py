@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources import known_sets
-from emotion_utils.sources.class_lists import name_numbers
+from emotion_utils.sources.class_lists import find_names, name_numbers, tell_names
 from emotion_utils.sources.columns import Columns, understand
 from emotion_utils.sources.fer_csv import FerCsv
-from emotion_utils.sources.files import FileFinder, sort_files
+from emotion_utils.sources.files import FileFinder, Files, sort_files
 from emotion_utils.sources.known_layouts import read_ferplus_csv, read_known, recognise
 from emotion_utils.sources.known_sets import KnownSet
 from emotion_utils.sources.label_csv import describes, read_labels
@@ -43,7 +43,7 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
         return name_numbers(spec, files, reading)[0] if not codes else reading, known
     columns = tables_of(tree)
     if pixels := _choose_pixels(spec, columns):
-        return _read_pixels_of(spec, tree, pixels, columns)
+        return _read_pixels_of(spec, files, pixels, columns)
     finder = FileFinder(files)
     labels = [name for name, found in columns.items() if found.labels_files]
     used = [name for name in labels if describes(files, name, finder)]
@@ -68,9 +68,21 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     return reading, known
 
 
-def read_pixels(spec: str, file: BinaryIO, name: str, votes: tuple[Tree, str] | None = None) -> Found:
-    """A table of pixels, with FERPlus' `votes` (a table in a tree) in place of its labels where they are given."""
-    pixels = FerCsv(spec, file)
+def read_pixels(
+    spec: str, file: BinaryIO, name: str, votes: tuple[Tree, str] | None = None, files: Files | None = None
+) -> Found:
+    """A table of pixels, with FERPlus' `votes` (a table in a tree) in place of its labels where they are given.
+
+    What the numbers of classes mean is looked up in the `files` beside it, where these are given.
+    """
+    told = []
+
+    def name_labels(labels: set[str]) -> dict[str, str]:
+        names, used = find_names(spec, files, labels) if files else ({}, [])
+        told.extend([tell_names(names, used)] if used else [])
+        return names
+
+    pixels = FerCsv(spec, file, name_labels)
     if votes:
         return read_ferplus_csv(spec, *votes, pixels), known_sets.FERPLUS
     base, num_rows = posixpath.basename(name).lower(), len(pixels.table) - len(pixels.faults)
@@ -80,7 +92,7 @@ def read_pixels(spec: str, file: BinaryIO, name: str, votes: tuple[Tree, str] | 
     elif base in FER_NAMES or num_rows in FER_ROWS:
         known = known_sets.FER2013
     what = f"images in {posixpath.basename(name)}"
-    return Reading(what, pixels.table, "", "fer2013.csv", pixels.notes, pixels.faults, pixels.read), known
+    return Reading(what, pixels.table, "", "fer2013.csv", (*pixels.notes, *told), pixels.faults, pixels.read), known
 
 
 def tables_of(tree: Tree) -> dict[str, Columns]:
@@ -110,15 +122,15 @@ def _choose_pixels(spec: str, columns: dict[str, Columns]) -> str:
     return labelled[0] if labelled else ""
 
 
-def _read_pixels_of(spec: str, tree: Tree, name: str, columns: dict[str, Columns]) -> Found:
+def _read_pixels_of(spec: str, files: Files, name: str, columns: dict[str, Columns]) -> Found:
     votes = next((other for other in columns if posixpath.basename(other).lower() == FERPLUS_NAME), None)
-    reading, known = read_pixels(spec, tree.open(name), name, (tree, votes) if votes else None)
+    reading, known = read_pixels(spec, files.tree.open(name), name, (files.tree, votes) if votes else None, files)
     notes = [
         f"{other} is not used: {name} is read" + ("" if columns[other].label >= 0 else ", and it has no labels")
         for other in columns
         if columns[other].pixels >= 0 and other != name
     ]
-    left_out = name_left_out(other for other in sort_files(tree).others if other not in columns)
+    left_out = name_left_out(other for other in files.others if other not in columns)
     return replace(reading, notes=(*reading.notes, *notes, *filter(None, (left_out,)))), known
 
 

@@ -22,8 +22,9 @@ from emotion_utils.sources.files import is_image_name
 from emotion_utils.sources.joined import JoinedTree, has_archive_name
 from emotion_utils.sources.known_layouts import find_persons
 from emotion_utils.sources.known_sets import KnownSet
-from emotion_utils.sources.layouts import LAYOUTS, MAX_CLASSES, TABLE_COLUMNS, VOTES, Reading, pool_lone_parts
+from emotion_utils.sources.layouts import LAYOUTS, TABLE_COLUMNS, VOTES, Reading, pool_lone_parts
 from emotion_utils.sources.left_out import kind_of
+from emotion_utils.sources.levels import MAX_CLASSES
 from emotion_utils.sources.reading import pixel_tables, read_pixels, read_tree
 from emotion_utils.sources.text_tables import TABLE_SUFFIXES, peek_table
 from emotion_utils.sources.trees import PEEK_BYTES, FolderTree, Tree

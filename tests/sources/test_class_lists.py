@@ -88,3 +88,14 @@ def test_files_that_contradict_each_other_are_refused(tmp_path):
 
 def test_folders_with_words_need_no_list(tmp_path):
     assert read(tmp_path, {"classes.txt": b"a\nb\n"}, "happy", "sad").classes == ("happy", "sad")
+
+
+def test_numbers_in_a_table_of_pixels_get_names(tmp_path):
+    rows = "".join(f"{n},{' '.join([str(10 * n + 1)] * 2304)}\n" for n in range(3))
+    files = {"f.csv": f"emotion,pixels\n{rows}".encode()}
+    assert read(tmp_path / "a", files).classes == ("angry", "disgust", "fear")  # FER2013's, if nothing else is said
+    source = read(tmp_path / "b", files | {"classes.txt": b"sad\nhappy\ncalm\n"})
+    assert dict(zip(source.table["label"], (source.read(path)[-1] for path in source.table["path"]), strict=True)) == {
+        "sad": 1, "happy": 11, "calm": 21,
+    }  # fmt: skip
+    assert "classes.txt: 0 is sad, 1 is happy, 2 is calm" in source.notes

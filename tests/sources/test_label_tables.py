@@ -368,3 +368,18 @@ def test_two_columns_without_header_are_file_and_label(tmp_path):
 def test_table_that_is_not_understood_beside_a_folder_images_is_no_class(tmp_path):
     with pytest.raises(InputError, match="4 images are in one flat folder, without classes"):
         read(tmp_path, {"l.csv": "what,how\nx,y\n"})
+
+
+def test_splits_that_contradict_folders_are_refused_too(tmp_path):
+    images = {f"{'train' if n % 2 else 'test'}/{n}.png": encode(make_image(n)) for n in range(12)}
+    text = "image,label,usage\n" + "".join(
+        f"{name},{('happy', 'sad')[n // 6]},{'test' if n < 5 else name.partition('/')[0]}\n"
+        for n, name in enumerate(images)
+    )
+    assert set(read(tmp_path, {"l.csv": text}, images).table["split"]) == {"train", "test"}  # 2 slips
+    with pytest.raises(
+        InputError, match=r"disagree on 6 of 12 images, e\.g\. train/1\.png, which is test in the table"
+    ):
+        read(
+            tmp_path / "b", {"l.csv": text.replace("train\n", "test\n").replace("test/11.png", "train/11.png")}, images
+        )
