@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -47,11 +48,14 @@ class Artefact(NamedTuple):
 
 
 def check_history(path: Path, history: pd.DataFrame, classes: tuple[str, ...]) -> None:
-    """Raises InputError where the epochs do not count up from 1, or a rate is none."""
+    """Raises InputError where the epochs do not count up from 1, or a rate, loss or time cannot be one."""
     if list(history["epoch"]) != list(range(1, len(history) + 1)):
         raise InputError(f"{path}: epochs must count 1, 2, 3 ..., found {list(history['epoch'])[:20]}")
     for column in ("train_acc", "val_acc"):
         refuse_rows(path, (history[column] < 0) | (history[column] > 1), f"{column} is not within 0-1")
+    for column in ("lr", "train_loss", "val_loss", "seconds", "images_per_second"):
+        bad = (history[column] < 0) | (history[column] == math.inf)
+        refuse_rows(path, bad, f"{column} is not a number from 0 on")
 
 
 def check_predictions(path: Path, predictions: pd.DataFrame, classes: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -94,6 +95,12 @@ def test_width_that_is_no_whole_number_is_named_by_row(run, width):
     )
     with pytest.raises(EmotionError, match=r"manifest\.csv, row 3: width is not a (whole )?number"):
         run.read("manifest")
+
+
+def test_losses_and_times_that_cannot_be_are_refused_with_their_row(run):
+    for column, value in {"train_loss": np.inf, "val_loss": -1.0, "lr": -0.1, "seconds": -np.inf}.items():
+        with pytest.raises(InputError, match=rf"row 3: {column} is not a number from 0 on"):
+            run.write("history", history().assign(**{column: [0.5, value]}), MODEL)
 
 
 def test_skipped_epoch_is_refused(run):

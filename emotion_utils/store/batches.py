@@ -58,11 +58,27 @@ class Dataset:
     class_names: tuple[str, ...]
     targets: torch.Tensor | None = None
 
+    def __post_init__(self) -> None:
+        """Raises InputError for a dataset that nothing can be read from, before a training finds out."""
+        if not len(self.rows) == len(self.labels) == len(self.ids) > 0:
+            raise InputError(
+                f"a dataset of {len(self.rows)} rows, {len(self.labels)} labels and {len(self.ids)} ids: "
+                "as many of each, and one image at least, are needed"
+            )
+        last = len(self.class_names) - 1
+        if int(self.labels.min()) < 0 or int(self.labels.max()) > last:
+            raise InputError(f"labels of {self.labels.min()} to {self.labels.max()}: the classes are 0 to {last}")
+
     def __len__(self) -> int:
         return len(self.ids)
 
     def take(self, count: int) -> Dataset:
-        """The first `count` images in the order of their ids, which are checksums: as good as drawn."""
+        """The first `count` images in the order of their ids, which are checksums: as good as drawn.
+
+        Raises InputError where that is none.
+        """
+        if count < 1:
+            raise InputError(f"take({count}): one image at least is needed; there are {len(self)}")
         targets = None if self.targets is None else self.targets[:count]
         return replace(self, rows=self.rows[:count], labels=self.labels[:count], ids=self.ids[:count], targets=targets)
 
@@ -143,6 +159,11 @@ def open_split(run: Run, split: str) -> Dataset:
             "01_data_preparation"
         ) from None
     places = {class_name: place for place, class_name in enumerate(class_names)}
+    if strange := sorted(set(rows["label"]) - set(places)):
+        raise InputError(
+            f"{run.path('manifest')}: {strange[0]!r} is none of the classes of the run ({', '.join(class_names)}); "
+            "start again with --fresh"
+        )
     labels = torch.tensor([places[label] for label in rows["label"]])
     targets = make_targets(rows, class_names, run.config.targets) if split == "train" else None
     if isinstance(images, Store):

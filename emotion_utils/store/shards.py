@@ -27,9 +27,9 @@ from emotion_utils.config import SPLITS, cache_dir
 from emotion_utils.errors import InputError
 from emotion_utils.parallel import count_workers, map_ahead
 from emotion_utils.progress import Progress
-from emotion_utils.store.store import KERNEL, StoreDamage, read_image
+from emotion_utils.store.store import KERNEL, StoreDamage, file_checksums, read_image
 
-VERSION = 1
+VERSION = 2  # with checksums
 SHARD_IMAGES = 2048  # at most; about 7 MB at 48 px, 150 MB at 224 px
 LEAST_SHARDS = 16  # even of a small split, so that as many processes can share it
 
@@ -37,24 +37,28 @@ LEAST_SHARDS = 16  # even of a small split, so that as many processes can share 
 class ShardImages:
     """The images of one split: `images[rows]` reads them, uint8 (n, S, S, 3) RGB 0-255, from any thread.
 
-    A machine may hold no more than the shards that its own processes read; `is_whole` says whether all are here.
+    What is here is compared with its checksums at opening, once in a process while the files stay as they are. A
+    machine may hold no more than the shards that its own processes read; `is_whole` says whether all are here.
     """
 
     def __init__(self, folder: Path, split: str) -> None:
         self._folder, self._split = folder, split
         try:
             facts = json.loads((folder / "shards.json").read_text(encoding="utf-8"))
-            lengths = facts["shard_bytes"][split]
-            with np.load(folder / f"{split}.npz") as index:
+            checksums = facts["checksums"][split]
+            index_file = folder / f"{split}.npz"
+            if file_checksums(index_file) != [facts["index_checksums"][split]]:
+                raise StoreDamage(f"{index_file} is damaged")
+            with np.load(index_file) as index:
                 self.shards, self._offsets, self._lengths = index["shards"], index["offsets"], index["lengths"]
             self.shape = (len(self.shards), facts["size_px"], facts["size_px"], 3)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreDamage(f"the shards at {folder} are not readable ({error})") from None
-        files = [self._file(number) for number in range(len(lengths))]
+        files = [self._file(number) for number in range(len(checksums))]
         self.is_whole = all(file.exists() for file in files)
-        for file, length in zip(files, lengths, strict=True):
-            if file.exists() and file.stat().st_size != length:
-                raise StoreDamage(f"{file} has {file.stat().st_size} bytes instead of {length}")
+        for file, checksum in zip(files, checksums, strict=True):
+            if file.exists() and file_checksums(file) != [checksum]:
+                raise StoreDamage(f"{file} is not what was written")
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         images = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
@@ -102,17 +106,19 @@ def write_shards(
         if _is_whole(path):
             return path
         with replacing_folder(path) as folder:
-            shard_bytes, done = {}, 0
+            checksums, done = {}, 0
             for split in SPLITS:
                 writer = _Writer(folder, split, source, class_names, size_px)
-                shard_bytes[split] = []
-                for images, length in writer.write(rows[rows["split"] == split]):
-                    shard_bytes[split].append(length)
+                checksums[split] = []
+                for images, file in writer.write(rows[rows["split"] == split]):
+                    checksums[split] += file_checksums(file)
                     done += images
                     if progress:
                         progress(done, len(rows))
             facts = {"version": VERSION, "kernel": KERNEL, "size_px": size_px, "class_names": list(class_names)}
-            (folder / "shards.json").write_text(json.dumps(facts | {"shard_bytes": shard_bytes}), encoding="utf-8")
+            indices = {split: file_checksums(folder / f"{split}.npz")[0] for split in SPLITS}
+            facts |= {"checksums": checksums, "index_checksums": indices}
+            (folder / "shards.json").write_text(json.dumps(facts), encoding="utf-8")
     return path
 
 
@@ -144,8 +150,8 @@ class _Writer:
         self._folder, self._split, self._source, self._size_px = folder, split, source, size_px
         self._classes = {class_name: place for place, class_name in enumerate(class_names)}
 
-    def write(self, rows: pd.DataFrame) -> Iterator[tuple[int, int]]:
-        """Yields the number of images and the length in bytes of each shard written."""
+    def write(self, rows: pd.DataFrame) -> Iterator[tuple[int, Path]]:
+        """Yields the number of images and the file of each shard written."""
         ids, labels = rows["id"].tolist(), [self._classes[label] for label in rows["label"]]
         count = max(-(-len(ids) // SHARD_IMAGES), min(LEAST_SHARDS, len(ids)))
         shards = np.arange(len(ids)) * count // max(len(ids), 1)
@@ -155,7 +161,7 @@ class _Writer:
         for shard, size in enumerate(np.bincount(shards, minlength=count)):
             file = self._folder / shard_name(self._split, shard)
             places += _write_shard(file, islice(samples, int(size)))
-            yield int(size), file.stat().st_size
+            yield int(size), file
         offsets, lengths = np.array(places, dtype=np.int64).reshape(-1, 2).T
         np.savez(self._folder / f"{self._split}.npz", shards=shards, offsets=offsets, lengths=lengths)
 

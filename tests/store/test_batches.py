@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ from memory_source import CLASSES, memory_source, random_images
 
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.files import write_csv
 from emotion_utils.run import Run
 from emotion_utils.store import batches as loader
 from emotion_utils.store.balance import sampler_weights
@@ -170,3 +172,25 @@ def test_an_empty_split_is_an_error_that_says_what_to_do(prepared):
     prepared.run.write("manifest", manifest.assign(split=manifest["split"].replace("val", "train")))
     with pytest.raises(EmotionError, match="no image in val; start again with --fresh"):
         open_split(prepared.run, "val")
+
+
+def test_a_label_that_is_no_class_of_the_run_is_an_error_that_names_it(prepared):
+    restore_images(prepared.run)
+    manifest = prepared.manifest
+    prepared.run.write("audit", {"classes": list(CLASSES[:2])})
+    write_csv(prepared.run.path("manifest"), manifest)
+    with pytest.raises(InputError, match=f"'{CLASSES[2]}' is none of the classes"):
+        open_split(prepared.run, "train")
+
+
+def test_a_dataset_that_nothing_can_be_read_from_is_refused():
+    dataset = dataset_of(6)
+    for count in (0, -1):
+        with pytest.raises(InputError, match=rf"take\({count}\): one image at least is needed; there are 6"):
+            dataset.take(count)
+    assert len(dataset.take(99)) == 6
+    for label in (-1, 3):
+        with pytest.raises(InputError, match=r"labels of .*: the classes are 0 to 2"):
+            replace(dataset, labels=torch.full((6,), label))
+    with pytest.raises(InputError, match="6 rows, 5 labels and 6 ids"):
+        replace(dataset, labels=dataset.labels[:5])

@@ -147,12 +147,49 @@ def test_the_setting_decides_what_is_prepared_and_the_training_reads_it(prepared
 def test_a_shard_cut_short_is_noticed_and_written_again(prepared):
     path = write(prepared)
     os.truncate(path / shard_name("train", 2), 700)
-    with pytest.raises(StoreDamage, match=r"train-000002\.tar has 700 bytes"):
+    with pytest.raises(StoreDamage, match=r"train-000002\.tar is not what was written"):
         open_shards(path, "train")
-    with pytest.raises(InputError, match=r"700 bytes .* restore_images\(run\)"):
+    with pytest.raises(InputError, match=r"not what was written.* restore_images\(run\)"):
         open_split(prepared.run, "train")
     restore_images(prepared.run)
     assert len(open_split(prepared.run, "train")) == 60
+
+
+def swap_two_shards(path):
+    first, second = (path / shard_name("train", number) for number in (0, 1))
+    first.rename(path / "moved")
+    second.rename(first)
+    (path / "moved").rename(second)
+
+
+def flip_a_bit(path):
+    data = bytearray((path / shard_name("train", 1)).read_bytes())
+    data[len(data) // 2] ^= 1
+    (path / shard_name("train", 1)).write_bytes(data)
+
+
+def swap_two_images_in_the_index(path):
+    with np.load(path / "train.npz") as index:
+        arrays = dict(index)
+    for name in ("offsets", "lengths"):
+        arrays[name][[0, 1]] = arrays[name][[1, 0]]
+    np.savez(path / "train.npz", **arrays)
+
+
+def write_nonsense(path):
+    (path / "shards.json").write_text('{"checksums": 3, "index_checksums": []}')
+
+
+@pytest.mark.parametrize("harm", [swap_two_shards, flip_a_bit, swap_two_images_in_the_index, write_nonsense])
+def test_damaged_shards_are_noticed_and_written_again(prepared, harm, capfd):
+    path = write(prepared)
+    before = open_split(prepared.run, "train").batch(np.arange(60)).images
+    harm(path)
+    with pytest.raises(StoreDamage):
+        open_shards(path, "train")
+    restore_images(prepared.run)
+    assert torch.equal(open_split(prepared.run, "train").batch(np.arange(60)).images, before)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_machine_needs_no_more_than_its_own_shards(prepared):

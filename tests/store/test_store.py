@@ -156,6 +156,23 @@ def test_damage_to_the_very_last_byte_is_noticed():
         open_store(path_of(source, 5))
 
 
+def test_each_block_of_a_large_store_is_checked_and_only_once(source, monkeypatch):
+    build_store(source, source.manifest, size_px=8)
+    path = path_of(source, 8)
+    monkeypatch.setattr(store_module, "READ_BYTES", 1000)  # a block is read in parts
+    open_store(path)
+    monkeypatch.setattr(store_module, "map_ahead", lambda *_: pytest.fail("read again"))
+    open_store(path)
+    monkeypatch.undo()
+    data = bytearray((path / "images.npy").read_bytes())
+    for block in range(3):
+        changed = data.copy()
+        changed[128 + (block * 64 + 10) * 8 * 8 * 3] ^= 1
+        (path / "images.npy").write_bytes(changed)
+        with pytest.raises(StoreDamage, match="damaged pixels"):
+            open_store(path)
+
+
 def test_a_failing_build_leaves_nothing_behind(source, private_cache):
     source.files["sad/0149.png"] = b"no image"
     manifest = source.manifest
