@@ -21,6 +21,7 @@ from emotion_utils.printable import count_of
 
 SHARE_TOLERANCE = 0.02  # how far a class's share in a split may be from its share in the whole,
 IMAGE_TOLERANCE = 2  # or so many images of the split, where these are more: whole images can be no more exact
+NONE_LEFT = "no usable image left"
 MAX_REASONS = 3  # that an error names
 
 
@@ -166,25 +167,28 @@ def _draw(rows: pd.DataFrame, shares: dict[str, float], seed: int) -> np.ndarray
 
 
 def tell_reasons(manifest: pd.DataFrame) -> str:
-    """The commonest reasons for which images were set aside, with how many and one of them each."""
+    """The commonest reasons for which images were set aside, with how many and one of them each, in full."""
     aside = manifest[manifest["status"] != "kept"]
     kinds = aside["reason"].map(kind_of)
+    first = aside.loc[~kinds.duplicated()].set_index(kinds[~kinds.duplicated()])
     return "; ".join(
-        f"{count:,} {kind} (e.g. {aside.loc[kinds[kinds == kind].index[0], 'path']})"
+        f"{count:,} {kind} (e.g. {first.loc[kind, 'path']}{first.loc[kind, 'reason'].removeprefix(kind)})"
         for kind, count in kinds.value_counts().head(MAX_REASONS).items()
     )
 
 
 def _check_class_sizes(manifest: pd.DataFrame, least: int) -> None:
-    counts = manifest.loc[manifest["status"] == "kept", "label"].value_counts()
-    for class_name in sorted(set(manifest["label"]) - {""}):
-        if (count := int(counts.get(class_name, 0))) < least:
-            reasons = tell_reasons(manifest[manifest["label"] == class_name])
-            raise InputError(
-                f"class {class_name!r} has {count_of(count, 'usable image') if count else 'no usable image left'}, at "
-                f"least {least} are needed to fill train, val and test: add images or leave the class out with "
-                "--classes" + (f"; set aside were {reasons}" if reasons else "")
-            )
+    kept = manifest.loc[manifest["status"] == "kept", "label"].value_counts()
+    counts = {name: int(kept.get(name, 0)) for name in sorted(set(manifest["label"]) - {""})}
+    small = [name for name, count in counts.items() if count < least]
+    if small:
+        reasons = tell_reasons(manifest[manifest["label"] == small[0]])
+        raise InputError(
+            f"class {small[0]!r} has {count_of(counts[small[0]], 'usable image') if counts[small[0]] else NONE_LEFT}, "
+            f"at least {least} are needed to fill train, val and test: add images or leave the class out with --classes"
+            + (f"; set aside were {reasons}" if reasons else "")
+            + "".join(f"; class {name!r} has {counts[name]}" for name in small[1:])
+        )
 
 
 def _check_every_class_everywhere(manifest: pd.DataFrame, split: np.ndarray, draw: np.ndarray) -> None:

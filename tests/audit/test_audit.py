@@ -11,6 +11,7 @@ from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS, NUMBER_PROP
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
+from emotion_utils.errors import InputError
 from emotion_utils.sources.source import open_source, source_of
 
 
@@ -185,3 +186,17 @@ def test_official_split_of_fer2013_leaks_and_is_mended_out_of_the_box(shared_dat
     held_out = manifest[manifest["path"].str.startswith("validation/")]
     moved = held_out[held_out["status"] == "quarantined"]["reason"].str.partition(":")[0]
     assert not moved.str.startswith("in ").any()
+
+
+def test_classes_that_hold_the_same_images_are_refused_right_after_the_audit(tmp_path):
+    images = [encode(make_image(seed)) for seed in range(24)]
+    files = {f"{label}/{n}.png": images[n] for label in ("happy", "sad") for n in range(12)}
+    files |= {f"angry/{n}.png": images[n] for n in range(12, 24)}
+    config = resolve_config("smoke", data=str(write_folder(tmp_path / "data", files)))
+    manifest, _ = audit_images(source_of(config))
+    said = (
+        r"class 'happy' has no usable image left, at least 10 .* set aside were 12 two labels "
+        r"\(e\.g\. happy/0\.png: the same image is sad/0\.png \(sad\)\); class 'sad' has 0"
+    )
+    with pytest.raises(InputError, match=said):
+        divide_images(manifest, config)

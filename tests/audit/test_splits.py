@@ -193,9 +193,9 @@ def test_class_whose_images_are_all_set_aside_is_named_with_the_reasons():
     manifest = manifest_of(["common"] * 30 + ["gone"] * 12, path=[f"{n}.png" for n in range(42)])
     twice = manifest["label"] == "gone"
     manifest = manifest.assign(
-        status=np.where(twice, "quarantined", "kept"), reason=np.where(twice, "two labels: of the same image", "")
+        status=np.where(twice, "quarantined", "kept"), reason=np.where(twice, "two labels: it is b", "")
     )
-    said = r"class 'gone' has no usable image left, at least 3 .*; set aside were 12 two labels \(e\.g\. 30\.png\)"
+    said = r"class 'gone' has no usable image left, at least 3 .* aside were 12 two labels \(e\.g\. 30\.png: it is b"
     with pytest.raises(InputError, match=said):
         assign(manifest)
 
