@@ -30,7 +30,8 @@ _PERSONS = level_word(
     "group person personid subject subjectid identity identityid actor actorid participant participantid "
     "individual individualid model modelid speaker celebrity"
 ).split()
-_SPLITS = level_word("split usage set subset partition part phase datasplit fold foldid kfold cv").split()
+_SPLITS = ["split", "usage", "set", "subset", "partition", "datasplit"]
+_MAYBE_SPLITS = ["part", "phase", "fold", "foldid", "kfold", "cv"]  # these often mean something else
 _CONFIDENCES = level_word("confidence conf labelconfidence certainty probability prob agreement").split()
 _PIXELS = level_word("pixels pixel pixelvalues imagepixels").split()
 _FLAGS = {"", "0", "1", "true", "false", "yes", "no"}
@@ -78,7 +79,7 @@ class Columns:
 
 def understand(table: TextTable) -> Columns:
     """What the columns of `table` hold, by their names and, for votes and splits, by their values."""
-    keys = ["".join(filter(str.isalnum, level_word(name))) for name in table.columns]
+    keys = [_key(name) for name in table.columns]
     path, person, confidence, pixels = (_first(keys, names) for names in (_PATHS, _PERSONS, _CONFIDENCES, _PIXELS))
     path = path if path >= 0 else _find(table, is_image_name, {pixels})
     pixels = pixels if pixels >= 0 else _find(table, _is_image, {path})
@@ -96,7 +97,7 @@ def understand(table: TextTable) -> Columns:
         words = words[0] if words else _find(table, is_emotion, taken, least=2)
         label, numbers = (words, label) if words >= 0 else (label, -1)
     taken |= {label, numbers}
-    named = [at for name in _SPLITS if (at := _first(keys, (name,))) >= 0 and at not in taken]
+    named = [at for name in (*_SPLITS, *_MAYBE_SPLITS) if (at := _first(keys, (name,))) >= 0 and at not in taken]
     split = next((at for at in named if _are_splits(table, at)), -1)
     split = (
         split if split >= 0 else next((at for at in range(len(keys)) if at not in taken and _tell_parts(table, at)), -1)
@@ -127,7 +128,8 @@ def check_columns(spec: str, name: str, table: TextTable, columns: Columns) -> s
     column = columns.names[columns.unclear]
     values = sorted(_values(table, columns.unclear) - {""})
     shown = ", ".join(values[:3]) + (" ..." if len(values) > 3 else "")
-    if values and len(values) <= MAX_PARTS and (split_of(column) or not _are_numbers(table, columns.unclear)):
+    is_meant = _key(column) in _SPLITS and len(values) > 1 and not _are_numbers(table, columns.unclear)
+    if (is_meant and len(values) <= MAX_PARTS) or (values and split_of(column)):
         raise InputError(
             f"--data {spec}: {name}: column {column} holds {shown}, which are not train, val or test: write these "
             "instead, or call the column something else if it is no split"
@@ -163,6 +165,10 @@ def _find(table: TextTable, holds: Callable[[str], object], taken: Collection[in
 
 def _is_image(text: str) -> bool:
     return len(split_pixels(text.encode())) >= MIN_PIXELS
+
+
+def _key(name: str) -> str:
+    return "".join(filter(str.isalnum, level_word(name)))
 
 
 def _first(keys: Sequence[str], names: Sequence[str]) -> int:

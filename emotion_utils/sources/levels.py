@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key, is_emotion
-from emotion_utils.sources.split_words import is_fold, is_wrapper, names_person, split_of
+from emotion_utils.sources.split_words import is_fold, is_wrapper, names_person, split_of, without_split
 
 MAX_CLASSES = 10  # more than that are likely names of persons, or numbers
 MIN_PERSONS = 10  # so many folders above the classes are persons, whatever their names; parts of data are fewer
@@ -105,7 +105,15 @@ def refuse_unknown_parts(spec: str, names: list[str], classes: list[str], pairs:
 
 
 def refuse_classes_within(spec: str, classes: list[str], pairs: set[tuple[str, str]]) -> None:
-    """Raises InputError for a folder among the classes that holds several of them itself, as part of the data does."""
+    """Raises InputError for a folder among the classes that is one in a split, or a part that holds several itself."""
+    bare: dict[str, str] = {}
+    for name in classes:
+        other = bare.setdefault(class_key(without_split(name)), name)
+        if without_split(name) != name and class_key(other) != class_key(name):
+            raise InputError(
+                f"--data {spec}: {other} and {name} seem to be one class in two splits: move them into folders of the "
+                "splits, as in train/happy"
+            )
     keys = {class_key(name) for name in classes}
     for name in classes:
         inside = sorted(below for above, below in pairs if above == name and class_key(below) in keys)

@@ -217,8 +217,8 @@ def _name_classes(
     more = tuple(sorted(others.index)) if auxiliary else ()
     if len(others):
         counts = ", ".join(f"{name} {count}" for name, count in sorted(others.items()))
-        use = "teaching only" if auxiliary else "left out"
-        notes.append(f"{use}: {count_of(others.sum(), 'image')} of other classes ({counts})")
+        use = "teaching only:" if auxiliary else "left out"
+        notes.append(f"{use} {count_of(others.sum(), 'image')} of other classes ({counts})")
     elif auxiliary:
         notes.append("auxiliary_classes: the data have no other classes to learn from")
     if not 2 <= len(chosen) <= MAX_CLASSES:

@@ -87,6 +87,13 @@ def split_of(name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def without_split(name: str) -> str:
+    """`name` without the words for splits in it: happy of train_happy; as it is where there are none."""
+    words = _WORD.findall(level_word(name))
+    rest = [word for word in words if not split_of(word)]
+    return " ".join(rest) if len(rest) < len(words) else name
+
+
 def is_wrapper(name: str) -> bool:
     """Whether the name of a folder says nothing about what is in it: images, Data, img_1."""
     words = _WORD.findall(level_word(name))

@@ -383,3 +383,11 @@ def test_splits_that_contradict_folders_are_refused_too(tmp_path):
         read(
             tmp_path / "b", {"l.csv": text.replace("train\n", "test\n").replace("test/11.png", "train/11.png")}, images
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("phase", ("onset", "apex")), ("part", ("eye", "mouth")), ("set", ("x", "x"))]
+)
+def test_words_that_are_hardly_splits_are_left_out_with_a_line(tmp_path, name, words):
+    source = read(tmp_path, table_of(f"image,emotion,{name}", "{},{},{}", lambda n: words[n % 2]))
+    assert any(note.startswith(f"legend.csv: column {name} (") and "is no split" in note for note in source.notes)
