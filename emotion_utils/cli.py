@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -36,6 +37,10 @@ class OneLineErrors(click.Group):
             _fail(str(error), 2)
         except EmotionError as error:
             _fail(str(error), 1)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not error.filename:
+                raise
+            _fail(f"{error.filename}: {error.strerror}: change its permissions, or work on a copy", 1)
 
 
 def _say(line: object) -> None:

@@ -1,6 +1,8 @@
 """The command itself: what it prints, and its exit status."""
 
+import errno
 import json
+import os
 
 import pandas as pd
 import pytest
@@ -92,3 +94,15 @@ def test_a_search_needs_a_prepared_run_and_a_sampler_that_there_is(emotion, tmp_
     status, _, complaint = emotion("search", "r18_scratch_emotion", "--run", run.root, "--sampler", "magic")
     assert status == 2
     assert "choose one of tpe, grid" in complaint
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_place_that_cannot_be_written_is_one_line_that_names_it(monkeypatch, number):
+    def refuse(**options):
+        raise OSError(number, os.strerror(number), "runs/a/.lock")
+
+    monkeypatch.setattr(main.commands["settings"], "callback", refuse)
+    result = CliRunner().invoke(main, ["settings"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"emotion: runs/a/.lock: {os.strerror(number)}: change its permissions")
+    assert result.stderr.count("\n") == 1

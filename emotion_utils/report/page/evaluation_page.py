@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from html import escape
@@ -49,11 +50,14 @@ def default_folder(model_dir: Path, data: str) -> Path:
 
 
 def check_output(folder: Path, model_sha256: str, data: str) -> None:
-    """Raises InputError where `folder` holds anything but an evaluation of this model on these data, or no page can be
-    made."""
+    """Raises InputError where `folder` cannot be written or holds anything but an evaluation of this model on these data,
+    or no page can be made."""
     missing = [name for name in TOOLS if find_spec(name) is None]
     if missing:
         raise InputError(f"a page needs {', '.join(missing)}: pip install 'emotion-utils[report]'")
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not os.access(place, os.W_OK):
+        raise InputError(f"cannot write to {folder}: change the permissions of {place}, or name another --output")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     path = folder / FACTS
