@@ -27,6 +27,7 @@ from emotion_utils.report.page.page_tables import (
     read_tables,
     squeeze_text,
 )
+from emotion_utils.report.page.paper import find_additions
 from emotion_utils.report.results import Results, read_results
 from emotion_utils.report.tables import MINUS
 from emotion_utils.run import Run
@@ -98,7 +99,23 @@ def verify_run(root: Path) -> str:
     if changed:
         raise EmotionError(f"{root / changed[0]} is missing, changed or new since the report was made, see {CHECKSUMS}")
     pages = compare_pages(run, results) if comparison.by_words else look_through_pages(run, results, compared)
+    pages += _compare_paper(run, results, page)
     return f"{root}: every file has its checksum; {counts}{pages}{comparison.note()}"
+
+
+def _compare_paper(run: Run, results: Results, page: str) -> str:
+    """What report.pdf adds to the page, as words for the line on the result, where it may be due to a font.
+
+    Elsewhere it raises EmotionError.
+    """
+    pdf = run.inside("report.pdf")
+    added = next(find_additions(page, pdf), None) if pdf.exists() else None
+    if added is None:
+        return ""
+    said = f"report.pdf has, and report.html has not: {added}"
+    if run.facts.get("report", {}).get("notes") or not "".join(results.class_names).isascii():
+        return f"; {said}"
+    raise EmotionError(said)
 
 
 def _recompute(run: Run, results: Results, page: str, comparison: Comparison) -> tuple[str, str]:

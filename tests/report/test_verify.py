@@ -50,7 +50,7 @@ def other_version(monkeypatch, same_version):
 @pytest.fixture
 def without_pages(monkeypatch):
     """Sentences, tables and checksums alone are compared; what is said of the pages has tests of its own."""
-    for name in ("compare_pages", "look_through_pages"):
+    for name in ("compare_pages", "look_through_pages", "_compare_paper"):
         monkeypatch.setattr(verify, name, lambda *_: "")
 
 
@@ -203,7 +203,10 @@ def test_script_in_a_page_of_another_version_is_refused(finished, changed, other
         verify_run(finished.root)
 
 
-def test_words_that_are_no_sentence_and_no_cell_of_another_version_are_told(finished, changed, other_version):
+def test_words_that_are_no_sentence_and_no_cell_of_another_version_are_told(
+    finished, changed, other_version, monkeypatch
+):
+    monkeypatch.setattr(verify, "_compare_paper", lambda *_: "")  # which lacks them
     changed("report.html", "It is also hard.", "It is also hard. VGG16_emotion is the best.", sealed=True)
     said = verify_run(finished.root)
     assert "1 texts of its pages are not of this version, the first: 'A face tells" in said
@@ -303,6 +306,16 @@ def test_command_needs_no_torch_and_its_status_says_whether_all_is_right(finishe
     assert wrong.exit_code == 1
     assert "data/audit.json" in wrong.stderr
     assert wrong.stderr.count("\n") == 1
+
+
+def test_line_that_only_paper_has_is_refused_unless_a_font_may_be_the_reason(finished, changed, monkeypatch):
+    monkeypatch.setattr(verify, "compare_pages", lambda *_: "")
+    monkeypatch.setattr(verify, "find_additions", lambda page, pdf: iter(["the line 'VGG16 leads'"]))
+    with pytest.raises(EmotionError, match=r"report\.pdf has, and report\.html has not: the line 'VGG16 leads'"):
+        verify_run(finished.root)
+    facts = finished.read("facts") | {"report": {"pdf": True, "notes": ["no font"]}}
+    changed("run.json", finished.path("facts").read_text(encoding="utf-8"), json.dumps(facts), sealed=True)
+    assert "; report.pdf has, and report.html has not: the line" in verify_run(finished.root)
 
 
 def test_sentence_that_nothing_makes_is_found_though_the_checksums_are_made_anew(finished, changed):

@@ -29,7 +29,7 @@ from emotion_utils.run import Run
 
 NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
 OWN_NOTEBOOK = PACKAGE_DIR / "models" / "template" / "own_model.ipynb"  # of models without one of their own
-TOOLS = ("nbconvert", "nbformat", "nh3")  # that make a page
+TOOLS = ("nbconvert", "nbformat", "nh3", "pypdf")  # that make a page, and read paper
 MOST_PAGE_BYTES = 512 << 20
 
 
@@ -59,9 +59,9 @@ def look_through_pages(run: Run, results: Results, compared: str) -> str:
     `compared` is the text that was compared already, without blanks. Raises EmotionError that quotes the first thing
     in a page that may run, load, lead away or hide.
     """
+    _need_tools()
     if not NOTEBOOKS_DIR.exists():
         return "; nothing else of the pages was compared, as the project's notebooks are not here"
-    _need_tools()
     page = read_page(run.inside("report.html"))
     pages = {"report.html": (page, _make_report_again(run, results, page)[1])}
     for source in sorted(run.notebooks_dir.glob("*.ipynb")):
