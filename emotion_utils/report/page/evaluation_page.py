@@ -50,8 +50,8 @@ def default_folder(model_dir: Path, data: str) -> Path:
 
 
 def check_output(folder: Path, model_sha256: str, data: str) -> None:
-    """Raises InputError where `folder` cannot be written or holds anything but an evaluation of this model on these data,
-    or no page can be made."""
+    """Raises InputError where `folder` cannot be written or holds anything but an evaluation of this model on these
+    data, or no page can be made."""
     missing = [name for name in TOOLS if find_spec(name) is None]
     if missing:
         raise InputError(f"a page needs {', '.join(missing)}: pip install 'emotion-utils[report]'")
