@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, KeysView, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key, is_emotion
@@ -13,6 +14,7 @@ from emotion_utils.sources.split_words import level_word, split_of
 from emotion_utils.sources.text_tables import MIN_PIXELS, TextTable, number_columns, split_pixels
 
 MOST = 0.9  # of the values tell what a column holds whose name does not
+MAX_LOOKED_AT = 1000  # different values of a column, to learn what it holds
 MAX_PARTS = 10  # a column with more different words than these is no split, whatever its name
 # Usual names without case, accents, spaces and signs; of several in one table the first counts.
 _PATHS = level_word(
@@ -98,10 +100,9 @@ def understand(table: TextTable) -> Columns:
         label, numbers = (words, label) if words >= 0 else (label, -1)
     taken |= {label, numbers}
     named = [at for name in (*_SPLITS, *_MAYBE_SPLITS) if (at := _first(keys, (name,))) >= 0 and at not in taken]
-    split = next((at for at in named if _are_splits(table, at)), -1)
-    split = (
-        split if split >= 0 else next((at for at in range(len(keys)) if at not in taken and _tell_parts(table, at)), -1)
-    )
+    told = [at for at in named if _are_splits(table, at)]
+    told += [at for at in range(len(keys)) if at not in taken and not told and _tell_parts(table, at)]
+    split = told[0] if told else -1
     named += [at for at in range(len(keys)) if at not in taken and _is_flag(table, at)]  # is_train: True
     unclear = named[0] if named and split < 0 else -1
     taken |= {split, *named}
@@ -157,7 +158,7 @@ def _check_numbers(place: str, table: TextTable, columns: Columns) -> None:
 def _find(table: TextTable, holds: Callable[[str], object], taken: Collection[int], least: int = 1) -> int:
     """The first column, of those not `taken`, of whose values (`least` or more) most are what `holds` tells; or -1."""
     for at in range(len(table.columns)):
-        values = [value for value in _values(table, at) if value] if at not in taken else []
+        values = list(islice(filter(None, _values(table, at)), MAX_LOOKED_AT)) if at not in taken else []
         if len(values) >= least and sum(bool(holds(value)) for value in values) >= MOST * len(values):
             return at
     return -1
@@ -175,18 +176,22 @@ def _first(keys: Sequence[str], names: Sequence[str]) -> int:
     return next((keys.index(name) for name in names if name in keys), -1)
 
 
-def _values(table: TextTable, at: int) -> set[str]:
-    return {values[at].strip() for _, values in table.rows}
+def _values(table: TextTable, at: int) -> KeysView[str]:
+    """The different values of a column in their order; looked up once."""
+    if at not in table.values:
+        table.values[at] = dict.fromkeys(values[at].strip() for _, values in table.rows)
+    return table.values[at].keys()
 
 
 def _are_splits(table: TextTable, at: int) -> bool:
     """Whether any value is a split; numbered folds are none. One that is not is told when the rows are read."""
-    return any(split_of(value) for value in _values(table, at))
+    return any(split_of(value) for value in islice(_values(table, at), MAX_LOOKED_AT))
 
 
 def _tell_parts(table: TextTable, at: int) -> bool:
     """Whether a column of any name holds nothing but splits, train and another."""
-    splits = {split_of(value) for value in _values(table, at) - {""}}
+    values = _values(table, at) - {""}
+    splits = {split_of(value) for value in values} if len(values) <= MAX_PARTS else {None}
     return "train" in splits and len(splits) > 1 and None not in splits
 
 

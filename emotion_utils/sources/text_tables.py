@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.files import is_image_name
@@ -26,6 +26,9 @@ class TextTable:
     columns: list[str]
     rows: list[tuple[int, list[str]]]
     odd: dict[int, str]  # number of a line -> why it is no row
+    values: dict[int, dict[str, None]] = field(
+        default_factory=dict
+    )  # different ones of a column, by its place: see columns.py
 
 
 def encoding_of(start: bytes) -> str:
