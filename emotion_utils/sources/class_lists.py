@@ -96,7 +96,8 @@ def _choose(entries: list[tuple[int | None, str]], labels: set[str]) -> dict[str
     if any(len(meant.get(number, ())) != 1 for number in numbers.values()):
         return {}
     names = {label: next(iter(meant[number].values())) for label, number in numbers.items()}
-    return names if len({class_key(name) for name in names.values()}) == len(names) else {}
+    keys = {class_key(name) for name in names.values() if name and not name.isdecimal()}
+    return names if len(keys) == len(names) else {}
 
 
 def _read_prose(text: str) -> list[tuple[int | None, str]]:

@@ -37,6 +37,7 @@ from emotion_utils.report.contents import collect_claims
 from emotion_utils.report.results import read_results
 from emotion_utils.run import Run
 from emotion_utils.sources.archives import is_archive, open_archive
+from emotion_utils.sources.class_lists import find_names
 from emotion_utils.sources.decode import ImageFault, decode_rgb
 from emotion_utils.sources.fer_csv import FerCsv
 from emotion_utils.sources.files import Files
@@ -72,7 +73,10 @@ OWN_WORDS = [
     b"user.id;image;emotion\n1;0.png;happy\n2;0.png;SAD\n1;1.png;sad\n",
     b"filename, Angry, Happy\n0.png, 0, 1\n1.png, 1, 0\n",
     b"file_name,label,confidence\n0.png,happy,0.8\n1.png,sad,70\n",
+    b"sep=;\r\n0.png;happy\r\n1.png;sad\r\n",
+    b"image,label,emotion,fold\n0.png,3,happy,0\n1.png,4,sad,1\n",
 ]
+PIXELS = f'sep=,\n"{[*range(256)]}",happy,Training\n"{[*range(256)]}",sad,Testing\n'.encode()
 
 
 def fer2013_csv(folder: Path) -> tuple[Seeds, Try]:
@@ -85,7 +89,7 @@ def fer2013_csv(folder: Path) -> tuple[Seeds, Try]:
             for name in table.table["path"] if table else ():
                 assert isinstance(read_or_refuse(table.read, name), bytes | None)
 
-    return [FER], attempt
+    return [FER, PIXELS], attempt
 
 
 class Beside:
@@ -114,6 +118,23 @@ def relabelling_csv(folder: Path) -> tuple[Seeds, Try]:
             assert not found or found.rows["path"].is_unique
 
     return [LABELS, *OWN_WORDS], attempt
+
+
+def class_lists(folder: Path) -> tuple[Seeds, Try]:
+    trees = [Beside(name, []) for name in ("classes.txt", "data.yaml", "labels.json", "README.md")]
+
+    def attempt(content):
+        for tree in trees:
+            tree.content = content
+            names, used = read_or_refuse(find_names, "data", Files(tree, [], tree.names), {"0", "1", "2"}) or ({}, [])
+            assert set(names) == ({"0", "1", "2"} if used else set())
+            assert all(names.values())
+
+    return [
+        b"angry\nhappy\nsad\n", b"0: angry\n1 = happy\n2|sad\n", b"names: [angry, happy, sad]\n",
+        b"names: {0: a, 1: b, 2: c}",
+        b'{"id2label": {"0": "angry", "1": "happy", "2": "sad"}}', b'{"angry": 0, "happy": 1, "sad": 2}',
+    ], attempt  # fmt: skip
 
 
 def jsonl_tables(folder: Path) -> tuple[Seeds, Try]:
@@ -373,8 +394,9 @@ def published_tables(folder: Path) -> tuple[Seeds, Try]:
 
 
 TARGETS = (
-    fer2013_csv, relabelling_csv, jsonl_tables, any_table, lists_of_raf_db, lists_of_expw, votes_of_ferplus,
-    annotations_of_affectnet, emotions_of_ck_plus, image_files, zip_members, tar_members, compressed_tars,
+    fer2013_csv, relabelling_csv, class_lists, jsonl_tables, any_table, lists_of_raf_db, lists_of_expw,
+    votes_of_ferplus, annotations_of_affectnet, emotions_of_ck_plus, image_files, zip_members, tar_members,
+    compressed_tars,
     manifest, history, predictions, json_files, model_cards, settings, keras_weights, pytorch_weights,
     published_tables,
 )  # fmt: skip

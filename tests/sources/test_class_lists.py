@@ -68,6 +68,7 @@ def test_names_count_from_one_where_the_folders_do(tmp_path):
         ("README.md", "0: open the door\n1: close it\n2: go away\n"),  # no emotions
         ("data.yaml", "names: [angry\n"),
         ("classes.json", "[1, 2, 3]"),
+        ("classes.json", '{"0": "angry", "1": "", "2": "sad"}'),
     ],
 )
 def test_what_is_not_clear_names_nothing(tmp_path, name, text):
