@@ -13,7 +13,7 @@ packages=(
     ipykernel comm debugpy ipython ipython-pygments-lexers matplotlib-inline nest-asyncio2 stack-data executing asttokens
     pure-eval decorator jedi parso pexpect ptyprocess prompt-toolkit wcwidth
     nbconvert beautifulsoup4 soupsieve bleach webencodings tinycss2 defusedxml jupyterlab-pygments mistune pandocfilters
-    pypdf torchinfo
+    pypdf torchinfo simplejpeg
 )
 python=$(find_python)
 pins=$(mktemp)

@@ -5,41 +5,35 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-EOI, SOS, SEQUENTIAL_FRAMES = 0xD9, 0xDA, (0xC0, 0xC1)
+EOI, SOS, PROGRESSIVE = 0xD9, 0xDA, 0xC2
 _NO_FRAMES = (0xC4, 0xC8, 0xCC)  # tables among the numbers of frames
-_SPECIAL = (0xE1, 0xE2, 0xEE)  # EXIF or XMP, colour profile, Adobe's colours
+_EXIF = 0xE1  # or XMP
 _BETWEEN_SCANS = {0xC4, 0xCC, SOS, 0xDB, 0xDC, 0xDD, 0xFE, EOI, *range(0xE0, 0xF0)}
+_MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _SCAN_END = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 COEFFICIENTS = 64
-# In place of the end mark: the bits that a decoder reads ahead of a complete scan. One that lacks more finds the file
-# at its end and says so; at an end mark it would go on in grey, with a warning that nobody sees.
-READ_AHEAD = bytes(8)
 
 
 @dataclass
 class JpegStructure:
     """Of a JPEG whose markers can be followed to its first scan at least."""
 
-    frame: int = 0  # marker of the frame: SEQUENTIAL_FRAMES are what nearly all files have
+    frame: int = 0  # its marker
     precision: int = 0
     width: int = 0
     height: int = 0
     components: tuple[int, ...] = ()
-    is_special: bool = False  # EXIF, a profile or colours of Adobe: more than pixels
+    has_exif: bool = False
+    has_strays: bool = False  # bytes that belong to nothing, before the first scan
     scans: int = 0
     end: int = 0  # where the image's data end: at the end mark, or with the file
     is_broken: bool = False  # a scan runs into bytes that neither go on with it nor end it
     missing_bits: dict[int, list[int]] = field(default_factory=dict)  # of each component's coefficients
 
     @property
-    def is_sequential(self) -> bool:
-        """One scan, from top to bottom."""
-        return self.frame in SEQUENTIAL_FRAMES and self.scans == 1
-
-    @property
     def lacks_scans(self) -> bool:
         """Whether a progressive file ends before each coefficient has had its last bit."""
-        return self.frame == 0xC2 and any(any(bits) for bits in self.missing_bits.values())
+        return self.frame == PROGRESSIVE and any(any(bits) for bits in self.missing_bits.values())
 
 
 def read_structure(data: bytes) -> JpegStructure | None:
@@ -47,16 +41,14 @@ def read_structure(data: bytes) -> JpegStructure | None:
     if data[:2] != b"\xff\xd8":
         return None
     found, at = JpegStructure(end=len(data)), 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
-        if marker == 0xFF:  # a byte that fills
-            at += 1
-            continue
-        body = data[at + 4 : at + 2 + length]
+    while start := _MARKER.search(data, at):
+        marker, length = start[1][0], int.from_bytes(data[start.end() : start.end() + 2])
+        body = data[start.end() + 2 : start.end() + length]
         if not 0xC0 <= marker <= 0xFE or len(body) != length - 2:
             break
-        at += 2 + length
-        found.is_special |= marker in _SPECIAL
+        found.has_strays |= start.start() > at and not found.scans
+        found.has_exif |= marker == _EXIF
+        at = start.end() + length
         if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES:
             if found.frame or not _read_frame(found, marker, body):
                 break

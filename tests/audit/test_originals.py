@@ -133,7 +133,7 @@ def test_votes_reach_the_manifest_and_how_far_people_agree_is_said(tmp_path):
     manifest, division = divide_images(manifest, resolve_config("smoke", data=str(tmp_path / "votes.csv")))
     assert manifest["votes"].tolist().count('{"happy": 1, "sad": 3}') == 20
     assert manifest.set_index("path").loc["39.png", "reason"] == "no majority: 2 happy, 2 sad"
-    assert audit["agreement"] == {"images": 39, "share": 0.75, "unanimous": 0}
+    assert audit["agreement"] == {"images": 39, "share": 0.75, "unanimous": 0, "contradicted": 0}
     lines = audit_lines(audit | division | {"suspects": {"judged": 0}})
     assert (
         lines[0]

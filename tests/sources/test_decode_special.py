@@ -212,6 +212,81 @@ def test_jpeg_whose_scan_breaks_off_in_foreign_bytes_is_truncated(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def scan_of(data):
+    """Where the entropy-coded data of the first scan begin."""
+    at = data.index(b"\xff\xda")
+    return at + 2 + int.from_bytes(data[at + 2 : at + 4])
+
+
+def damaged(data, kind):
+    """`data` with damage that leaves every marker of its structure readable."""
+    start, half = scan_of(data), (scan_of(data) + len(data)) // 2
+    if kind == "flipped":
+        flipped = bytes(byte ^ 0x55 for byte in data[half : half + 60]).replace(b"\xff", b"1")
+        return data[:half] + flipped + data[half + 60 :]
+    if kind == "zeros":
+        return data[:half] + bytes(40) + data[half + 40 :]
+    if kind == "lost bytes":
+        return data[:half] + data[half + 200 :]
+    if kind == "bad code":
+        return data[:start] + b"\xfe" * 300 + data[start + 300 :]
+    return data[:-9] + data[-2:]  # the last scan was cut
+
+
+@pytest.mark.parametrize("kind", ["flipped", "zeros", "lost bytes", "bad code", "cut"])
+@pytest.mark.parametrize("data", JPEGS.values(), ids=JPEGS)
+def test_damage_within_a_scan_is_noticed(data, kind, capfd):
+    with pytest.raises(ImageFault, match=r"^(truncated|damaged): "):
+        decode_rgb(damaged(data, kind))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_lost_and_swapped_restart_intervals_are_noticed(capfd):
+    data = JPEGS["restart intervals"]
+    second, third, fourth = (data.index(bytes([0xFF, mark])) for mark in (0xD1, 0xD2, 0xD3))
+    for changed in (
+        data[:second] + data[third:],
+        data[:second] + data[third:fourth] + data[second:third] + data[fourth:],
+    ):
+        with pytest.raises(ImageFault, match=r"damaged: .*corrupt .*instead of RST"):
+            decode_rgb(changed)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("mark", range(0xD1, 0xD4))
+def test_damage_is_noticed_behind_a_header_of_any_maker(mark, capfd):
+    data = encode(RGB, "JPEG", exif=b"Exif\0\0garbage", icc_profile=b"profile", progressive=mark % 2 > 0)
+    with pytest.raises(ImageFault, match=r"^(truncated|damaged): "):
+        decode_rgb(damaged(data, "zeros"))
+    assert capfd.readouterr() == ("", "")
+
+
+HARMLESS = {
+    "a byte before the end mark": lambda data: data[:-2] + b"\x55" + data[-2:],
+    "padded with zeros": lambda data: data[:-2] + bytes(700) + data[-2:],
+    "filled with FF": lambda data: data[:-2] + b"\xff" * 99 + data[-2:],
+    "bytes between segments": lambda data: data[:20] + b"stray" + data[20:],
+    "no JFIF revision": lambda data: data[:11] + b"\0\0" + data[13:],
+    "Exif that is none": lambda data: data[:2] + b"\xff\xe1\0\x0eExif\0\0II*\0\xff\xff" + data[2:],
+    "another image behind": lambda data: data + data,
+    "no end mark": lambda data: data[:-2],
+}
+
+
+@pytest.mark.parametrize("change", HARMLESS.values(), ids=HARMLESS)
+@pytest.mark.parametrize("kind", ["plain", "grey", "restart intervals", "progressive"])
+def test_what_decides_no_pixel_of_a_jpeg_harms_none(kind, change, capfd):
+    assert np.array_equal(decode_rgb(change(JPEGS[kind])), decode_rgb(JPEGS[kind]))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_strays_in_a_header_hide_no_scans(monkeypatch):
+    monkeypatch.setattr(decode.simplejpeg, "decode_jpeg", lambda *_: pytest.fail("was decoded"))
+    data = many_scans(2000, 400)
+    with pytest.raises(ImageFault, match=r"too large: 4\d\d scans"):
+        decode_rgb(data[:20] + b"stray" + data[20:])
+
+
 def test_photo_that_holds_others_is_its_first():
     frames = [Image.fromarray(make_image(seed, 120)) for seed in (0, 1)]
     data = encode(frames[0], "MPO", save_all=True, append_images=frames[1:])
@@ -228,7 +303,7 @@ def many_scans(size_px, scans):
 
 
 def test_jpeg_of_hundreds_of_scans_is_refused_before_it_is_decoded(monkeypatch):
-    monkeypatch.setattr(decode, "_decode_with_pillow", lambda _: pytest.fail("was decoded"))
+    monkeypatch.setattr(decode.simplejpeg, "decode_jpeg", lambda *_: pytest.fail("was decoded"))
     with pytest.raises(ImageFault, match=r"too large: 4\d\d scans of 2000 x 2000 pixels"):
         decode_rgb(many_scans(2000, 400))
 
@@ -239,11 +314,11 @@ def test_small_jpeg_may_have_as_many_scans_as_it_likes():
 
 def test_structure_tells_what_the_encoder_was_asked_for():
     found = read_structure(JPEGS["progressive"])
-    assert (found.width, found.height, found.scans, found.is_sequential) == (120, 120, 10, False)
+    assert (found.width, found.height, found.scans, found.frame) == (120, 120, 10, 0xC2)
     found = read_structure(JPEGS["plain"] + b"more")
-    assert (found.scans, found.is_sequential, found.components, found.is_special) == (1, True, (1, 2, 3), False)
+    assert (found.scans, found.frame, found.components, found.has_exif) == (1, 0xC0, (1, 2, 3), False)
     assert found.end == len(JPEGS["plain"]) - 2
-    assert read_structure(JPEGS["EXIF"]).is_special
+    assert read_structure(JPEGS["EXIF"]).has_exif
     assert read_structure(PNG) is None
 
 
