@@ -94,7 +94,7 @@ ARTEFACTS = {
     ),
     "predictions": Artefact(  # of val and test
         "models/{model}/predictions.csv", MODEL,
-        {"id": "text", "split": ("val", "test"), "label": "class", "predicted": "class"},
+        {"id": "text", "split": ("val", "test"), "label": "class", "predicted": "class"}, {"views": "integer"},
         by_class=True, check=check_predictions,
     ),
     "model_card": Artefact("models/{model}/model.json", MODEL, schema=ModelCard),

@@ -44,6 +44,7 @@ class Architecture:
     """Layers whose output, (B, C, h, w), Grad-CAM may be taken from, the deepest first; none: the last layer of each
     depth group but the head."""
     saliency_at_input: bool = False  # Grad-CAM is taken from what these layers are given instead
+    mirrors: bool = True  # a mirrored image shows the same class
     small_stem: Architecture | None = None  # the network for small images, of the same depth groups
 
     def build_network(self, **options: Any) -> nn.Module:

@@ -104,6 +104,25 @@ class Training(Part):
     edits: list[Text]
 
 
+class Views(Part):
+    """How many views of an image the model answers with; of each number that was tried, the right answers among
+    `val_count` validation images, and the seconds for 1,000 images."""
+
+    used: Literal[1, 2, 10]
+    val_count: Annotated[Count, Field(ge=1)]
+    val_correct: dict[Name, Count]
+    seconds: dict[Name, Amount]
+
+    @model_validator(mode="after")
+    def _numbers_agree(self) -> Views:
+        tried = {"1", str(self.used)}
+        if not tried <= self.val_correct.keys() == self.seconds.keys():
+            raise ValueError(f"val_correct and seconds are needed for {' and '.join(sorted(tried))} views")
+        if max(self.val_correct.values()) > self.val_count:
+            raise ValueError("more images are correct than there are")
+        return self
+
+
 class ModelCard(Part):
     design: Design
     class_names: ClassNames
@@ -115,6 +134,7 @@ class ModelCard(Part):
     architecture: Architecture = ABSENT
     crop: Literal["auto", "always", "never"] = "auto"
     training: Training = ABSENT
+    views: Views = ABSENT
 
     @model_validator(mode="after")
     def _numbers_agree(self) -> ModelCard:

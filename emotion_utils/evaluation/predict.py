@@ -11,6 +11,7 @@ import torch
 from emotion_utils.devices import evaluation_batch_size, pick_device
 from emotion_utils.errors import EmotionError
 from emotion_utils.files import file_sha256
+from emotion_utils.models.views import add_views
 from emotion_utils.models.zoo import EmotionNet, load_model
 from emotion_utils.run import Run
 from emotion_utils.store.augment import to_unit
@@ -63,14 +64,18 @@ def predict_split(run: Run, net: EmotionNet, split: str) -> pd.DataFrame:
 def predict_dataset(
     net: EmotionNet, dataset: Dataset, split: str, outputs: Sequence[int] | None = None
 ) -> pd.DataFrame:
-    """What `predict_split` returns, of any images; `outputs` are those of the network that stand for the classes."""
+    """What `predict_split` returns, of any images; `outputs` are those of the network that stand for the classes.
+
+    A last column, `views`, says how many views of each image were averaged, where there are several.
+    """
     batch_size = evaluation_batch_size(device_of(net), dataset.size_px)
     ids, labels, probs = [], [], []
     for batch in iterate_batches(dataset, batch_size=batch_size, seed=0, epoch=0, shuffle=False):
         ids += batch.ids
         labels.append(batch.labels.numpy())
         probs.append(predict_probs(net, batch.images, outputs))
-    return tabulate(ids, split, np.concatenate(labels), np.concatenate(probs), dataset.class_names)
+    table = tabulate(ids, split, np.concatenate(labels), np.concatenate(probs), dataset.class_names)
+    return table.assign(views=net.views) if net.views > 1 else table
 
 
 def device_of(net: EmotionNet) -> torch.device:
@@ -82,11 +87,17 @@ def device_of(net: EmotionNet) -> torch.device:
 def predict_probs(net: EmotionNet, images: torch.Tensor, outputs: Sequence[int] | None = None) -> np.ndarray:
     """Probabilities, float64 (B, k), rows summing to 1, of uint8 RGB images (B, 3, H, W) on any device.
 
+    They are means over as many views of each image as the model was made to answer with.
+
     With `outputs`, places of some classes in the network's order, they are those of these classes given that it is one
     of them: the softmax over their logits alone.
     """
     net.eval()
-    logits = net(to_unit(images.to(device_of(net)))).cpu()  # Apple's GPU has no float64
+    inputs = to_unit(images.to(device_of(net)))
+    if net.views > 1:
+        *_, logits = add_views(net, inputs, net.views)
+    else:
+        logits = net(inputs).cpu()  # Apple's GPU has no float64
     if outputs is not None:
         logits = logits[:, list(outputs)]
     return torch.softmax(logits.double(), dim=1).numpy()

@@ -65,6 +65,8 @@ def _warn(predictor: FilePredictor, tally: Tally) -> None:
     """Says what has to be known of the images. Raises InputError where none of them can be used."""
     if tally.refused.total() == tally.images:
         raise InputError(f"none of the {tally.images} files can be used: {tally.first_refused}")
+    if predictor.net.views > 1:
+        _tell(f"each face is read in {predictor.net.views} views, as the model's card asks; probabilities are means")
     for line in tally.lines(predictor.net.input_spec):
         _tell(line)
 

@@ -55,6 +55,7 @@ class FilePredictor:
     def key(self) -> str:
         """Names the whole table: the model, the settings, and the images by their paths."""
         model = [self._card[name] for name in ("sha256", "input", "class_names")]
+        model += [self.net.views] if self.net.views > 1 else []
         facts = [model, self._crop, self.missed, [each.path for each in self.images]]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

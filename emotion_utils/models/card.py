@@ -91,6 +91,7 @@ def load_model(model_dir: str | Path, device: torch.device | None = None) -> tup
     _require_architecture(model_dir, card)
     net = _rebuild(weights_path, card["design"], _read_input_spec(model_dir, card), card["provenance"])
     check_logits(model_dir, card["answers"], reference_logits(net))
+    net.views = card["views"]["used"] if "views" in card else 1
     return net.to(device or "cpu"), card
 
 

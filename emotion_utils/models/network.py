@@ -35,6 +35,7 @@ class EmotionNet(nn.Module):
         self.input_spec = input_spec
         self.provenance = dict(provenance)
         self.built: str | None = None  # checksum of the network as the settings of a run build it
+        self.views = 1  # of each image, over which predictions are averaged; see models.views
         self.fitted: tuple[str, str] | None = None  # its checksums after its training and before
         self.architecture = get_architecture(design["architecture"])
         self.network = _build(**design)

@@ -120,7 +120,7 @@ def write_data(results: EvaluationResults) -> Prose:
     )  # fmt: skip
     if results.aside:
         prose.say("{table} gives the reasons for the others.", table=Ref("tbl-aside"))
-    for claim in (*_matched_classes(prose), *_seen_images(prose)):
+    for claim in (*_matched_classes(prose), *_several_views(prose), *_seen_images(prose)):
         prose.say(claim.template, **claim.values)
     prose.paragraph()
     size = found.card["input"]["size_px"]
@@ -165,7 +165,7 @@ def list_lines(results: EvaluationResults) -> list[str]:
             f"{name}: accuracy {each.value:.3f} ({each.low:.3f} to {each.high:.3f})"
             for name, each in _by_stratum(results)
         ),
-        *(claim.text for claim in _matched_classes(prose)),
+        *(claim.text for claim in (*_matched_classes(prose), *_several_views(prose))),
         *(claim.text for claim in _seen_images(prose)),
     ]
 
@@ -186,6 +186,13 @@ def _matched_classes(prose: Prose) -> Iterator[Claim]:
         values["common"] = [Label(name) for name in found.class_names]
     if parts:
         yield Claim(prose.section, f"Classes: {'; '.join(parts)}.", values)
+
+
+def _several_views(prose: Prose) -> Iterator[Claim]:
+    """That answers are means over views of an image, where they are."""
+    used = prose.results.evaluation.card.get("views", {}).get("used", 1)
+    if used > 1:
+        yield Claim(prose.section, "Probabilities are means over {views:count} views of each image.", {"views": used})
 
 
 def _seen_images(prose: Prose) -> Iterator[Claim]:

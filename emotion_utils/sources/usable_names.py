@@ -14,7 +14,7 @@ from emotion_utils.sources.split_words import split_of
 COLUMNS = frozenset(
     (
         "id", "split", "label", "predicted", "path", "face", "left", "top", "width", "height", "confidence", "reason",
-        "found", "search", "time", "frame", "track", "votes", "group", "status",
+        "found", "search", "time", "frame", "track", "votes", "group", "status", "views",
     )
 )  # fmt: skip
 REFUSED = {"Cc": "control", "Co": "private-use", "Cs": "half a", "Zl": "line-breaking", "Zp": "line-breaking"}

@@ -18,7 +18,9 @@ from emotion_utils.store.batches import Dataset
 from emotion_utils.training.own_code import describe_code, is_installed_class, without_docstrings
 
 # Of the settings of a run, those that a training reads beside its recipe.
-TRAINING_SETTINGS = ("seed", "epochs", "batch_size", "processes", "max_steps_per_epoch", "balance", "augment", "crop")
+TRAINING_SETTINGS = (
+    "seed", "epochs", "batch_size", "processes", "max_steps_per_epoch", "balance", "augment", "crop", "views",
+)  # fmt: skip
 SAMPLED_IMAGES = 256  # of each split, whose pixels are compared: an image's id is the checksum of its file
 
 

@@ -16,6 +16,7 @@ from emotion_utils.progress import Progress
 from emotion_utils.run import Run
 from emotion_utils.store.batches import Dataset
 from emotion_utils.tracking import track
+from emotion_utils.training.choose_views import choose_views
 from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.distributed import Team, join_team
 from emotion_utils.training.epochs import EpochLoop
@@ -44,7 +45,8 @@ def train_here(
         net.load_state_dict(loop.best)
         if team.is_main_process:
             net.input_spec = with_seen_images(net.input_spec, train_set, run)
-            save_model(net, place.model_dir(model), run.taught_classes(), crop=run.config.crop, training=facts)
+            views = choose_views(net, val_set, run.config.views, team.device)
+            save_model(net, place.model_dir(model), run.taught_classes(), crop=run.config.crop, training=facts, **views)
             if not run.model_folder:
                 run.record(weights={model: net.provenance})
             loop.checkpoint.remove()

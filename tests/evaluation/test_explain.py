@@ -113,6 +113,8 @@ def test_covering_changes_the_answer_of_a_network_that_looks_there_only(dataset)
     class Left(torch.nn.Module):
         """Says `happy` of images whose left half varies, else `angry`."""
 
+        views = 1
+
         def __init__(self):
             super().__init__()
             self.one = torch.nn.Parameter(torch.ones(1))

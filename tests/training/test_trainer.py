@@ -466,3 +466,20 @@ def test_the_stem_of_the_recipe_is_what_is_trained_and_found_again(run):
     assert all(torch.equal(again.net.state_dict()[name], value) for name, value in net.state_dict().items())
     assert len(predict_splits(trainer.run, MODEL)) > 0
     assert len(measure_robustness(trainer.run, MODEL)) > 0
+
+
+def test_a_model_trained_with_views_predicts_with_them_and_its_test_images_are_opened_once(run):
+    run = Run.create(run.root.parent / "views", run.config.model_copy(update={"views": 10}))
+    for name in ("manifest", "audit"):
+        run.write(name, Run.open(run.root.parent / "run").read(name))
+    train_model(run, MODEL)
+    card = run.read("model_card", MODEL)
+    assert card["views"]["used"] == 10
+    first = predict_splits(run, MODEL)
+    assert set(first["views"]) == {10}
+    val = first[first["split"] == "val"]
+    assert card["views"]["val_correct"]["10"] == (val["label"] == val["predicted"]).sum()
+    opened = len(run.read("test_openings"))
+    again = predict_splits(run, MODEL)
+    assert len(run.read("test_openings")) == opened
+    assert again["predicted"].tolist() == first["predicted"].tolist()

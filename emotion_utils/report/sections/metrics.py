@@ -15,7 +15,7 @@ from emotion_utils.figures.style import figure_svg
 from emotion_utils.report.claims import AHEAD, UNDECIDED, Label, Model, Ref, join_words
 from emotion_utils.report.exhibits import Shown, show_figure, show_table
 from emotion_utils.report.prose import Prose
-from emotion_utils.report.results import Results
+from emotion_utils.report.results import Results, view_accuracies
 from emotion_utils.report.sections.shortcuts import say_largest_strata
 from emotion_utils.report.tables import MINUS, Estimate, Figures, frame_of, p_value
 
@@ -36,6 +36,7 @@ def write_metrics(results: Results) -> Prose:
         prose.say("{table} lists every pair.", table=Ref("tbl-pairs"))
     _say_guessing(prose)
     say_largest_strata(prose)
+    _say_views(prose)
     return prose
 
 
@@ -123,6 +124,23 @@ def _say_guessing(prose: Prose) -> None:
         "learned more than which class is frequent.",
         label=Label(label), share=share, models=[Model(model) for model in doubtful], comparison="not above guessing",
     )  # fmt: skip
+
+
+def _say_views(prose: Prose) -> None:
+    """What the views of an image gain, and what they cost."""
+    for model in prose.results.models:
+        views = prose.results.cards[model].get("views", {})
+        if views.get("used", 1) == 1:
+            continue
+        alone, together = view_accuracies(prose.results.cards[model])
+        prose.say(
+            "{model} answers with the mean over {views:count} views of each image, mirrored"
+            f"{' and shifted' if views['used'] > 2 else ''}; "
+            "its accuracy on the validation images is {together:pct} so and {alone:pct} with one view, and an answer "
+            "takes {times:plain} times as long.",
+            model=Model(model), views=views["used"], together=together, alone=alone, metric="accuracy",
+            times=round(views["seconds"][str(views["used"])] / views["seconds"]["1"], 1),
+        )  # fmt: skip
 
 
 # -- figure and tables -----------------------------------------------------------------------------

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from emotion_utils.report.claims import Model
 from emotion_utils.report.exhibits import Shown, show_table
 from emotion_utils.report.names import safe
-from emotion_utils.report.results import Results
+from emotion_utils.report.results import Results, view_accuracies
 from emotion_utils.report.tables import Markup, frame_of
 from emotion_utils.search.selection_bias import METHOD
 
@@ -36,12 +36,20 @@ INPUT: dict[str, Callable[[dict[str, Any]], str]] = {
     "Resizing": lambda spec: spec.get("resize_kernel") or "not recorded",
 }
 
+VIEWS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "Views of each image": lambda card: str(card["views"]["used"]) if "views" in card else "1",
+    "Validation accuracy with 1, with these": lambda card: _numbers(view_accuracies(card) or ()) or "not compared",
+    "Seconds for 1,000 images, likewise": lambda card: _view_seconds(card.get("views")),
+}
+
 
 def weights_table(results: Results) -> Shown:
     """The weights that each model started from, and the input that its network expects."""
     cards = [results.cards[model] for model in results.models]
     rows = [[name, *(describe(card["provenance"]) for card in cards)] for name, describe in ORIGIN.items()]
     rows += [[name, *(describe(card["input"]) for card in cards)] for name, describe in INPUT.items()]
+    if any("views" in card for card in cards):
+        rows += [[name, *map(describe, cards)] for name, describe in VIEWS.items()]
     frame = frame_of(rows, ["What", *map(Model, results.models)])
     return show_table(
         results, "tbl-weights", frame, "The weights that training started from, and the input of the networks.",
@@ -53,7 +61,13 @@ def _checksum(sha256: str | None) -> str:
     return Markup(f'<code class="hash">{safe(sha256)}</code>') if sha256 else "none"
 
 
-def _numbers(values: list[float]) -> str:
+def _view_seconds(views: dict[str, Any] | None) -> str:
+    if not views:
+        return "not measured"
+    return ", ".join(f"{views['seconds'][count]:.3g}" for count in ("1", str(views["used"])))
+
+
+def _numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.4g}" for value in values)
 
 
