@@ -19,6 +19,7 @@ LINES = {
     "numerics_refused": "training continues without {tried}, which fails here: {reason}",
     "graph_refused": "steps are not recorded as a CUDA graph: {reason}",
     "rollback": "epoch {epoch} starts again at {rate_factor:g} times the learning rate",
+    "shortened": "{epochs} epochs in place of {planned}, as many as the budget allows",
     "early_stop": "stopped after epoch {epoch}: {reason}",
     "best_epoch": "epoch {epoch} is kept, val accuracy {val_acc:.3f}",
 }
@@ -50,6 +51,12 @@ def event_sentences(events: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, 
         values = {"epoch": after["epoch"], "phase": after["phase"], "many": after["trainable_parameters"]}
         values["few"] = before["trainable_parameters"]
         yield "trained {many:count} parameters ({phase}) from epoch {epoch:count} on, {few:count} before.", values
+    for event in kinds.get("shortened", []):
+        values = {"epochs": event["epochs"], "planned": event["planned"]}
+        yield (
+            "had {epochs:count} epochs in place of {planned:count}, the whole schedule within the time allowed.",
+            values,
+        )
     if backoffs := kinds.get("memory_backoff"):
         values = {"times": len(backoffs), "size": backoffs[-1]["micro_batch"]}
         yield "ran out of memory {times:times}; its batches were then split into micro-batches of {size:count}.", values

@@ -22,8 +22,6 @@ class EpochMonitor:
 
     def __init__(self, run: Run, model: str | None, say: Callable[[str], None]) -> None:
         self._run, self._model, self._say = run, model, say
-        own = run.config.recipes[model].epochs if model else None
-        self._epochs = own or run.config.epochs
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._history = self._read_history()  # as told; what was there before needs no telling
@@ -52,7 +50,12 @@ class EpochMonitor:
         history = self._read_history()
         if not history.empty and not history.equals(self._history):
             self._history = history
-            self._say(epoch_line(history, self._epochs))
+            self._say(epoch_line(history, self._count_epochs()))
+
+    def _count_epochs(self) -> int:
+        """Of the whole training, which may have shortened itself."""
+        own = self._run.config.recipes[self._model].epochs or self._run.config.epochs
+        return next((event["epochs"] for event in reversed(self._events) if event["kind"] == "shortened"), own)
 
     def _read_history(self) -> pd.DataFrame:
         has_one = self._model and self._run.path("history", self._model).exists()

@@ -336,6 +336,11 @@ class ResizingEvent(Event):
     size_px: Count
 
 
+class ShortenedEvent(Event):
+    epochs: Count
+    planned: Count
+
+
 class StartEvent(Event):
     precision: Text
     compiled: bool
@@ -394,6 +399,7 @@ class BestEpochEvent(Event):
 
 EVENTS: dict[str, type[Event]] = {
     "phase": PhaseEvent, "grow": ResizingEvent, "started": StartEvent, "preflight": PreflightEvent,
+    "shortened": ShortenedEvent,
     "resumed": StepEvent, "spike_skipped": SkippedStepEvent, "scale_lowered": ScaleEvent,
     "memory_backoff": MemoryEvent, "checkpoint_refused": ReasonEvent, "graph_refused": ReasonEvent,
     "kernel_restarted": ReasonEvent, "numerics_refused": NumericsEvent, "rollback": RollbackEvent,

@@ -25,7 +25,7 @@ def choose_numerics(training: Training) -> Numerics:
 
     What fails in any process of a team is used in none, and logged as an event.
     """
-    epoch, best = trial_steps.step_changes(training)[-1], training.learner.numerics
+    epoch, best = schedule.step_changes(training.recipe, training.epochs)[-1], training.learner.numerics
     micro_batch = training.learner.micro.size
     seconds = trial_steps.step_seconds(training, epoch)
     for change in _alternatives(training.recipe):

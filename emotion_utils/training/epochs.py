@@ -36,7 +36,7 @@ from emotion_utils.training.preflight import run_preflight
 from emotion_utils.training.recovery import Rollback, StepFigures
 
 ALWAYS_LOGGED = ("numerics_refused", "graph_refused")  # also of steps that do not count
-CHECKPOINT_FORMAT = "2"  # counts the changes of what a checkpoint holds
+CHECKPOINT_FORMAT = "3"  # counts the changes of what a checkpoint holds
 OnEpoch = Callable[[list[dict[str, Any]]], None]  # the rows of the history so far
 
 
@@ -95,6 +95,11 @@ class EpochLoop:
         best = best_epoch(history["val_acc"])
         self.log_event("best_epoch", epoch=best, val_acc=float(history["val_acc"][best - 1]))
         return history
+
+    def follow(self, recipe: Recipe) -> None:
+        """Goes by this recipe from now on, whose `epochs` are set: another course of the same training."""
+        self.recipe = self.learner.recipe = recipe
+        self.epochs = recipe.epochs
 
     def take_one(self, batch: Batch) -> None:
         """The first step of the training on `batch` alone."""
@@ -278,11 +283,14 @@ class EpochLoop:
         """Everything that the next step depends on; what is replaced and never changed in place is not copied."""
         names = ("epoch", "steps_done", "best", "batch_size")
         copies = {"rows": list(self.rows), "sums": dict(self.sums), "learner": self.learner.state()}
+        copies["recipe"] = self.recipe.model_dump(mode="json")
         return {name: getattr(self, name) for name in names} | copies
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.epoch, self.steps_done, self.best = state["epoch"], state["steps_done"], state["best"]
         self.batch_size = state["batch_size"]  # another machine would have chosen another
+        if (recipe := Recipe.model_validate(state["recipe"])) != self.recipe:  # which was shortened
+            self.follow(recipe)
         self.learner.batch_size = self.usual_batch
         self.rows, self.sums = list(state["rows"]), dict(state["sums"])
         self.learner.restore(state["learner"])

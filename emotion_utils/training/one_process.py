@@ -45,6 +45,7 @@ def train_here(
         net.load_state_dict(loop.best)
         if team.is_main_process:
             net.input_spec = with_seen_images(net.input_spec, train_set, run)
+            facts = facts | {"recipe_used": loop.recipe.model_dump(mode="json")}
             views = choose_views(net, val_set, run.config.views, team.device)
             save_model(net, place.model_dir(model), run.taught_classes(), crop=run.config.crop, training=facts, **views)
             if not run.model_folder:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import psutil
 import torch
 
+from emotion_utils.config import Recipe
 from emotion_utils.progress import format_duration
 from emotion_utils.training import schedule, trial_steps
 from emotion_utils.training.choose_numerics import choose_numerics
@@ -16,7 +18,7 @@ from emotion_utils.training.trial_steps import FEW, Training
 def run_preflight(training: Training) -> None:
     """Measures time and memory and logs them as an event `preflight`; on a GPU it chooses the numerics first.
 
-    Nothing else of the training's state changes.
+    A training that would outlast its budget gets a shorter schedule. Nothing else of its state changes.
     """
     learner, device = training.learner, training.team.device
     before = learner.state()
@@ -24,16 +26,19 @@ def run_preflight(training: Training) -> None:
     try:
         numerics = choose_numerics(training) if trial_steps.is_cuda(device) else learner.numerics
         learner.use(numerics)
-        steps = _time_steps(training)
-        seconds = _training_seconds(training, steps)
+        pace = _measure_pace(training)
         memory = _memory_mb(training)
     finally:
         learner.restore(before)
         training.silent = was_silent
     learner.use(numerics)
+    seconds, planned = pace.seconds(training.recipe, training.epochs), training.epochs
+    if seconds > training.budget_s and planned > 1:
+        _shorten(training, pace)
+        seconds = pace.seconds(training.recipe, training.epochs)
     free = _free_mb(device)
     training.log_event(
-        "preflight", seconds=round(seconds), step_seconds=[round(step, 4) for step in steps.values()],
+        "preflight", seconds=round(seconds), step_seconds=pace.of_changes(training.recipe, training.epochs),
         memory_mb=round(memory), memory_free_mb=round(free), precision=numerics.precision,
         compiled=numerics.compiled, graphed=numerics.graphed,
         channels_last=numerics.channels_last or device.type == "cpu",
@@ -44,32 +49,55 @@ def run_preflight(training: Training) -> None:
 # -- time ------------------------------------------------------------------------------------------
 
 
-def _time_steps(training: Training) -> dict[int, float]:
-    """Seconds of a step from each epoch on at which steps change; steps of one kind are timed once."""
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of a step by the layers that learn and the size of the images, and of a validation."""
+
+    by_kind: Mapping[tuple[str, int | None], float]
+    validation: float
+    steps_per_epoch: int
+
+    def step(self, recipe: Recipe, epoch: int) -> float:
+        return self.by_kind[schedule.step_kind(recipe, epoch)]
+
+    def of_changes(self, recipe: Recipe, epochs: int) -> list[float]:
+        """Of a step from each epoch on at which steps change."""
+        return [round(self.step(recipe, epoch), 4) for epoch in schedule.step_changes(recipe, epochs)]
+
+    def seconds(self, recipe: Recipe, epochs: int) -> float:
+        """Of a whole training, with its validations."""
+        steps = sum(self.step(recipe, epoch) for epoch in range(1, epochs + 1))
+        return steps * self.steps_per_epoch + self.validation * epochs
+
+
+def _measure_pace(training: Training) -> Pace:
+    """Steps of one kind are timed once."""
     by_kind: dict[tuple[str, int | None], float] = {}
-    by_epoch = {}
-    for epoch in trial_steps.step_changes(training):
-        recipe = training.recipe
-        kind = schedule.phase_at(recipe, epoch).train_from, schedule.size_at(recipe, epoch)
+    for epoch in schedule.step_changes(training.recipe, training.epochs):
+        kind = schedule.step_kind(training.recipe, epoch)
         if kind not in by_kind:
             by_kind[kind] = trial_steps.step_seconds(training, epoch)
-        by_epoch[epoch] = by_kind[kind]
-    return by_epoch
-
-
-def _training_seconds(training: Training, steps: dict[int, float]) -> float:
-    """Seconds of all epochs, with their validation."""
     val = training.val_set
 
     def validate(images: int) -> None:
-        part = replace(val, rows=val.rows[:images], labels=val.labels[:images], ids=val.ids[:images])
-        training.learner.evaluate(part)
+        training.learner.evaluate(val.take(images))
 
     batch = min(training.learner.evaluation_batch_size, len(val))
-    validation = trial_steps.extrapolate_seconds(training, validate, batch) * len(val) / batch
-    ends = [*list(steps)[1:], training.epochs + 1]
-    epochs = sum(seconds * (end - begin) for (begin, seconds), end in zip(steps.items(), ends, strict=True))
-    return epochs * training.steps_per_epoch + validation * training.epochs
+    validation = trial_steps.extrapolate_seconds(training, validate, batch)
+    return Pace(by_kind, validation * len(val) / batch, training.steps_per_epoch)
+
+
+def _shorten(training: Training, pace: Pace) -> None:
+    """Gives the training the most epochs that its budget allows, with the whole course of rates, phases and sizes."""
+    planned, recipe = training.epochs, training.recipe
+    fitting = (
+        (epochs, fewer)
+        for epochs in range(planned - 1, 0, -1)
+        if pace.seconds(fewer := schedule.rescale(recipe, planned, epochs), epochs) <= training.budget_s
+    )
+    epochs, shorter = next(fitting, (1, schedule.rescale(recipe, planned, 1)))
+    training.follow(shorter)
+    training.log_event("shortened", epochs=epochs, planned=planned, budget_seconds=round(training.budget_s))
 
 
 # -- memory ----------------------------------------------------------------------------------------
@@ -77,7 +105,7 @@ def _training_seconds(training: Training, steps: dict[int, float]) -> float:
 
 def _memory_mb(training: Training) -> float:
     """Of this process (on a GPU: of what PyTorch holds there) when the training is at its largest."""
-    last = trial_steps.step_changes(training)[-1]
+    last = schedule.step_changes(training.recipe, training.epochs)[-1]
     training.learner.enter(schedule.phase_at(training.recipe, last))
     parameters = list(training.learner.net.parameters())
     learning = sum(p.nbytes for p in parameters if p.requires_grad)
@@ -116,10 +144,9 @@ def _find_shortages(training: Training, seconds: float, memory_mb: float, free_m
     """A sentence for each of time and memory that will not suffice."""
     found = []
     if seconds > training.budget_s:
-        reached = max(1, int(training.epochs * training.budget_s / seconds))
         found.append(
-            f"{training.epochs} epochs would take about {format_duration(seconds)}, and the budget of "
-            f"{format_duration(training.budget_s)} ends after about {reached}"
+            f"an epoch takes about {format_duration(seconds / training.epochs)}, and the budget is "
+            f"{format_duration(training.budget_s)}: the training ends after the first one"
         )
     if memory_mb > free_mb:
         found.append(

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from emotion_utils.config import Phase, Recipe
+from emotion_utils.config import Phase, Recipe, ResizingStep
 from emotion_utils.errors import InputError
 
 DepthGroups = Mapping[str, Sequence[nn.Module]]
@@ -35,6 +35,30 @@ def size_at(recipe: Recipe, epoch: int) -> int | None:
     """The side of the training images in `epoch` (1-based), in pixels; None without progressive resizing."""
     sizes = [step.size_px for step in recipe.progressive_resizing if step.epoch <= epoch]
     return sizes[-1] if sizes else None
+
+
+def step_changes(recipe: Recipe, epochs: int) -> list[int]:
+    """The epochs (1-based) at which the layers that learn or the size of the images change; the first is 1."""
+    starts = {step.epoch for step in (*recipe.phases, *recipe.progressive_resizing)}
+    return sorted(epoch for epoch in starts if epoch <= epochs)
+
+
+def step_kind(recipe: Recipe, epoch: int) -> tuple[str, int | None]:
+    """What the time of a step in `epoch` follows from: the first group that learns, and the size of the images."""
+    return phase_at(recipe, epoch).train_from, size_at(recipe, epoch)
+
+
+def rescale(recipe: Recipe, epochs: int, fewer: int) -> Recipe:
+    """A copy of `recipe`, planned for so many `epochs`, for `fewer`: phases and sizes begin at the same share of it."""
+
+    def moved(steps: Sequence[Phase | ResizingStep]) -> tuple:
+        by_epoch = {
+            1 + round((step.epoch - 1) * fewer / epochs): step for step in steps
+        }  # of two that meet, the later one
+        return tuple(step.model_copy(update={"epoch": epoch}) for epoch, step in by_epoch.items())
+
+    update = {"phases": moved(recipe.phases), "progressive_resizing": moved(recipe.progressive_resizing)}
+    return recipe.model_copy(update=update | {"epochs": fewer})
 
 
 def phase_name(phase: Phase, groups: DepthGroups) -> str:

@@ -43,18 +43,14 @@ class Training(Protocol):
     @property
     def steps_per_epoch(self) -> int: ...
 
+    def follow(self, recipe: Recipe) -> None: ...
+
     def log_event(self, kind: str, **details: Any) -> None: ...
 
 
 def is_cuda(device: torch.device) -> bool:
     """Whether steps run on a CUDA or ROCm GPU, where timing decides what the recipe leaves open."""
     return device.type == "cuda"
-
-
-def step_changes(training: Training) -> list[int]:
-    """The epochs (1-based) at which the layers that learn or the size of the images change; the first is 1."""
-    starts = {step.epoch for step in (*training.recipe.phases, *training.recipe.progressive_resizing)}
-    return sorted(epoch for epoch in starts if epoch <= training.epochs)
 
 
 def share_of_batch(training: Training) -> int:

@@ -131,14 +131,32 @@ def test_memory_has_room_for_gradients_moments_and_copies(tmp_path):
 
 
 def test_what_will_not_do_is_said_before_it_starts(tmp_path, monkeypatch):
-    trainer = make_trainer(tmp_path, epochs=10, budget_minutes=2)
-    monkeypatch.setattr(trial_steps, "step_seconds", lambda trainer, epoch: 10.0)
+    trainer = make_trainer(tmp_path, epochs=10, budget_minutes=0.5)
+    monkeypatch.setattr(trial_steps, "step_seconds", lambda trainer, epoch: 10.0)  # six of them are an epoch
     monkeypatch.setattr(trial_steps, "extrapolate_seconds", lambda trainer, work, images: 0.0)
     monkeypatch.setattr(preflight, "_free_mb", lambda device: 0.5)
     preflight.run_preflight(trainer)
     budget, memory = preflight_event(trainer)["warnings"]
-    assert budget == "10 epochs would take about 10 min 0 s, and the budget of 2 min 0 s ends after about 2"
+    assert budget == "an epoch takes about 1 min 0 s, and the budget is 30 s: the training ends after the first one"
     assert "0 MB are free" in memory
+    assert trainer.epochs == 1
+
+
+def test_a_budget_shortens_the_whole_schedule(tmp_path, monkeypatch):
+    growth = [{"epoch": 1, "size_px": 16}, {"epoch": 5, "size_px": 32}]
+    trainer = make_trainer(
+        tmp_path, epochs=8, phases=PHASES, progressive_resizing=growth, size_px=32, budget_minutes=5,
+        schedule="cosine",
+    )  # fmt: skip
+    seconds = {1: 5.0, 3: 10.0, 5: 20.0}  # of a step; six are an epoch: 60 s at first, 240 s in the end
+    monkeypatch.setattr(trial_steps, "step_seconds", lambda trainer, epoch: seconds[epoch])
+    monkeypatch.setattr(trial_steps, "extrapolate_seconds", lambda trainer, work, images: 0.0)
+    preflight.run_preflight(trainer)
+    (event,) = [event for event in trainer.run.read("events", MODEL) if event["kind"] == "shortened"]
+    assert (event["planned"], event["epochs"]) == (8, 3)
+    assert [(phase.epoch, phase.train_from) for phase in trainer.recipe.phases] == [(1, "head"), (2, "stem")]
+    assert [(step.epoch, step.size_px) for step in trainer.recipe.progressive_resizing] == [(1, 16), (3, 32)]
+    assert preflight_event(trainer)["seconds"] == 30 + 60 + 120  # a fourth epoch would make 330
 
 
 def test_on_the_cpu_the_clock_decides_nothing(tmp_path, monkeypatch):
