@@ -95,7 +95,7 @@ def settings(profile: str) -> None:
     """Everything that --set can change, with its value in PROFILE (demo if left out)."""
     from emotion_utils.settings import format_setting, list_settings
 
-    config = resolve_config(profile, data="given" if profile == "paper" else None)
+    config = resolve_config(profile, data="given" if profile in ("thorough", "paper") else None)
     for setting in list_settings(config):
         click.echo(format_setting(setting, _width()))
     click.echo(f"MODEL is one of {', '.join(config.models)}; where their values differ, they are listed in this order.")

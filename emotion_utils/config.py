@@ -25,7 +25,7 @@ from pydantic import (
 from emotion_utils.errors import InputError
 from emotion_utils.model_table import STUDY_MODELS, get_spec, require_code, trust_code
 
-PROFILES = ("smoke", "demo", "paper")
+PROFILES = ("smoke", "demo", "thorough", "paper")
 SPLITS = ("train", "val", "test")
 NEW_RUN = "new run"  # the context in which settings are validated that are not complete yet
 
@@ -115,7 +115,7 @@ class Recipe(FrozenModel):
     """First layers of a ResNet18: as published, or with stride 1 and without pooling, for small images; 16 times the
     work, and no published weights fit."""
     weights: str | None = None
-    """Initial weights: proxy, official, random, a name from `emotion weights list`, a file or a model
+    """Initial weights: proxy, official, auto, random, a name from `emotion weights list`, a file or a model
     folder; null: those of the run."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the layers; auto: bfloat16 on a processor with AMX, the fastest one on a GPU, else float32."""
@@ -192,12 +192,15 @@ class AugmentConfig(FrozenModel):
 class RunConfig(FrozenModel):
     """Everything that decides the result of a run, but not where it is written."""
 
-    profile: Literal["smoke", "demo", "paper"]
+    profile: Literal["smoke", "demo", "thorough", "paper"]
     data: str = "synthetic"
     classes: tuple[str, ...] | None = None  # None: every class that the data has
     auxiliary_classes: bool = False
     """true: the classes of the data that --classes leaves out are learned too, so that more images teach; answers and
     results are of the chosen ones."""
+    lone_val: Literal["halve", "test"] = "halve"
+    """Data that bring train and val alone: halve makes val and test of their val; test judges on all of it, and takes
+    val from train."""
     votes: str | None = None
     """Table of what people voted for each image, such as FER+'s fer2013new.csv; null: those that the data bring."""
     targets: Literal["label", "votes", "both"] = "label"
@@ -212,10 +215,11 @@ class RunConfig(FrozenModel):
     """Python files that add models of your own; see docs/own_network.md."""
     models: tuple[str, ...] = Field(STUDY_MODELS, min_length=1)
     """Models that are trained and compared."""
-    weights: Literal["proxy", "official"]
-    """Initial weights of pretrained models: made here from synthetic images, or published."""
-    image_size_px: int = Field(ge=32, le=512)
-    """Height and width of the networks' input."""
+    weights: Literal["proxy", "official", "auto"]
+    """Initial weights of pretrained models: made here from synthetic images, published, or published ones where they
+    are on this machine or small enough to be fetched (up to 60 MB), else made here."""
+    image_size_px: Literal["auto"] | Annotated[int, Field(ge=32, le=512)]
+    """Height and width of the networks' input; auto: 48, 64 or 96, as the images carry and a few minutes allow."""
     epochs: int = Field(ge=1, le=1000)
     """Passes over the training images."""
     batch_size: Literal["auto"] | Annotated[int, Field(ge=2, le=MOST_IMAGES)]
@@ -295,6 +299,13 @@ class RunConfig(FrozenModel):
         names = (*STUDY_MODELS, *info.data["models"], *recipes)
         return _merge({name: dict(get_spec(name).recipe) for name in names}, recipes)
 
+    @field_validator("image_size_px", mode="before")
+    @classmethod
+    def _is_auto_or_a_size(cls, value: Any) -> Any:
+        if value != "auto" and not (type(value) is int and 32 <= value <= 512):
+            raise ValueError("should be auto, or a whole number from 32 to 512")
+        return value
+
     @field_validator("batch_size", "processes", mode="before")
     @classmethod
     def _is_auto_or_a_count(cls, value: Any, info: ValidationInfo) -> Any:
@@ -317,12 +328,12 @@ class RunConfig(FrozenModel):
             raise ValueError(f"recipes: none for {', '.join(missing)}")
         for name in self.models:
             steps = self.recipes[name].progressive_resizing
-            if steps and steps[-1].size_px != self.image_size_px:
+            if steps and self.image_size_px not in ("auto", steps[-1].size_px):
                 raise ValueError(
                     f"recipes.{name}.progressive_resizing must end with image_size_px, {self.image_size_px}"
                 )
-        if self.profile == "paper" and self.data == "synthetic":
-            raise ValueError("data: the paper profile needs real faces; give them with --data PATH")
+        if self.profile in ("thorough", "paper") and self.data == "synthetic":
+            raise ValueError(f"data: the {self.profile} profile needs real faces; give them with --data PATH")
         return self
 
     @model_validator(mode="after")
@@ -355,7 +366,11 @@ def resolve_config(profile: str = "demo", settings: Iterable[str] = (), **overri
     if profile not in PROFILES:
         raise InputError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
     text = resources.files("emotion_utils").joinpath(f"profiles/{profile}.yaml").read_text(encoding="utf-8")
-    return _apply({"recipes": {}} | yaml.safe_load(text) | {"profile": profile}, settings, overrides, NEW_RUN)
+    values = {"recipes": {}} | yaml.safe_load(text) | {"profile": profile}
+    settings, with_data = list(settings), values.pop("with_data", {})
+    if (overrides.get("data") or _last_value(settings, "data") or "synthetic") != "synthetic":
+        values = _merge(values, with_data)
+    return _apply(values, settings, overrides, NEW_RUN)
 
 
 def change_config(config: RunConfig, settings: Iterable[str] = (), **overrides: Any) -> RunConfig:
@@ -407,6 +422,12 @@ def _apply(
         modules = values["modules"] if isinstance(values["modules"], list | tuple) else ()
         trust_code(absolute(path) for path in modules if isinstance(path, str))  # somebody has just named them
     return validate_config(values, context)
+
+
+def _last_value(settings: Iterable[str], key: str) -> str:
+    """What the last of `key=value` strings sets; "" where none does."""
+    values = [text for name, _, text in (setting.partition("=") for setting in settings) if name.strip() == key]
+    return values[-1].strip() if values else ""
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from emotion_utils.import_closure import closure_sha256
 from emotion_utils.kernels import KernelDeath, execute_notebook
 from emotion_utils.locks import LOCK_FILE, hold
 from emotion_utils.monitor import EpochMonitor
+from emotion_utils.planning import obtain_weights, settle
 from emotion_utils.progress import format_duration
 from emotion_utils.provenance import describe_environment
 from emotion_utils.report.checksums import CHECKSUMS, remove_checksums, write_checksums
@@ -50,6 +51,8 @@ Say = Callable[[str], None]
 def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say = print) -> Run:
     """Runs what is not up to date and renders the report. Raises InputError or EmotionError with one line."""
     check_device()
+    config = settle(config, root)
+    obtain_weights(config, say)
     origins = {"data": check_data(config), **check_weights(config)}
     made_here = not root.exists()
     try:

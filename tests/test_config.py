@@ -5,7 +5,7 @@ import pytest
 from emotion_utils.config import PROFILES, AugmentConfig, resolve_config, validate_config
 from emotion_utils.errors import InputError
 
-DATA = {"paper": "faces"}  # the paper profile has no data of its own
+DATA = {"thorough": "faces", "paper": "faces"}  # these profiles have no data of their own
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -20,6 +20,16 @@ def test_study_protocol_is_eight_epochs_and_eighty_twenty(profile):
     assert config.epochs == 8
     assert config.val_fraction + config.test_fraction == pytest.approx(0.2)
     assert config.models == ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
+
+
+@pytest.mark.parametrize(
+    ("settings", "data"), [([], "faces"), (["data=faces"], None), (["data=synthetic", "data=a"], None)]
+)
+def test_demo_with_data_starts_from_published_weights_at_the_size_of_the_images(settings, data):
+    given, alone = resolve_config("demo", settings, data=data), resolve_config("demo", data="synthetic")
+    assert (given.weights, given.image_size_px) == ("auto", "auto")
+    assert (alone.weights, alone.image_size_px) == ("proxy", 48)
+    assert resolve_config("demo", [*settings, "image_size_px=64", "weights=proxy"], data=data).image_size_px == 64
 
 
 def test_set_changes_one_nested_key_and_leaves_its_neighbours():
@@ -71,7 +81,7 @@ def test_mistake_becomes_one_line_that_names_the_key(settings, named):
 
 
 def test_unknown_profile_lists_the_known_ones():
-    with pytest.raises(InputError, match="smoke, demo, paper"):
+    with pytest.raises(InputError, match="smoke, demo, thorough, paper"):
         resolve_config("large")
 
 

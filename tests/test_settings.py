@@ -42,7 +42,7 @@ def test_each_choice_is_accepted_and_another_is_not(key):
 
 
 def test_the_ends_of_a_range_are_named():
-    assert BY_KEY["image_size_px"].choices == "from 32 to 512"
+    assert BY_KEY["image_size_px"].choices == "auto, from 32 to 512"
     assert BY_KEY["recipes.MODEL.dropout"].choices == "at least 0 and below 1"
     assert BY_KEY["budget_minutes"].choices == "above 0, null"
     assert BY_KEY["recipes.MODEL.lr"].choices == "above 0 and at most 10"

@@ -40,6 +40,8 @@ def divide_images(
     """
     groups, groups_line = find_groups(manifest, config.group)
     manifest = manifest.assign(group=groups)
+    if config.lone_val == "test" and set(manifest["split"]) - {""} == {"train", "val"}:
+        manifest = manifest.assign(split=manifest["split"].replace("val", "test"))
     manifest, others = separate(manifest, auxiliary)
     brought = sorted(set(manifest["split"]) - {""})
     as_given = find_leaks(manifest) if len(brought) > 1 else None

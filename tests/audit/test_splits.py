@@ -9,8 +9,9 @@ from tied_manifests import manifest_of, names, tied_manifests
 
 from emotion_utils.audit.groups import find_groups
 from emotion_utils.audit.leaks import find_leaks
-from emotion_utils.audit.splits import SHARE_TOLERANCE, assign_splits, measure_balance
+from emotion_utils.audit.splits import SHARE_TOLERANCE, assign_splits, divide_images, measure_balance
 from emotion_utils.audit.ties import join_ties
+from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
 
 SPLITS = ["train", "val", "test"]
@@ -220,3 +221,16 @@ def test_class_missing_where_two_splits_come_with_the_data():
     said = r"class '[ab]' has no image in \w+: its 20 images are of 1 person or groups of .*; images of at least 2 are"
     with pytest.raises(InputError, match=said):
         assign(manifest_of(labels, split=split, group=persons))
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"), [("halve", {"train": 60, "val": 15, "test": 15}), ("test", {"test": 30})]
+)
+def test_a_val_without_a_test_is_halved_or_judges_as_a_whole(choice, expected):
+    manifest = manifest_of(["angry", "happy", "sad"] * 30, split=["train"] * 60 + ["val"] * 30, image=range(90))
+    divided, facts = divide_images(manifest, resolve_config("smoke", [f"lone_val={choice}", "min_images_per_class=3"]))
+    counts = divided["split"].value_counts()
+    assert {split: counts[split] for split in expected} == expected
+    assert set(divided["split"][60:]) == ({"test"} if choice == "test" else {"val", "test"})
+    assert facts["splits"]["brought"] == (["test", "train"] if choice == "test" else ["train", "val"])
+    assert counts.sum() == 90

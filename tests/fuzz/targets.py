@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from face_files import encode, make_image, write_zip
 
-from emotion_utils.config import resolve_config
+from emotion_utils.config import PROFILES, resolve_config
 from emotion_utils.errors import EmotionError
 from emotion_utils.models.card import read_card
 from emotion_utils.models.input_spec import InputSpec
@@ -338,7 +338,7 @@ SETTINGS = [
 
 def settings(folder: Path) -> tuple[Seeds, Try]:
     def attempt(content):
-        for profile in ("smoke", "demo", "paper"):
+        for profile in PROFILES:
             read_or_refuse(resolve_config, profile, [content.decode("utf-8", "replace")])
 
     return SETTINGS, attempt

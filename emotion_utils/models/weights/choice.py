@@ -8,7 +8,7 @@ from emotion_utils.models.input_spec import takes_full_head
 from emotion_utils.models.weights.cache import locate_weights, missing_weights
 from emotion_utils.models.weights.registry import PROXIES, SOURCES
 
-RANDOM = "random"
+RANDOM, AUTO = "random", "auto"  # auto: published ones that are here, else proxies
 BY_MODEL = ("proxy", "official")  # what these stand for, the table of models says
 
 
@@ -19,6 +19,10 @@ def needed_weights(name: str, weights: str, image_size_px: int) -> tuple[str, ..
     unused, so the small file comes first for them. Raises InputError where the model takes no pretrained weights.
     """
     spec = get_spec(name)
+    if weights == AUTO:
+        official = needed_weights(name, "official", image_size_px)
+        here = tuple(source for source in official if locate_weights(source) is not None)
+        return here or needed_weights(name, "proxy", image_size_px)
     if weights in BY_MODEL:
         trunk_only = not takes_full_head(image_size_px)
         return tuple(sorted(spec.weights.get(weights, ()), key=lambda source: trunk_only and SOURCES[source].with_top))

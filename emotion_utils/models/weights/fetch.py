@@ -41,8 +41,10 @@ class Refused(Exception):
     """This address does not have the file."""
 
 
-def fetch_weights(name: str, *, progress: Progress | None = None) -> Path:
+def fetch_weights(name: str, *, progress: Progress | None = None, is_patient: bool = True) -> Path:
     """The file of the registered source `name`: downloaded if it is not on this machine, checked in any case.
+
+    Who is not patient gives up an address at its first interruption.
 
     A damaged file in the cache is fetched again; offline, or in a folder that the user named, it is an InputError.
     Raises InputError where it cannot be had without the network, EmotionError where no address gives the right file.
@@ -61,7 +63,7 @@ def fetch_weights(name: str, *, progress: Progress | None = None) -> Path:
         with lock_file(Path(f"{target}.lock")):  # two processes that want the same file fetch it once
             if target.exists() and not _is_damaged_copy(target, source):
                 return target
-            return _fetch(source, target, progress)
+            return _fetch(source, target, progress, INTERRUPTIONS if is_patient else 1)
     except OSError as error:
         raise _explain_os_error(error, target) from None
 
@@ -77,17 +79,17 @@ def _is_damaged_copy(path: Path, source: WeightSource) -> bool:
     return False
 
 
-def _fetch(source: WeightSource, target: Path, progress: Progress | None) -> Path:
+def _fetch(source: WeightSource, target: Path, progress: Progress | None, tries: int) -> Path:
     failures = []
     for address in source.addresses:
         try:
-            return _fetch_from(address, source, target, progress)
+            return _fetch_from(address, source, target, progress, tries)
         except (Refused, Interrupted) as error:
             failures.append(f"{address}: {error}")
     raise EmotionError(str(missing_weights(source, f"could not be fetched ({'; '.join(failures)})")))
 
 
-def _fetch_from(address: str, source: WeightSource, target: Path, progress: Progress | None) -> Path:
+def _fetch_from(address: str, source: WeightSource, target: Path, progress: Progress | None, tries: int) -> Path:
     part = target.with_name(target.name + ".part")
     interruptions = bad_files = 0
     while True:
@@ -95,7 +97,7 @@ def _fetch_from(address: str, source: WeightSource, target: Path, progress: Prog
             download(address, part, progress)
         except Interrupted:
             interruptions += 1
-            if interruptions == INTERRUPTIONS:
+            if interruptions == tries:
                 raise
             time.sleep(BACKOFF_S * 2**interruptions)
             continue
