@@ -108,14 +108,14 @@ def check_weights(config: RunConfig) -> dict[str, str]:
     Refuses before anything is written what is not on this machine, is damaged or belongs to another network. Proxies
     are made when they are needed.
     """
-    from emotion_utils.models.weights.choice import RANDOM, choose_source, needed_proxies
+    from emotion_utils.models.weights.choice import BY_MODEL, RANDOM, choose_source, needed_proxies
 
     def identify(model: str) -> str:
         weights, size_px = config.weights_of(model), config.image_size_px
         if proxies := needed_proxies(model, weights, size_px):
             return proxies[0]
         source = choose_source(model, weights, size_px)
-        if source or weights in (RANDOM, "proxy", "official"):
+        if source or weights in (RANDOM, *BY_MODEL):
             return source or RANDOM
         from emotion_utils.models.zoo import build_model  # torch is needed for these alone
 

@@ -9,6 +9,7 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.models.weights import cache, choice
 from emotion_utils.models.weights.choice import choose_source, needed_proxies
 from emotion_utils.models.weights.registry import SOURCES
+from emotion_utils.models.zoo import build_model
 from emotion_utils.run import Run
 from emotion_utils.sources.source import open_source
 
@@ -74,6 +75,10 @@ def test_published_weights_that_are_here_come_before_proxies(here):
     assert needed_proxies("r18_pre_emotion", "auto", 96) == []
     assert choose_source("r18_pre_emotion", "auto", 96) == "resnet18_imagenet"
     assert needed_proxies("r18_scratch_emotion", "auto", 96) == []
+    assert (
+        build_model("r18_scratch_emotion", num_classes=2, image_size_px=32, weights="auto").provenance["kind"]
+        == "random"
+    )
 
 
 def test_small_ones_are_fetched_and_what_cannot_be_had_is_said(here, monkeypatch):

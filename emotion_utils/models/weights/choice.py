@@ -9,7 +9,7 @@ from emotion_utils.models.weights.cache import locate_weights, missing_weights
 from emotion_utils.models.weights.registry import PROXIES, SOURCES
 
 RANDOM, AUTO = "random", "auto"  # auto: published ones that are here, else proxies
-BY_MODEL = ("proxy", "official")  # what these stand for, the table of models says
+BY_MODEL = ("proxy", "official", AUTO)  # what these stand for, the table of models says
 
 
 def needed_weights(name: str, weights: str, image_size_px: int) -> tuple[str, ...]:

@@ -27,7 +27,13 @@ from emotion_utils.models.weights.cache import (
 )
 from emotion_utils.models.weights.conversion import TOLERANCE, SourceNetwork, compare, to_state
 from emotion_utils.models.weights.file_kind import file_kind
-from emotion_utils.models.weights.pytorch import find_network, read_stored, read_vggface, rename_torchvision
+from emotion_utils.models.weights.pytorch import (
+    find_network,
+    read_stored,
+    read_vggface,
+    rename_torchvision,
+    without_third_block,
+)
 from emotion_utils.models.weights.registry import VGGFACE_LICENCE, get_source
 
 # The one key of the header that the project writes: safetensors puts several in another order each time.
@@ -73,9 +79,13 @@ def load_weights(path: Path) -> LoadedWeights:
         return _convert(_read_keras(path), path)
     if found.name == "vggface":
         return _convert(read_vggface(found.tensors, path), path)
-    state = rename_torchvision(found.tensors) if found.name == "vgg16" else found.tensors
+    if found.name == "vgg16":
+        state, left_out = rename_torchvision(found.tensors), ""
+    else:
+        state, left_out = without_third_block(found.tensors)
     title = f"{get_architecture(found.name).title}, weights of {path.name}"
-    title += f" ({found.wrapping})" if found.wrapping else ""
+    remarks = ", ".join(filter(None, [found.wrapping, left_out]))
+    title += f" ({remarks})" if remarks else ""
     return LoadedWeights(found.name, state, IMAGENET, title, file_sha256(path), "as given with the file")
 
 

@@ -145,6 +145,18 @@ def rename_torchvision(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.T
     return state
 
 
+def without_third_block(tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], str]:
+    """A ResNet18's tensors, and what was left out: a third block of the last stage, which CNTK's ResNet18 has.
+
+    A file with any other block more is not touched: it is of another network.
+    """
+    blocks = {tuple(key.split(".")[:2]) for key in tensors if key.startswith("layer")}
+    if blocks - {(f"layer{stage}", place) for stage in range(1, 5) for place in "01"} != {("layer4", "2")}:
+        return dict(tensors), ""
+    kept = {key: tensor for key, tensor in tensors.items() if not key.startswith("layer4.2.")}
+    return kept, "without its third block of layer4"
+
+
 def read_vggface(tensors: Mapping[str, torch.Tensor], path: Path) -> SourceNetwork:
     """The arrays of DeepFace's file, whose fc layers are convolutions, or of Oxford's, whose fc layers are matrices.
 

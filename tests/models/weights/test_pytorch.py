@@ -227,3 +227,19 @@ def test_zip_of_other_things_is_named(tmp_path):
         archive.writestr("resnet18.pth", b"")
     with pytest.raises(InputError, match=r"a zip archive of resnet18\.pth; unpack it"):
         load_weights(tmp_path / "weights.zip")
+
+
+def test_third_block_of_the_last_stage_is_left_out_and_named(tmp_path, resnet_state):
+    more = {key.replace("layer4.1", "layer4.2"): value for key, value in resnet_state.items() if "layer4.1" in key}
+    torch.save({**resnet_state, **more}, tmp_path / "cntk.pth")
+    found = load_weights(tmp_path / "cntk.pth")
+    assert found.state.keys() == resnet_state.keys()
+    assert "without its third block of layer4" in found.title
+    net = build_model("r18_pre_emotion", num_classes=3, image_size_px=32, weights=tmp_path / "cntk.pth")
+    assert "without its third block" in net.provenance["sentence"]
+
+
+def test_resnet34_is_not_cut_down_to_a_resnet18(tmp_path):
+    torch.save(torchvision.models.resnet34().state_dict(), tmp_path / "resnet34.pth")
+    with pytest.raises(InputError, match="weights of another network"):
+        build_model("r18_pre_emotion", num_classes=3, image_size_px=32, weights=tmp_path / "resnet34.pth")
