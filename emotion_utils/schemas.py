@@ -93,6 +93,16 @@ class Architecture(Part):
     module: Text | None
 
 
+class Start(Part):
+    """What the model has seen that a training started from."""
+
+    run: Text
+    images: Count
+    unknown: Text
+    test_images: Count
+    test_seen: Count
+
+
 class Training(Part):
     """What the model was trained with."""
 
@@ -102,6 +112,7 @@ class Training(Part):
     folder: str = Field(pattern=r"^edited-[0-9a-f]{8}$")
     recipe_used: Recipe
     edits: list[Text]
+    start: Start = ABSENT
 
 
 class Views(Part):

@@ -14,11 +14,11 @@ from emotion_utils.audit.audit import count_images
 from emotion_utils.audit.cache import audit_once
 from emotion_utils.audit.groups import find_groups
 from emotion_utils.audit.shortcuts import find_shortcuts
+from emotion_utils.audit.training_images import SEEN, TrainingImages, find_training_images, set_aside_seen
 from emotion_utils.devices import pick_device
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import predict_dataset
 from emotion_utils.evaluation.strata import Stratum, divide_by
-from emotion_utils.evaluation.training_images import SEEN, TrainingImages, find_training_images, set_aside_seen
 from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.progress import Progress

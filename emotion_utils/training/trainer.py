@@ -13,6 +13,7 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
+from emotion_utils.audit.training_images import describe_start
 from emotion_utils.config import Recipe
 from emotion_utils.errors import InputError
 from emotion_utils.model_table import MODELS, get_spec, import_if_trusted, import_trusted, require_code
@@ -167,12 +168,15 @@ class Trainer:
 
     def _train(self, progress: Progress | None) -> None:
         edits = self.find_edits()
+        start = Path(self.net.provenance["source"]) if self.net.provenance["kind"] == "file" else None
         facts = {
             **self.fingerprint._asdict(),
             "folder": self._own_folder,
             "recipe_used": self.recipe.model_dump(mode="json"),
             "edits": edits,
         }
+        if start is not None and start.is_dir():
+            facts["start"] = describe_start(start, self.run.read("manifest"))
         if edits:
             _say("\n- ".join(["this training differs from the settings of the run:", *edits]))
         replaces = self._holds_model(self.run)

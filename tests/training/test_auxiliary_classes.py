@@ -14,7 +14,7 @@ from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import predict_splits
-from emotion_utils.evaluation.training_images import find_training_images
+from emotion_utils.audit.training_images import find_training_images
 from emotion_utils.models.card import load_model
 from emotion_utils.run import Run
 from emotion_utils.sources.source import source_of
@@ -26,7 +26,7 @@ MODEL = "r18_scratch_emotion"
 TAUGHT = ("happy", "angry", "fear", "surprise")
 
 
-def prepare(tmp_path, *settings):
+def prepare(tmp_path, *settings, name="run"):
     files = {f"{name}/{number:02d}.png": encode(make_image(100 * place + number, 36))
              for place, name in enumerate(TAUGHT) for number in range(12)}  # fmt: skip
     data = write_folder(tmp_path / "data", files)
@@ -38,7 +38,7 @@ def prepare(tmp_path, *settings):
         *settings,
     ]
     config = resolve_config("smoke", settings, data=str(data), classes=("happy", "angry"))
-    run = Run.create(tmp_path / "run", config)
+    run = Run.create(tmp_path / name, config)
     source = source_of(config)
     manifest, audit = audit_images(source)
     images, division = divide_images(manifest, config, source.auxiliary)
@@ -110,3 +110,24 @@ def test_targets_decide_the_loss_and_are_part_of_the_fingerprint(tmp_path):
         "fear": 12,
         "surprise": 12,
     }
+
+
+@pytest.mark.parametrize(("seed", "are_seen"), [(0, False), (1, True)])
+def test_a_start_from_an_earlier_run_tells_which_test_images_it_has_seen(tmp_path, seed, are_seen):
+    first = prepare(tmp_path)
+    train(first)
+    model = "r18_pre_emotion"
+    settings = (f"recipes.{model}.weights={first.model_dir(MODEL)}", f"models=[{model}]", f"seed={seed}")
+    second = prepare(tmp_path, *settings, name="second")  # another seed: another split of the same images
+    Trainer(
+        new_model(second, model), open_split(second, "train"), open_split(second, "val"),
+        second.config.recipes[model], run=second, model=model,
+    ).fit()  # fmt: skip
+    start = second.read("model_card", model)["training"]["start"]
+    before, now = (each.read("manifest").set_index("split")["id"] for each in (first, second))
+    seen = set(now["test"]) & {*before["train"], *before["val"]}
+    assert start["test_seen"] == len(seen)
+    assert bool(seen) == are_seen
+    assert start["test_images"] == len(now["test"])
+    assert (start["run"], start["unknown"]) == ("run", "")
+    assert start["images"] == len(before["train"]) + len(before["val"]) + 24  # those that only teach

@@ -27,6 +27,7 @@ def write_architectures(results: Results) -> Prose:
             f"{{model}} is a {{title}} that {STARTS[kind]}{'' if kind == 'random' else ' ({origin})'}.",
             model=Model(model), title=_describe_architecture(results, model)["title"], origin=origin,
         )  # fmt: skip
+        _say_start(prose, model)
         _say_phases(prose, model)
         _say_edits(prose, model)
     prose.paragraph()
@@ -35,6 +36,11 @@ def write_architectures(results: Results) -> Prose:
         f"{they} images of {{size:count}} by {{size:count}} pixels and {have} {{k:words}} outputs, one for each class.",
         size=results.config.image_size_px, k=len(results.class_names),
     )  # fmt: skip
+    teaching = sum(count > 0 for count in results.audit.get("auxiliary", {}).get("classes", {}).values())
+    if teaching:
+        prose.say(
+            "In training there are outputs for the auxiliary classes beside them ({count:count} more).", count=teaching
+        )
     return prose
 
 
@@ -45,6 +51,28 @@ def _describe_architecture(results: Results, model: str) -> dict[str, Any]:
         return card["architecture"]
     architecture = get_architecture(card["design"]["architecture"])
     return {"title": architecture.title, "depth_groups": list(architecture.depth_groups)}
+
+
+def _say_start(prose: Prose, model: str) -> None:
+    """What a start from an earlier run has seen, and whether images of this test split were among it."""
+    start = prose.results.cards[model].get("training", {}).get("start")
+    if start is None:
+        return
+    if start["unknown"]:
+        prose.say(
+            "What that start has seen is not known ({why}), so test images may be among it.", why=start["unknown"]
+        )
+    elif start["test_seen"]:
+        prose.say(
+            "That start was trained on {images:count} images, and {seen:count} of the {test:count} test images are "
+            "among them: its results here are too good.",
+            images=start["images"], seen=start["test_seen"], test=start["test_images"],
+        )  # fmt: skip
+    else:
+        prose.say(
+            "That start was trained and chosen on {images:count} images; none of the {test:count} test images here is "
+            "among them, by the checksums of the files.", images=start["images"], test=start["test_images"],
+        )  # fmt: skip
 
 
 def _say_phases(prose: Prose, model: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -36,6 +37,20 @@ def find_training_images(model_dir: Path) -> TrainingImages:
         return TrainingImages(unknown="the data of its run are not those that the model was trained on")
     images = [manifest, *([run.read("auxiliary")] if run.config.auxiliary_classes else [])]
     return TrainingImages(root.name, _splits_of_files(pd.concat(images)))
+
+
+def describe_start(folder: Path, manifest: pd.DataFrame) -> dict[str, Any]:
+    """What a model that a training starts from has seen, for model.json: run, images, test_images, test_seen, unknown.
+
+    images: of its training and validation; test_seen: those of today's test images, of which there are test_images in
+    `manifest`, that were among them. `unknown` says why that is not known, else it is "".
+    """
+    training = find_training_images(folder)
+    test = manifest.loc[manifest["split"] == "test", "id"]
+    return {
+        "run": training.run, "images": len(training.splits), "unknown": training.unknown,
+        "test_images": len(test), "test_seen": int(test.isin(list(training.splits)).sum()),
+    }  # fmt: skip
 
 
 def set_aside_seen(manifest: pd.DataFrame, training: TrainingImages) -> pd.DataFrame:
