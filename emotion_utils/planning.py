@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from emotion_utils.config import RunConfig, is_offline, resolve_config
+from emotion_utils.config import OFFLINE_VARIABLE, RunConfig, is_offline, resolve_config
 from emotion_utils.errors import EmotionError
 from emotion_utils.models.weights.cache import locate_weights
 from emotion_utils.models.weights.choice import AUTO, needed_weights
@@ -64,14 +64,18 @@ def obtain_weights(config: RunConfig, say: Say) -> None:
     """
     for model in config.models:
         wanted = needed_weights(model, "official", config.image_size_px) if config.weights_of(model) == AUTO else ()
-        small = next((name for name in wanted if (SOURCES[name].size_mb or np.inf) <= SMALL_MB), None)
-        if small is None or is_offline() or any(map(locate_weights, wanted)):
+        if not wanted or any(map(locate_weights, wanted)):
             continue
-        say(f"fetching {SOURCES[small].title}, {SOURCES[small].size_mb:.0f} MB")
-        try:
-            fetch_weights(small, is_patient=False)
-        except EmotionError as error:
-            say(f"{model} starts from proxy weights: {error}")
+        small = next((name for name in wanted if (SOURCES[name].size_mb or np.inf) <= SMALL_MB), None)
+        reason = f"published ones are not on this machine, and {OFFLINE_VARIABLE} is set"
+        if small is not None and not is_offline():
+            say(f"fetching {SOURCES[small].title}, {SOURCES[small].size_mb:.0f} MB")
+            try:
+                fetch_weights(small, is_patient=False)
+                continue
+            except EmotionError as error:
+                reason = str(error)
+        say(f"{model} starts from proxy weights: {reason}")
 
 
 def _median_side(source: Source) -> float:

@@ -102,3 +102,7 @@ def test_small_ones_are_fetched_and_what_cannot_be_had_is_said(here, monkeypatch
     here.clear()
     planning.obtain_weights(config, said.append)
     assert len(fetched) == 2
+    assert [line for line in said if "EMOTION_OFFLINE is set" in line] == [
+        f"{model} starts from proxy weights: published ones are not on this machine, and EMOTION_OFFLINE is set"
+        for model in ("VGG16_emotion", "r18_pre_emotion")
+    ]

@@ -140,7 +140,7 @@ def shortcut_lines(shortcuts: Mapping[str, Any] | None) -> list[str]:
             f"{found['high']:.1%}); always naming {largest['class_name']} is right on {largest['share']:.1%}"
         )
         if found.get("units", FEW_UNITS) < FEW_UNITS:  # older audits do not count them
-            line += f". It rests on the images of {found['units']} people: whether it holds for others, is not shown"
+            line += f". It rests on the images of {found['units']} persons: whether it holds for others is not shown"
         alike = [PROPERTIES[other["name"]][1] for other in shortcuts["found"] if other["same_as"] == found["name"]]
         lines.append(line + (f". Mostly the same images stand out in {', '.join(alike)}" if alike else ""))
     return lines

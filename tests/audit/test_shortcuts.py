@@ -138,7 +138,7 @@ def test_people_who_bear_a_shortcut_are_counted_and_few_are_said():
     assert (audited["found"][0]["name"], audited["found"][0]["units"]) == ("colour", 40)
     assert "rests on" not in shortcut_lines(audited)[0]
     audited["found"][0]["units"] = 6
-    assert "It rests on the images of 6 people" in shortcut_lines(audited)[0]
+    assert "It rests on the images of 6 persons" in shortcut_lines(audited)[0]
 
 
 def test_what_goes_with_another_shortcut_is_named_beside_it():

@@ -11,10 +11,10 @@ from face_files import encode, make_image, write_folder
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.auxiliary import separate
 from emotion_utils.audit.splits import divide_images
+from emotion_utils.audit.training_images import find_training_images
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import predict_splits
-from emotion_utils.audit.training_images import find_training_images
 from emotion_utils.models.card import load_model
 from emotion_utils.run import Run
 from emotion_utils.sources.source import source_of

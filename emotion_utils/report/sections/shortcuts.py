@@ -37,7 +37,7 @@ def say_shortcuts(prose: Prose) -> None:
         )  # fmt: skip
         if found.get("units", FEW_UNITS) < FEW_UNITS:  # older audits do not count them
             prose.say(
-                "It rests on the images of {units} people: whether it holds for others, is not shown.",
+                "It rests on the images of {units:words} persons: whether it holds for others is not shown.",
                 units=found["units"],
             )
         alike = [PROPERTIES[each["name"]][1] for each in shortcuts["found"] if each["same_as"] == found["name"]]

@@ -13,7 +13,7 @@ from emotion_utils.report.sections.data_card import data_card
 from emotion_utils.report.sections.shortcuts import strata_table
 
 FOUND = [
-    {"name": "colour", "accuracy": 0.64, "low": 0.6, "high": 0.69, "same_as": ""},
+    {"name": "colour", "accuracy": 0.64, "low": 0.6, "high": 0.69, "same_as": "", "units": 6},
     {"name": "height", "accuracy": 0.62, "low": 0.58, "high": 0.66, "same_as": "colour"},
     {"name": "brightness", "accuracy": 0.6, "low": 0.57, "high": 0.63, "same_as": ""},
 ]
@@ -59,6 +59,7 @@ def test_the_text_names_the_property_and_the_stratum_without_it(run):
     results = plant(run)
     text = show_text(results, "data").html
     assert "whether the image is in colour" in text
+    assert "the images of six persons" in text.replace("&nbsp;", " ")
     assert re.search("Mostly the same images stand out in .*height", text)
     test = results.tests["r18_pre_emotion"]
     grey = test[test["id"].isin(results.manifest["id"][results.manifest["colour"] == "grey"])]
