@@ -158,6 +158,22 @@ def test_images_that_show_nothing(audit):
     assert_set_aside(manifest, found, {"sad/dot.png": "tiny: 12 x 12", "sad/wall.png": "constant"})
 
 
+@pytest.mark.fault(
+    "damage within a JPEG: bytes of its scan zeroed, a restart segment lost", "Q",
+    "set aside as damaged; nothing on the terminal",
+)  # fmt: skip
+def test_damage_within_a_jpeg(audit, capfd):
+    whole = encode(make_image(1, 200), "JPEG", restart_marker_rows=1)
+    second, third = (at for at in (whole.find(b"\xff\xd1"), whole.find(b"\xff\xd2")))
+    middle = len(whole) // 2
+    zeroed = whole[:middle] + bytes(200) + whole[middle + 200 :]
+    images = {"happy/0.jpg": whole, "sad/0.jpg": zeroed, "sad/1.jpg": whole[:second] + whole[third:]}
+    reasons = audit(images)[0]["reason"]
+    assert reasons["happy/0.jpg"] == ""
+    assert all(reasons[name].startswith(("damaged", "truncated")) for name in ("sad/0.jpg", "sad/1.jpg")), reasons
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.fault("JPEG that was cut and given an end mark", "Q", "set aside as truncated; nothing on the terminal")
 def test_jpeg_with_a_false_end(audit, capfd):
     plain, slow = (encode(make_image(57, 90), "JPEG", progressive=progressive) for progressive in (False, True))
@@ -437,6 +453,20 @@ def test_images_that_all_resemble_each_other(audit):
 
 
 # -- layouts -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault(
+    "folders of parts in another language, or that nobody knows", "R E",
+    "taken for parts; what is not known is refused with what to rename, never made a class",
+)  # fmt: skip
+def test_folders_of_parts_in_other_words(tmp_path):
+    known = {f"{part}/{name}/{n}.png": encode(make_image(n)) for part in ("Entrenamiento", "Prueba")
+             for name in ("happy", "sad") for n in range(2)}  # fmt: skip
+    source = open_source(str(write_folder(tmp_path / "known", known)))
+    assert (source.classes, set(source.table["split"])) == (("happy", "sad"), {"train", "test"})
+    unknown = {path.replace("Entrenamiento", "Qwerty").replace("Prueba", "Asdf"): data for path, data in known.items()}
+    with pytest.raises(InputError, match=r"Asdf.*rename"):
+        open_source(str(write_folder(tmp_path / "unknown", unknown)))
 
 
 @pytest.mark.fault("a label file that is not understood", "E", "refused, and the file that was meant is named")

@@ -36,7 +36,7 @@ from emotion_utils.provenance import PACKAGE_DIR
 from emotion_utils.run import Run
 from emotion_utils.sources.source import source_of
 from emotion_utils.store.batches import open_split, prepare_images, restore_images
-from emotion_utils.training import checkpoint, pretext
+from emotion_utils.training import checkpoint, pretext, trial_steps
 
 FILES = ("best.safetensors", "rows.csv", "predictions.csv")
 
@@ -324,3 +324,26 @@ def test_killed_while_proxies_are_made(tmp_path, monkeypatch, private_cache):
     ):
         path.write_bytes(damage(whole))
         assert pretext.ensure_proxies([name])[name].read_bytes() == whole
+
+
+@pytest.mark.fault(
+    "the time allowed is too short for the schedule", "R",
+    "the whole schedule is shortened, with its rates, phases and sizes; a resumed training keeps to it",
+)  # fmt: skip
+def test_budget_below_the_schedule(tmp_path, monkeypatch):
+    settings = {"epochs": 8, "schedule": "cosine", "budget_minutes": 3.2}
+    monkeypatch.setattr(trial_steps, "step_seconds", lambda trainer, epoch: 10.0)  # six steps are an epoch
+    monkeypatch.setattr(trial_steps, "extrapolate_seconds", lambda trainer, work, images: 0.0)
+    whole = make_trainer(tmp_path / "whole", **settings)
+    history = whole.fit(preflight=True)
+    assert [event["epochs"] for event in events_of(whole, "shortened")] == [len(history)] == [3]
+    assert history["lr"].iloc[-1] < 0.05 * history["lr"].iloc[0]  # the cosine came to its end
+    cut = make_trainer(tmp_path / "cut", **settings)
+    monkeypatch.setattr(cut.checkpoint, "is_due", lambda: True)
+    cut.on_epoch.append(lambda rows: (_ for _ in ()).throw(KeyboardInterrupt) if len(rows) == 2 else None)
+    with pytest.raises(KeyboardInterrupt):
+        cut.fit(preflight=True)
+    monkeypatch.setattr(trial_steps, "step_seconds", lambda trainer, epoch: 0.1)  # quicker now: the plan stays
+    resumed = make_trainer(tmp_path / "cut", **settings)
+    assert resumed.fit(preflight=True)["lr"].tolist() == history["lr"].tolist()
+    assert same_bits(resumed.best, whole.best)
