@@ -172,7 +172,7 @@ def test_near_duplicates_of_real_faces_are_of_one_person(shared_data):
 
 @pytest.mark.realdata
 def test_official_split_of_fer2013_leaks_and_is_mended_out_of_the_box(shared_data):
-    config = resolve_config("demo", data=str(shared_data / "fer2013.zip"))
+    config = resolve_config("demo", data=str(shared_data / "fer2013_original.zip"))
     source = source_of(config)
     manifest, audit = audit_images(source)
     assert audit["duplicates"]["exact"] > 1000

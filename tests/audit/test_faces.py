@@ -378,7 +378,7 @@ def test_threads_cut_as_one_thread_does(named_images):
 
 @pytest.mark.realdata
 def test_small_fer_images_are_left_as_they_are(shared_data):
-    source = open_source(str(shared_data / "fer2013.zip"))
+    source = open_source(str(shared_data / "fer2013_original.zip"))
     for path in source.table["path"].iloc[::8000]:
         image = decode_rgb(source.read(path))
         assert crop_faces(image, "auto").image is image

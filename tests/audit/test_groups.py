@@ -117,7 +117,7 @@ def test_groups_keep_the_index_of_the_table():
 
 def paths_in(archive):
     with zipfile.ZipFile(archive) as file:
-        return sorted(name for name in file.namelist() if name.endswith(".jpg"))
+        return sorted(name for name in file.namelist() if name.endswith((".jpg", ".png")))
 
 
 @pytest.mark.realdata
@@ -130,7 +130,7 @@ def test_named_faces_are_of_448_persons(shared_data):
 
 @pytest.mark.realdata
 def test_fer2013_names_no_person(shared_data):
-    groups, _ = find_groups(table_of(paths_in(shared_data / "fer2013.zip")))
+    groups, _ = find_groups(table_of(paths_in(shared_data / "fer2013_original.zip")))
     assert set(groups) == {""}
 
 

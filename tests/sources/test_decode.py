@@ -58,11 +58,10 @@ def test_stumps_of_jpegs_are_faults(data):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize(("archive", "step"), [("named_faces.zip", 8), ("fer2013.zip", 100)])
-def test_jpegs_of_real_data_are_plain_and_give_the_pixels_that_pillow_gives(monkeypatch, shared_data, archive, step):
+def test_jpegs_of_real_data_are_plain_and_give_the_pixels_that_pillow_gives(monkeypatch, shared_data):
     monkeypatch.setattr(decode, "_decode_with_pillow", lambda _: pytest.fail("took the slow way"))
-    with zipfile.ZipFile(shared_data / archive) as file:
-        for name in sorted(name for name in file.namelist() if name.endswith(".jpg"))[::step]:
+    with zipfile.ZipFile(shared_data / "named_faces.zip") as file:
+        for name in sorted(name for name in file.namelist() if name.endswith(".jpg"))[::4]:
             data = file.read(name)
             assert np.array_equal(decode_rgb(data), from_pillow(data))
 

@@ -414,7 +414,7 @@ def test_fingerprint_of_rendered_faces_follows_the_seed_and_the_drawing(drawing,
 
 @pytest.mark.realdata
 def test_fer2013_zip_opens_with_its_official_split(shared_data):
-    source = open_source(str(shared_data / "fer2013.zip"))
+    source = open_source(str(shared_data / "fer2013_original.zip"))
     assert source.table["split"].value_counts().to_dict() == {"train": 28709, "val": 3589}
     assert source.classes == ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
     assert source.table["path"][0].startswith("train/angry/")
