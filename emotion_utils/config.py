@@ -340,7 +340,8 @@ class RunConfig(FrozenModel):
     def _networks_of_a_new_run_can_be_so(self, info: ValidationInfo) -> RunConfig:
         for name in self.models if info.context == NEW_RUN else ():
             spec, stem, weights = get_spec(name), self.recipes[name].stem, self.weights_of(name)
-            if self.views != 1 and not spec.architecture_with(stem).mirrors:
+            architecture = spec.architecture_with(stem)
+            if self.views != 1 and not architecture.mirrors:
                 raise InputError(f"views: {name} takes no mirrored images: leave views at 1 where it is trained")
             if stem != "imagenet" and spec.weights.get(weights):
                 raise InputError(

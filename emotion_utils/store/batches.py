@@ -65,9 +65,6 @@ class Dataset:
                 f"a dataset of {len(self.rows)} rows, {len(self.labels)} labels and {len(self.ids)} ids: "
                 "as many of each, and one image at least, are needed"
             )
-        last = len(self.class_names) - 1
-        if int(self.labels.min()) < 0 or int(self.labels.max()) > last:
-            raise InputError(f"labels of {self.labels.min()} to {self.labels.max()}: the classes are 0 to {last}")
 
     def __len__(self) -> int:
         return len(self.ids)

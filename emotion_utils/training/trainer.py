@@ -129,13 +129,13 @@ class Trainer:
     def first_step(self, batch: Batch) -> FirstStep:
         """What the first step of the training makes of a copy of the network, on `batch`, on the CPU and in float32.
 
-        Without what has no short form in PyTorch: dropout, mixup, class weights.
+        Without what has no short form in PyTorch: dropout, mixup, class weights; and with images of the full size.
         """
         net = copy.deepcopy(self.net).cpu()
         for layer in net.modules():
             if isinstance(layer, nn.Dropout):
                 layer.p = 0.0
-        recipe = self.recipe.model_copy(update={"precision": "float32", "mixup": 0.0})
+        recipe = self.recipe.model_copy(update={"precision": "float32", "mixup": 0.0, "progressive_resizing": ()})
         run = Run(self.run.root, self.run.config.model_copy(update={"balance": "none"}))
         loop = EpochLoop(net, self.train_set, self.val_set, recipe, run, self.model, ALONE)
         loop.take_one(batch)
@@ -160,6 +160,8 @@ class Trainer:
                 f"the network was built as a {self.net.architecture.title}, and the recipe asks for stem="
                 f"{self.recipe.stem}: change the recipe before the network is built"
             )
+        for dataset in (self.train_set, self.val_set):
+            _check_labels(dataset)
         record_edits(self.net)
         _check_network(self.net, self.train_set, self.val_set.class_names)
         found = take_fingerprint(self.net, self.train_set, self.val_set, self.recipe, self.run.config)
@@ -268,6 +270,13 @@ def _say(line: str) -> None:
 def _prepared_data(run: Run) -> str:
     """The checksum of the images as the run has them."""
     return data_sha256(open_split(run, "train"), open_split(run, "val"))
+
+
+def _check_labels(dataset: Dataset) -> None:
+    """Raises InputError for labels that are none of the classes, as an edit may make them."""
+    lowest, highest, last = int(dataset.labels.min()), int(dataset.labels.max()), len(dataset.class_names) - 1
+    if lowest < 0 or highest > last:
+        raise InputError(f"labels of {lowest} to {highest}: the classes are 0 to {last}")
 
 
 @torch.inference_mode()

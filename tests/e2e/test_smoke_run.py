@@ -162,7 +162,7 @@ def test_verify_holds_after_a_notebook_was_run_again_by_hand(finished, environme
     [
         (["--data", "no/such/place"], "no/such/place"),
         (["--data", "{empty}"], "--data"),
-        (["--profile", "large"], "smoke, demo, paper"),
+        (["--profile", "large"], "smoke, demo, thorough, paper"),
         (["--set", "epoch=3"], "did you mean 'epochs'"),
         (["--data", "{faces}", "--classes", "happy,bored"], "bored"),
         (["--data", "{faces}", "--set", "min_images_per_class=50"], "50 are needed"),

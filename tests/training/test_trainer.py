@@ -192,6 +192,13 @@ def test_fingerprint_sees_weights_layers_code_and_pixels(run):
     assert module.data_sha256(train, val) != module.data_sha256(inverted, val)
 
 
+@pytest.mark.parametrize("label", [-1, 3])
+def test_labels_that_are_no_class_are_refused_before_the_training(run, label):
+    train_set = open_split(run, "train")
+    with pytest.raises(InputError, match=r"labels of .*: the classes are 0 to 2"):
+        make(run, train_set=replace(train_set, labels=torch.full((len(train_set),), label)))
+
+
 def test_vggface_with_its_own_head_cannot_grow(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ensure_proxies", lambda *args, **kwargs: None)
     monkeypatch.setattr(module, "network_sha256", lambda net: "")
