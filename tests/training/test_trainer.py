@@ -7,6 +7,7 @@ import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from own_processes import run_process
@@ -190,6 +191,13 @@ def test_fingerprint_sees_weights_layers_code_and_pixels(run):
     train, val = open_split(run, "train"), open_split(run, "val")
     inverted = replace(train, images=255 - train.images[:])
     assert module.data_sha256(train, val) != module.data_sha256(inverted, val)
+
+
+def test_the_first_step_that_notebooks_compare_takes_images_of_the_full_size(run):
+    growing = run.recipe(MODEL, progressive_resizing=[{"epoch": 1, "size_px": 16}, {"epoch": 2, "size_px": 32}])
+    batch = open_split(run, "train").batch(np.arange(6))
+    plain, grown = (make(run, recipe=recipe).first_step(batch).state for recipe in (run.recipe(MODEL), growing))
+    assert same_bits(plain, grown)
 
 
 @pytest.mark.parametrize("label", [-1, 3])
