@@ -17,7 +17,7 @@ from torch import nn
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.bench import plain
 from emotion_utils.bench.train import make_config, make_dataset, make_net, make_trainer
-from emotion_utils.config import AugmentConfig
+from emotion_utils.config import AugmentConfig, RunConfig, resolve_config
 from emotion_utils.counter_rng import id_keys
 from emotion_utils.devices import pick_device
 from emotion_utils.errors import InputError
@@ -26,25 +26,18 @@ from emotion_utils.sources.source import open_source
 from emotion_utils.store.batches import Dataset
 from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.repeatable import deterministic
+from emotion_utils.training.schedule import size_at
 
 PLAIN = {"size_px": 48, "batch_size": 64, "epochs": 8}  # of 80% of the training part
 PLAIN_SHARE = 0.8
 VAL_SHARE = 0.1  # of the training part, by which the engine chooses its epoch
-BATCH_SIZE, GPU_BATCH_SIZE = 64, 256  # the rates of the recipes belong to the first; they grow with its root
-# Planned for a processor with AMX, two cores. In so few epochs as quick has, weak augmentation and batches of 64 did
-# better than the profile's own, than 32 or 96 images, and than epochs at 32 and 40 px. Ten more epochs than thorough
-# has ended where it ends.
+BATCH_SIZE, GPU_BATCH_SIZE = 64, 256  # the rate of `quick` belongs to the first; it grows with its root
+# Planned for a processor with AMX, two cores. In so few epochs, weak augmentation and batches of 64 did better than
+# the profile's own, than 32 or 96 images, and than epochs at 32 and 40 px. `thorough` is the profile itself.
 RECIPES: dict[str, dict[str, Any]] = {
     "quick": {
         "epochs": 4, "lr": 2.0e-3, "weight_decay": 0.05, "schedule": "one_cycle", "label_smoothing": 0.1,
         "augment_strength": 0.25, "progressive_resizing": [{"epoch": 1, "size_px": 48}],
-    },
-    "thorough": {
-        "epochs": 38, "lr": 2.0e-3, "weight_decay": 0.05, "schedule": "one_cycle", "label_smoothing": 0.1,
-        "mixup": 0.2, "augment_strength": 1.25,
-        "progressive_resizing": [
-            {"epoch": 1, "size_px": 48}, {"epoch": 7, "size_px": 64}, {"epoch": 19, "size_px": 96},
-        ],
     },
 }  # fmt: skip
 
@@ -62,7 +55,7 @@ def bench_accuracy(
     with tempfile.TemporaryDirectory() as scratch:
         parts = _open_parts(spec, classes, Path(scratch))
         for way in ways:
-            yield parts.plain_curve() if way == "plain" else parts.engine_curve(way, RECIPES[way])
+            yield parts.plain_curve() if way == "plain" else parts.engine_curve(way)
 
 
 def compare_curves(curves: list[pd.DataFrame]) -> pd.DataFrame:
@@ -117,23 +110,21 @@ class _Parts:
             curve.append(facts | judge(net, net.state_dict(), unseen))
         return pd.DataFrame(curve)
 
-    def engine_curve(self, way: str, recipe: dict[str, Any]) -> pd.DataFrame:
-        """The engine with `recipe`; weights are those that the epoch would leave, averaged ones if there are any."""
-        sizes = recipe["progressive_resizing"]
-        size_px = sizes[-1]["size_px"]
-        batch_size = BATCH_SIZE if self._device.type == "cpu" else GPU_BATCH_SIZE
-        lr = recipe["lr"] * math.sqrt(batch_size / BATCH_SIZE)
-        config = make_config(size_px, batch_size, **recipe | {"lr": lr})
+    def engine_curve(self, way: str) -> pd.DataFrame:
+        """The engine; weights are those that the epoch would leave, averaged ones if there are any."""
+        config = self._config(way)
+        size_px, recipe = config.image_size_px, config.recipes[plain.MODEL]
         count = round(VAL_SHARE * len(self._train))
         rows = (self._train[count:], self._train[:count], self._unseen)
         train, val, unseen = (self._dataset(part, size_px) for part in rows)
-        net, curve = make_net(plain.MODEL, len(self._class_names), size_px), []
+        net = make_net(plain.MODEL, len(self._class_names), size_px, stem=recipe.stem, dropout=recipe.dropout)
+        curve = []
         with tempfile.TemporaryDirectory() as folder, deterministic(), reuse_freed_memory():
             trainer = make_trainer(net, train, val, config, self._device, folder)
 
             def follow(rows: list[dict[str, Any]]) -> None:
                 last = rows[-1]
-                shown = [step["size_px"] for step in sizes if step["epoch"] <= last["epoch"]][-1]
+                shown = size_at(trainer.recipe, last["epoch"]) or size_px
                 facts = {"way": way, "epoch": last["epoch"], "size_px": shown}
                 facts |= {"seconds": sum(row["seconds"] for row in rows), "val_acc": last["val_acc"]}
                 curve.append(facts | judge(trainer.learner.net, trainer.learner.weights(), unseen))
@@ -141,6 +132,13 @@ class _Parts:
             trainer.on_epoch.append(follow)
             trainer.fit(preflight=True)
         return pd.DataFrame(curve)
+
+    def _config(self, way: str) -> RunConfig:
+        if way == "thorough":
+            return resolve_config("thorough", [f"models=[{plain.MODEL}]"], data=self._source.spec)
+        recipe, batch_size = RECIPES[way], BATCH_SIZE if self._device.type == "cpu" else GPU_BATCH_SIZE
+        lr = recipe["lr"] * math.sqrt(batch_size / BATCH_SIZE)
+        return make_config(recipe["progressive_resizing"][-1]["size_px"], batch_size, **recipe | {"lr": lr})
 
     def _dataset(self, rows: pd.DataFrame, size_px: int) -> Dataset:
         return make_dataset(self._source, rows, size_px, self._scratch, self._class_names)

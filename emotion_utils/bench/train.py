@@ -133,8 +133,9 @@ def make_config(size_px: int, batch_size: int, model: str = plain.MODEL, **recip
     return validate_config(values | changes)
 
 
-def make_net(model: str, num_classes: int, size_px: int) -> nn.Module:
-    return build_model(model, num_classes=num_classes, image_size_px=size_px, weights="random")
+def make_net(model: str, num_classes: int, size_px: int, **design: object) -> nn.Module:
+    """With random weights; `design` is what build_model takes beside."""
+    return build_model(model, num_classes=num_classes, image_size_px=size_px, weights="random", **design)
 
 
 def choose_numerics(dataset: Dataset, size_px: int, batch_size: int, device: torch.device) -> Numerics:

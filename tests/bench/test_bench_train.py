@@ -1,10 +1,13 @@
 """The training benchmarks on a few images: what is compared with what, and how the figures are made."""
 
+from importlib import resources
+
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from emotion_utils.bench import accuracy, plain, train
@@ -32,7 +35,7 @@ class SmallNet(nn.Module):
 @pytest.fixture
 def small(monkeypatch):
     """A network that takes no time, and no processes for decoding."""
-    monkeypatch.setattr(train, "make_net", lambda model, num_classes, size_px: SmallNet(num_classes))
+    monkeypatch.setattr(train, "make_net", lambda model, num_classes, size_px, **design: SmallNet(num_classes))
     monkeypatch.setattr(accuracy, "make_net", train.make_net)
     monkeypatch.setattr(plain, "WORKERS", 0)
     torch.set_num_threads(1)
@@ -196,6 +199,19 @@ def test_curves_learn_from_the_training_part_and_are_judged_on_the_other(tmp_pat
     assert not train_ids & val_ids
     assert not (train_ids | val_ids) & unseen
     assert len(list((tmp_path / "faces").rglob("*.png"))) == 48
+
+
+def test_the_thorough_way_is_the_recipe_of_the_profile(tmp_path):
+    text = (resources.files("emotion_utils") / "profiles" / "thorough.yaml").read_text(encoding="utf-8")
+    profile = yaml.safe_load(text)
+    parts = accuracy._open_parts(write_faces(tmp_path / "faces", ["train", "validation"]), None, tmp_path)
+    config = parts._config("thorough")
+    used = config.model_dump(mode="json", exclude_unset=False)
+    recipe = profile.pop("recipes")[plain.MODEL]
+    assert {name: used["recipes"][plain.MODEL][name] for name in recipe} == recipe
+    assert {name: used[name] for name in ("image_size_px", "epochs", "batch_size")} == {
+        name: profile[name] for name in ("image_size_px", "epochs", "batch_size")
+    }
 
 
 def test_judging_leaves_the_network_as_it_was_and_uses_the_weights_given():
