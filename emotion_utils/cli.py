@@ -83,9 +83,7 @@ def run(
     """From faces to report.html and report.pdf; what is finished and unchanged is not run again."""
     from emotion_utils.pipeline import run_pipeline
 
-    config = resolve_config(
-        profile, settings, data=_absolute(data), classes=tuple(classes.split(",")) if classes else None
-    )
+    config = resolve_config(profile, settings, data=_absolute(data), classes=_split(classes))
     run_pipeline(output or default_output(config), config, fresh=fresh, say=_say)
 
 
@@ -354,9 +352,71 @@ def bench_train(
 
     if curve and not data:
         raise click.UsageError("--curve needs --data with folders train and validation")
-    chosen = tuple(classes.split(",")) if classes else None
     steps = {"sizes_px": sizes_px, "batch_size": batch_size, "workers": workers}
-    _show(measure_train(data or "synthetic", steps, classes=chosen, curve=curve), csv)
+    _show(measure_train(data or "synthetic", steps, classes=_split(classes), curve=curve), csv)
+
+
+def compares_trainings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What the subjects take that train many times."""
+    for option in (
+        click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too."),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of all trainings."),
+        click.option(
+            "--classes", help="The classes to tell apart, separated by commas; all of the data's if left out."
+        ),
+        click.option("--data", required=True, help="Folder, archive, CSV or link with labelled faces."),
+    ):
+        command = option(command)
+    return command
+
+
+def keeps_trainings(folder: str) -> Callable[..., Any]:
+    return click.option(
+        "--output", default=folder, show_default=True, type=click.Path(path_type=Path),
+        help="Keeps what was trained; the same command goes on from there.",
+    )  # fmt: skip
+
+
+@bench.command("recipes")
+@compares_trainings
+@keeps_trainings("reports/bench-recipes")
+@click.option("--epochs", default=8, show_default=True, type=click.IntRange(1), help="Of every training.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Trainings of every row.")
+@click.option("--row", "rows", multiple=True, metavar="NAME", help="This change alone, or some.  [default: most]")
+@click.option("--votes", metavar="FILE", help="Table of votes, which two of the changes need.")
+def bench_recipes(
+    data: str, classes: str | None, settings: tuple[str, ...], csv: Path | None, output: Path, epochs: int, seeds: int,
+    rows: tuple[str, ...], votes: str | None,
+) -> None:  # fmt: skip
+    """The recipe of thorough, one change at a time, each against the same base in as many epochs.
+
+    Judged on the part of train that chooses the epoch: the data's val and test stay unseen.
+    """
+    from emotion_utils.bench import recipes
+
+    base = recipes.base_config(_absolute(data), classes=_split(classes), epochs=epochs, votes=votes, settings=settings)
+    _show(recipes.bench_recipes(base, output, seeds=seeds, rows=rows), csv)
+
+
+@bench.command("transfer")
+@compares_trainings
+@keeps_trainings("reports/bench-transfer")
+@click.option("--start", "starts", multiple=True, metavar="NAME=WEIGHTS",
+              help="A name and weights, as for recipes.MODEL.weights: official, a file, a model's folder.")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(1), help="Of every training.  [default: the demo profile's]")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Trainings of every fold.")
+def bench_transfer(
+    data: str, classes: str | None, settings: tuple[str, ...], csv: Path | None, output: Path, starts: tuple[str, ...],
+    epochs: int | None, seeds: int,
+) -> None:  # fmt: skip
+    """What a small set gains from where a training starts: five folds, each person in one, and random weights beside.
+
+    Images that one of the starts has seen are found by their checksums, named and left out.
+    """
+    from emotion_utils.bench import transfer
+
+    base = transfer.base_config(_absolute(data), classes=_split(classes), epochs=epochs, settings=settings)
+    _show(transfer.bench_transfer(base, transfer.read_starts(starts), output, seeds=seeds), csv)
 
 
 @bench.command("processes")
@@ -396,6 +456,10 @@ def _show(tables: Iterable[Measured], csv: Path | None) -> None:
 def convert_main() -> None:
     """The command keras-vggface-weights-converter SRC DST."""
     main.main(["weights", "convert", *sys.argv[1:]])
+
+
+def _split(classes: str | None) -> tuple[str, ...] | None:
+    return tuple(classes.split(",")) if classes else None
 
 
 def _check_model(run: Run, model: str) -> None:

@@ -13,6 +13,7 @@ from emotion_utils.errors import InputError
 SHARES = (  # columns of rates between 0 and 1
     "found", "recall", "chosen_wrong", "contained", "cropped",
     "val_acc", "unseen", "unseen_flipped", "best", "accuracy", "of_bare",
+    "acc_low", "acc_high", "macro_f1", "f1_low", "f1_high", "gain", "gain_low", "gain_high", "seed_sd",
 )  # fmt: skip
 
 

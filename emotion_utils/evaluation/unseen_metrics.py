@@ -52,7 +52,7 @@ def measure_metrics(predictions: pd.DataFrame, groups: Sequence[str], class_name
     units = count_units(groups)
     names = list(groups) if any(groups) and units > 1 else None  # of one person alone nothing could be drawn
     right = (predictions["label"] == predictions["predicted"]).to_numpy()
-    drawn = _resample_confusions(predictions, names, class_names)
+    drawn = resample_confusions(predictions, names, class_names)
     hits = np.diagonal(drawn, axis1=1, axis2=2)
     found = [_share("accuracy", "", int(right.sum()), len(right), hits.sum(1) / drawn.sum((1, 2)), names, units)]
     if names:
@@ -153,7 +153,7 @@ def _measure_calibration(
     ]  # fmt: skip
 
 
-def _resample_confusions(predictions: pd.DataFrame, names: list[str] | None, class_names: Sequence[str]) -> np.ndarray:
+def resample_confusions(predictions: pd.DataFrame, names: list[str] | None, class_names: Sequence[str]) -> np.ndarray:
     """float64 (RESAMPLES, k, k): confusion matrices of resampled images, or of all images of resampled persons."""
     k = len(class_names)
     if names is None:
