@@ -7,11 +7,16 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.training_images import TrainingImages
 from emotion_utils.bench import trainings, transfer
 from emotion_utils.bench.transfer import base_config, bench_transfer, draw_folds, read_starts
 from emotion_utils.cli import main
+from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
+from emotion_utils.models.zoo import build_model, save_model
+from emotion_utils.run import Run
+from emotion_utils.sources.source import open_source
 from emotion_utils.synthetic.faces import render_path, synthetic_table
 
 CLASSES = ("angry", "happy", "sad")
@@ -113,9 +118,6 @@ def test_every_image_is_judged_once_by_a_training_that_saw_nobody_of_its_fold(fa
 
 
 def test_what_a_start_has_seen_is_named_and_judged_by_none(faces, tmp_path, monkeypatch, stand_in):
-    from emotion_utils.audit.audit import audit_images
-    from emotion_utils.sources.source import open_source
-
     manifest = audit_images(open_source(faces))[0]
     known = TrainingImages("fer", {manifest["id"][0]: "train", manifest["id"][7]: "val"})
     unknown = TrainingImages(unknown="nobody knows")
@@ -138,23 +140,40 @@ def test_what_a_start_has_seen_is_named_and_judged_by_none(faces, tmp_path, monk
     assert not judged & set(known.splits)
 
 
-def test_the_command_trains_from_each_start_and_goes_on(faces, tmp_path, monkeypatch):
+def make_earlier_run(root, faces):
+    """A run whose ResNet18, of two other classes, was taught two of these images and chosen on a third."""
+    manifest, audit = audit_images(open_source(faces))
+    manifest = manifest.assign(group="", split="")
+    manifest.loc[:2, "split"] = ["train", "train", "val"]
+    run = Run.create(root, resolve_config("smoke"))
+    run.write("manifest", manifest)
+    run.write("audit", audit)
+    net = build_model("r18_scratch_emotion", num_classes=2, image_size_px=48, weights="random")
+    save_model(net, run.model_dir("r18_scratch_emotion"), ("fear", "neutral"))
+    return run.model_dir("r18_scratch_emotion"), manifest["path"][:3].tolist()
+
+
+def test_the_command_starts_from_an_earlier_run_and_goes_on(faces, tmp_path, monkeypatch):
     trained = []
     fit = trainings.Trainer.fit
     monkeypatch.setattr(
         trainings.Trainer, "fit", lambda self, progress: trained.append(self.run.root.name) or fit(self, progress)
     )
     monkeypatch.setattr(transfer, "FOLDS", 2)
-    words = ["bench", "transfer", "--data", faces, "--epochs", "1", "--output", str(tmp_path / "out")]
+    start, seen = make_earlier_run(tmp_path / "fer", faces)
+    words = ["bench", "transfer", "--data", faces, "--start", f"fer={start}", "--epochs", "1"]
+    words += ["--output", str(tmp_path / "out"), "--csv", str(tmp_path / "table.csv")]
     for setting in ("image_size_px=32", "max_steps_per_epoch=1", "min_images_per_class=3"):
         words += ["--set", setting]
-    words += ["--csv", str(tmp_path / "table.csv")]
     first = CliRunner().invoke(main, words)
     assert first.exit_code == 0, first.output
-    assert [name.rpartition("-")[0] for name in trained] == ["nothing"] * 2
-    assert "2 folds of 60 images" in first.output
+    assert [name.rpartition("-")[0] for name in trained] == ["nothing", "fer"] * 2
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert sorted(table["path"].dropna()) == sorted(seen)
+    assert "2 folds of 57 images" in first.output
+    assert table["other"].dropna().tolist() == ["fer"]
     trained.clear()
-    table = (tmp_path / "table.csv").read_text()
-    assert CliRunner().invoke(main, words).exit_code == 0
-    assert (tmp_path / "table.csv").read_text() == table
+    again = CliRunner().invoke(main, words)
+    assert again.exit_code == 0, again.output
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), table)
     assert not trained
