@@ -169,11 +169,12 @@ def predict(
 @main.command()
 @click.argument("model_dir", type=click.Path(path_type=Path))
 @click.option("--data", required=True, help="Folder, archive, CSV or link with labelled faces.")
+@click.option("--votes", help="Table of what people voted for each image, such as FER+'s fer2013new.csv.")
 @trusts_code
 @click.option(
     "--output", type=click.Path(path_type=Path), help="The folder to write.  [default: reports/<model>-on-<data>]"
 )
-def evaluate(model_dir: Path, data: str, output: Path | None) -> None:
+def evaluate(model_dir: Path, data: str, votes: str | None, output: Path | None) -> None:
     """How well the model in MODEL_DIR does on data that it has never seen: metrics with intervals, a page and tables.
 
     Images are prepared as for its training; those that it was trained on are found and left out.
@@ -187,7 +188,7 @@ def evaluate(model_dir: Path, data: str, output: Path | None) -> None:
     spec = _absolute(data)
     folder = output or default_folder(model_dir, spec)
     check_output(folder, read_card(model_dir)["sha256"], spec)
-    results = write_evaluation(evaluate_model(model_dir, spec, progress=progress_bar), folder)
+    results = write_evaluation(evaluate_model(model_dir, spec, votes=votes, progress=progress_bar), folder)
     for line in [*list_lines(results), f"{folder / PAGE}; the tables lie beside it"]:
         _say(line)
 

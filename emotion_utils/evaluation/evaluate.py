@@ -23,7 +23,10 @@ from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.progress import Progress
 from emotion_utils.sources.class_names import class_key
+from emotion_utils.sources.layouts import VOTES
 from emotion_utils.sources.source import Source, open_source
+from emotion_utils.sources.vote_table import add_votes
+from emotion_utils.sources.votes import rename_votes
 from emotion_utils.store.batches import Dataset
 from emotion_utils.store.store import build_store
 
@@ -69,18 +72,19 @@ class Evaluation:
 
 
 def evaluate_model(
-    model_dir: str | Path, spec: str, *, progress: Callable[[str], Progress] | None = None
+    model_dir: str | Path, spec: str, *, votes: str | None = None, progress: Callable[[str], Progress] | None = None
 ) -> Evaluation:
     """The answers of the model in `model_dir` on the images of `spec` (see open_source) that it has never seen.
 
     Images are decoded, searched for faces, cropped and resized as for its training. Classes are matched by name, and
-    the probabilities renormalised to those in common. Raises InputError for a model that fails its own checks and
-    where no two classes or no images are left. `progress` makes a progress bar for each of its names.
+    the probabilities renormalised to those in common. `votes` is a table as vote_table.add_votes takes it. `progress`
+    makes a progress bar for each of its names. Raises InputError for a model that fails its own checks and where no
+    two classes or no images are left.
     """
     model_dir = Path(model_dir)
     net, card = load_model(model_dir, pick_device())
     training = find_training_images(model_dir)
-    source = _open_as_known(spec, card["class_names"])
+    source = _open_as_known(spec, card["class_names"], votes)
     make_bar = progress or (lambda name: None)
     manifest, audit = audit_once(source, crop=card.get("crop", "auto"), progress=make_bar("read"))
     manifest["group"], groups_line = find_groups(manifest)
@@ -110,15 +114,18 @@ def name_model(model_dir: Path) -> str:
     return "/".join(parts[len(parts) - parts[::-1].index("models") :] if "models" in parts[:-1] else parts[-1:])
 
 
-def _open_as_known(spec: str, known: list[str]) -> Source:
-    """The images of `spec` whose class the model knows, under its name for it."""
+def _open_as_known(spec: str, known: list[str], votes: str | None = None) -> Source:
+    """The images of `spec` whose class the model knows, under its name for it, and with the votes of a table."""
     by_key = {class_key(name): name for name in known}
     if len(by_key) < len(known):
         raise InputError(f"the model has two names for one class among {', '.join(known)}; no data can be matched")
     source = open_source(spec, known=tuple(known), ask=False)
+    source = add_votes(source, votes) if votes else source
     names = {name: by_key[class_key(name)] for name in source.classes}
-    labels = source.table["label"].map({**names, "": ""})
-    return replace(source, table=source.table.assign(label=labels), classes=tuple(names.values()))
+    table = source.table.assign(label=source.table["label"].map({**names, "": ""}))
+    if VOTES in table:
+        table[VOTES] = [rename_votes(text, names) for text in table[VOTES]]
+    return replace(source, table=table, classes=tuple(names.values()))
 
 
 def _present_classes(spec: str, manifest: pd.DataFrame, classes: tuple[str, ...]) -> tuple[str, ...]:

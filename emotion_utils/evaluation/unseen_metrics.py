@@ -87,6 +87,15 @@ def count_units(groups: Sequence[str]) -> int:
     return len(set(known)) + len(groups) - len(known)
 
 
+def accuracy_interval(right: np.ndarray, groups: Sequence[str]) -> tuple[float, float]:
+    """The interval (0-1) of the share of `right`, bool (n,), by the rule of this module."""
+    units = count_units(groups)
+    names = list(groups) if any(groups) and units > 1 else None
+    totals = resample_totals(np.column_stack([right, np.ones(len(right))]), names, SEED)
+    share = _share("accuracy", "", int(right.sum()), len(right), totals[:, 0] / totals[:, 1], names, units)
+    return share.low, share.high
+
+
 def _measure_rates(
     counts: pd.DataFrame, drawn: np.ndarray, names: list[str] | None, predictions: pd.DataFrame, groups: Sequence[str]
 ) -> list[Metric]:

@@ -20,6 +20,7 @@ from emotion_utils.report.claims import Claim, Label, Model, Ref
 from emotion_utils.report.data_tables import quarantine_table
 from emotion_utils.report.exhibits import Shown, show_figure, show_table
 from emotion_utils.report.prose import Prose
+from emotion_utils.report.sections.majority import say_majority
 from emotion_utils.report.sections.metrics import learned_nothing, majority
 from emotion_utils.report.tables import Estimate, Figures, frame_of
 
@@ -106,6 +107,8 @@ def write_result(results: EvaluationResults) -> Prose:
         guess += ", which the interval reaches: this alone does not show that the model tells these images apart"
     prose.say(guess + ".", label=Label(label), share=share)
     prose.say("{table} has all figures.", table=Ref("tbl-metrics"))
+    kept = results.evaluation.kept
+    say_majority(prose, kept, results.evaluation.class_names, {results.model: predictions}, kept["group"])
     return prose
 
 

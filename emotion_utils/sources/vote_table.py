@@ -18,7 +18,7 @@ from emotion_utils.sources.votes import rename_votes, write_votes
 if TYPE_CHECKING:
     from emotion_utils.sources.source import Source
 
-PLACE = "--set votes"
+PLACE = "votes"
 
 
 def add_votes(source: Source, path: str) -> Source:

@@ -1,6 +1,8 @@
 """`emotion evaluate`: images prepared as for training, classes matched, what was seen left out, figures that hold."""
 
+import hashlib
 import json
+import re
 import shutil
 import zipfile
 
@@ -240,3 +242,32 @@ def test_archive_answers_as_the_folder_in_it_and_the_data_s_split_is_a_stratum(m
     pd.testing.assert_frame_equal(inside.predictions, outside.predictions)
     assert {part.name: len(part.ids) for part in inside.divide()} == {"split train": 12, "split test": 12}
     assert outside.divide() == []
+
+
+def test_votes_beside_the_labels_are_set_beside_them_on_the_page(model_dir, faces, tmp_path):
+    found = evaluate_model(model_dir, str(faces)).predictions.set_index("id")
+    paths = sorted(faces.rglob("*.png"))
+    votes, majority = [], {}
+    for number, path in enumerate(paths):
+        most = "sad" if number % 4 == 0 else path.parent.name
+        names = {"sad": "sadness", "happy": "happiness", "angry": "anger"}
+        count = {name: 7 * (name == names[most]) + 1 for name in names.values()}
+        votes.append({"image": path.name} | count)
+        majority[hashlib.sha256(path.read_bytes()).hexdigest()] = most
+    pd.DataFrame(votes).to_csv(tmp_path / "votes.csv", index=False)
+    status, _, errors = run_command(
+        model_dir, "--data", faces, "--votes", tmp_path / "votes.csv", "--output", tmp_path / "out"
+    )
+    assert status == 0, errors
+    page = re.sub(r"&nbsp;|<[^>]+>", " ", (tmp_path / "out" / "evaluation.html").read_text())
+    page = " ".join(page.split())
+    majority = pd.Series(majority)[found.index]
+    same, right = (found["label"] == majority).mean(), (found["predicted"] == majority).mean()
+    assert "24 of 24 have a majority that is one of these classes; on average 80.0% of the votes" in page
+    assert f"The label is this majority for {same:.1%}" in page
+    assert f"names {right:.1%} as the majority does" in page
+    assert f"and {(found['predicted'] == found['label']).mean():.1%} as the label does" in page
+    assert "annotators" in page
+    status, _, errors = run_command(model_dir, "--data", faces, "--votes", tmp_path / "gone.csv")
+    assert status == 2
+    assert "gone.csv: there is no such file" in errors

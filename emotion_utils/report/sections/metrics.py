@@ -10,13 +10,13 @@ import pandas as pd
 
 from emotion_utils.evaluation.metrics import count_correct
 from emotion_utils.evaluation.statistics import ALPHA, LEVEL, wilson_interval
-from emotion_utils.evaluation.vote_majority import find_majorities
 from emotion_utils.figures.results import plot_metric
 from emotion_utils.figures.style import figure_svg
 from emotion_utils.report.claims import AHEAD, UNDECIDED, Label, Model, Ref, join_words
 from emotion_utils.report.exhibits import Shown, show_figure, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results, view_accuracies
+from emotion_utils.report.sections.majority import say_majority
 from emotion_utils.report.sections.shortcuts import say_largest_strata
 from emotion_utils.report.tables import MINUS, Estimate, Figures, frame_of, p_value
 
@@ -38,7 +38,8 @@ def write_metrics(results: Results) -> Prose:
     _say_guessing(prose)
     say_largest_strata(prose)
     _say_views(prose)
-    _say_majority(prose)
+    test = results.kept[results.kept["split"] == "test"]
+    say_majority(prose, test, results.class_names, results.tests)
     return prose
 
 
@@ -142,35 +143,6 @@ def _say_views(prose: Prose) -> None:
             "takes {times:plain} times as long.",
             model=Model(model), views=views["used"], together=together, alone=alone, metric="accuracy",
             times=round(views["seconds"][str(views["used"])] / views["seconds"]["1"], 1),
-        )  # fmt: skip
-
-
-def _say_majority(prose: Prose) -> None:
-    """How often each model answers what most people saw, where people voted beside the labels."""
-    results = prose.results
-    test = results.kept[results.kept["split"] == "test"]
-    found = find_majorities(test, results.class_names).set_index("id")
-    if found.empty:
-        return
-    prose.paragraph()
-    prose.say(
-        "People also voted on the test images. By the protocol of FER+, which drops single votes and sets aside what "
-        "has no majority or shows no face, {count:count} of {test:count} have a majority that is one of these classes; "
-        "on average {share:pct} of the votes on an image are for it: so often does one of these people agree with "
-        "most. The label is this majority for {same:pct}: no model that answers as most people do can be right more "
-        "often by the labels.",
-        count=len(found), test=len(test), share=float(found["share"].mean()),
-        same=float((found["label"] == found["majority"]).mean()), metric="share of votes",
-    )  # fmt: skip
-    for model, table in results.tests.items():
-        rows = table.set_index("id").loc[found.index]
-        right = int((rows["predicted"] == found["majority"]).sum())
-        low, high = wilson_interval(right, len(rows))
-        prose.say(
-            "Of these images, {model} names {rate:pct} as the majority does ({level:pct0} interval {low:pct} to "
-            "{high:pct}) and {by_label:pct} as the label does.",
-            model=Model(model), rate=right / len(rows), level=LEVEL, low=low, high=high,
-            by_label=count_correct(rows) / len(rows), metric="accuracy against the majority of the votes",
         )  # fmt: skip
 
 
