@@ -172,16 +172,17 @@ def test_near_duplicates_of_real_faces_are_of_one_person(shared_data):
 
 @pytest.mark.realdata
 def test_official_split_of_fer2013_leaks_and_is_mended_out_of_the_box(shared_data):
-    config = resolve_config("demo", data=str(shared_data / "fer2013_original.zip"))
+    classes = ("angry", "happy", "sad")  # more than half of the images
+    config = resolve_config("demo", data=str(shared_data / "fer2013_original.zip"), classes=classes)
     source = source_of(config)
     manifest, audit = audit_images(source)
-    assert audit["duplicates"]["exact"] > 1000
+    assert audit["duplicates"]["exact"] > 400
     manifest, facts = divide_images(manifest, config)
     given, used = (
         {(r["tie"], r["split"]): r["images"] for r in facts["leaks"][key]} for key in ("as_given", "as_used")
     )
-    assert given["exact copy", "val"] > 200
-    assert given["near copy", "val"] > 200
+    assert given["exact copy", "val"] > 50
+    assert given["near copy", "val"] > 100
     assert sum(used.values()) == 0
     held_out = manifest[manifest["path"].str.startswith("validation/")]
     moved = held_out[held_out["status"] == "quarantined"]["reason"].str.partition(":")[0]

@@ -143,15 +143,15 @@ def test_second_run_with_nothing_changed_runs_no_notebook(finished, environment,
     assert (finished[0] / "report.html").read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["01_data_preparation", "03_resnet18_scratch", "05_creative_element"])
-def test_verify_holds_after_a_notebook_was_run_again_by_hand(finished, environment, faces, tmp_path, monkeypatch, name):
+def test_verify_holds_after_notebooks_were_run_again_by_hand(finished, environment, faces, tmp_path, monkeypatch):
     root = finished[0]
     monkeypatch.setenv("EMOTION_CACHE_DIR", environment["EMOTION_CACHE_DIR"])
-    given = {"run_dir": str(root)} | ({"profile": "smoke", "data": str(faces)} if name.startswith("01") else {})
-    papermill.execute_notebook(
-        PROJECT_DIR / "notebooks" / f"{name}.ipynb", tmp_path / "executed.ipynb", given,
-        cwd=PROJECT_DIR / "notebooks", progress_bar=False,
-    )  # fmt: skip
+    for name in ("01_data_preparation", "03_resnet18_scratch", "05_creative_element"):
+        given = {"run_dir": str(root)} | ({"profile": "smoke", "data": str(faces)} if name.startswith("01") else {})
+        papermill.execute_notebook(
+            PROJECT_DIR / "notebooks" / f"{name}.ipynb", tmp_path / "executed.ipynb", given,
+            cwd=PROJECT_DIR / "notebooks", progress_bar=False,
+        )  # fmt: skip
     command = [sys.executable, "-m", "emotion_utils", "verify", str(root)]
     verified = subprocess.run(command, env=environment, cwd=PROJECT_DIR, capture_output=True, text=True)
     assert verified.returncode == 0, verified.stderr

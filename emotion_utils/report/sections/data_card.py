@@ -25,7 +25,7 @@ def data_card(results: Results) -> Shown:
 
 def _origin(results: Results) -> Iterator[tuple[str, str]]:
     synthetic = results.config.data == "synthetic"
-    yield "Origin", "faces drawn by this project; no real person" if synthetic else results.data_name
+    yield "Origin", "synthetic faces of this project; no real person" if synthetic else results.data_name
     yield "Read as", lines.found_line(results.audit).removeprefix("read as ")
     yield "Licence", "that of this project" if synthetic else _licence(results)
     yield "Citation", dataset_of(results).get("citation", "")
