@@ -36,6 +36,13 @@ _SPLITS = ["split", "usage", "set", "subset", "partition", "datasplit"]
 _MAYBE_SPLITS = ["part", "phase", "fold", "foldid", "kfold", "cv"]  # these often mean something else
 _CONFIDENCES = level_word("confidence conf labelconfidence certainty probability prob agreement").split()
 _PIXELS = level_word("pixels pixel pixelvalues imagepixels").split()
+# Numbers that stand beside votes or persons and are no votes.
+_NO_VOTES = set(
+    level_word(
+        "age sex gender height weight year race ethnicity total sum count votes voters numvotes nvotes votecount "
+        "totalvotes numraters raters summe gesamt anzahl alter geschlecht edad sexo edat idade somme eta sesso"
+    ).split()
+)
 _FLAGS = {"", "0", "1", "true", "false", "yes", "no"}
 # Columns that hold one vote each: label_1, Annotator B, rater3.
 _RATER = re.compile(
@@ -106,7 +113,7 @@ def understand(table: TextTable) -> Columns:
     named += [at for at in range(len(keys)) if at not in taken and _is_flag(table, at)]  # is_train: True
     unclear = named[0] if named and split < 0 else -1
     taken |= {split, *named}
-    free = [at for at, key in enumerate(keys) if at not in taken and key]
+    free = [at for at, key in enumerate(keys) if at not in taken and key and key not in _NO_VOTES]
     shares = tuple(at for at in free if is_emotion(table.columns[at]) and _are_numbers(table, at))
     if shares or (label < 0 and not raters):
         shares = tuple(at for at in free if _are_shares(table, at))

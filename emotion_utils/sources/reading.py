@@ -8,11 +8,12 @@ from typing import BinaryIO
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources import known_sets
+from emotion_utils.sources.beside import read_persons, read_split_lists
 from emotion_utils.sources.class_lists import find_names, name_numbers, tell_names
 from emotion_utils.sources.columns import Columns, understand
 from emotion_utils.sources.fer_csv import FerCsv
 from emotion_utils.sources.files import FileFinder, Files, sort_files
-from emotion_utils.sources.known_layouts import read_ferplus_csv, read_known, recognise
+from emotion_utils.sources.known_layouts import label_files, read_ferplus_csv, read_known, recognise
 from emotion_utils.sources.known_sets import KnownSet
 from emotion_utils.sources.label_csv import describes, read_labels
 from emotion_utils.sources.layouts import Reading, read_folders, split_of_path
@@ -61,6 +62,10 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     if not codes:
         reading, lists = name_numbers(spec, files, reading)
         used = [*used, *lists]
+    signs = label_files(known, files) if known else ()
+    reading, tables = read_persons(spec, files, finder, reading, (name for name in columns if name not in used))
+    reading, lists = read_split_lists(spec, files, finder, reading, {*used, *tables, *signs})
+    used = [*used, *tables, *lists]
     left_out = name_left_out((name for name in files.others if name not in used), only_images=known is not None)
     reading = replace(reading, notes=(*reading.notes, *filter(None, (left_out,))))
     if known is known_sets.FER2013 and (reading.rows["label"].str.casefold() == "contempt").any():

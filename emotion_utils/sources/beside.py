@@ -1,0 +1,141 @@
+"""What files beside labelled images add: lists that are the split, and a table that says who is on which image."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from emotion_utils.errors import InputError
+from emotion_utils.sources.columns import understand
+from emotion_utils.sources.files import FileFinder, Files
+from emotion_utils.sources.layouts import Reading
+from emotion_utils.sources.split_words import split_of
+from emotion_utils.sources.text_tables import check_rows, encoding_of, peek_table, read_table
+from emotion_utils.sources.trees import read_needed
+
+NEARLY_ALL = 0.9  # of the images have to be named by lists that are their split
+_LIST_SUFFIXES = (".txt", ".lst", ".csv", ".tsv", "")
+_LIST_WORD = re.compile("lists?", re.IGNORECASE)  # train_list, trainlist01
+
+
+def read_split_lists(
+    spec: str, files: Files, finder: FileFinder, reading: Reading, used: Iterable[str]
+) -> tuple[Reading, list[str]]:
+    """`reading` with the split that lists of images give (train.txt, val.txt), and their names; [] where none does.
+
+    A list is named after a split, is not `used` yet, and at least half of its lines begin with the name of an image.
+    Raises InputError where the lists name an image twice, or too few images, or contradict the split that there is.
+    """
+    lists: dict[str, list[str | None]] = {}  # name of a list -> its images, None for a line that names none
+    for name in files.others:
+        if name not in used and _split_of_list(name):
+            images = _read_list(spec, files, finder, name)
+            if 2 * sum(image is not None for image in images) >= max(len(images), 1):
+                lists[name] = images
+    if not lists or reading.read:
+        return reading, []
+    shown = ", ".join(lists)
+    split_by_image: dict[str, str] = {}
+    for name, images in lists.items():
+        for image in filter(None, images):
+            if image in split_by_image:
+                raise InputError(
+                    f"--data {spec}: {shown}: {image} is listed twice, so the lists are no split; list each image "
+                    "once, or move them away"
+                )
+            split_by_image[image] = _split_of_list(name)
+    rows = reading.rows
+    splits = [split_by_image.get(reading.root + path, "") for path in rows["path"]]
+    told = list(zip(rows["path"], rows["label"], rows["split"], splits, strict=True))
+    if other := next((row for row in told if row[2] and row[3] and row[2] != row[3]), None):
+        raise InputError(
+            f"--data {spec}: {shown}: {other[0]} is listed for {other[3]} and is in {other[2]} otherwise; correct the "
+            "lists, or move them away"
+        )
+    if any(rows["split"]):
+        return reading, list(lists)
+    labelled = [row for row in told if row[1]]
+    unlisted = [row[0] for row in labelled if not row[3]]
+    if len(unlisted) > (1 - NEARLY_ALL) * len(labelled):
+        raise InputError(
+            f"--data {spec}: {shown}: {len(unlisted)} of {len(labelled)} images are in no list, e.g. {unlisted[0]}; "
+            "complete the lists, or move them away"
+        )
+    note = f"split from {shown}"
+    absent = sum(image is None for images in lists.values() for image in images)
+    note += f"; {absent} of their lines name no image" if absent else ""
+    faults = {**reading.faults, **dict.fromkeys(unlisted, f"in none of the lists {shown}")}
+    label = rows["label"].where(~rows["path"].isin(unlisted), "")
+    rows = rows.assign(split=splits, label=label)
+    return replace(reading, rows=rows, faults=faults, notes=(*reading.notes, note)), list(lists)
+
+
+def read_persons(
+    spec: str, files: Files, finder: FileFinder, reading: Reading, tables: Iterable[str]
+) -> tuple[Reading, list[str]]:
+    """`reading` with the persons whom one of the `tables` names beside most images, and its name; [] where none does.
+
+    Raises InputError where an image has two persons, or where several tables name persons.
+    """
+    if any(reading.rows["group"]) or reading.read:
+        return reading, []
+    found: dict[str, tuple[str, dict[str, str]]] = {}  # table -> the column, and image -> person
+    for name in tables:
+        columns = understand(peek_table(files.tree.peek(name), name))
+        if columns.path >= 0 and columns.person >= 0 and not columns.labels_files:
+            persons = _read_person_table(spec, files, finder, name)
+            if 2 * sum(reading.root + path in persons for path in reading.rows["path"]) > len(reading.rows):
+                found[name] = (columns.names[columns.person], persons)
+    if len(found) > 1:
+        raise InputError(f"--data {spec}: two tables name persons ({', '.join(found)}); leave the one that is meant")
+    if not found:
+        return reading, []
+    [(name, (column, persons))] = found.items()
+    groups = [persons.get(reading.root + path, "") for path in reading.rows["path"]]
+    note = f"persons from {name} (column {column}): {len(set(groups) - {''}):,} on {sum(map(bool, groups)):,} of "
+    note += f"{len(groups):,} images"
+    return replace(reading, rows=reading.rows.assign(group=groups), notes=(*reading.notes, note)), [name]
+
+
+def _split_of_list(name: str) -> str:
+    """The split that a file is named after; '' for a file of another name or kind."""
+    stem, suffix = posixpath.splitext(posixpath.basename(name))
+    return (split_of(_LIST_WORD.sub(" ", stem)) or "") if suffix.lower() in _LIST_SUFFIXES else ""
+
+
+def _read_list(spec: str, files: Files, finder: FileFinder, name: str) -> list[str | None]:
+    """The image that each line names, perhaps before the number of a class; None for a line that names none."""
+    data = read_needed(files.tree, name)
+    images = []
+    for number, line in enumerate(data.decode(encoding_of(data), "replace").removeprefix("\ufeff").splitlines(), 1):
+        if line.strip():
+            whole = line.strip(" \t\"'")
+            try:
+                images.append(_find(finder, whole) or _find(finder, re.split(r"[\s,;]+\S*$", whole)[0]))
+            except InputError as error:
+                raise InputError(f"--data {spec}: {name}, line {number}: {error}") from None
+    return images
+
+
+def _read_person_table(spec: str, files: Files, finder: FileFinder, name: str) -> dict[str, str]:
+    """The person on each image that the table names."""
+    table = read_table(spec, name, read_needed(files.tree, name))
+    check_rows(spec, name, table)
+    columns = understand(table)
+    persons: dict[str, str] = {}
+    for number, values in table.rows:
+        person = values[columns.person].strip()
+        try:
+            image = _find(finder, values[columns.path])
+        except InputError as error:
+            raise InputError(f"--data {spec}: {name}, line {number}: {error}") from None
+        if image and person and persons.setdefault(image, person) != person:
+            raise InputError(f"--data {spec}: {name}, line {number}: {image} shows {persons[image]} and {person}")
+    return persons
+
+
+def _find(finder: FileFinder, path: str) -> str | None:
+    path = path.strip(" \t\"'").replace("\\", "/")
+    return finder.find(posixpath.normpath(path)) if path else None
