@@ -34,3 +34,17 @@ def test_a_code_of_the_label_is_left_out_and_a_source_is_not():
     assert found["pattern"].tolist() == ["_0", "_0", "_0", "a_0", "a_0", "a0", "a0", "a"]
     assert found["suffix"].tolist() == ["png", "png", "png", "JPG", "JPG", "png", "png", ""]
     assert found["digits"].tolist() == [2, 2, 2, 1, 1, 1, 1, 0]
+
+
+def test_folders_that_stand_for_the_classes_in_code_are_left_out():
+    rows = [
+        (f"{split}/{code}/{part}/{code}_{n}.png", label, "")
+        for split in ("train", "test")
+        for code, label in (("1", "happy"), ("2", "sad"), ("c", "angry"))
+        for n, part in enumerate(("web", "studio"))
+    ]
+    assert read(*rows)["folder"].tolist() == ["web", "studio"] * 6
+    more = [("train/2/web/9.png", "happy", "")]  # now 2 is no class
+    assert set(read(*rows, *more)["folder"]) == {f"{code}/{part}" for code in "12c" for part in ("web", "studio")}
+    named = [("happy/web/1.png", "happy", ""), ("sad/studio/1.png", "sad", "")]  # the class stands beside it
+    assert read(*named)["folder"].tolist() == ["web", "studio"]
