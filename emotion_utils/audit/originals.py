@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,9 @@ def compare_with_original(source: Source, manifest: pd.DataFrame, digests: Colle
     if known is None:
         return ""
     labelled = manifest[manifest["label"] != ""]
-    found = [*_compare_counts(known, labelled, source.classes), *_compare_files(known, manifest)]
+    others = sum(source.others.values())
+    counts = _compare_counts(known, labelled, source.classes) or _compare_total(known, labelled, source.classes, others)
+    found = [*counts, *_compare_files(known, manifest)]
     if changed := _compare_pixels(known, source, labelled, set(digests)):
         found.append(f"its pixels were changed ({changed})")
     return f"not the original {known.name}: {'; '.join(found)}; {NOT_COMPARABLE}" if found else ""
@@ -50,6 +53,17 @@ def _compare_counts(known: KnownSet, labelled: pd.DataFrame, classes: Sequence[s
             nearest = min(expected, key=lambda each: abs(sum(each.values()) - len(part)))
             lines.append(_tell_counts(split, counts, nearest))
     return lines
+
+
+def _compare_total(known: KnownSet, labelled: pd.DataFrame, classes: Sequence[str], others: int) -> list[str]:
+    """A line for classes of other names than the original's: only all images together, `others` of them in classes
+    that were not chosen, can be compared."""
+    parts = [_alternatives(known, split) for split in sorted(set(labelled["split"]))]
+    if not all(parts) or any(set(classes) <= set(each) for part in parts for each in part):
+        return []
+    total = len(labelled) + others
+    possible = {sum(sizes) for sizes in product(*([sum(each.values()) for each in part] for part in parts))}
+    return [] if not parts or total in possible else [f"{total:,} images, {max(possible):,} in the original"]
 
 
 def _alternatives(known: KnownSet, split: str) -> list[Counts]:

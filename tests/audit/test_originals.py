@@ -75,6 +75,18 @@ def test_counts_and_sizes_are_compared():
     assert "images of 96 x 48 pixels, 48 x 48 in the original" in line
 
 
+def test_classes_in_other_words_are_compared_by_all_images_together():
+    table = pd.DataFrame({"path": [f"{n}.png" for n in range(45)], "label": ["Iloinen", "Vihainen", "Muu"] * 15})
+    table = table.assign(group="", split=["train"] * 33 + ["test"] * 12, width=48, height=48, format="PNG")
+    source = Source("x", "folder", table, like_original, ("Iloinen", "Muu", "Vihainen"), dataset=known_sets.FER2013)
+    line = compare_with_original(source, table, set())
+    assert line.startswith("not the original FER2013: 45 images, 35,887 in the original; results")
+    complete = replace(source, others={"Surullinen": 35887 - 45})
+    assert compare_with_original(complete, table, set()) == ""
+    unknown = table.assign(split="extra")  # a part that the original has not: nothing is known of its size
+    assert compare_with_original(source, unknown, set()) == ""
+
+
 def test_formats_are_compared():
     table = pd.DataFrame({"path": ["a", "b"], "label": ["happy", "sad"], "group": "", "split": ""})
     source = Source("x", "folder", table, like_original, ("happy", "sad"), dataset=known_sets.JAFFE)
