@@ -10,6 +10,9 @@ import pandas as pd
 from emotion_utils.audit.label_suspects import SKIMAGE
 from emotion_utils.audit.leaks import leak_lines
 from emotion_utils.audit.shortcuts import FEW_UNITS, PROPERTIES
+from emotion_utils.printable import count_of
+
+MAX_REASONS = 4  # that the terminal names
 
 
 def audit_lines(audit: Mapping[str, Any]) -> list[str]:
@@ -18,8 +21,10 @@ def audit_lines(audit: Mapping[str, Any]) -> list[str]:
         found_line(audit),
         difference_line(audit),
         *audit["notes"],
+        set_aside_line(audit),
         agreement_line(audit),
         audit["groups"]["line"],
+        drawn_val_line(audit),
         copies_line(audit),
         near_duplicates_line(audit),
         faces_line(audit),
@@ -39,6 +44,17 @@ def found_line(audit: Mapping[str, Any]) -> str:
 def difference_line(audit: Mapping[str, Any]) -> str:
     """How the data differ from the known set that they were read as."""
     return (audit.get("dataset") or {}).get("difference", "")
+
+
+def set_aside_line(audit: Mapping[str, Any]) -> str:
+    """How many images were set aside, and the commonest reasons."""
+    reasons = sorted(audit["reasons"].items(), key=lambda each: -each[1])
+    if not reasons:
+        return ""
+    parts = [f"{count:,} {reason}" for reason, count in reasons[:MAX_REASONS]]
+    if others := sum(count for _, count in reasons[MAX_REASONS:]):
+        parts.append(f"{others:,} for other reasons")
+    return f"set aside: {count_of(audit['quarantined'], 'image')} ({'; '.join(parts)}); data/manifest.csv has each"
 
 
 def agreement_line(audit: Mapping[str, Any]) -> str:
@@ -168,6 +184,11 @@ def split_line(audit: Mapping[str, Any]) -> str:
         )
     drawn = [name for name in ("val", "test") if name not in brought]
     return f"as it comes with the data ({', '.join(brought)})" + (f", {drawn[0]} drawn from it" if drawn else "")
+
+
+def drawn_val_line(audit: Mapping[str, Any]) -> str:
+    """What val is made of where the data bring only train and test; older audits do not say."""
+    return audit["splits"].get("drawn_val", "")
 
 
 def leaks_line(records: list[dict[str, Any]] | None) -> str:

@@ -34,13 +34,15 @@ def divide_images(
 
     groups {rule, persons, line}; leaks {choice, line, as_given (records of leaks.find_leaks for the split that
     comes with the data, else None), at_random (likewise for a split that ignores ties, where none comes, else None),
-    as_used}; splits {brought (names), seed, deviation, class_name, split, within_tolerance, line}; auxiliary (see
+    as_used}; splits {brought (names), seed, deviation, class_name, split, within_tolerance, line, drawn_val (a line
+    where val is drawn from a train that came with a test)}; auxiliary (see
     auxiliary.describe_teaching) where there are such classes. Raises InputError
     where no split can be made, or where too much of a brought one leaks.
     """
     groups, groups_line = find_groups(manifest, config.group)
     manifest = manifest.assign(group=groups)
-    if config.lone_val == "test" and set(manifest["split"]) - {""} == {"train", "val"}:
+    val_judges = config.lone_val == "test" and set(manifest["split"]) - {""} == {"train", "val"}
+    if val_judges:
         manifest = manifest.assign(split=manifest["split"].replace("val", "test"))
     manifest, others = separate(manifest, auxiliary)
     brought = sorted(set(manifest["split"]) - {""})
@@ -58,8 +60,11 @@ def divide_images(
             "at_random": _records(at_random),
             "as_used": _records(as_used),
         },
-        "splits": {"brought": brought, "seed": config.seed, **measure_balance(divided)},
-    }
+        "splits": {
+            "brought": brought, "seed": config.seed, **measure_balance(divided),
+            "drawn_val": _tell_drawn_val(divided, settled, val_judges),
+        },
+    }  # fmt: skip
     if len(others):
         others = choose_teaching(others, divided)
         facts["auxiliary"] = describe_teaching(others)
@@ -117,6 +122,14 @@ def measure_balance(manifest: pd.DataFrame) -> dict[str, Any]:
     return {
         "deviation": worst, "class_name": class_name, "split": split, "within_tolerance": within, "line": line,
     }  # fmt: skip
+
+
+def _tell_drawn_val(divided: pd.DataFrame, settled: pd.DataFrame, val_judges: bool) -> str:
+    if set(settled["split"]) - {""} != {"train", "test"}:
+        return ""
+    counts = divided["split"].value_counts()
+    came = "lone_val=test: the data's val is the test here" if val_judges else "the data come with train and test"
+    return f"{came}; val, which chooses, is {counts['val']:,} of the {counts['train'] + counts['val']:,} train images"
 
 
 def _assign(manifest: pd.DataFrame, config: RunConfig) -> pd.DataFrame:

@@ -233,4 +233,10 @@ def test_a_val_without_a_test_is_halved_or_judges_as_a_whole(choice, expected):
     assert {split: counts[split] for split in expected} == expected
     assert set(divided["split"][60:]) == ({"test"} if choice == "test" else {"val", "test"})
     assert facts["splits"]["brought"] == (["test", "train"] if choice == "test" else ["train", "val"])
+    said = "lone_val=test: the data's val is the test here; val, which chooses, is 7 of the 60 train images"
+    assert facts["splits"]["drawn_val"] == (said if choice == "test" else "")
     assert counts.sum() == 90
+    brought = manifest.assign(split=manifest["split"].replace("val", "test"))
+    _, facts = divide_images(brought, resolve_config("smoke", ["min_images_per_class=3"]))
+    said = "the data come with train and test; val, which chooses, is 7 of the 60 train images"
+    assert facts["splits"]["drawn_val"] == said

@@ -114,6 +114,14 @@ def test_lines_say_what_the_audit_holds(prepared):
     assert all(audit_lines(audit))
 
 
+def test_what_was_set_aside_is_counted_with_the_commonest_reasons(prepared):
+    audit = prepared[3]
+    assert not any(line.startswith("set aside") for line in audit_lines(audit | {"quarantined": 0, "reasons": {}}))
+    reasons = {"an empty file": 1, "cut off": 5, "HEIC": 2, "too small": 1, "of one colour": 1, "no image": 1}
+    said = "set aside: 11 images (5 cut off; 2 HEIC; 1 an empty file; 1 too small; 2 for other reasons); "
+    assert said + "data/manifest.csv has each" in audit_lines(audit | {"quarantined": 11, "reasons": reasons})
+
+
 def test_data_card_tells_origin_licence_counts_and_what_was_done(make_results):
     results = make_results()
     config = results.config.model_copy(update={"data": "/home/someone/faces.zip", "licence": "CC BY 4.0 <b>"})

@@ -69,6 +69,7 @@ def _split(results: Results) -> Iterator[tuple[str, str]]:
     leaks = audit["leaks"]
     yield "People", audit["groups"]["line"]
     yield "Split", lines.split_line(audit)
+    yield "Validation", lines.drawn_val_line(audit)
     yield "Class balance", audit["splits"]["line"]
     yield "Leaks as the data came", lines.leaks_line(leaks["as_given"])
     yield "Leaks in a random split", lines.leaks_line(leaks["at_random"])
