@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from emotion_utils.errors import InputError
-from emotion_utils.printable import printable
+from emotion_utils.printable import count_of, printable
 from emotion_utils.sources.decode import DAMAGED_MEMBER, MAX_FILE_BYTES, ImageFault
 from emotion_utils.sources.members import (
     CHUNK_BYTES,
@@ -135,7 +135,7 @@ class ZipTree:
                 self._add(name, info, fault)
         refuse_bomb(path, sum(info.file_size for info in self._members.values()), size)
         self.names = sorted({**self._members, **self.faults})
-        self.notes = note_links(links)
+        self.notes = note_links(links) + _note_names(infos)
 
     def read(self, name: str) -> bytes:
         if name in self.faults:
@@ -254,6 +254,17 @@ class TarTree:
             self.faults[name] = fault
         else:
             self._members[name] = place
+
+
+def _note_names(infos: list[zipfile.ZipInfo]) -> tuple[str, ...]:
+    """A line on names that are not UTF-8: of which encoding they are (cp932, GBK ...) the archive does not say."""
+    names = [printable(info.filename) for info in infos if not info.flag_bits & 0x800 and not info.filename.isascii()]
+    if not names:
+        return ()
+    return (
+        f"{count_of(len(names), 'name')} in the archive {'is' if len(names) == 1 else 'are'} not UTF-8 and may look "
+        f"wrong, e.g. {names[0]}: rename the folders, or unpack it where it was made and zip it again with UTF-8 names",
+    )
 
 
 def _find_fault(info: zipfile.ZipInfo, end: int | None, archive_bytes: int) -> str:

@@ -117,6 +117,7 @@ def understand(table: TextTable) -> Columns:
     shares = tuple(at for at in free if is_emotion(table.columns[at]) and _are_numbers(table, at))
     if shares or (label < 0 and not raters):
         shares = tuple(at for at in free if _are_shares(table, at))
+    shares = _without_totals(table, shares)
     shares = shares if len(shares) > 1 and pixels < 0 else ()
     return Columns(
         table.columns, path, label, person, split, confidence, pixels, numbers, unclear, raters, shares
@@ -221,10 +222,24 @@ def _are_shares(table: TextTable, at: int) -> bool:
     return _are_numbers(table, at) and min(numbers, default=0) >= 0 and max(numbers, default=0) <= 100
 
 
+def _without_totals(table: TextTable, shares: tuple[int, ...]) -> tuple[int, ...]:
+    """`shares` without columns that count the votes of a row: in most rows the sum of the others, or always as many."""
+    votes = [[to_number(values[at]) or 0 for at in shares] for _, values in table.rows]
+    votes = [numbers for numbers in votes if any(numbers)]
+    totals = set()
+    for place, at in enumerate(shares):
+        pairs = [(numbers[place], sum(numbers) - numbers[place]) for numbers in votes]
+        are_sums = sum(abs(one - rest) <= 0.02 * one for one, rest in pairs) >= MOST * len(pairs)
+        is_constant = len({one for one, _ in pairs}) == 1 and all(0 < rest <= one for one, rest in pairs)
+        if len(shares) > 2 and len(pairs) > 2 and not is_emotion(table.columns[at]) and (are_sums or is_constant):
+            totals.add(at)
+    return tuple(at for at in shares if at not in totals) if len(totals) == 1 else shares
+
+
 def to_number(text: str) -> float | None:
-    """A finite number, or None."""
+    """A finite number, with a point or a comma before its decimals; or None."""
     try:
-        number = float(text)
+        number = float(text.replace(",", ".", 1))
     except ValueError:
         return None
     return number if abs(number) < 1e9 else None

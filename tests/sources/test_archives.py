@@ -192,3 +192,14 @@ def test_encrypted_zip_is_refused(tmp_path):
     path.write_bytes(data)
     with pytest.raises(InputError, match="encrypted"):
         open_archive(path)
+
+
+@pytest.mark.parametrize(("encoding", "word"), [("gbk", "高兴"), ("cp932", "喜び"), ("cp850", "fröhlich")])
+def test_names_that_are_not_utf8_are_told_with_what_mends_them(tmp_path, encoding, word):
+    name, marker = word.encode(encoding), "_" * len(word.encode(encoding))
+    path = write_zip(tmp_path / "data.zip", {f"{marker}/1.png": FILES["a/1.png"], "sad/1.png": FILES["a/1.png"]})
+    assert not open_archive(path).notes
+    path.write_bytes(path.read_bytes().replace(marker.encode(), name))
+    [note] = open_archive(path).notes
+    assert "1 name in the archive is not UTF-8" in note
+    assert "zip it again with UTF-8 names" in note

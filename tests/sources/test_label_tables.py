@@ -391,3 +391,21 @@ def test_splits_that_contradict_folders_are_refused_too(tmp_path):
 def test_words_that_are_hardly_splits_are_left_out_with_a_line(tmp_path, name, words):
     source = read(tmp_path, table_of(f"image,emotion,{name}", "{},{},{}", lambda n: words[n % 2]))
     assert any(note.startswith(f"legend.csv: column {name} (") and "is no split" in note for note in source.notes)
+
+
+@pytest.mark.parametrize(
+    ("head", "extra"), [("", lambda votes: ""), ("total", sum), ("stimmen", sum), ("leute", lambda votes: 12)]
+)
+@pytest.mark.parametrize("names", ["happy;sad;angry", "froh;traurig;zornig"])
+@pytest.mark.parametrize("unit", [1, 0.1])
+def test_votes_with_decimal_commas_and_a_total(tmp_path, head, extra, names, unit):
+    votes = [(8, 2, 0), (1, 6, 3), (7, 0, 3), (2, 3, 5)]
+    rows = [[f"{name}.jpg", *(n * unit for n in row), *([extra(row)] if head else [])]
+            for name, row in zip("abcd", votes, strict=True)]  # fmt: skip
+    if unit < 1 and head in ("total", "stimmen"):
+        rows = [[*row[:-1], row[-1] * unit] for row in rows]
+    lines = [";".join([row[0], *(f"{n:.2f}".replace(".", ",") for n in row[1:])]) for row in rows]
+    source = read(tmp_path, {"stimmen.csv": "\n".join([f"image;{names}{';' * bool(head)}{head}", *lines])})
+    assert len(source.classes) == 3
+    first = json.loads(source.table["votes"].iloc[0])
+    assert list(first.values()) == [round(8 * unit, 4), round(2 * unit, 4)]
