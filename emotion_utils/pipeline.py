@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from emotion_utils.audit.class_sizes import refuse_small_classes
 from emotion_utils.audit.lines import audit_lines
 from emotion_utils.budget import VARIABLE, Budget
 from emotion_utils.config import RunConfig
@@ -92,13 +93,7 @@ def check_data(config: RunConfig) -> str:
     """The data's fingerprint; refuses before anything is written what 01 could not prepare."""
     check_tracking(config)
     source = source_of(config)
-    counts = source.table["label"].value_counts()[list(source.classes)]
-    if counts.min() < config.min_images_per_class:
-        raise InputError(
-            f"class {counts.idxmin()!r} has {counts.min()} images, {config.min_images_per_class} are needed to fill "
-            "train, val and test: add images, leave the class out with --classes, "
-            f"or --set min_images_per_class={counts.min()}"
-        )
+    refuse_small_classes(source, config)
     return source.fingerprint()
 
 
