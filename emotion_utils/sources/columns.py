@@ -11,7 +11,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key, is_emotion
 from emotion_utils.sources.files import is_image_name
 from emotion_utils.sources.split_words import level_word, split_of
-from emotion_utils.sources.text_tables import MIN_PIXELS, TextTable, number_columns, split_pixels
+from emotion_utils.sources.text_tables import MIN_PIXELS, TextTable, is_via, number_columns, split_pixels
 
 MOST = 0.9  # of the values tell what a column holds whose name does not
 MAX_LOOKED_AT = 1000  # different values of a column, to learn what it holds
@@ -26,7 +26,7 @@ _LABELS = level_word(
     "label labels emotion emotions expression facialexpression emotionlabel expressionlabel labelname "
     "classname emotionname class category target tag y etiqueta emocion emozione emocao etichetta rotulo "
     "gefuhl klasse etiquette clase classe 标签 标注 情绪 表情 類別 类别 ラベル 感情 метка эмоция "
-    "класс etiket duygu emosi"
+    "класс etiket duygu emosi choice"
 ).split()
 _PERSONS = level_word(
     "group person personid subject subjectid identity identityid actor actorid participant participantid "
@@ -73,7 +73,7 @@ class Columns:
 
     @property
     def labels_files(self) -> bool:
-        return self.path >= 0 and (self.label >= 0 or bool(self.raters or self.shares))
+        return not is_via(self.names) and self.path >= 0 and (self.label >= 0 or bool(self.raters or self.shares))
 
     @property
     def mapping(self) -> str:

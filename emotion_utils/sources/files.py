@@ -19,6 +19,7 @@ _IMAGE_START = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM....\0\0|II\*\0|MM\0\*|RIFF....WEBP|P[1-6]\s|....ftyp(?:avif|heic|heix|mif1)",
     re.DOTALL,
 )
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio writes before the name of an uploaded file
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
@@ -70,7 +71,11 @@ class FileFinder:
         if exact := self.at(below + path) or self.at(path):
             return exact
         base = _level(posixpath.basename(path))
-        found = self._named.get(base) or self._numbered.get(_ZEROS.sub("", base), [])
+        found = (
+            self._named.get(base)
+            or self._numbered.get(_ZEROS.sub("", base))
+            or self._named.get(_UPLOAD.sub("", base), [])
+        )
         found = [name for name in found if name.startswith(below)] or found
         if len(found) > 1:
             ends = [_shared_end(name, path) for name in found]

@@ -18,9 +18,9 @@ from emotion_utils.sources.columns import Columns, check_columns, to_number, und
 from emotion_utils.sources.contradictions import compare_with_folders
 from emotion_utils.sources.decode import ImageFault
 from emotion_utils.sources.files import FileFinder, Files
-from emotion_utils.sources.layouts import Reading, common_root, make_table, split_of_path
+from emotion_utils.sources.layouts import Reading, common_root, make_table, not_read, split_of_path
 from emotion_utils.sources.split_words import split_of
-from emotion_utils.sources.text_tables import TextTable, check_rows, peek_table, read_table
+from emotion_utils.sources.text_tables import TextTable, check_rows, is_via, peek_table, read_table
 from emotion_utils.sources.trees import read_needed
 from emotion_utils.sources.votes import Majority, majority, write_votes
 
@@ -69,6 +69,8 @@ def read_labels(
         table = read_table(spec, name, read_needed(files.tree, name))
         columns = understand(table)
         if not columns.labels_files:
+            if is_via(table.columns):
+                raise not_read(spec, name, "VIA")
             lacking = [what for what, at in (("path", columns.path), ("label", columns.label)) if at < 0]
             raise InputError(f"--data {spec}: column {', '.join(lacking)} is missing; found {', '.join(table.columns)}")
         check_rows(spec, name, table)

@@ -26,7 +26,9 @@ from emotion_utils.sources.levels import (
     take_split,
 )
 from emotion_utils.sources.split_words import is_wrapper, split_of
+from emotion_utils.sources.text_tables import TABLE_SUFFIXES, is_decodable, is_via, peek_table
 
+MAX_TABLES = 100  # so many tables of a folder are looked into
 TABLE_COLUMNS = ("path", "label", "group", "split")
 VOTES = "votes"  # one more column where the data have it: JSON {class: votes}, see votes.py
 LAYOUTS = (
@@ -143,10 +145,18 @@ def _refuse_foreign(spec: str, files: Files, classes: list[str]) -> None:
     for ending, form in _FOREIGN:
         for name in files.others:
             if name.lower().endswith(ending):
-                raise InputError(
-                    f"--data {spec}: {name} is of the form {form}, which is not read; export the data as class "
-                    "folders, or write a CSV with the columns path, label"
-                )
+                raise not_read(spec, name, form)
+    for name in files.others:
+        if name.lower().endswith(".csv") and is_via(peek_table(files.tree.peek(name), name).columns):
+            raise not_read(spec, name, "VIA")
+
+
+def not_read(spec: str, name: str, form: str) -> InputError:
+    """The error for an export in a form that is not read."""
+    return InputError(
+        f"--data {spec}: {name} is of the form {form}, which is not read; export the data as class folders, or write a "
+        "CSV with the columns path, label"
+    )
 
 
 def _why_none(files: Files) -> str:
@@ -159,7 +169,20 @@ def _why_flat(files: Files) -> str:
     named = [name for name in files.images if any(map(is_emotion, _WORD.findall(posixpath.basename(name))))]
     if 2 * len(named) > len(files.images):
         return f"most are named after one, e.g. {named[0]}: move each into a folder of its class"
-    return "; ".join(filter(None, (LAYOUTS, name_left_out(files.others))))
+    others = files.others
+    undecodable = name_undecodable(files)
+    return "; ".join(filter(None, (LAYOUTS, *map(tell_undecodable, undecodable),
+                                   name_left_out(name for name in others if name not in undecodable))))  # fmt: skip
+
+
+def name_undecodable(files: Files) -> list[str]:
+    """The tables beside the images whose text is neither UTF-8 nor UTF-16."""
+    tables = [name for name in files.others if name.lower().endswith(TABLE_SUFFIXES)][:MAX_TABLES]
+    return [name for name in tables if not is_decodable(files.tree.peek(name))]
+
+
+def tell_undecodable(name: str) -> str:
+    return f"not read: {name} is not UTF-8: save it as UTF-8"
 
 
 def _note_strays(strays: list[str]) -> str:

@@ -18,6 +18,10 @@ class Kind:
     may_hold_images: bool = True
 
 
+SPREADSHEET = Kind(
+    "spreadsheet or database", "spreadsheets or databases", (".xlsx", ".xlsm", ".xls", ".ods", ".sqlite", ".db"),
+    "save labels in it as a CSV with the columns path, label", may_hold_images=False,
+)  # fmt: skip
 KINDS = (
     Kind(
         "video", "videos",
@@ -44,10 +48,7 @@ KINDS = (
         "save images in it as class folders, labels as a CSV with the columns path, label",
     ),
     Kind("pointer of DVC", "pointers of DVC", (".dvc",), "`dvc pull` fetches what it stands for"),
-    Kind(
-        "spreadsheet or database", "spreadsheets or databases", (".xlsx", ".xls", ".ods", ".sqlite", ".db"),
-        "save labels in it as a CSV with the columns path, label", may_hold_images=False,
-    ),
+    SPREADSHEET,
     Kind(
         "table that is not understood", "tables that are not understood", (".csv", ".tsv", ".jsonl"),
         "name the columns of labels path, label", may_hold_images=False,

@@ -16,13 +16,19 @@ from emotion_utils.sources.files import FileFinder, Files, sort_files
 from emotion_utils.sources.known_layouts import label_files, read_ferplus_csv, read_known, recognise
 from emotion_utils.sources.known_sets import KnownSet
 from emotion_utils.sources.label_csv import describes, read_labels
-from emotion_utils.sources.layouts import Reading, read_folders, split_of_path
+from emotion_utils.sources.layouts import (
+    MAX_TABLES,
+    Reading,
+    name_undecodable,
+    read_folders,
+    split_of_path,
+    tell_undecodable,
+)
 from emotion_utils.sources.left_out import name_left_out
 from emotion_utils.sources.split_words import split_of
 from emotion_utils.sources.text_tables import TABLE_SUFFIXES, peek_table
 from emotion_utils.sources.trees import Tree, is_junk
 
-MAX_TABLES = 100  # so many tables of a folder are looked into
 FER_NAMES = ("fer2013.csv", "icml_face_data.csv")  # both hold all of FER2013
 FERPLUS_NAME = "fer2013new.csv"
 FER_ROWS = (28709, 35887)  # of train.csv and of all
@@ -66,8 +72,11 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     reading, tables = read_persons(spec, files, finder, reading, (name for name in columns if name not in used))
     reading, lists = read_split_lists(spec, files, finder, reading, {*used, *tables, *signs})
     used = [*used, *tables, *lists]
+    undecodable = [name for name in name_undecodable(files) if name not in used]
+    used = {*used, *undecodable}
     left_out = name_left_out((name for name in files.others if name not in used), only_images=known is not None)
-    reading = replace(reading, notes=(*reading.notes, *filter(None, (left_out,))))
+    left_out = [*map(tell_undecodable, undecodable), *filter(None, (left_out,))]
+    reading = replace(reading, notes=(*reading.notes, *left_out))
     if known is known_sets.FER2013 and (reading.rows["label"].str.casefold() == "contempt").any():
         known = known_sets.FERPLUS  # the same images under its labels
     return reading, known

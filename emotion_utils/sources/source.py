@@ -23,7 +23,7 @@ from emotion_utils.sources.joined import JoinedTree, has_archive_name
 from emotion_utils.sources.known_layouts import find_persons
 from emotion_utils.sources.known_sets import KnownSet
 from emotion_utils.sources.layouts import LAYOUTS, TABLE_COLUMNS, VOTES, Reading, pool_lone_parts
-from emotion_utils.sources.left_out import kind_of
+from emotion_utils.sources.left_out import SPREADSHEET, kind_of
 from emotion_utils.sources.levels import MAX_CLASSES
 from emotion_utils.sources.reading import pixel_tables, read_pixels, read_tree
 from emotion_utils.sources.text_tables import TABLE_SUFFIXES, peek_table
@@ -142,6 +142,8 @@ def _open_path(spec: str, path: Path, lenient: bool, ask: bool) -> Source:
         return _open_folder(spec, FolderTree(path), path, lenient, ask)
     if not path.is_file():
         raise InputError(f"--data {spec}: is a device, a pipe or a socket; give a folder, an archive or a table")
+    if kind_of(path.name) is SPREADSHEET:  # which may be a zip archive itself
+        raise InputError(f"--data {spec}: is a {SPREADSHEET.one}: {SPREADSHEET.advice}")
     if is_archive(path):
         return open_tree(spec, open_archive(path), lenient=lenient, ask=ask)
     if path.suffix.lower() in (".zip", ".tar", ".tgz", ".gz"):
@@ -223,7 +225,8 @@ def _name_classes(
         notes.append("auxiliary_classes: the data have no other classes to learn from")
     if not 2 <= len(chosen) <= MAX_CLASSES:
         shown = ", ".join(chosen[:MAX_CLASSES]) + (" ..." if len(chosen) > MAX_CLASSES else "")
-        advice = "choose some with --classes" if len(chosen) > MAX_CLASSES else LAYOUTS
+        unread = (note for note in notes if note.startswith("not read"))  # the labels may be in these
+        advice = "choose some with --classes" if len(chosen) > MAX_CLASSES else "; ".join((LAYOUTS, *unread))
         raise InputError(
             f"--data {source.spec}: {count_of(len(chosen), 'class')}{f' ({shown})' if shown else ''}, 2 to "
             f"{MAX_CLASSES} are needed; {advice}"

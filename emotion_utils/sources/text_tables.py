@@ -41,6 +41,15 @@ def encoding_of(start: bytes) -> str:
     return "utf-16-be" if start[:1] == b"\0" != start[1:2] and len(start) > 1 else "utf-8"
 
 
+def is_decodable(start: bytes) -> bool:
+    """Whether the first bytes of a file are text in the encoding that they seem to be of."""
+    try:
+        codecs.getincrementaldecoder(encoding_of(start))().decode(start)  # a letter may be cut at the end
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def split_header(line: str) -> tuple[str, list[str]]:
     """The delimiter of a CSV's first line (comma, semicolon, tab or bar) and its column names."""
     delimiter = max(",;\t|", key=line.count)
@@ -59,6 +68,11 @@ def is_record(values: Sequence[str]) -> bool:
 def split_pixels(field: bytes) -> list[bytes]:
     """The words of a field of pixels, between blanks or commas, in brackets or not: 52 63, [52, 63]."""
     return field.strip(b" \"'[]()\r\n\t").replace(b",", b" ").split()
+
+
+def is_via(columns: Sequence[str]) -> bool:
+    """Whether they are those of the VGG Image Annotator, which writes labels as JSON within a column."""
+    return {"file_attributes", "region_attributes"} <= set(columns)
 
 
 def number_columns(count: int) -> list[str]:

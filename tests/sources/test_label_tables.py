@@ -409,3 +409,31 @@ def test_votes_with_decimal_commas_and_a_total(tmp_path, head, extra, names, uni
     assert len(source.classes) == 3
     first = json.loads(source.table["votes"].iloc[0])
     assert list(first.values()) == [round(8 * unit, 4), round(2 * unit, 4)]
+
+
+@pytest.mark.parametrize("folder", ["", "Bilder/", "images/"])
+def test_table_that_cannot_be_read_is_named_with_what_mends_it(tmp_path, folder):
+    images = {f"{folder}{name.rpartition('/')[2]}": data for name, data in IMAGES.items()}
+    text = "Bild;Gefühl\n" + "".join(f"{name};fröhlich\n" for name in LABELS)
+    with pytest.raises(InputError, match=r"[01] class|flat folder") as caught:
+        read(tmp_path, {"labels.csv": text.encode("cp1252")}, images)
+    assert "not read: labels.csv is not UTF-8: save it as UTF-8" in str(caught.value)
+    with pytest.raises(InputError, match=r"labels\.csv is not UTF-8"):
+        open_source(str(tmp_path / "data" / "labels.csv"))
+    sheet = write_zip(tmp_path / "labels.xlsx", {"xl/workbook.xml": b"<workbook/>"})
+    with pytest.raises(InputError, match=r"labels\.xlsx: is a spreadsheet or database: save labels in it as a CSV"):
+        open_source(str(sheet))
+    with pytest.raises(InputError, match=r"e\.g\. labels\.xlsx \(save labels in it as a CSV"):
+        read(tmp_path / "sheet", {"labels.xlsx": sheet.read_bytes()}, images)
+
+
+def test_label_studio_is_read_and_via_is_refused_by_name(tmp_path):
+    rows = [f"/data/upload/3/1a2b3c4{n}-{name},{n},{label},1,1.5" for n, (name, label) in enumerate(LABELS.items())]
+    assert labels(read(tmp_path, {"p.csv": "\n".join(["image,id,choice,annotator,lead_time", *rows])})) == LABELS
+    head = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes"
+    rows = [f'{name},99,"{{""emotion"":""{label}""}}",0,0,"{{}}","{{}}"' for name, label in LABELS.items()]
+    refused = r"via\.csv is of the form VIA, which is not read; export the data as class folders"
+    with pytest.raises(InputError, match=refused):
+        read(tmp_path / "via", {"via.csv": "\n".join([head, *rows])})
+    with pytest.raises(InputError, match=refused):
+        open_source(str(tmp_path / "via" / "data" / "via.csv"))
