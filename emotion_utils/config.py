@@ -306,11 +306,13 @@ class RunConfig(FrozenModel):
             raise ValueError("should be auto, or a whole number from 32 to 512")
         return value
 
-    @field_validator("batch_size", "processes", mode="before")
+    @field_validator("batch_size", "processes", "threads", mode="before")
     @classmethod
     def _is_auto_or_a_count(cls, value: Any, info: ValidationInfo) -> Any:
         """One message, where pydantic would have one for each of the two types."""
-        least, most = (2, MOST_IMAGES) if info.field_name == "batch_size" else (1, MOST_PROCESSES)
+        least, most = {"batch_size": (2, MOST_IMAGES), "processes": (1, MOST_PROCESSES), "threads": (1, MOST_THREADS)}[
+            info.field_name
+        ]
         if value != "auto" and not (type(value) is int and least <= value <= most):
             raise ValueError(f"should be auto, or a whole number from {least} to {most}")
         return value

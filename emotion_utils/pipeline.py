@@ -114,7 +114,9 @@ def check_weights(config: RunConfig) -> dict[str, str]:
             return source or RANDOM
         from emotion_utils.models.zoo import build_model  # torch is needed for these alone
 
-        return build_model(model, num_classes=2, image_size_px=size_px, weights=weights).provenance["sha256"]
+        stem = config.recipes[model].stem
+        net = build_model(model, num_classes=2, image_size_px=size_px, weights=weights, stem=stem)
+        return net.provenance["sha256"]
 
     return {model: identify(model) for model in config.models}
 

@@ -14,6 +14,7 @@ import tarfile
 import weakref
 import zipfile
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -113,7 +114,7 @@ class ZipTree:
         self.faults: dict[str, str] = {}  # why these cannot be read
         infos, size, links = self._zip.infolist(), path.stat().st_size, []
         offsets = sorted({info.header_offset for info in infos if self._has_header(info, size)})
-        self._ends = dict(zip(offsets, [*offsets[1:], size], strict=True))  # by offset: how far a member can reach
+        self._ends = dict(pairwise([*offsets, size]))  # by offset: how far a member can reach
         seen: set[int] = set()
         for info in infos:
             name = check_name(path, printable(info.filename.replace("\\", "/")))

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_utils.errors import InputError
-from emotion_utils.sources.class_names import match_names
+from emotion_utils.files import read_bytes
+from emotion_utils.sources.class_names import is_emotion, match_names
 from emotion_utils.sources.columns import Columns, to_number, understand
 from emotion_utils.sources.layouts import VOTES
 from emotion_utils.sources.split_words import split_of
-from emotion_utils.sources.text_tables import check_rows, read_table
+from emotion_utils.sources.text_tables import TextTable, check_rows, read_table
 from emotion_utils.sources.votes import rename_votes, write_votes
 
 if TYPE_CHECKING:
     from emotion_utils.sources.source import Source
 
 PLACE = "votes"
+MOST_BYTES = 256 << 20  # a row for each of millions of images
 
 
 def add_votes(source: Source, path: str) -> Source:
@@ -31,14 +34,14 @@ def add_votes(source: Source, path: str) -> Source:
     file = Path(path).expanduser()
     if not file.is_file():
         raise InputError(f"{PLACE} {path}: there is no such file; check the path")
-    table = read_table(path, file.name, file.read_bytes())
-    check_rows(path, file.name, table)
+    table = _read(path, file)
     columns = understand(table)
     if columns.path < 0 or not columns.shares:
         raise InputError(
             f"{PLACE} {path}: a column with the name of the image and a column of numbers for each class are needed; "
             f"found {', '.join(table.columns)}"
         )
+    _check_cells(path, table, columns)
     rows = [values for _, values in table.rows]
     keys = _row_keys(rows, columns, source)
     by_key: dict[str, list[str]] = {}
@@ -54,10 +57,40 @@ def add_votes(source: Source, path: str) -> Source:
         )
     _check_splits(path, source, by_key, columns)
     names = match_names({*source.table["label"], *(columns.names[at] for at in columns.shares)} - {""})
+    if not {names[columns.names[at]] for at in columns.shares} & {*source.classes, *source.auxiliary}:
+        raise InputError(
+            f"{PLACE} {path}: votes for {', '.join(columns.names[at] for at in columns.shares)}, of which none is a "
+            f"class of the data ({', '.join(source.classes)})"
+        )
     note = f"votes from {file.name} for {found:,} images"
     note += f"; {len(votes) - found:,} have none" if found < len(votes) else ""
     table = source.table.assign(**{VOTES: [rename_votes(text, names) for text in votes]})
     return replace(source, table=table, notes=(*source.notes, note))
+
+
+def _read(path: str, file: Path) -> TextTable:
+    try:
+        table = read_table(path, file.name, read_bytes(file, MOST_BYTES))
+        check_rows(path, file.name, table)
+    except InputError as error:
+        raise InputError(str(error).replace(f"--data {path}", f"{PLACE} {path}")) from None
+    return table
+
+
+def _check_cells(path: str, table: TextTable, columns: Columns) -> None:
+    """Raises InputError for a class that has two columns, and for votes that are no number from 0 up."""
+    repeated = [name for name, count in Counter(columns.names).items() if count > 1]
+    if repeated:
+        raise InputError(f"{PLACE} {path}: two columns are called {repeated[0]!r}")
+    classes = [at for at, name in enumerate(columns.names) if at in columns.shares or is_emotion(name)]
+    for number, values in table.rows:
+        for at in classes:
+            votes = to_number(values[at]) if values[at].strip() else 0.0
+            if votes is None or not votes >= 0:
+                raise InputError(
+                    f"{PLACE} {path}, line {number}: {columns.names[at]} has {values[at][:40]!r} votes; a number "
+                    "from 0 up is needed"
+                )
 
 
 def _row_keys(rows: list[list[str]], columns: Columns, source: Source) -> list[str]:

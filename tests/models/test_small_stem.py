@@ -13,6 +13,7 @@ from emotion_utils.evaluation.predict_files import predict_files
 from emotion_utils.model_table import get_architecture, module_of
 from emotion_utils.models.network import record_edits
 from emotion_utils.models.zoo import build_model, load_model, save_model
+from emotion_utils.pipeline import check_weights
 from emotion_utils.synthetic.faces import render_face
 
 CLASSES = ("angry", "happy", "sad")
@@ -66,6 +67,12 @@ def test_it_starts_from_a_model_of_its_kind_and_from_no_other(tmp_path):
     for stem, other in (("small", "imagenet"), ("imagenet", "small")):
         with pytest.raises(InputError, match=r"^r18_pre_emotion is a resnet18\w*; .* holds weights of a resnet18\w*$"):
             build("r18_pre_emotion", weights=tmp_path / other, stem=stem)
+        recipe = "recipes.r18_pre_emotion"
+        config = resolve_config(
+            "demo", ["models=[r18_pre_emotion]", f"{recipe}.stem={stem}", f"{recipe}.weights={tmp_path / other}"]
+        )
+        with pytest.raises(InputError, match=r"holds weights of a resnet18"):
+            check_weights(config)  # before a run begins
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.decode import ImageFault
 from emotion_utils.sources.members import RATIO_FREE_BYTES
+from emotion_utils.sources.source import open_source
 
 FILES = {
     "a/1.png": encode(make_image(1)),
@@ -203,3 +204,9 @@ def test_names_that_are_not_utf8_are_told_with_what_mends_them(tmp_path, encodin
     [note] = open_archive(path).notes
     assert "1 name in the archive is not UTF-8" in note
     assert "zip it again with UTF-8 names" in note
+
+
+def test_an_empty_zip_holds_no_images(tmp_path):
+    (tmp_path / "empty.zip").write_bytes(b"PK\5\6" + bytes(18))
+    with pytest.raises(InputError, match="no images among 0 files"):
+        open_source(str(tmp_path / "empty.zip"))

@@ -5,6 +5,7 @@ from face_files import encode, make_image, write_folder
 
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
+from emotion_utils.sources import vote_table
 from emotion_utils.sources.source import open_source, source_of
 from emotion_utils.sources.votes import read_votes
 
@@ -55,12 +56,22 @@ def test_a_row_that_is_there_twice_counts_once(read):
         ([HEAD, *[row(number, usage="Training") for number in range(8)]], "is in val, and its row says Training"),
         (["Image name,comment", *[f"{name},fine" for name in NAMES]], "a column of numbers for each class"),
         (["neutral,anger", "1,2"], "a column with the name of the image"),
-        ([HEAD], "no rows below the header"),
+        ([HEAD], "^votes .*no rows below the header"),
+        (rows(row(7, votes="-1,0,0,7,2,0,0,1,0,0")), "line 10: neutral has '-1' votes; a number from 0 up"),
+        (rows(row(7, votes="nan,0,0,7,2,0,0,1,0,0")), "line 10: neutral has 'nan' votes"),
+        (["file,angry,angry,sad", *[f"{name},1,2,3" for name in NAMES]], "two columns are called 'angry'"),
+        (["file,happy,fear", *[f"{name},1,2" for name in NAMES]], "none is a class of the data .angry, sad."),
     ],
 )
 def test_what_is_not_understood_or_of_other_images_is_refused(read, lines, message):
     with pytest.raises(InputError, match=message):
         read(lines)
+
+
+def test_a_table_of_gigabytes_is_refused_unread(read, monkeypatch):
+    monkeypatch.setattr(vote_table, "MOST_BYTES", 100)
+    with pytest.raises(InputError, match="larger than"):
+        read(rows())
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path):
