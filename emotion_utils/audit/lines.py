@@ -68,6 +68,11 @@ def agreement_line(audit: Mapping[str, Any]) -> str:
     )
     if contradicted := agreement.get("contradicted", 0):
         return f"votes beside the labels: {found}; on {contradicted:,} another class has more votes"
+    if agreement.get("fractional"):
+        return (
+            f"labels are the largest of shares: on average {agreement['share']:.1%} for the label, on "
+            f"{agreement['unanimous']:,} of {agreement['images']:,} images all"
+        )
     return (
         f"labels are votes: {found}; judged by one more such vote for each image, no model can be expected to be right "
         f"on more than {agreement['share']:.1%}"
@@ -130,9 +135,9 @@ def faces_line(audit: Mapping[str, Any]) -> str:
 def near_duplicates_line(audit: Mapping[str, Any]) -> str:
     """How many, and by which threshold."""
     near = audit["near_duplicates"]
-    line = f"{near['images']:,} images are near duplicates of another, in {near['clusters']:,} clusters"
+    line = f"{near['images']:,} images are near duplicates of another, in {count_of(near['clusters'], 'cluster')}"
     if near["clusters"]:
-        line += f" of up to {near['largest']:,}; {near['mixed_labels']:,} clusters have more than one label"
+        line += f" of up to {near['largest']:,}; {count_of(near['mixed_labels'], 'cluster')} with more than one label"
     turned = near.get("turned", {})  # older audits looked for none
     line += f"; {turned['pairs']:,} pairs are turned or zoomed" if turned.get("pairs") else ""
     left_out = near.get("left_out", 0) + turned.get("left_out", 0)

@@ -47,6 +47,11 @@ def match_names(found: Iterable[str]) -> dict[str, str]:
 
 
 def renaming_note(names: Mapping[str, str]) -> str:
-    """One line for a person about the spellings that were changed; empty where none was."""
-    changed = [f"{name} -> {class_name}" for name, class_name in sorted(names.items()) if name != class_name]
+    """One line for a person about the spellings that were changed, and not only in Unicode form, which looks the same;
+    empty where none was."""
+    changed = [
+        f"{name} -> {class_name}"
+        for name, class_name in sorted(names.items())
+        if unicodedata.normalize("NFC", name) != unicodedata.normalize("NFC", class_name)
+    ]
     return f"class names taken as: {', '.join(changed)}" if changed else ""

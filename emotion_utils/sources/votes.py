@@ -58,18 +58,20 @@ def measure_agreement(votes: Iterable[str], labels: Iterable[str]) -> dict[str, 
 
     The share is what the best guess would reach, on average, if each image were judged by one more of these people.
     contradicted counts the images of which another class has more votes than the label: labels that are the majority of
-    these votes have none.
+    these votes have none. fractional is there, and true, where some are no whole numbers: shares, not votes.
     """
-    shares, contradicted = [], 0
+    shares, contradicted, fractional = [], 0, False
     for text, label in zip(votes, labels, strict=True):
         found = read_votes(text)
         if total := sum(found.values()):
             shares.append(found.get(label, 0) / total)
             contradicted += max(found.values()) > found.get(label, 0)
+            fractional |= any(number != int(number) for number in found.values())
     if not shares:
         return None
     mean, unanimous = math.fsum(shares) / len(shares), sum(share == 1 for share in shares)
-    return {"images": len(shares), "share": mean, "unanimous": unanimous, "contradicted": contradicted}
+    agreement = {"images": len(shares), "share": mean, "unanimous": unanimous, "contradicted": contradicted}
+    return agreement | ({"fractional": True} if fractional else {})
 
 
 Majority = Callable[[Mapping[str, float]], str]

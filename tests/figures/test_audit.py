@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from emotion_utils.audit.audit import audit_images, complete_audit
-from emotion_utils.audit.lines import audit_lines, faces_line, split_line, suspects_line
+from emotion_utils.audit.lines import audit_lines, faces_line, near_duplicates_line, split_line, suspects_line
 from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import resolve_config
 from emotion_utils.figures.audit import plot_crops, plot_distances, plot_pairs, plot_suspects
@@ -112,6 +112,11 @@ def test_lines_say_what_the_audit_holds(prepared):
     )
     assert audit["groups"]["line"] in audit_lines(audit)
     assert all(audit_lines(audit))
+
+
+def test_one_cluster_is_no_clusters(prepared):
+    near = prepared[3]["near_duplicates"] | {"clusters": 1, "mixed_labels": 0}
+    assert ", in 1 cluster of up to" in near_duplicates_line({"near_duplicates": near})
 
 
 def test_what_was_set_aside_is_counted_with_the_commonest_reasons(prepared):

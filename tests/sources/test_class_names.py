@@ -30,3 +30,4 @@ def test_composed_and_decomposed_letters_are_one_class():
 def test_note_tells_only_what_was_renamed():
     assert renaming_note(match_names(["Joy", "sad"])) == "class names taken as: Joy -> happy"
     assert renaming_note(match_names(["happy", "sad"])) == ""
+    assert renaming_note(match_names(["\u00dcberraschung", "U\u0308berraschung"])) == ""  # they look the same

@@ -6,9 +6,10 @@ import unicodedata
 import pytest
 from face_files import encode, faces, make_image, write_folder, write_zip
 
+from emotion_utils.audit.lines import agreement_line
 from emotion_utils.errors import InputError
 from emotion_utils.sources.source import open_source
-from emotion_utils.sources.votes import majority, majority_of_ferplus, measure_agreement, rename_votes
+from emotion_utils.sources.votes import majority, majority_of_ferplus, measure_agreement, rename_votes, write_votes
 
 IMAGES = {f"images/{name}.jpg": encode(make_image(seed), "JPEG") for seed, name in enumerate("abcd")}
 LABELS = {"a.jpg": "happy", "b.jpg": "sad", "c.jpg": "happy", "d.jpg": "angry"}
@@ -228,6 +229,16 @@ def test_agreement_by_hand():
     }  # fmt: skip
     assert measure_agreement(votes, ["sad", "sad", "sad"])["contradicted"] == 1
     assert measure_agreement([""], ["sad"]) is None
+
+
+def test_shares_are_no_votes_and_bound_nothing():
+    shares = [write_votes({"happy": 0.8, "sad": 0.1, "fear": 0.1}), write_votes({"sad": 1.0})]
+    agreement = measure_agreement(shares, ["happy", "sad"])
+    assert agreement["fractional"]
+    assert agreement_line({"agreement": agreement}) == (
+        "labels are the largest of shares: on average 90.0% for the label, on 1 of 2 images all"
+    )
+    assert "one more such vote" in agreement_line({"agreement": measure_agreement(['{"sad": 1}'], ["sad"])})
 
 
 # -- columns that are no splits, numbers beside words, folders that say something else -----------------

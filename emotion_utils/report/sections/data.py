@@ -72,6 +72,11 @@ def _say_origin(prose: Prose) -> None:
                 "the label, and on {contradicted:count} images another class has more.",
                 images=agreement["images"], share=agreement["share"], contradicted=contradicted,
             )  # fmt: skip
+        elif agreement.get("fractional"):
+            prose.say(
+                "Their labels are the largest of shares: on average that of the label is {share:pct}.",
+                share=agreement["share"],
+            )  # fmt: skip
         else:
             prose.say(
                 "Their labels are votes: on average {share:pct} of the votes on an image are for its label, which "
