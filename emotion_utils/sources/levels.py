@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -101,7 +103,11 @@ def refuse_unknown_parts(spec: str, names: list[str], classes: list[str], pairs:
     """Raises InputError for a few folders that hold the same classes and may be splits in words not known here."""
     understood = all(map(names_person, names)) or all(map(is_fold, names)) or len(names) >= MIN_PERSONS
     if not understood and _is_crossed(pairs):
-        raise InputError(_ask_what_is_meant(spec, names, classes) + "; or add --set group=none if they are neither")
+        expression = f"group=(?:^|/)({'|'.join(map(re.escape, names))})/"
+        raise InputError(
+            f"{_ask_what_is_meant(spec, names, classes)}; or add --set {shlex.quote(expression)} if they are persons, "
+            "--set group=none if they are neither"
+        )
 
 
 def refuse_classes_within(spec: str, classes: list[str], pairs: set[tuple[str, str]]) -> None:

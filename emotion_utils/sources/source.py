@@ -216,6 +216,7 @@ def _name_classes(
     chosen = _choose(found, classes if known is None else _find_common(source.spec, found, known))
     others = table["label"][~table["label"].isin((*chosen, ""))].value_counts()
     notes = [*source.notes, renaming_note({name: names[name] for name in source.table["label"].unique() if name}), note]
+    notes.append(_note_same_classes(classes or ()))
     more = tuple(sorted(others.index)) if auxiliary else ()
     if len(others):
         counts = ", ".join(f"{name} {count}" for name, count in sorted(others.items()))
@@ -278,6 +279,15 @@ def _choose(found: Iterable[str], classes: tuple[str, ...] | None) -> tuple[str,
     return tuple(dict.fromkeys(by_key[class_key(name)] for name in classes))
 
 
+def _note_same_classes(classes: tuple[str, ...]) -> str:
+    """One line for a person about names in `classes` that mean one class; empty where none do."""
+    meant: dict[str, list[str]] = {}
+    for name in dict.fromkeys(classes):
+        meant.setdefault(class_key(name), []).append(name)
+    same = "; ".join(f"{' and '.join(names)} mean one class, {key}" for key, names in meant.items() if len(names) > 1)
+    return f"--classes: {same}" if same else ""
+
+
 def _open_synthetic(
     classes: tuple[str, ...] | None, known: tuple[str, ...] | None, seed: int, num_images: int, auxiliary: bool
 ) -> Source:
@@ -296,5 +306,6 @@ def _open_synthetic(
     samples = table.groupby("label")["path"].first()  # a change of how faces are rendered shows in these
     recipe = hashlib.sha256(b"".join(map(read, samples))).hexdigest()
     found = _found_line("synthetic faces", table, len(names))
-    notes = ("auxiliary_classes: synthetic faces are made of the asked classes alone",) if auxiliary else ()
+    alone = "auxiliary_classes: synthetic faces are made of the asked classes alone" if auxiliary else ""
+    notes = tuple(note for note in (_note_same_classes(chosen), alone) if note)
     return Source("synthetic", "synthetic", table, read, names, notes, found=found, recipe=f"seed {seed}, {recipe}")

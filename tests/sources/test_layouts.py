@@ -1,6 +1,7 @@
 """Folders of everybody's own: which level holds the classes, which the split, and what is never a class."""
 
 import os
+import shlex
 import socket
 import struct
 import unicodedata
@@ -9,13 +10,27 @@ import pytest
 from face_files import encode, faces, make_image, write_folder, write_tar, write_zip
 
 from emotion_utils.audit.groups import find_groups
+from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
-from emotion_utils.sources.source import open_source
+from emotion_utils.sources.source import open_source, source_of
 from emotion_utils.sources.split_words import split_of
 
 
 def read(tmp_path, *folders, **options):
     return open_source(str(write_folder(tmp_path / "data", faces(*folders))), **options)
+
+
+def test_the_refusal_of_unknown_parts_gives_an_expression_that_finds_the_persons(tmp_path):
+    folder = write_folder(
+        tmp_path, faces(*(f"{who}/{name}" for who in ("Anna", "O'Neil (2)") for name in ("happy", "sad")))
+    )
+    with pytest.raises(InputError, match="if they are persons, --set group=none if they are neither") as refused:
+        open_source(str(folder))
+    words = shlex.split(str(refused.value).partition("or add ")[2].partition(" if they are persons")[0])
+    assert words[0] == "--set"
+    config = resolve_config("smoke", words[1:], data=str(folder))
+    groups, _ = find_groups(source_of(config).table, config.group)
+    assert set(groups) == {"Anna", "O'Neil (2)"}
 
 
 @pytest.mark.parametrize(

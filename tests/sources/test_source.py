@@ -149,6 +149,12 @@ def test_chosen_classes_come_in_the_order_asked_for_by_any_name(tmp_path):
     assert "left out 4 images of other classes (angry 2, fear 2)" in source.notes
 
 
+def test_two_names_of_one_class_are_told(tmp_path):
+    source = open_as("folder", tmp_path, faces("happy", "sad"), classes=("Happy", "joyful", "sad"))
+    assert source.classes == ("happy", "sad")
+    assert "--classes: Happy and joyful mean one class, happy" in source.notes
+
+
 def test_missing_class_is_named_with_what_there_is(tmp_path):
     with pytest.raises(InputError, match=r"--classes bored: not in the data, which has happy, sad"):
         open_as("folder", tmp_path, faces("happy", "sad"), classes=("happy", "bored"))
