@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import replace
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.columns import understand
-from emotion_utils.sources.files import FileFinder, Files
+from emotion_utils.sources.files import FileFinder, Files, is_image_name
 from emotion_utils.sources.layouts import Reading
 from emotion_utils.sources.split_words import split_of
 from emotion_utils.sources.text_tables import check_rows, encoding_of, peek_table, read_table
@@ -21,32 +21,42 @@ _LIST_WORD = re.compile("lists?", re.IGNORECASE)  # train_list, trainlist01
 
 
 def read_split_lists(
-    spec: str, files: Files, finder: FileFinder, reading: Reading, used: Iterable[str]
+    spec: str, files: Files, finder: FileFinder, reading: Reading, tables: Collection[str], used: Collection[str]
 ) -> tuple[Reading, list[str]]:
     """`reading` with the split that lists of images give (train.txt, val.txt), and their names; [] where none does.
 
-    A list is named after a split, is not `used` yet, and at least half of its lines begin with the name of an image.
+    A list is named after a split, is not `used` yet, and at least half of its lines begin with the name of an image; or
+    it is one of the `tables` without labels, with a column of splits. Where the data are split already, a list counts
+    only so far as its images are clear.
     Raises InputError where the lists name an image twice, or too few images, or contradict the split that there is.
     """
-    lists: dict[str, list[str | None]] = {}  # name of a list -> its images, None for a line that names none
+    if reading.read:
+        return reading, []
+    rows = reading.rows
+    is_split = any(rows["split"])
+    lists: dict[str, list[tuple[str | None, str]]] = {}  # name -> each image, None for a line without one, and split
     for name in files.others:
-        if name not in used and _split_of_list(name):
-            images = _read_list(spec, files, finder, name)
-            if 2 * sum(image is not None for image in images) >= max(len(images), 1):
-                lists[name] = images
-    if not lists or reading.read:
+        columns = understand(peek_table(files.tree.peek(name), name)) if name in tables else None
+        if columns and columns.path >= 0 and columns.split >= 0 and not columns.labels_files:
+            pairs = _read_split_table(spec, files, finder, name, is_split)
+        elif name not in used and (split := _split_of_list(name)):
+            pairs = [(image, split) for image in _read_list(spec, files, finder, name, is_split)]
+        else:
+            continue
+        if 2 * sum(image is not None for image, _ in pairs) >= max(len(pairs), 1):
+            lists[name] = pairs
+    if not lists:
         return reading, []
     shown = ", ".join(lists)
     split_by_image: dict[str, str] = {}
-    for name, images in lists.items():
-        for image in filter(None, images):
-            if image in split_by_image:
+    for pairs in lists.values():
+        for image, split in pairs:
+            if image and image in split_by_image:
                 raise InputError(
                     f"--data {spec}: {shown}: {image} is listed twice, so the lists are no split; list each image "
                     "once, or move them away"
                 )
-            split_by_image[image] = _split_of_list(name)
-    rows = reading.rows
+            split_by_image |= {image: split} if image else {}
     splits = [split_by_image.get(reading.root + path, "") for path in rows["path"]]
     told = list(zip(rows["path"], rows["label"], rows["split"], splits, strict=True))
     if other := next((row for row in told if row[2] and row[3] and row[2] != row[3]), None):
@@ -54,7 +64,7 @@ def read_split_lists(
             f"--data {spec}: {shown}: {other[0]} is listed for {other[3]} and is in {other[2]} otherwise; correct the "
             "lists, or move them away"
         )
-    if any(rows["split"]):
+    if is_split:
         return reading, list(lists)
     labelled = [row for row in told if row[1]]
     unlisted = [row[0] for row in labelled if not row[3]]
@@ -64,7 +74,7 @@ def read_split_lists(
             "complete the lists, or move them away"
         )
     note = f"split from {shown}"
-    absent = sum(image is None for images in lists.values() for image in images)
+    absent = sum(image is None for pairs in lists.values() for image, _ in pairs)
     note += f"; {absent} of their lines name no image" if absent else ""
     faults = {**reading.faults, **dict.fromkeys(unlisted, f"in none of the lists {shown}")}
     label = rows["label"].where(~rows["path"].isin(unlisted), "")
@@ -73,7 +83,7 @@ def read_split_lists(
 
 
 def read_persons(
-    spec: str, files: Files, finder: FileFinder, reading: Reading, tables: Iterable[str]
+    spec: str, files: Files, finder: FileFinder, reading: Reading, tables: Collection[str]
 ) -> tuple[Reading, list[str]]:
     """`reading` with the persons whom one of the `tables` names beside most images, and its name; [] where none does.
 
@@ -105,18 +115,38 @@ def _split_of_list(name: str) -> str:
     return (split_of(_LIST_WORD.sub(" ", stem)) or "") if suffix.lower() in _LIST_SUFFIXES else ""
 
 
-def _read_list(spec: str, files: Files, finder: FileFinder, name: str) -> list[str | None]:
-    """The image that each line names, perhaps before the number of a class; None for a line that names none."""
+def _read_list(spec: str, files: Files, finder: FileFinder, name: str, may_be_unclear: bool) -> list[str | None]:
+    """The image that each line names, perhaps before the number of a class; None for a line that names none.
+
+    Raises InputError for a line that may mean two images; where `may_be_unclear` it names none.
+    """
     data = read_needed(files.tree, name)
     images = []
     for number, line in enumerate(data.decode(encoding_of(data), "replace").removeprefix("\ufeff").splitlines(), 1):
         if line.strip():
             whole = line.strip(" \t\"'")
-            try:
-                images.append(_find(finder, whole) or _find(finder, re.split(r"[\s,;]+\S*$", whole)[0]))
-            except InputError as error:
-                raise InputError(f"--data {spec}: {name}, line {number}: {error}") from None
+            place = f"--data {spec}: {name}, line {number}"
+            bare = re.split(r"[\s,;]+\S*$", whole)[0]
+            images.append(_find(finder, whole, place, may_be_unclear) or _find(finder, bare, place, may_be_unclear))
     return images
+
+
+def _read_split_table(
+    spec: str, files: Files, finder: FileFinder, name: str, may_be_unclear: bool
+) -> list[tuple[str | None, str]]:
+    """Image and split of each row that has a split. Raises InputError for a word that is none."""
+    table = read_table(spec, name, read_needed(files.tree, name))
+    check_rows(spec, name, table)
+    columns = understand(table)
+    pairs = []
+    for number, values in table.rows:
+        path, text, place = values[columns.path], values[columns.split].strip(), f"--data {spec}: {name}, line {number}"
+        image = _find(finder, path, place, may_be_unclear or not is_image_name(path.strip()))
+        if image and text and not split_of(text):
+            raise InputError(f"{place}: {columns.names[columns.split]} {text!r} is not train, val or test")
+        if text:
+            pairs.append((image, split_of(text) or ""))
+    return pairs
 
 
 def _read_person_table(spec: str, files: Files, finder: FileFinder, name: str) -> dict[str, str]:
@@ -127,15 +157,19 @@ def _read_person_table(spec: str, files: Files, finder: FileFinder, name: str) -
     persons: dict[str, str] = {}
     for number, values in table.rows:
         person = values[columns.person].strip()
-        try:
-            image = _find(finder, values[columns.path])
-        except InputError as error:
-            raise InputError(f"--data {spec}: {name}, line {number}: {error}") from None
+        path, place = values[columns.path], f"--data {spec}: {name}, line {number}"
+        image = _find(finder, path, place, not is_image_name(path.strip()))  # a mere number may count anything
         if image and person and persons.setdefault(image, person) != person:
-            raise InputError(f"--data {spec}: {name}, line {number}: {image} shows {persons[image]} and {person}")
+            raise InputError(f"{place}: {image} shows {persons[image]} and {person}")
     return persons
 
 
-def _find(finder: FileFinder, path: str) -> str | None:
+def _find(finder: FileFinder, path: str, place: str, may_be_unclear: bool = False) -> str | None:
+    """The image that `path` means. Raises InputError where there may be two, unless it `may_be_unclear`."""
     path = path.strip(" \t\"'").replace("\\", "/")
-    return finder.find(posixpath.normpath(path)) if path else None
+    try:
+        return finder.find(posixpath.normpath(path)) if path else None
+    except InputError as error:
+        if may_be_unclear:
+            return None
+        raise InputError(f"{place}: {error}") from None

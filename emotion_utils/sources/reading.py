@@ -69,9 +69,10 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
         reading, lists = name_numbers(spec, files, reading)
         used = [*used, *lists]
     signs = label_files(known, files) if known else ()
-    reading, tables = read_persons(spec, files, finder, reading, (name for name in columns if name not in used))
-    reading, lists = read_split_lists(spec, files, finder, reading, {*used, *tables, *signs})
-    used = [*used, *tables, *lists]
+    free = [name for name in columns if name not in used and name not in signs]
+    reading, persons = read_persons(spec, files, finder, reading, free)
+    reading, lists = read_split_lists(spec, files, finder, reading, free, {*used, *persons, *signs})
+    used = [*used, *persons, *lists]
     undecodable = [name for name in name_undecodable(files) if name not in used]
     used = {*used, *undecodable}
     left_out = name_left_out((name for name in files.others if name not in used), only_images=known is not None)

@@ -69,3 +69,30 @@ def test_table_without_labels_names_the_persons(tmp_path, sex):
     assert not any("not read" in note for note in source.notes)
     with pytest.raises(InputError, match=r"people\.csv, line 22: sad/9\.png shows p3 and p9"):
         read(tmp_path / "two", FACES | {"people.csv": table + b"\nsad/9.png,p9,f,20\n"})
+
+
+@pytest.mark.parametrize("head", ["image,split", "image,subject,split"])
+def test_table_without_labels_gives_the_split(tmp_path, head):
+    person = ",s1" if "subject" in head else ""
+    rows = [f"{path}{person},{split}" for path, split in SPLITS.items()]
+    source = read(tmp_path, FACES | {"parts.csv": "\n".join([head, *rows]).encode()})
+    assert dict(zip(source.table["path"], source.table["split"], strict=True)) == SPLITS
+    assert set(source.table["group"]) == ({"s1"} if person else {""})
+    with pytest.raises(InputError, match=r"parts\.csv, line 22: split 'spare' is not train, val or test"):
+        read(tmp_path / "b", FACES | {"parts.csv": "\n".join([head, *rows, f"sad/0.png{person},spare"]).encode()})
+
+
+def test_unclear_lists_beside_folders_of_splits_change_nothing(tmp_path):
+    files = faces("train/happy", "train/sad", "test/happy", "test/sad")
+    source = read(tmp_path, files | {"train.txt": b"happy/0.png\nsad/0.png\n"})
+    assert source.table["split"].tolist() == [path.partition("/")[0] for path in source.table["path"]]
+    assert any("not read: 1 text or JSON file, e.g. train.txt" in note for note in source.notes)
+
+
+def test_table_of_persons_by_number_is_of_no_images(tmp_path):
+    source = read(tmp_path, FACES | {"participants.csv": b"id,participant,age\n0,Ann,30\n1,Bob,31\n"})
+    assert set(source.table["group"]) == {""}
+    assert any("not read: 1 table that is not understood, e.g. participants.csv" in note for note in source.notes)
+    images = b"image,participant\n0.png,Ann\n1.png,Bob\n"
+    with pytest.raises(InputError, match=r"people\.csv, line 2: '0\.png' may be happy/0\.png or sad/0\.png"):
+        read(tmp_path / "b", FACES | {"people.csv": images})
