@@ -69,12 +69,15 @@ class Comparison:
         return not self.by_words and self.facts_of(printed) == self.facts_of(expected)
 
     def note(self) -> str:
-        """What differs in words, for the line on the result; empty where nothing does."""
+        """For the line on the result: what is not compared and what differs; empty where every word is compared."""
         parts = [f"this version words {self.sentences:,} of the sentences and {self.cells:,} of the cells differently"]
         parts = parts if self.sentences or self.cells else []
         parts += [f"the report lacks {', '.join(self.added)}, which this version has"] if self.added else []
-        versions = f" (the report is of revision {self.written_by}, this is {self.this})"
-        return f"; {' and '.join(parts)}{versions}" if parts else ""
+        if self.by_words:
+            return f"; {' and '.join(parts)}" if parts else ""
+        versions = f"written by revision {self.written_by}, verified by {self.this}"
+        not_compared = "words, drawings and cells of notebooks are not compared"
+        return "; ".join(["", f"{versions}: {not_compared}", *parts])
 
 
 def verify_run(root: Path) -> str:

@@ -1,5 +1,7 @@
 """Finished runs that nobody trained, and one report that many tests look at."""
 
+import shutil
+
 import fake_run
 import pytest
 from fake_run import NOTEBOOK
@@ -19,4 +21,6 @@ def report(tmp_path_factory):
     """A run of the study's models and its report, which no test changes: (run, results, outcome of render_report)."""
     run = fake_run.make_run(tmp_path_factory.mktemp("report") / "study")
     notebook = fake_run.execute(NOTEBOOK, run, run.notebooks_dir / NOTEBOOK.name)
+    for name in fake_run.STAGES:
+        shutil.copy(NOTEBOOK.with_stem(name), run.notebooks_dir)
     return run, read_results(run), render_report(run, notebook)

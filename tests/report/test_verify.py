@@ -154,7 +154,7 @@ def test_other_words_of_another_version_are_told_in_the_line(finished, changed, 
     changed("report.html", "Pairs of models on the same test images", "The same test images, two by two", sealed=True)
     said = verify_run(finished.root)
     assert "words 1 of the sentences and 1 of the cells differently" in said
-    assert "revision 0123456789ab, this is another" in said
+    assert "; written by revision 0123456789ab, verified by another: words, drawings and cells of" in said
     assert len(said.splitlines()) == 1
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from dataclasses import replace
 from html import unescape
 from importlib import metadata
@@ -40,12 +41,16 @@ def compare_pages(run: Run, results: Results) -> str:
     make of the artefacts, and the first cell of a notebook that is none of the project's.
     """
     _need_tools()
+    notebooks = find_notebooks(run)
+    missing = _name_missing(run, notebooks)
+    if missing:
+        raise EmotionError(missing)
     page = read_page(run.inside("report.html"))
     name, ours = _make_report_again(run, results, page)
     there = results.facts.get("environment", {}).get("versions", {}).get("matplotlib", "of an unknown version")
     here = metadata.version("matplotlib")
     drawn = _compare("report.html", page, ours, same_drawings=there == here)
-    for source in sorted(run.notebooks_dir.glob("*.ipynb")):
+    for source in notebooks:
         _compare_cells(source)
         page = read_page(run.inside(source.with_suffix(".html")))
         _compare(f"notebooks/{source.stem}.html", page, notebook_page(source))
@@ -60,12 +65,14 @@ def look_through_pages(run: Run, results: Results, compared: str) -> str:
     in a page that may run, load, lead away or hide.
     """
     _need_tools()
+    notebooks = find_notebooks(run)
     if not NOTEBOOKS_DIR.exists():
         return "; nothing else of the pages was compared, as the project's notebooks are not here"
     page = read_page(run.inside("report.html"))
     pages = {"report.html": (page, _make_report_again(run, results, page)[1])}
-    for source in sorted(run.notebooks_dir.glob("*.ipynb")):
-        read_notebook(source)
+    more: list[str] = []
+    for source in notebooks:
+        more += _other_cells(source)
         page = read_page(run.inside(source.with_suffix(".html")))
         pages[f"notebooks/{source.stem}.html"] = (page, notebook_page(source))
     others = {}
@@ -78,9 +85,30 @@ def look_through_pages(run: Run, results: Results, compared: str) -> str:
         others[name] = other_words(theirs, expected, compared)
     first = next((text for texts in others.values() for text in texts), "")
     count = sum(map(len, others.values()))
-    return f"; beside these, {count:,} texts of its pages are not of this version, the first: {first[:60]!r}" * (
-        count > 0
-    )
+    said = f"; beside these, {count:,} texts of its pages are not of this version, the first: {first[:60]!r}"
+    cells = f"; {len(more):,} code cells of its notebooks are not of this version: {', '.join(more[:3])}"
+    missing = _name_missing(run, notebooks)  # earlier versions passed runs on without them
+    return said * (count > 0) + cells * bool(more) + f"; {missing}" * bool(missing)
+
+
+def find_notebooks(run: Run) -> list[Path]:
+    """The executed notebooks of a run, in order.
+
+    Raises EmotionError where a page there is that of no notebook.
+    """
+    sources = sorted(run.notebooks_dir.glob("*.ipynb"))
+    names = {source.stem for source in sources}
+    for page in sorted(run.notebooks_dir.glob("*.html")):
+        if page.stem not in names:
+            raise EmotionError(f"notebooks/{page.name} is the page of no notebook: there is no {page.stem}.ipynb")
+    return sources
+
+
+def _name_missing(run: Run, notebooks: list[Path]) -> str:
+    """Which notebooks run.json names as run and are not there, as words for a message; empty where all are."""
+    names = {source.stem for source in notebooks}
+    missing = [f"notebooks/{name}.ipynb" for name in run.facts.get("stages", {}) if name not in names]
+    return f"{', '.join(missing)} missing, which run.json names" if missing else ""
 
 
 def _need_tools() -> None:
@@ -158,13 +186,8 @@ def _compare(name: str, page: str, ours: str, *, same_drawings: bool = True) -> 
 
 def _compare_cells(executed: Path) -> None:
     """Raises EmotionError where a cell of an executed notebook is not as the project has it; outputs are not asked."""
-    import nbformat
-
-    source = NOTEBOOKS_DIR / executed.name
-    source = source if source.exists() else OWN_NOTEBOOK
-    ours = nbformat.read(source, as_version=4).cells
-    cells = read_notebook(executed).cells
-    theirs = [cell for cell in cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    source, ours = _read_source(executed)
+    theirs = _without_parameters(read_notebook(executed).cells)
     for number, cell in enumerate(theirs, start=1):
         if number > len(ours) or (cell.cell_type, cell.source) != (ours[number - 1].cell_type, ours[number - 1].source):
             raise EmotionError(
@@ -172,3 +195,45 @@ def _compare_cells(executed: Path) -> None:
             )
     if len(theirs) < len(ours):
         raise EmotionError(f"notebooks/{executed.name} lacks cell {len(theirs) + 1} of {source.name}")
+
+
+def _other_cells(executed: Path) -> list[str]:
+    """Code cells of an executed notebook that this version's notebook lacks, as words for the line on the result."""
+    known = Counter(cell.source for cell in _read_source(executed)[1])
+    more = []
+    for number, cell in enumerate(_without_parameters(read_notebook(executed).cells), start=1):
+        if cell.cell_type == "code" and not known[cell.source]:
+            more.append(f"cell {number} of {executed.name}")
+        known[cell.source] -= 1
+    return more
+
+
+def _read_source(executed: Path) -> tuple[Path, list[Any]]:
+    """The project's notebook that an executed one was made from, and its cells."""
+    import nbformat
+
+    source = NOTEBOOKS_DIR / executed.name
+    source = source if source.exists() else OWN_NOTEBOOK
+    return source, nbformat.read(source, as_version=4).cells
+
+
+def _without_parameters(cells: list[Any]) -> list[Any]:
+    """All cells but the one that the pipeline puts directly behind that of the parameters."""
+    tags = [cell.metadata.get("tags", []) for cell in cells]
+    place = next((number for number, tag in enumerate(tags, start=1) if "parameters" in tag), len(cells))
+    injected = place < len(cells) and "injected-parameters" in tags[place] and _only_assigns(cells[place])
+    return cells[:place] + cells[place + injected :]
+
+
+def _only_assigns(cell: Any) -> bool:
+    """Whether a cell is code that gives names literal values and does, says and shows nothing else."""
+    if cell.cell_type != "code" or cell.outputs:
+        return False
+    try:
+        for statement in ast.parse(cell.source).body:
+            if not isinstance(statement, ast.Assign) or {*map(type, statement.targets)} != {ast.Name}:
+                return False
+            ast.literal_eval(statement.value)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return False
+    return True

@@ -98,3 +98,71 @@ def test_lost_cell_is_named(copied, tmp_path):
     nbformat.write(notebook, path)
     with pytest.raises(EmotionError, match=r"lacks cell \d+ of 06_comparison"):
         again._compare_cells(path)
+
+
+def test_page_without_its_notebook_is_refused(copied):
+    page = copied[0].notebooks_dir / "07_summary.html"
+    page.write_text("<script>document.title = 1</script>", encoding="utf-8")
+    try:
+        with pytest.raises(EmotionError, match=r"notebooks/07_summary\.html is the page of no notebook"):
+            again.find_notebooks(copied[0])
+        with pytest.raises(EmotionError, match="07_summary"):
+            compare_pages(*copied)
+        with pytest.raises(EmotionError, match="07_summary"):
+            again.look_through_pages(*copied, "")
+    finally:
+        page.unlink()
+
+
+def test_missing_notebook_of_a_stage_is_refused(copied, tmp_path):
+    run = Run(tmp_path / "run", copied[0].config)
+    shutil.copytree(copied[0].root, run.root)
+    for path in (*run.notebooks_dir.glob("01*"), *run.notebooks_dir.glob("0[26]*.ipynb")):
+        path.unlink()
+    with pytest.raises(EmotionError, match=r"notebooks/02_vggface_finetuned\.html is the page of no notebook"):
+        again.find_notebooks(run)
+    for path in run.notebooks_dir.glob("*.html"):
+        path.unlink()
+    with pytest.raises(EmotionError, match=r"notebooks/01_data_preparation\.ipynb, notebooks/02.* missing, which run"):
+        compare_pages(run, copied[1])
+    assert "; notebooks/01_data_preparation.ipynb, " in again.look_through_pages(run, copied[1], "")
+
+
+def write_cells(run, path, source, *, behind=0, **cell):
+    """A copy of the run's notebook 06 at `path` with a cell of parameters, `behind` cells too low."""
+    notebook = nbformat.read(run.notebooks_dir / "06_comparison.ipynb", as_version=4)
+    place = next(n for n, each in enumerate(notebook.cells) if "parameters" in each.metadata.get("tags", []))
+    new = nbformat.v4.new_code_cell(source, metadata={"tags": ["injected-parameters"]}, **cell)
+    notebook.cells.insert(place + 1 + behind, new)
+    nbformat.write(notebook, path)
+    return path
+
+
+GIVEN = '# Parameters\nrun_dir = "/runs/demo"\nepochs = -1\nnames = ["a", None]\n'
+
+
+def test_cell_of_given_parameters_is_allowed(copied, tmp_path):
+    again._compare_cells(write_cells(copied[0], tmp_path / "06_comparison.ipynb", GIVEN))
+
+
+@pytest.mark.parametrize(
+    ("source", "more"),
+    [
+        ("import os", {}),
+        (GIVEN + "print(run_dir)", {}),
+        ("run_dir = open('x')", {}),
+        ("run_dir.x = 1", {}),
+        ("run_dir = ", {}),
+        (GIVEN, {"behind": 1}),
+        (GIVEN, {"outputs": [nbformat.v4.new_output("stream", text="VGG16_emotion is the best.")]}),
+    ],
+)
+def test_other_cell_with_the_tag_of_given_parameters_is_refused(copied, tmp_path, source, more):
+    with pytest.raises(EmotionError, match=r"cell \d+ is not that of 06_comparison"):
+        again._compare_cells(write_cells(copied[0], tmp_path / "06_comparison.ipynb", source, **more))
+
+
+def test_code_cells_of_another_version_are_counted_and_named(copied, changed):
+    assert "code cells" not in again.look_through_pages(*copied, "")
+    changed("notebooks/06_comparison.ipynb", "alpha = ALPHA", "alpha = 0.5")
+    assert "; 1 code cells of its notebooks are not of this version: cell " in again.look_through_pages(*copied, "")
