@@ -14,6 +14,10 @@ BLANKS = re.compile(r"[ \t\n\r\f]+")
 HEADINGS = ("h1", "h2", "h3")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 ROUNDED = 0.02  # px; drawings are written with two decimals
+COORDINATES = (
+    "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "rx", "ry", "width", "height", "points", "transform",
+    "viewbox",
+)  # fmt: skip
 SHOWN = 120  # characters of a piece that a message quotes
 
 
@@ -139,13 +143,23 @@ def _name_heading(pieces: Sequence[Piece]) -> str:
 
 
 def same_lines(their: Piece, our: Piece) -> bool:
-    """Whether all is the same but for numbers of a drawing that another processor rounds differently."""
-    parts = [[NUMBER.split(str(piece)) for piece in (drawing, *drawing.within)] for drawing in (their, our)]
-    if parts[0] != parts[1]:
+    """Whether all is the same but for coordinates of a drawing that another processor rounds differently."""
+    (fixed, places), (our_fixed, our_places) = (_part_coordinates(drawing) for drawing in (their, our))
+    if fixed != our_fixed or [NUMBER.split(each) for each in places] != [NUMBER.split(each) for each in our_places]:
         return False
-    numbers = [[float(n) for piece in (drawing, *drawing.within) for n in NUMBER.findall(str(piece))]
-               for drawing in (their, our)]  # fmt: skip
+    numbers = [[float(n) for each in values for n in NUMBER.findall(each)] for values in (places, our_places)]
     return all(abs(a - b) <= ROUNDED for a, b in zip(*numbers, strict=True))
+
+
+def _part_coordinates(drawing: Piece) -> tuple[list[Piece], list[str]]:
+    """A drawing's pieces without the values of their coordinates, and these values."""
+    fixed, places = [], []
+    for piece in (drawing._replace(within=()), *drawing.within):
+        given = piece.attributes
+        places += [value for name, value in given if name in COORDINATES and value]
+        kept = tuple((name, None if name in COORDINATES and value else value) for name, value in given)
+        fixed.append(piece._replace(attributes=kept))
+    return fixed, places
 
 
 def _same_drawing(their: Piece, our: Piece, *, by_lines: bool) -> bool:

@@ -116,8 +116,10 @@ def test_tables_formulas_and_drawings_stay_as_they_were(notebook):
 def test_every_executed_notebook_of_a_run_gets_a_page_that_the_report_links_to(report):
     run, _, outcome = report
     pages = export_notebooks(run)
-    assert [page.name for page in pages] == ["06_comparison.html"]
-    assert 'href="notebooks/06_comparison.html"' in outcome["html"].read_text(encoding="utf-8")
+    names = ["01_data_preparation.html", "02_vggface_finetuned.html", "06_comparison.html"]
+    assert [page.name for page in pages] == names
+    linked = outcome["html"].read_text(encoding="utf-8")
+    assert all(f'href="notebooks/{name}"' in linked for name in names)
 
 
 ELSEWHERE = """

@@ -17,9 +17,10 @@ p { color: red; }
 <table class="x"><tr><td class="word">sad</td><td>3</td></tr></table>
 <details class="code"><summary>Code</summary>
 <pre><span></span><span class="n">show</span><span class="p">(</span></pre></details>
-<figure id="fig-a"><svg role="img" aria-label="One bar: 3" width="10" height="10">
-<g><path d="M 0.01 7" style="fill: #000"/>
-<text x="1.5">three</text></g></svg><figcaption><b>Figure 1.</b> Bars.</figcaption></figure>
+<figure id="fig-a"><svg role="img" aria-label="One bar: 3.0" width="10" height="10">
+<g><path d="M 0.01 7" style="fill: #000; opacity: 0.5"/>
+<text x="1.5">three</text><text x="2.5">0.71 each</text></g></svg>
+<figcaption><b>Figure 1.</b> Bars.</figcaption></figure>
 <img alt="" src="data:image/png;base64,AAAA">
 <script>
 one < two;
@@ -56,6 +57,8 @@ CHANGES = {
     "a text of an image": ('alt=""', 'alt="New."'),
     "a word of a drawing": (">three<", ">four<"),
     "what a drawing says to the ear": ("One bar: 3", "One bar: 4"),
+    "a hair's breadth of what a drawing says": ("One bar: 3.0", "One bar: 3.01"),
+    "a hundredth in a word of a drawing": ("0.71 each", "0.72 each"),
     "a further word of a drawing": ("</g></svg>", '</g><text x="1">New.</text></svg>'),
     "a further part of a drawing": ("</g></svg>", '</g><use href="#x"></use></svg>'),
     "a further attribute in a drawing": ("<g>", '<g opacity="0">'),
@@ -98,6 +101,7 @@ def test_lines_of_a_drawing_count_only_where_the_same_library_drew_it():
     assert compare(other, same_drawings=False) is None
     assert compare(PAGE.replace("M 0.01 7", "M 0.02 7")) is None  # rounded differently
     assert compare(PAGE.replace("#000", "#fff"))
+    assert compare(PAGE.replace("opacity: 0.5", "opacity: 0.51"))  # no coordinate
 
 
 def test_place_is_told_by_the_heading_above():
