@@ -27,6 +27,7 @@ from emotion_utils.store.batches import Batch, Dataset
 MIN_CELLS = 6  # per side of the map; a coarser one cannot separate eyes from brows
 DRAWS = 3  # randomised networks that each map is compared with
 DECIMALS = 6
+CELL_DECIMALS = 3  # of a map whose largest cell is 1
 
 
 class Layer(NamedTuple):
@@ -84,9 +85,12 @@ def gradcam(net: EmotionNet, images: torch.Tensor, targets: torch.Tensor) -> tor
 
 def saliency_maps(net: EmotionNet, images: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
     """Where Grad-CAM speaks for the class: float64 (B, H, W), not negative, 1 at its highest or 0 all over."""
-    cells = gradcam(net, images, targets).clamp(min=0).unsqueeze(1)
+    cells = gradcam(net, images, targets).clamp(min=0).double().unsqueeze(1)
+    largest = cells.amax(dim=(1, 2, 3), keepdim=True)
+    # Rounded, as the last bit of a gradient is not the same in every process, and would show in a pixel or two.
+    cells = (cells / largest.where(largest > 0, 1.0)).round(decimals=CELL_DECIMALS)
     maps = LayerAttribution.interpolate(cells, tuple(images.shape[2:]), interpolate_mode="bilinear")
-    maps = maps.squeeze(1).double().numpy()
+    maps = maps.squeeze(1).numpy()
     highest = maps.max(axis=(1, 2), keepdims=True)
     return np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0)
 

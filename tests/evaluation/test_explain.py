@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from emotion_utils.evaluation import explain
 from emotion_utils.evaluation.explain import (
     choose_images,
     choose_layer,
@@ -126,3 +127,15 @@ def test_covering_changes_the_answer_of_a_network_that_looks_there_only(dataset)
     table = predict_occluded({"a": Left()}, dataset, np.arange(9), REGIONS).set_index("region")
     assert set(table.loc["right", "predicted"]) == {"happy"}
     assert set(table.loc["left", "predicted"]) == {"angry"}
+
+
+def test_the_last_bit_of_a_gradient_shows_in_no_map(monkeypatch):
+    cells = torch.rand((4, 6, 6), generator=torch.Generator().manual_seed(0)) - 0.3
+    images, targets = torch.zeros((4, 3, 48, 48), dtype=torch.uint8), torch.zeros(4, dtype=torch.int64)
+    maps = []
+    for noise in (0.0, 1.2e-7):
+        monkeypatch.setattr(explain, "gradcam", lambda *given, noise=noise: cells * (1 + noise))
+        maps.append(explain.saliency_maps(None, images, targets))
+    assert not torch.equal(cells, cells * (1 + 1.2e-7))
+    np.testing.assert_array_equal(*maps)
+    assert (maps[0].max(axis=(1, 2)) == 1).all()
