@@ -26,19 +26,25 @@ def predict(*arguments):
     return CliRunner().invoke(main, ["predict", *map(str, arguments)])
 
 
+def stop_at_batch(monkeypatch, number):
+    """Interrupts the prediction at this batch, counted from 1; returns a list that grows with each."""
+    answer, calls = predict_module._predict_full_batches, []
+
+    def predict_or_stop(net, faces):
+        calls.append(1)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return answer(net, faces)
+
+    monkeypatch.setattr(predict_module, "_predict_full_batches", predict_or_stop)
+    return calls
+
+
 def test_table_that_was_cut_off_goes_on_to_the_same_bytes(model_dir, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(predict_module, "IMAGES_AT_ONCE", 2)
     predict(model_dir, folder, "--output", tmp_path / "whole.csv")
     output, part = tmp_path / "out.csv", tmp_path / "out.csv.part"
-    answer, calls = predict_module._predict_full_batches, []
-
-    def stop_at_third(net, faces):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return answer(net, faces)
-
-    monkeypatch.setattr(predict_module, "_predict_full_batches", stop_at_third)
+    calls = stop_at_batch(monkeypatch, 3)
     predict(model_dir, folder, "--output", output)
     assert not output.exists()
     assert part.read_text().count("\n") == 1 + 4
@@ -98,15 +104,7 @@ def test_part_that_somebody_else_changed_is_begun_again(model_dir, folder, tmp_p
     predict(model_dir, folder, "--output", tmp_path / "whole.csv")
     output, part, notes = (tmp_path / f"out.csv{end}" for end in ("", ".part", ".part.json"))
     monkeypatch.setattr(predict_module, "IMAGES_AT_ONCE", 4)
-    answer, calls = predict_module._predict_full_batches, []
-
-    def stop_at_second(net, faces):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return answer(net, faces)
-
-    monkeypatch.setattr(predict_module, "_predict_full_batches", stop_at_second)
+    stop_at_batch(monkeypatch, 2)
     predict(model_dir, folder, "--output", output)
     lines = part.read_bytes().splitlines(keepends=True)
     part.write_bytes({
