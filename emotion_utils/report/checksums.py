@@ -17,6 +17,7 @@ SEALED = (
     "notebooks/*.html",
 )  # fmt: skip
 WEIGHTS = "model.safetensors"  # may be left out where only the numbers are passed on
+PASSING = re.compile(r"(?:models/[^/]+/(?:seed-\d+/)?)?\.lock|notebooks/[\w.-]+\.log")  # no part of the report
 LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 
@@ -70,6 +71,13 @@ def changed_files(root: Path) -> list[str]:
         elif file_sha256(path) != sha256:
             changed.append(name)
     return changed
+
+
+def unlisted_files(root: Path) -> list[str]:
+    """Files of the run folder that the list does not name, sorted; without locks and the logs of notebooks."""
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir())
+    known = {*read_checksums(root), CHECKSUMS, SIGNATURE}
+    return [name for name in names if name not in known and not PASSING.fullmatch(name)]
 
 
 def _sealed_files(root: Path) -> list[str]:

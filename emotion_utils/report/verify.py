@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.printable import printable
 from emotion_utils.provenance import git_revision
-from emotion_utils.report.checksums import CHECKSUMS, changed_files
+from emotion_utils.report.checksums import CHECKSUMS, changed_files, unlisted_files
 from emotion_utils.report.claims import NUMERAL, Claim, Label, Model, flat, unknown_numerals
 from emotion_utils.report.contents import TABLES, collect_claims
 from emotion_utils.report.exhibits import number_exhibits
@@ -28,6 +29,7 @@ from emotion_utils.report.page.page_tables import (
     squeeze_text,
 )
 from emotion_utils.report.page.paper import find_additions
+from emotion_utils.report.page.reread import find_lack
 from emotion_utils.report.results import Results, read_results
 from emotion_utils.report.tables import MINUS
 from emotion_utils.run import Run
@@ -103,18 +105,27 @@ def verify_run(root: Path) -> str:
         raise EmotionError(f"{root / changed[0]} is missing, changed or new since the report was made, see {CHECKSUMS}")
     pages = compare_pages(run, results) if comparison.by_words else look_through_pages(run, results, compared)
     pages += _compare_paper(run, results, page)
-    return f"{root}: every file has its checksum; {counts}{pages}{comparison.note()}"
+    return f"{root}: every file has its checksum; {counts}{pages}{comparison.note()}{_name_unlisted(root)}"
+
+
+def _name_unlisted(root: Path) -> str:
+    """Files that nothing vouches for, as words for the line on the result."""
+    names = unlisted_files(root)
+    return f"; {len(names):,} files are not listed in {CHECKSUMS}: {printable(', '.join(names[:3]))}" if names else ""
 
 
 def _compare_paper(run: Run, results: Results, page: str) -> str:
-    """What report.pdf adds to the page, as words for the line on the result, where it may be due to a font.
+    """What report.pdf lacks of the page, or adds where it may be due to a font, as words for the line on the result.
 
-    Elsewhere it raises EmotionError.
+    Anything else that it adds raises EmotionError.
     """
     pdf = run.inside("report.pdf")
-    added = next(find_additions(page, pdf), None) if pdf.exists() else None
+    if not pdf.exists():
+        return "; there is no report.pdf"
+    added = next(find_additions(page, pdf), None)
     if added is None:
-        return ""
+        lack = find_lack(page, pdf)
+        return f"; report.pdf is not all that report.html is: {lack}" if lack else ""
     said = f"report.pdf has, and report.html has not: {added}"
     if run.facts.get("report", {}).get("notes") or not "".join(results.class_names).isascii():
         return f"; {said}"

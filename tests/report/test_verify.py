@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pypdf import PdfWriter
 
 from emotion_utils.cli import main
 from emotion_utils.errors import EmotionError, InputError
@@ -316,6 +317,31 @@ def test_line_that_only_paper_has_is_refused_unless_a_font_may_be_the_reason(fin
     facts = finished.read("facts") | {"report": {"pdf": True, "notes": ["no font"]}}
     changed("run.json", finished.path("facts").read_text(encoding="utf-8"), json.dumps(facts), sealed=True)
     assert "; report.pdf has, and report.html has not: the line" in verify_run(finished.root)
+
+
+def test_files_that_nothing_lists_are_counted_and_named(finished, without_pages):
+    assert "not listed" not in verify_run(finished.root)
+    added = [finished.root / name for name in ("a.html", "data/sub/b.js", "notebooks/.c", "notebooks/01.log")]
+    added[1].parent.mkdir()
+    for path in added:
+        path.write_text("x", encoding="utf-8")
+    try:
+        said = verify_run(finished.root)
+    finally:
+        added[1].unlink()
+        added[1].parent.rmdir()
+        for path in (added[0], *added[2:]):
+            path.unlink()
+    assert "; 3 files are not listed in checksums.sha256: a.html, data/sub/b.js, notebooks/.c" in said
+
+
+def test_paper_that_lacks_something_is_told(finished, tmp_path):
+    run, page = Run(tmp_path, finished.config), (finished.root / "report.html").read_text(encoding="utf-8")
+    assert verify._compare_paper(run, None, page) == "; there is no report.pdf"
+    writer = PdfWriter()
+    writer.add_blank_page(100, 100)
+    writer.write(tmp_path / "report.pdf")
+    assert "; report.pdf is not all that report.html is: the heading" in verify._compare_paper(run, None, page)
 
 
 def test_sentence_that_nothing_makes_is_found_though_the_checksums_are_made_anew(finished, changed):

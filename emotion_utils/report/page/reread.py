@@ -57,6 +57,13 @@ def read_paper(pdf: Path) -> str:
     return _squeeze("".join(page.extract_text() for page in PdfReader(pdf).pages))
 
 
+def find_lack(page: str, pdf: Path) -> str | None:
+    """The first heading, name of a figure or table, or numeral of the HTML `page` that `pdf` lacks, in words."""
+    text = PageText(page)
+    names = [caption.split(".")[0] for caption in text.captions]
+    return next(_find_faults(text, names, read_paper(pdf)), None)
+
+
 def _find_faults(page: PageText, names: list[str], paper: str) -> Iterator[str]:
     for heading in page.headings:
         if paper.count(_squeeze(heading)) < 2:  # in the contents and above its section
