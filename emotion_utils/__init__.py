@@ -7,6 +7,7 @@ _MODULES = {
     "Run": "run",
     "Trainer": "training.trainer",
     "build_model": "models.zoo",
+    "load_classifier": "deploy.classifier",
     "load_model": "models.card",
     "new_model": "training.trainer",
     "open_split": "store.batches",

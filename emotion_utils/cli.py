@@ -155,7 +155,7 @@ def predict(
     One row per face, and one per file that cannot be used, with the reason. The same command goes on where it was cut
     off: until it is done, --output grows under the name OUTPUT.part.
     """
-    from emotion_utils.evaluation.predict_command import predict_to_file, predict_to_screen
+    from emotion_utils.deploy.predict_command import predict_to_file, predict_to_screen
     from emotion_utils.progress import progress_bar
 
     bar = progress_bar("predict", unit="image")

@@ -16,7 +16,7 @@ from emotion_utils.models.weights.choice import AUTO, needed_weights
 from emotion_utils.models.weights.fetch import fetch_weights
 from emotion_utils.models.weights.registry import SOURCES
 from emotion_utils.run import Run
-from emotion_utils.sources.decode import ImageFault
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.source import Source, source_of
 
 # Sizes, and how many images all epochs of a training may show for a processor to take a few minutes. ResNet18 learns

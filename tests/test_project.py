@@ -26,8 +26,8 @@ STREAM = (
     "printable", "errors", "files", "locks", "waiting", "parallel", "cache_building", "counter_rng", "progress",
     "events", "devices", "own_files", "model_table", "config", "settings", "budget", "provenance", "search_path",
     "import_closure", "schemas", "artefacts", "history", "run", "monitor", "tracking", "synthetic", "sources", "audit",
-    "store", "models", "planning", "training", "search", "evaluation", "published", "figures", "report", "bench",
-    "kernels", "stages", "pipeline", "cli", "__main__",
+    "store", "models", "planning", "training", "search", "evaluation", "published", "figures", "report", "deploy",
+    "bench", "kernels", "stages", "pipeline", "cli", "__main__",
 )  # fmt: skip
 REPORT_TOOLS = (
     "papermill",

@@ -14,7 +14,8 @@ from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS, NUMBER_PROP
 from emotion_utils.audit import near_duplicates
 from emotion_utils.audit.auxiliary import separate
 from emotion_utils.audit.face_detectors import get_detector
-from emotion_utils.audit.faces import CropMode, frames_of
+from emotion_utils.audit.faces import CropMode
+from emotion_utils.audit.frames import frames_of
 from emotion_utils.audit.originals import compare_with_original
 from emotion_utils.audit.properties import property_table
 from emotion_utils.audit.scan import Scan, read_thumbs, scan_images

@@ -8,14 +8,13 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import pandas as pd
 
-from emotion_utils.artefacts import FRAME_COLUMNS
 from emotion_utils.audit.face_detectors import MIN_FACE_PX, Box, FaceDetector, get_detector
 
 CropMode = Literal["auto", "always", "never"]
 Frame = tuple[int, int, int]  # left, top and side of the square that is used, in pixels; side 0: the whole image
 WHOLE: Frame = (0, 0, 0)
+NO_FACE = "no face: none was found in the image"
 
 SEARCH_PX = 320  # longer side of the copy that is searched first; in it, 480 finds no more and takes twice as long
 LARGEST_SEARCH_PX = 1280  # of the copies that follow, each twice as large: about a second, whatever the image
@@ -163,22 +162,6 @@ def cut_frame(image: np.ndarray, frame: Sequence[int]) -> np.ndarray:
     if any(beyond):
         return cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE)
     return np.ascontiguousarray(inside)
-
-
-def frames_of(manifest: pd.DataFrame) -> np.ndarray:
-    """int64 (N, 3): the frame of each row; WHOLE where the manifest has no frames."""
-    if not set(FRAME_COLUMNS) <= set(manifest.columns):
-        return np.zeros((len(manifest), 3), np.int64)
-    return manifest[list(FRAME_COLUMNS)].to_numpy(np.int64)
-
-
-def view_ids(manifest: pd.DataFrame) -> list[str]:
-    """What names the pixels that are used of each row: its id, and the frame where there is one."""
-    frames = frames_of(manifest)
-    return [
-        f"{image_id} {frame[0]} {frame[1]} {frame[2]}" if frame[2] else image_id
-        for image_id, frame in zip(manifest["id"].to_numpy(dtype=object), frames, strict=True)
-    ]
 
 
 def _search(

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from emotion_utils.audit.faces import frames_of
+from emotion_utils.audit.frames import frames_of
 from emotion_utils.audit.scan import read_thumbs
 from emotion_utils.audit.ties import join_ties
 from emotion_utils.parallel import count_workers, map_ahead

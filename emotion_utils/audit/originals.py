@@ -8,7 +8,8 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from emotion_utils.sources.decode import ImageFault, decode_rgb
+from emotion_utils.sources.decode import decode_rgb
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.known_sets import Counts, KnownSet
 from emotion_utils.sources.source import Source
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from emotion_utils.artefacts import NUMBER_PROPERTIES, TEXT_PROPERTIES
-from emotion_utils.audit.faces import WHOLE, CropMode, Frame, crop_faces, cut_frame
+from emotion_utils.audit.faces import NO_FACE, WHOLE, CropMode, Frame, crop_faces, cut_frame
 from emotion_utils.audit.near_duplicates import CLOSE_PX, THUMB_PX, hash_thumbs, shrink_grey
 from emotion_utils.audit.properties import measure_image
 from emotion_utils.audit.turned_copies import MARKS, hash_marks
 from emotion_utils.parallel import map_ahead
 from emotion_utils.progress import Progress
-from emotion_utils.sources.decode import ImageFault, decode_image, refuse_unusable
+from emotion_utils.sources.decode import decode_image
+from emotion_utils.sources.decoded import ImageFault, refuse_unusable
 from emotion_utils.sources.source import Source, file_id
 
-NO_FACE = "no face: none was found in the image"
 CHUNK_IMAGES = 32  # read by one worker at a time: enough to hash together, few enough for a smooth progress bar
 
 

@@ -34,7 +34,7 @@ from emotion_utils.models.zoo import load_model
 from emotion_utils.run import Run
 from emotion_utils.sources.source import SYNTHETIC_CLASSES, SYNTHETIC_SIZE_PX, source_of
 from emotion_utils.store.batches import open_split, prepare_images
-from emotion_utils.store.store import resize_square
+from emotion_utils.store.resize import resize_square
 from emotion_utils.synthetic.faces import render_path, synthetic_table
 from emotion_utils.training.pretext import find_recipe, make_proxy
 from emotion_utils.training.trainer import new_model, train_model

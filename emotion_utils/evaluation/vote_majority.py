@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from emotion_utils.sources.decode import ImageFault
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.layouts import VOTES
 from emotion_utils.sources.votes import majority_of_ferplus, read_votes
 

@@ -12,12 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from emotion_utils.audit.faces import cut_frame, frames_of
+from emotion_utils.audit.faces import cut_frame
+from emotion_utils.audit.frames import frames_of
 from emotion_utils.figures.data import plot_gallery
 from emotion_utils.figures.style import INK, MUTED, SPLIT_COLORS, figure_style
 from emotion_utils.sources.decode import decode_rgb
 from emotion_utils.sources.source import Source
-from emotion_utils.store.store import resize_square
+from emotion_utils.store.resize import resize_square
 
 SHOWN_PX = 128  # side of an image in a gallery
 PAIRS_SHOWN = 9

@@ -21,7 +21,7 @@ from emotion_utils.models.weights.file_kind import file_kind
 from emotion_utils.models.weights.load import read_safetensors
 from emotion_utils.schemas import ModelCard, check_schema
 from emotion_utils.sources.usable_names import check_names
-from emotion_utils.store.store import KERNEL
+from emotion_utils.store.resize import KERNEL
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"

@@ -25,9 +25,10 @@ from emotion_utils.progress import QUIET_VARIABLE
 from emotion_utils.report.exhibits import FACES_OFF, Shown
 from emotion_utils.report.results import read_results
 from emotion_utils.run import Run
-from emotion_utils.sources.decode import decode_rgb, refuse_unusable
+from emotion_utils.sources.decode import decode_rgb
+from emotion_utils.sources.decoded import refuse_unusable
 from emotion_utils.store.batches import Dataset, open_split, restore_images
-from emotion_utils.store.store import resize_square
+from emotion_utils.store.resize import resize_square
 
 PAGE = 4  # examples at a time
 EVERY = "all"

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from emotion_utils.errors import InputError
 from emotion_utils.printable import count_of, printable
-from emotion_utils.sources.decode import DAMAGED_MEMBER, MAX_FILE_BYTES, ImageFault
+from emotion_utils.sources.decoded import DAMAGED_MEMBER, MAX_FILE_BYTES, ImageFault
 from emotion_utils.sources.members import (
     CHUNK_BYTES,
     check_link,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from emotion_utils.sources.decode import ImageFault, decode_rgb
+from emotion_utils.sources.decode import decode_rgb
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.trees import Tree
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels

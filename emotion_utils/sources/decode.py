@@ -8,34 +8,34 @@ import re
 import threading
 import warnings
 from contextlib import nullcontext
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import simplejpeg
-from PIL import ExifTags, Image, features
+from PIL import ExifTags, Image, ImageOps, features
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.content import name_content
+from emotion_utils.sources.decoded import (
+    MAX_PIXELS,
+    TRUNCATED,
+    Decoded,
+    ImageFault,
+    check_jpeg,
+    refuse_bomb,
+)
 from emotion_utils.sources.deep_pixels import is_deep, to_8_bit, with_full_range
 from emotion_utils.sources.jpeg import JpegStructure, read_structure
 from emotion_utils.sources.libtiff import refusing_damage
 from emotion_utils.sources.png import keep_needed_chunks
 
-MAX_PIXELS = 64_000_000  # 192 MB as RGB: more than a face photo needs, and two at once still fit beside training
-MAX_FILE_BYTES = 256_000_000  # an uncompressed image of MAX_PIXELS; nothing larger is read at all
-MAX_SCAN_PIXELS = 1_000_000_000  # pixels times scans of a JPEG: about 3 s; 15 scans are usual, each visits all pixels
 LARGE_PIXELS = 16_000_000  # larger ones are decoded one at a time, so that threads do not multiply their memory
 STRIP_PIXELS = 4_000_000  # converted at a time: the largest image takes 7 bytes a pixel, not 20
-MIN_SIDE_PX = 16  # below this not even the mouth has a pixel of its own
 SUBFILE_TYPE, DNG_VERSION = 254, 50706  # TIFF tags
-CONSTANT_RANGE = 2  # a plain area comes out of JPEG with rounding errors of this size
 # A closed list: EPS, for one, runs programs.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", *(("AVIF",) if features.check("avif") else ()))
 
 END_MARK = b"\xff\xd9"  # of a JPEG; added where it is all that is missing
-TRUNCATED = "truncated: the file ends before the image does"
-DAMAGED_MEMBER = "damaged in the archive"  # the reason of what cannot be read there
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # about tags and text, which decide no pixel
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs as an error it raises, too
@@ -52,19 +52,6 @@ _TURNS = {  # by EXIF orientation, on (H, W, 3)
 }
 
 
-class ImageFault(InputError):
-    """This image cannot be used; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """An image as uint8 (H, W, 3) RGB, upright, and what had to be done to get there."""
-
-    rgb: np.ndarray
-    # Of: turned by EXIF, grey, palette, alpha, CMYK, 16-bit, animated, other colour space, values of 0 to N.
-    conversions: tuple[str, ...]
-
-
 def decode_rgb(data: bytes) -> np.ndarray:
     """The image in `data` as uint8 (H, W, 3) RGB, turned upright by its EXIF tag. Raises ImageFault."""
     return decode_image(data).rgb
@@ -74,7 +61,7 @@ def decode_image(data: bytes) -> Decoded:
     """The image in `data` and the conversions it took; of an animation the first frame. Raises ImageFault."""
     jpeg = read_structure(data)
     if jpeg:
-        _check_jpeg(jpeg)
+        check_jpeg(jpeg)
         data += END_MARK if jpeg.end == len(data) else b""
         with _memory_for(jpeg.width, jpeg.height):
             pixels = _decode_jpeg(data, jpeg)
@@ -85,32 +72,6 @@ def decode_image(data: bytes) -> Decoded:
     except InputError as error:
         raise ImageFault(f"damaged: {error}") from None
     return _decode_with_pillow(data)
-
-
-def refuse_unusable(rgb: np.ndarray) -> None:
-    """Raises ImageFault for an image that decodes but shows nothing: too small, or of one colour."""
-    height, width = rgb.shape[:2]
-    if min(height, width) < MIN_SIDE_PX:
-        raise ImageFault(f"tiny: {width} x {height} pixels, at least {MIN_SIDE_PX} a side are needed")
-    greens = rgb[:: max(1, height // 8), :: max(1, width // 8), 1]  # nearly every image passes on these few values
-    if int(greens.max()) - int(greens.min()) > CONSTANT_RANGE:
-        return
-    if np.ptp(rgb.reshape(-1, 3), axis=0).max() <= CONSTANT_RANGE:
-        raise ImageFault("constant: every pixel has the same colour")
-
-
-def _check_jpeg(jpeg: JpegStructure) -> None:
-    """Raises ImageFault where a JPEG is too large, takes too long or lacks whole scans."""
-    refuse_bomb(jpeg.width, jpeg.height)
-    if jpeg.is_broken:
-        raise ImageFault("truncated: the image's data break off within the file")
-    if jpeg.scans * jpeg.width * jpeg.height > MAX_SCAN_PIXELS:
-        raise ImageFault(
-            f"too large: {jpeg.scans} scans of {jpeg.width} x {jpeg.height} pixels, the limit is "
-            f"{MAX_SCAN_PIXELS // 1_000_000} megapixels in all scans"
-        )
-    if jpeg.lacks_scans:
-        raise ImageFault(TRUNCATED)
 
 
 def _decode_jpeg(data: bytes, jpeg: JpegStructure) -> np.ndarray | None:
@@ -153,15 +114,21 @@ def _upright(pixels: np.ndarray, data: bytes, jpeg: JpegStructure) -> Decoded:
     return Decoded(pixels, tuple(conversions))
 
 
-def refuse_bomb(width: int, height: int) -> None:
-    """Raises ImageFault for a declared size that must not be decoded."""
-    if width * height > MAX_PIXELS:
-        raise ImageFault(f"too large: {width} x {height} pixels, the limit is {MAX_PIXELS // 1_000_000} megapixels")
-
-
 def _memory_for(width: int, height: int) -> threading.Lock | nullcontext:
     """Held while an image of this size is decoded."""
     return _ONE_LARGE_IMAGE if width * height > LARGE_PIXELS else nullcontext()
+
+
+def decode_pillow(image: Image.Image) -> Decoded:
+    """A PIL image as `decode_image` gives that of its file; of an animation the frame that it shows. Raises ImageFault.
+
+    `image` stays as it is.
+    """
+    refuse_bomb(*image.size)
+    try:
+        return _to_rgb(ImageOps.exif_transpose(image), b"")
+    except Exception as error:  # a file that is read only now may be damaged
+        raise ImageFault(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
 def _decode_with_pillow(data: bytes) -> Decoded:

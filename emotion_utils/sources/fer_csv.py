@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 from emotion_utils.config import cache_dir
 from emotion_utils.errors import InputError
 from emotion_utils.sources.columns import check_columns, understand
-from emotion_utils.sources.decode import MIN_SIDE_PX, ImageFault
+from emotion_utils.sources.decoded import MIN_SIDE_PX, ImageFault
 from emotion_utils.sources.layouts import make_table
 from emotion_utils.sources.split_words import split_of
 from emotion_utils.sources.text_tables import (

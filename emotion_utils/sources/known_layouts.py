@@ -16,7 +16,7 @@ from emotion_utils.printable import count_of
 from emotion_utils.sources import known_sets
 from emotion_utils.sources.boxes import BoxReader
 from emotion_utils.sources.class_names import is_emotion
-from emotion_utils.sources.decode import ImageFault
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.fer_csv import FerCsv
 from emotion_utils.sources.files import FileFinder, Files
 from emotion_utils.sources.known_sets import KNOWN_SETS, KnownSet

@@ -16,7 +16,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key, is_emotion
 from emotion_utils.sources.columns import Columns, check_columns, to_number, understand
 from emotion_utils.sources.contradictions import compare_with_folders
-from emotion_utils.sources.decode import ImageFault
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.files import FileFinder, Files
 from emotion_utils.sources.layouts import Reading, common_root, make_table, not_read, split_of_path
 from emotion_utils.sources.split_words import split_of

@@ -14,7 +14,7 @@ from emotion_utils.cache_building import naming_full_disk
 from emotion_utils.config import cache_dir
 from emotion_utils.errors import InputError
 from emotion_utils.printable import count_of
-from emotion_utils.sources.decode import DAMAGED_MEMBER
+from emotion_utils.sources.decoded import DAMAGED_MEMBER
 
 MAX_RATIO = 100  # images shrink by less than 2, tables of pixels by about 4; bombs by 1000 and more
 RATIO_FREE_BYTES = 16_000_000  # up to here a high ratio harms nobody (a plain bitmap of one colour has one)

@@ -16,7 +16,7 @@ from emotion_utils.printable import count_of
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.class_names import class_key, match_names, renaming_note
 from emotion_utils.sources.columns import understand
-from emotion_utils.sources.decode import ImageFault
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.download import fetch, is_remote
 from emotion_utils.sources.files import is_image_name
 from emotion_utils.sources.joined import JoinedTree, has_archive_name

@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from emotion_utils.sources.decode import DAMAGED_MEMBER
+from emotion_utils.sources.decoded import DAMAGED_MEMBER
 
 MAX_HEADER_BYTES = 1 << 20  # of names and other facts of one member
 LARGEST_BYTES = 1 << 50  # no member is larger: such a size is a lie, even where nothing follows

@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 
 from emotion_utils.errors import InputError
 from emotion_utils.printable import count_of, printable
-from emotion_utils.sources.decode import MAX_FILE_BYTES, ImageFault
+from emotion_utils.sources.decoded import MAX_FILE_BYTES, ImageFault
 
 # Hidden files and folders, and what operating systems leave behind.
 _JUNK = re.compile(r"(?:^|/)(?:\.|(?:__macosx|thumbs\.db|desktop\.ini)(?:/|$))", re.IGNORECASE)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from emotion_utils.sources.decode import ImageFault
+from emotion_utils.sources.decoded import ImageFault
 
 NO_FACE_CLASSES = ("nf", "notaface", "noface", "nonface")
 UNKNOWN_CLASSES = ("unknown", "uncertain", "none", "other")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from emotion_utils.audit.faces import view_ids
+from emotion_utils.audit.frames import view_ids
 from emotion_utils.config import SPLITS
 from emotion_utils.counter_rng import id_keys
 from emotion_utils.devices import CPU

@@ -21,13 +21,14 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from emotion_utils.audit.faces import frames_of, view_ids
+from emotion_utils.audit.frames import frames_of, view_ids
 from emotion_utils.cache_building import only_builder, replacing_folder
 from emotion_utils.config import SPLITS, cache_dir
 from emotion_utils.errors import InputError
 from emotion_utils.parallel import count_workers, map_ahead
 from emotion_utils.progress import Progress
-from emotion_utils.store.store import KERNEL, StoreDamage, file_checksums, read_image
+from emotion_utils.store.resize import KERNEL
+from emotion_utils.store.store import StoreDamage, file_checksums, read_image
 
 VERSION = 2  # with checksums
 SHARD_IMAGES = 2048  # at most; about 7 MB at 48 px, 150 MB at 224 px

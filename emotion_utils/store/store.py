@@ -12,21 +12,21 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 
-from emotion_utils.audit.faces import WHOLE, cut_frame, frames_of, view_ids
+from emotion_utils.audit.faces import WHOLE, cut_frame
+from emotion_utils.audit.frames import frames_of, view_ids
 from emotion_utils.cache_building import only_builder, replacing_folder
 from emotion_utils.config import cache_dir
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.parallel import count_workers, map_ahead
 from emotion_utils.progress import Progress
-from emotion_utils.sources.decode import ImageFault, decode_rgb
+from emotion_utils.sources.decode import decode_rgb
+from emotion_utils.sources.decoded import ImageFault
+from emotion_utils.store.resize import KERNEL, resize_square
 
 VERSION = 2  # of the files' layout
-KERNEL = "area down, linear up; stretched up to 1.1, else the centre square"
-MAX_STRETCH = 1.1  # sides that differ by more than this are cut to the centre square, so that faces keep their shape
 BLOCK_IMAGES = 64  # decoded by one worker and written at once
 READ_BYTES = 1 << 24  # at a time
 THREADS_FROM_PX = 96 * 96  # measured on two cores: below it one thread is as quick as two, or quicker
@@ -151,19 +151,6 @@ def _map(path: Path) -> tuple[Store, list[int]]:
         raise StoreDamage(f"the store at {path} is incomplete")
     note = f"{len(images):,} images of {facts['size_px']} px, decoded by an earlier run"
     return Store(images, ids, facts["size_px"], note), facts["checksums"]
-
-
-def resize_square(image: np.ndarray, size_px: int) -> np.ndarray:
-    """uint8 (H, W, 3) to (size_px, size_px, 3): averaging over areas (no aliasing) down, linear up."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    if max(height, width) > MAX_STRETCH * side:
-        top, left = (height - side) // 2, (width - side) // 2
-        image = image[top : top + side, left : left + side]
-    if image.shape[:2] == (size_px, size_px):
-        return image
-    kernel = cv2.INTER_AREA if side > size_px else cv2.INTER_LINEAR
-    return cv2.resize(image, (size_px, size_px), interpolation=kernel)
 
 
 def read_image(source: Any, path: str, image_id: str, size_px: int, frame: Sequence[int] = WHOLE) -> np.ndarray:

@@ -9,14 +9,15 @@ from emotion_utils.artefacts import FRAME_COLUMNS
 from emotion_utils.audit import face_detectors
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.face_detectors import Box
-from emotion_utils.audit.faces import frames_of, view_ids
+from emotion_utils.audit.frames import frames_of, view_ids
 from emotion_utils.audit.label_suspects import find_label_suspects
 from emotion_utils.config import resolve_config
-from emotion_utils.evaluation.input_images import InputImage, read_faces
+from emotion_utils.deploy.input_images import InputImage, read_faces
 from emotion_utils.run import Run
 from emotion_utils.sources.source import open_source
+from emotion_utils.store.resize import resize_square
 from emotion_utils.store.shards import open_shards, shards_path, write_shards
-from emotion_utils.store.store import build_store, resize_square, store_path
+from emotion_utils.store.store import build_store, store_path
 
 SIZE_PX = 24
 MARK = (200, 40, 40)

@@ -8,7 +8,7 @@ from emotion_utils.bench import proxies
 from emotion_utils.config import resolve_config
 from emotion_utils.models.weights.choice import needed_proxies
 from emotion_utils.sources.source import SYNTHETIC_CLASSES, SYNTHETIC_SIZE_PX
-from emotion_utils.store.store import resize_square
+from emotion_utils.store.resize import resize_square
 from emotion_utils.synthetic.faces import render_path, synthetic_table
 from emotion_utils.training import pretext
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from emotion_utils.cli import main
 from emotion_utils.config import resolve_config
+from emotion_utils.deploy.predict_files import predict_files
 from emotion_utils.evaluation.evaluate import evaluate_model
-from emotion_utils.evaluation.predict_files import predict_files
 from emotion_utils.models.card import save_model
 from emotion_utils.models.zoo import build_model
 from emotion_utils.run import Run

@@ -14,7 +14,9 @@ from pretend_device import DEVICE, pretended_device
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.splits import assign_splits
 from emotion_utils.config import resolve_config
-from emotion_utils.evaluation import explain, predict, predict_files, robustness
+from emotion_utils.deploy import torch_network
+from emotion_utils.deploy.predict_files import predict_files
+from emotion_utils.evaluation import explain, predict, robustness
 from emotion_utils.evaluation.corruptions import corrupt_all
 from emotion_utils.evaluation.regions import RegionBox
 from emotion_utils.models import card
@@ -35,6 +37,7 @@ REGIONS = {"left": RegionBox(0, 0, 0.5, 1), "mouth": RegionBox(0.25, 0.6, 0.75, 
 LOADERS = [
     *sorted((PROJECT / "emotion_utils" / "evaluation").glob("*.py")),
     *sorted((PROJECT / "emotion_utils" / "report").glob("*.py")),
+    *sorted((PROJECT / "emotion_utils" / "deploy").glob("*.py")),
     *sorted((PROJECT / "notebooks").glob("*.ipynb")),
 ]
 
@@ -87,7 +90,7 @@ def on_both(monkeypatch, devices, run):
     def both(work):
         results = []
         for device in (torch.device("cpu"), DEVICE):
-            for module in (predict, robustness, predict_files, explorer):
+            for module in (predict, robustness, torch_network, explorer):
                 monkeypatch.setattr(module, "pick_device", lambda device=device: device)
             devices.clear()
             for made in ("predictions.csv", "robustness.csv"):  # or they would be read
@@ -125,13 +128,13 @@ def test_robustness_is_measured_there(run, on_both):
 
 
 def test_faces_in_files_are_judged_there_in_full_batches(run, on_both, monkeypatch, tmp_path):
-    sizes, probs_of = [], predict_files.predict_probs
+    sizes, probs_of = [], torch_network.predict_probs
     monkeypatch.setattr(
-        predict_files, "predict_probs", lambda net, images: sizes.append(len(images)) or probs_of(net, images)
+        torch_network, "predict_probs", lambda net, images: sizes.append(len(images)) or probs_of(net, images)
     )
     for number in range(9):
         Image.fromarray(render_face("happy", number, number, 48)).save(tmp_path / f"{number}.png")
-    one, other = on_both(lambda device: predict_files.predict_files(run.model_dir(MODEL), [tmp_path]))
+    one, other = on_both(lambda device: predict_files(run.model_dir(MODEL), [tmp_path]))
     assert sizes == [8, 8, 64]
     assert len(one) == 9
     assert_same(one, other)

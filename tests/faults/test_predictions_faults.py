@@ -12,7 +12,7 @@ from face_files import encode, make_image
 from PIL import Image
 
 from emotion_utils.cli import main
-from emotion_utils.evaluation.part_table import PartTable
+from emotion_utils.deploy.part_table import PartTable
 from emotion_utils.models.card import save_model
 from emotion_utils.models.zoo import build_model
 

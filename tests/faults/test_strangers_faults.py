@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from emotion_utils.artefacts import ARTEFACTS
 from emotion_utils.cli import main
 from emotion_utils.config import resolve_config
+from emotion_utils.deploy.part_table import PartTable
 from emotion_utils.errors import InputError
-from emotion_utils.evaluation.part_table import PartTable
 from emotion_utils.files import file_sha256
 from emotion_utils.models.card import save_model
 from emotion_utils.models.input_spec import IMAGENET

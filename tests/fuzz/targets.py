@@ -38,7 +38,8 @@ from emotion_utils.report.results import read_results
 from emotion_utils.run import Run
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.class_lists import find_names
-from emotion_utils.sources.decode import ImageFault, decode_rgb
+from emotion_utils.sources.decode import decode_rgb
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.fer_csv import FerCsv
 from emotion_utils.sources.files import Files
 from emotion_utils.sources.known_layouts import read_known

@@ -14,7 +14,7 @@ from emotion_utils.models.card import LOGIT_TOLERANCE, load_model, save_model
 from emotion_utils.models.input_spec import IMAGENET, VGGFACE
 from emotion_utils.models.network import make_network
 from emotion_utils.models.reference import reference_images
-from emotion_utils.store.store import KERNEL
+from emotion_utils.store.resize import KERNEL
 
 CLASSES = ("angry", "happy", "sad")
 PROVENANCE = {"name": "random", "kind": "random", "source": "seed 0", "sha256": None, "sentence": "random"}

@@ -7,9 +7,9 @@ from PIL import Image
 from torch import nn
 
 from emotion_utils.config import resolve_config
+from emotion_utils.deploy.predict_files import predict_files
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.explain import choose_layer, gradcam
-from emotion_utils.evaluation.predict_files import predict_files
 from emotion_utils.model_table import get_architecture, module_of
 from emotion_utils.models.network import record_edits
 from emotion_utils.models.zoo import build_model, load_model, save_model

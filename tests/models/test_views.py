@@ -10,9 +10,9 @@ from torch import nn
 
 from emotion_utils import model_table
 from emotion_utils.config import resolve_config
+from emotion_utils.deploy.predict_files import predict_files
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import predict_dataset, predict_probs
-from emotion_utils.evaluation.predict_files import predict_files
 from emotion_utils.files import read_json, write_json
 from emotion_utils.models.card import load_model, save_model
 from emotion_utils.models.views import VIEWS, make_views

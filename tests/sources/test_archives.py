@@ -14,7 +14,7 @@ from face_files import encode, make_image, write_tar, write_zip
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.archives import is_archive, open_archive
-from emotion_utils.sources.decode import ImageFault
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.members import RATIO_FREE_BYTES
 from emotion_utils.sources.source import open_source
 

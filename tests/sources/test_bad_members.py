@@ -15,7 +15,7 @@ from emotion_utils.audit.audit import audit_images
 from emotion_utils.errors import InputError
 from emotion_utils.sources import members
 from emotion_utils.sources.archives import is_archive, open_archive
-from emotion_utils.sources.decode import ImageFault
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.source import open_source
 
 BAD = "sad/1.png"

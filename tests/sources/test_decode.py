@@ -9,7 +9,8 @@ from face_files import encode, make_image
 from PIL import ExifTags, Image, ImageOps
 
 from emotion_utils.sources import decode
-from emotion_utils.sources.decode import ImageFault, decode_image, decode_rgb, refuse_unusable
+from emotion_utils.sources.decode import decode_image, decode_rgb
+from emotion_utils.sources.decoded import ImageFault, refuse_unusable
 
 RGB = make_image(0)
 GREY = RGB[:, :, 0]

@@ -11,7 +11,8 @@ from face_files import encode, make_image
 from PIL import ExifTags, Image, features
 
 from emotion_utils.sources import decode
-from emotion_utils.sources.decode import ImageFault, decode_image, decode_rgb
+from emotion_utils.sources.decode import decode_image, decode_rgb
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.deep_pixels import to_8_bit
 from emotion_utils.sources.jpeg import read_structure
 

@@ -9,7 +9,8 @@ import pytest
 from face_files import encode, faces, make_image, write_folder, write_tar, write_zip
 
 from emotion_utils.errors import InputError
-from emotion_utils.sources.decode import ImageFault, decode_rgb
+from emotion_utils.sources.decode import decode_rgb
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.source import open_source
 
 FER_HEADER = "emotion,pixels,Usage"

@@ -4,8 +4,8 @@ import pytest
 from face_files import encode, make_image
 
 from emotion_utils.artefacts import ARTEFACTS
+from emotion_utils.deploy.predict_files import FACE_COLUMNS
 from emotion_utils.errors import InputError
-from emotion_utils.evaluation.predict_files import FACE_COLUMNS
 from emotion_utils.sources.source import open_source
 from emotion_utils.sources.usable_names import COLUMNS
 

@@ -8,7 +8,7 @@ from statistics import median
 
 import pandas as pd
 
-from emotion_utils.evaluation.input_images import MISSED, Faces
+from emotion_utils.deploy.input_images import MISSED, Faces
 from emotion_utils.models.input_spec import InputSpec
 
 FAR = 3  # times larger or smaller than what training saw

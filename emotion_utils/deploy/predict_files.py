@@ -5,33 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from emotion_utils.devices import pick_device
+from emotion_utils.deploy.classifier import CARD_FILE, Answered, Classifier, open_network
+from emotion_utils.deploy.input_images import Faces, InputImage, Missed
+from emotion_utils.deploy.listing import list_images
 from emotion_utils.errors import InputError
-from emotion_utils.evaluation.input_images import Faces, InputImage, Missed, list_images, read_faces
-from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS, device_of, predict_probs
-from emotion_utils.models.card import CARD_FILE, WEIGHTS_FILE, load_model
-from emotion_utils.models.network import EmotionNet
+from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS
 from emotion_utils.sources.usable_names import FORMULA
-from emotion_utils.training.repeatable import deterministic
 
-# Batches are always full; the last one is padded. A matrix product of another size sums in another order, so that a
-# face's probabilities would depend on how many faces stand beside it. Small, because one image pays for a whole batch.
-BATCH_FACES = 8
-GPU_BATCH_FACES = 64  # there a full batch takes hardly longer than one image
 BOX_COLUMNS = ("left", "top", "width", "height")
 # Then the classes, then reason and search.
 FACE_COLUMNS = ("path", "face", *BOX_COLUMNS, "predicted", "confidence")
 LAST_COLUMNS = ("reason", "search")
-
-IMAGES_AT_ONCE = 64  # held in memory, and written together
 
 
 class FilePredictor:
@@ -45,54 +35,43 @@ class FilePredictor:
         _refuse_swapped(Path(model_dir), paths)
         self.images: list[InputImage] = list_images(paths)
         self.missed = missed
-        self._model_dir = model_dir
+        self._model_dir = Path(model_dir)
 
     def load(self) -> None:
         """Opens the model."""
-        self.net, self._card = load_model(self._model_dir, pick_device())
+        self.network = open_network(self._model_dir)
+        self._classifier = Classifier(self.network)
 
     @property
     def key(self) -> str:
         """Names the whole table: the model, the settings, and the images by their paths."""
-        model = [self._card[name] for name in ("sha256", "input", "class_names")]
-        model += [self.net.views] if self.net.views > 1 else []
-        facts = [model, self._crop, self.missed, [each.path for each in self.images]]
+        facts = [self.network.facts, self.network.crop, self.missed, [each.path for each in self.images]]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def made(self, table: pd.DataFrame, images: int) -> bool:
         """Whether `table`, as text, can be what `tables` gives of the first `images`: its columns and its paths."""
-        columns = [*FACE_COLUMNS, *self._card["class_names"], *LAST_COLUMNS]
+        columns = [*FACE_COLUMNS, *self.network.class_names, *LAST_COLUMNS]
         paths = [_cell(each.path) for each in self.images[:images]]
         return table.columns.tolist() == columns and table["path"].drop_duplicates().tolist() == list(
             dict.fromkeys(paths)
         )
 
     def tables(self, start: int = 0) -> Iterator[tuple[pd.DataFrame, list[Faces]]]:
-        """The rows of IMAGES_AT_ONCE images at a time, from the image `start` on, and the images."""
-        found = read_faces(self.images[start:], self._crop, self.net.input_spec.size_px, self.missed)
-        with deterministic():
-            while group := list(islice(found, IMAGES_AT_ONCE)):
-                yield self._tabulate(group), group
+        """The rows of some images at a time, from the image `start` on, and the images."""
+        for answered in self._classifier.answer(self.images[start:], self.missed):
+            yield self._tabulate(answered), [faces for faces, _ in answered]
 
-    @property
-    def _crop(self) -> str:
-        return self._card.get("crop", "auto")
-
-    def _tabulate(self, group: Sequence[Faces]) -> pd.DataFrame:
-        probs = _predict_full_batches(self.net, np.concatenate([faces.images for faces in group]))
-        ends = np.cumsum([len(faces.images) for faces in group])
-        classes = self._card["class_names"]
+    def _tabulate(self, answered: Answered) -> pd.DataFrame:
+        classes = self.network.class_names
         rows: list[dict[str, Any]] = []
-        for faces, part in zip(group, np.split(probs, ends[:-1]), strict=True):
-            rows += _rows(faces, part.round(PROBABILITY_DECIMALS), classes)
+        for faces, probs in answered:
+            rows += _rows(faces, probs.round(PROBABILITY_DECIMALS), classes)
         table = pd.DataFrame(rows, columns=[*FACE_COLUMNS, *classes, *LAST_COLUMNS])
         return table.astype(dict.fromkeys(("face", *BOX_COLUMNS), "Int64"))
 
 
 def _refuse_swapped(model_dir: Path, paths: Sequence[Path]) -> None:
-    """Raises InputError where the model does not stand first, or a file of it stands for its folder."""
-    if model_dir.name in (CARD_FILE, WEIGHTS_FILE):
-        raise InputError(f"{model_dir}: is a file of a model; give its folder, {model_dir.parent}")
+    """Raises InputError where the model does not stand first."""
     if not (model_dir / CARD_FILE).exists():
         for path in paths:
             if (path / CARD_FILE).exists():
@@ -120,16 +99,6 @@ def predict_files(model_dir: str | Path, paths: Iterable[str | Path], *, missed:
 def to_csv(table: pd.DataFrame, *, header: bool = True) -> str:
     """The table as text; floats in the shortest form that reads back to the same bits."""
     return table.to_csv(index=False, lineterminator="\n", header=header)
-
-
-def _predict_full_batches(net: EmotionNet, images: np.ndarray) -> np.ndarray:
-    """Probabilities float64 (n, k) of uint8 (n, H, W, 3) RGB, from batches of BATCH_FACES or GPU_BATCH_FACES."""
-    size = BATCH_FACES if device_of(net).type == "cpu" else GPU_BATCH_FACES
-    missing = -len(images) % size
-    filled = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
-    batches = torch.from_numpy(filled).permute(0, 3, 1, 2).split(size)
-    probs = [predict_probs(net, batch) for batch in batches]
-    return np.concatenate([np.empty((0, net.design["num_classes"])), *probs])[: len(images)]
 
 
 def _rows(faces: Faces, probs: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:

@@ -1,27 +1,20 @@
-"""Images in files, folders and archives, each with its faces, cropped and resized for a network. No torch."""
+"""Images, each with its faces, cropped and resized for a network. Needs NumPy and OpenCV alone."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from emotion_utils.audit.face_detectors import Box
-from emotion_utils.audit.faces import SCENE_PX, CropMode, crop_faces, cut_square, find_turn
-from emotion_utils.audit.scan import NO_FACE
-from emotion_utils.errors import InputError
+from emotion_utils.audit.faces import NO_FACE, SCENE_PX, CropMode, crop_faces, cut_square, find_turn
+from emotion_utils.deploy.decoding import decode_image
 from emotion_utils.parallel import count_workers, map_ahead
-from emotion_utils.printable import printable
-from emotion_utils.sources.archives import is_archive, open_archive
-from emotion_utils.sources.decode import ImageFault, decode_image, refuse_unusable
-from emotion_utils.sources.files import is_image_name
-from emotion_utils.sources.trees import FolderTree, Tree, is_junk, read_file
-from emotion_utils.store.store import resize_square
+from emotion_utils.sources.decoded import Decoded, ImageFault, refuse_unusable
+from emotion_utils.store.resize import resize_square
 
 Missed = Literal["keep", "quarantine"] | None
 
@@ -32,6 +25,18 @@ class InputImage:
 
     path: str
     read: Callable[[], bytes]
+
+    def decode(self) -> Decoded:
+        """Raises ImageFault where it cannot be read."""
+        return decode_image(self.read())
+
+
+@dataclass(frozen=True)
+class GivenImage:
+    """An image in memory, and the name that a message gives it."""
+
+    path: str
+    decode: Callable[[], Decoded]
 
 
 @dataclass(frozen=True)
@@ -56,31 +61,26 @@ class Faces:
 # nobody looked, as the image is no larger than a face, or the model was trained on whole images.
 SEARCHES = FOUND, FILLS, MISSED, NOT_SEARCHED = ("found", "whole", "missed", "not searched")
 OUTCOMES = {"cropped": FOUND, "missed": MISSED}
-_ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 COLOUR_SPREAD = 1.0  # 0-255, mean over a face of how far its channels lie apart: JPEG's noise stays below
 
 
-def list_images(paths: Iterable[str | Path]) -> list[InputImage]:
-    """The files `paths`, and those with the name of an image in folders and archives, sorted within each.
-
-    Raises InputError for a path that is not there and for a folder or archive without any image.
-    """
-    return [image for path in paths for image in _list_one(Path(path).expanduser())]
-
-
-def read_faces(images: Iterable[InputImage], mode: CropMode, size_px: int, missed: Missed = None) -> Iterator[Faces]:
+def read_faces(
+    images: Iterable[InputImage | GivenImage], mode: CropMode, size_px: int, missed: Missed = None,
+    workers: int | None = None,
+) -> Iterator[Faces]:  # fmt: skip
     """The faces of each image, in order; several threads read ahead, a few images at a time.
 
     `missed`: an image without a face is taken whole (keep) or refused (quarantine); None keeps those that may be a
-    face which was not seen, and refuses those of SCENE_PX and more.
+    face which was not seen, and refuses those of SCENE_PX and more. `workers` None: a thread for each core.
     """
-    return map_ahead(partial(_read_one, mode=mode, size_px=size_px, missed=missed), images, count_workers())
+    read = partial(_read_one, mode=mode, size_px=size_px, missed=missed)
+    return map_ahead(read, images, workers or count_workers())
 
 
-def _read_one(source_image: InputImage, *, mode: CropMode, size_px: int, missed: Missed) -> Faces:
+def _read_one(source_image: InputImage | GivenImage, *, mode: CropMode, size_px: int, missed: Missed) -> Faces:
     path, nothing = source_image.path, np.empty((0, size_px, size_px, 3), dtype=np.uint8)
     try:
-        decoded = decode_image(source_image.read())
+        decoded = source_image.decode()
         refuse_unusable(decoded.rgb)
     except ImageFault as fault:
         return Faces(path, nothing, reason=str(fault))
@@ -100,27 +100,3 @@ def _read_one(source_image: InputImage, *, mode: CropMode, size_px: int, missed:
         is_coloured=bool(np.ptp(faces, axis=3).mean() >= COLOUR_SPREAD),
         values=next((name for name in decoded.conversions if name.startswith("values of")), ""),
     )  # fmt: skip
-
-
-def _list_one(path: Path) -> list[InputImage]:
-    try:
-        if path.is_dir():
-            return _list_tree(path, FolderTree(path))
-        if _ADDRESS.match(str(path)):
-            raise InputError(f"{path}: is an address: download it first, and give the file")
-        if not path.exists():
-            raise InputError(f"{path}: there is no such file or folder; check the path")
-        if not path.is_file():
-            raise InputError(f"{path}: is neither a file nor a folder; give images or folders of them")
-        if is_archive(path):
-            return _list_tree(path, open_archive(path))
-        return [InputImage(printable(str(path)), partial(read_file, path))]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check path and permissions") from None
-
-
-def _list_tree(path: Path, tree: Tree) -> list[InputImage]:
-    names = [name for name in tree.names if is_image_name(name) and not is_junk(name)]
-    if not names:
-        raise InputError(f"{path}: no images among {len(tree.names)} files; give images, or a folder that has some")
-    return [InputImage(f"{printable(str(path))}/{name}", partial(tree.read, name)) for name in names]

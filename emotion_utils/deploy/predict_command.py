@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from emotion_utils.deploy.input_images import Missed
+from emotion_utils.deploy.input_warnings import Tally
+from emotion_utils.deploy.part_table import PartTable
+from emotion_utils.deploy.predict_files import FilePredictor, to_csv
 from emotion_utils.errors import InputError
-from emotion_utils.evaluation.input_images import Missed
-from emotion_utils.evaluation.input_warnings import Tally
-from emotion_utils.evaluation.part_table import PartTable
-from emotion_utils.evaluation.predict_files import FilePredictor, to_csv
 from emotion_utils.printable import printable
 from emotion_utils.progress import Progress
 
@@ -65,9 +65,11 @@ def _warn(predictor: FilePredictor, tally: Tally) -> None:
     """Says what has to be known of the images. Raises InputError where none of them can be used."""
     if tally.refused.total() == tally.images:
         raise InputError(f"none of the {tally.images} files can be used: {tally.first_refused}")
-    if predictor.net.views > 1:
-        _tell(f"each face is read in {predictor.net.views} views, as the model's card asks; probabilities are means")
-    for line in tally.lines(predictor.net.input_spec):
+    if predictor.network.views > 1:
+        _tell(
+            f"each face is read in {predictor.network.views} views, as the model's card asks; probabilities are means"
+        )
+    for line in tally.lines(predictor.network.input_spec):
         _tell(line)
 
 

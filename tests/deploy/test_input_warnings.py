@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from emotion_utils.cli import main
-from emotion_utils.evaluation.predict_files import predict_files
+from emotion_utils.deploy.predict_files import predict_files
 from emotion_utils.models.card import save_model
 from emotion_utils.models.zoo import build_model
 from emotion_utils.synthetic.faces import render_face

@@ -14,27 +14,16 @@ from PIL import Image
 
 from emotion_utils.audit.face_detectors import Box
 from emotion_utils.cli import main
+from emotion_utils.deploy import input_images as images
+from emotion_utils.deploy.predict_files import predict_files
+from emotion_utils.deploy.torch_network import BATCH_FACES
 from emotion_utils.errors import InputError
-from emotion_utils.evaluation import input_images as images
-from emotion_utils.evaluation.predict_files import BATCH_FACES, predict_files
 from emotion_utils.models.card import load_model, save_model
-from emotion_utils.models.zoo import build_model
 from emotion_utils.sources.decode import decode_rgb
-from emotion_utils.store.store import resize_square
+from emotion_utils.store.resize import resize_square
 from emotion_utils.synthetic.faces import render_face
 
 CLASSES = ("angry", "happy", "sad")
-
-
-@pytest.fixture(scope="module")
-def model_dir(tmp_path_factory):
-    """A ResNet18 at 32 px whose answers differ from face to face."""
-    net = build_model("r18_scratch_emotion", num_classes=3, image_size_px=32, weights="random", seed=1)
-    with torch.no_grad():
-        net.network.fc[1].weight.mul_(30)
-    folder = tmp_path_factory.mktemp("model")
-    save_model(net, folder, CLASSES)
-    return folder
 
 
 def write_face(path, number, size_px=48, **settings):
@@ -207,7 +196,7 @@ def test_path_without_images_is_one_line_and_nothing_is_written(model_dir, tmp_p
 @pytest.mark.parametrize("place", ["{file}/out.csv", "{folder}"])
 def test_output_that_cannot_be_written_is_said_before_any_work(model_dir, tmp_path, monkeypatch, place):
     write_face(tmp_path / "face.png", 0)
-    monkeypatch.setattr("emotion_utils.evaluation.predict_files.load_model", lambda path: pytest.fail("worked"))
+    monkeypatch.setattr("emotion_utils.deploy.torch_network.load_model", lambda path: pytest.fail("worked"))
     output = place.format(file=tmp_path / "face.png", folder=tmp_path)
     code, _, said = run_command(model_dir, tmp_path / "face.png", "--output", output)
     assert code == 2

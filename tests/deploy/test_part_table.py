@@ -7,8 +7,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from emotion_utils.cli import main
-from emotion_utils.evaluation import predict_files as predict_module
-from emotion_utils.evaluation.part_table import PartTable
+from emotion_utils.deploy import classifier
+from emotion_utils.deploy.part_table import PartTable
+from emotion_utils.deploy.torch_network import TorchNetwork
 from emotion_utils.synthetic.faces import render_face
 
 
@@ -28,7 +29,7 @@ def predict(*arguments):
 
 def stop_at_batch(monkeypatch, number):
     """Interrupts the prediction at this batch, counted from 1; returns a list that grows with each."""
-    answer, calls = predict_module._predict_full_batches, []
+    answer, calls = TorchNetwork.predict, []
 
     def predict_or_stop(net, faces):
         calls.append(1)
@@ -36,12 +37,12 @@ def stop_at_batch(monkeypatch, number):
             raise KeyboardInterrupt
         return answer(net, faces)
 
-    monkeypatch.setattr(predict_module, "_predict_full_batches", predict_or_stop)
+    monkeypatch.setattr(TorchNetwork, "predict", predict_or_stop)
     return calls
 
 
 def test_table_that_was_cut_off_goes_on_to_the_same_bytes(model_dir, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(predict_module, "IMAGES_AT_ONCE", 2)
+    monkeypatch.setattr(classifier, "IMAGES_AT_ONCE", 2)
     predict(model_dir, folder, "--output", tmp_path / "whole.csv")
     output, part = tmp_path / "out.csv", tmp_path / "out.csv.part"
     calls = stop_at_batch(monkeypatch, 3)
@@ -103,7 +104,7 @@ def test_nothing_is_left_where_nothing_was_done(model_dir, folder, tmp_path):
 def test_part_that_somebody_else_changed_is_begun_again(model_dir, folder, tmp_path, monkeypatch, change):
     predict(model_dir, folder, "--output", tmp_path / "whole.csv")
     output, part, notes = (tmp_path / f"out.csv{end}" for end in ("", ".part", ".part.json"))
-    monkeypatch.setattr(predict_module, "IMAGES_AT_ONCE", 4)
+    monkeypatch.setattr(classifier, "IMAGES_AT_ONCE", 4)
     stop_at_batch(monkeypatch, 2)
     predict(model_dir, folder, "--output", output)
     lines = part.read_bytes().splitlines(keepends=True)

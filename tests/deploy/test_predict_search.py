@@ -12,8 +12,8 @@ from PIL import Image
 
 from emotion_utils.audit.face_detectors import Box
 from emotion_utils.cli import main
-from emotion_utils.evaluation import input_images
-from emotion_utils.evaluation.predict_files import predict_files
+from emotion_utils.deploy import input_images
+from emotion_utils.deploy.predict_files import predict_files
 
 needs_cascades = pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="OpenCV has no cascades")
 
