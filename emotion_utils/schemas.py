@@ -18,6 +18,8 @@ ABSENT: Any = None  # the default of what may be missing; null is refused
 MOST_CLASSES = 1000
 MOST_AUXILIARY = 1000
 NETWORKS_PX = (8, 1024)  # the sides of images that a network may be made for
+VIEWS = (1, 2, 10)
+MOST_SOURCE_PX = 100_000  # the side of a face before it was resized; a JPEG has 65,535 at most
 REFERENCE_IMAGES = 2
 
 
@@ -69,12 +71,17 @@ class Design(Part):
 
 
 class Input(Part):
+    model_config = ConfigDict(extra="forbid")  # what is not known cannot be fed
+
     size_px: int = Field(ge=NETWORKS_PX[0], le=NETWORKS_PX[1])
     mean: Three
     std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)]
     channel_order: Name
     range: Pair
     resize_kernel: Text | None = None
+    colour: Literal["grey", "colour", "both", ""] = ""
+    source_px: int = Field(0, ge=0, le=MOST_SOURCE_PX)
+    is_synthetic: bool = False
 
 
 class Provenance(Part):
@@ -119,13 +126,15 @@ class Views(Part):
     """How many views of an image the model answers with; of each number that was tried, the right answers among
     `val_count` validation images, and the seconds for 1,000 images."""
 
-    used: Literal[1, 2, 10]
+    used: int  # Literal would take true and 2.0 for these
     val_count: Annotated[Count, Field(ge=1)]
     val_correct: dict[Name, Count]
     seconds: dict[Name, Amount]
 
     @model_validator(mode="after")
     def _numbers_agree(self) -> Views:
+        if self.used not in VIEWS:
+            raise ValueError(f"used should be {', '.join(map(str, VIEWS))}")
         tried = {"1", str(self.used)}
         if not tried <= self.val_correct.keys() == self.seconds.keys():
             raise ValueError(f"val_correct and seconds are needed for {' and '.join(sorted(tried))} views")

@@ -21,13 +21,19 @@ Missed = Literal["keep", "quarantine"] | None
 
 @dataclass(frozen=True)
 class InputImage:
-    """A file that may be an image: the path that a person knows it by, and how to read its bytes."""
+    """A file that may be an image: the path that a person knows it by, and how to read its bytes.
+
+    Or a folder or an archive that gives none, and its `fault`, which says why.
+    """
 
     path: str
-    read: Callable[[], bytes]
+    read: Callable[[], bytes] = bytes
+    fault: str = ""
 
     def decode(self) -> Decoded:
         """Raises ImageFault where it cannot be read."""
+        if self.fault:
+            raise ImageFault(self.fault)
         return decode_image(self.read())
 
 

@@ -3,47 +3,63 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 from emotion_utils.deploy.input_images import InputImage
 from emotion_utils.errors import InputError
-from emotion_utils.printable import printable
+from emotion_utils.printable import count_of, printable
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.files import is_image_name
+from emotion_utils.sources.left_out import name_left_out
 from emotion_utils.sources.trees import FolderTree, Tree, is_junk, read_file
 
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
 
-def list_images(paths: Iterable[str | Path]) -> list[InputImage]:
+def list_images(paths: Iterable[str | Path]) -> tuple[list[InputImage], list[str]]:
     """The files `paths`, and those with the name of an image in folders and archives, sorted within each.
 
-    Raises InputError for a path that is not there and for a folder or archive without any image.
+    Then lines for a person about what lies in these and is not read. A folder or archive that gives no image stands
+    for itself, with its fault. Raises InputError for a path that is not there, and where no path gives an image.
     """
-    return [image for path in paths for image in _list_one(Path(path).expanduser())]
+    found = [_list_one(Path(path).expanduser()) for path in paths]
+    images = [image for listed, _ in found for image in listed]
+    if images and all(image.fault for image in images):
+        raise InputError(f"{images[0].path}: {images[0].fault}")
+    return images, [note for _, notes in found for note in notes]
 
 
-def _list_one(path: Path) -> list[InputImage]:
+def _list_one(path: Path) -> tuple[list[InputImage], list[str]]:
     try:
         if path.is_dir():
-            return _list_tree(path, FolderTree(path))
+            return _list_tree(path, FolderTree)
         if _ADDRESS.match(str(path)):
             raise InputError(f"{path}: is an address: download it first, and give the file")
         if not path.exists():
-            raise InputError(f"{path}: there is no such file or folder; check the path")
+            what = "is a link to what is not there" if path.is_symlink() else "there is no such file or folder"
+            raise InputError(f"{path}: {what}; check the path")
         if not path.is_file():
             raise InputError(f"{path}: is neither a file nor a folder; give images or folders of them")
         if is_archive(path):
-            return _list_tree(path, open_archive(path))
-        return [InputImage(printable(str(path)), partial(read_file, path))]
+            return _list_tree(path, open_archive)
+        return [InputImage(printable(str(path)), partial(read_file, path))], []
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check path and permissions") from None
 
 
-def _list_tree(path: Path, tree: Tree) -> list[InputImage]:
-    names = [name for name in tree.names if is_image_name(name) and not is_junk(name)]
-    if not names:
-        raise InputError(f"{path}: no images among {len(tree.names)} files; give images, or a folder that has some")
-    return [InputImage(f"{printable(str(path))}/{name}", partial(tree.read, name)) for name in names]
+def _list_tree(path: Path, open_tree: Callable[[Path], Tree]) -> tuple[list[InputImage], list[str]]:
+    shown = printable(str(path))
+    try:
+        tree = open_tree(path)
+    except InputError as error:
+        return [InputImage(shown, fault=str(error).removeprefix(f"{path}: "))], []
+    files = [name for name in tree.names if not is_junk(name)]
+    images = [name for name in files if is_image_name(name)]
+    notes = [*tree.notes, name_left_out((name for name in files if not is_image_name(name)), only_images=True)]
+    notes = [f"{shown}: {note}" for note in notes if note]
+    if not images:
+        fault = f"no images among {count_of(len(files), 'file')}; give images, or a folder that has some"
+        return [InputImage(shown, fault=fault)], notes
+    return [InputImage(f"{shown}/{name}", partial(tree.read, name)) for name in images], notes

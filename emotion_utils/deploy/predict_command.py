@@ -53,6 +53,8 @@ def predict_to_screen(
 
 
 def _predict(predictor: FilePredictor, tally: Tally, write: Callable[[str], None], progress: Progress | None) -> None:
+    for note in predictor.notes:
+        _tell(note)
     for rows, group in predictor.tables(tally.images):
         is_first = not tally.images
         tally.add(group)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.deploy.classifier import CARD_FILE, Answered, Classifier, open_network
-from emotion_utils.deploy.input_images import Faces, InputImage, Missed
+from emotion_utils.deploy.input_images import Faces, Missed
 from emotion_utils.deploy.listing import list_images
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS
@@ -27,13 +27,13 @@ LAST_COLUMNS = ("reason", "search")
 class FilePredictor:
     """A model and the images that it is to be asked about; both are checked before any work.
 
-    Raises InputError for a model that fails its own checks and for a path that holds no images.
+    Raises InputError for a model that fails its own checks, for a path that is not there, and where there is no image.
     """
 
     def __init__(self, model_dir: str | Path, paths: Iterable[str | Path], missed: Missed = None) -> None:
         paths = [Path(path) for path in paths]
         _refuse_swapped(Path(model_dir), paths)
-        self.images: list[InputImage] = list_images(paths)
+        self.images, self.notes = list_images(paths)
         self.missed = missed
         self._model_dir = Path(model_dir)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import MOST_JSON_BYTES, FullDisk, file_sha256, parse_json, read_bytes, replacing, write_json
 from emotion_utils.model_table import CONSENT, has_architecture, import_if_trusted, import_trusted, module_of
-from emotion_utils.models.input_spec import Colour, InputSpec
+from emotion_utils.models.input_spec import InputSpec
 from emotion_utils.models.network import EmotionNet, assemble_network, plan_network
 from emotion_utils.models.reference import reference_images
 from emotion_utils.models.weights.file_kind import file_kind
@@ -150,20 +150,12 @@ def _require_architecture(model_dir: Path, card: dict[str, Any]) -> None:
 def _read_input_spec(model_dir: Path, card: dict[str, Any]) -> InputSpec:
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in card["input"].items()}
     kernel = given.pop("resize_kernel", None)
-    try:
-        input_spec = InputSpec(**given)
-    except TypeError as error:
-        raise InputError(f"{model_dir / CARD_FILE}: input: {error}; train the model again") from None
+    input_spec = InputSpec(**given)
     expected = replace(input_spec, channel_order="RGB", range=(0.0, 1.0))
     if input_spec != expected or kernel != KERNEL:
         raise InputError(
             f"{model_dir / CARD_FILE}: the model takes {input_spec.channel_order} in {input_spec.range} resized by "
             f"{kernel!r}; this version gives {expected.channel_order} in {expected.range} resized by {KERNEL!r}"
-        )
-    side = input_spec.source_px
-    if input_spec.colour not in get_args(Colour) or not isinstance(side, int) or side < 0:
-        raise InputError(
-            f"{model_dir / CARD_FILE}: input: colour or source_px is not understood; train the model again"
         )
     return input_spec
 

@@ -105,15 +105,26 @@ def assemble_network(
 ) -> EmotionNet:
     """An EmotionNet whose `network` has just these weights.
 
-    Raises RuntimeError where a key or a shape does not fit, TypeError where a number format does not.
+    Raises ValueError that names the first tensor that is missing, of another shape or format, or too many.
     """
     with torch.device("meta"):  # nothing is drawn that would be overwritten
         net = EmotionNet(design, input_spec, provenance)
-    for name, tensor in net.network.state_dict().items():
-        if name in state and state[name].dtype != tensor.dtype:
-            raise TypeError(f"{name} is {state[name].dtype}, not {tensor.dtype}")
+    expected = net.network.state_dict()
+    for name, tensor in expected.items():
+        if name not in state:
+            raise ValueError(f"{name} is missing")
+        for what in ("dtype", "shape"):
+            wanted, found = (getattr(each, what) for each in (tensor, state[name]))
+            if found != wanted:
+                raise ValueError(f"{name} is {_show(found)}, not {_show(wanted)}")
+    if more := sorted(state.keys() - expected.keys()):
+        raise ValueError(f"it has no {more[0]}")
     net.network.load_state_dict(dict(state), strict=True, assign=True)
     return net
+
+
+def _show(value: torch.dtype | torch.Size) -> str:
+    return " x ".join(map(str, value)) or "a single number" if isinstance(value, torch.Size) else str(value)
 
 
 def plan_network(design: Mapping[str, Any], input_spec: InputSpec, provenance: Mapping[str, Any]) -> EmotionNet:

@@ -36,7 +36,7 @@ KINDS = (
     Kind(
         "archive within", "archives within",
         (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst"),
-        "unpack it, or give it as --data",
+        "unpack it, or give it itself",
     ),
     Kind(
         "file of arrays", "files of arrays",

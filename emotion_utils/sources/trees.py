@@ -67,13 +67,16 @@ class FolderTree:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._dangling: list[str] = []
+        self._special: list[str] = []
         self._empty: list[str] = []
         self._unusual: dict[str, str] = {}  # printable name -> real name, where they differ
         try:
             self.names = sorted(self._walk("", ()))
         except OSError as error:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from None
-        self.notes = _note_dangling(sorted(self._dangling), root) + _note_empty(sorted(self._empty))
+        self.notes = (
+            _note_dangling(sorted(self._dangling), root) + _note_special(self._special) + _note_empty(self._empty)
+        )
 
     def read(self, name: str) -> bytes:
         return read_file(self._place(name))
@@ -101,15 +104,17 @@ class FolderTree:
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 if is_junk(entry.name):
                     continue
-                if entry.is_dir():
+                if entry.is_symlink() and not os.path.exists(entry.path):  # also where links lead in a circle
+                    self._dangling.append(name)
+                elif entry.is_dir():
                     yield from self._walk(name, (*above, here))
                 elif entry.is_file():
                     shown = printable(name)
                     if shown != name:
                         self._unusual[shown] = name
                     yield shown
-                elif entry.is_symlink() and not os.path.exists(entry.path):
-                    self._dangling.append(name)
+                else:
+                    self._special.append(printable(name))
         if is_empty and folder and not is_junk(folder):
             self._empty.append(printable(folder))
 
@@ -117,7 +122,14 @@ class FolderTree:
 def _note_empty(folders: list[str]) -> tuple[str, ...]:
     if not folders:
         return ()
-    return (f"{len(folders)} {'folder is' if len(folders) == 1 else 'folders are'} empty, e.g. {folders[0]}",)
+    return (f"{len(folders)} {'folder is' if len(folders) == 1 else 'folders are'} empty, e.g. {min(folders)}",)
+
+
+def _note_special(names: list[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    what = "pipe, socket or device" if len(names) == 1 else "pipes, sockets or devices"
+    return (f"not read: {len(names)} {what}, e.g. {min(names)}",)
 
 
 def _note_dangling(links: list[str], root: Path) -> tuple[str, ...]:

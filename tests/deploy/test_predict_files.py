@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from face_files import write_zip
 from PIL import Image
 
 from emotion_utils.audit.face_detectors import Box
@@ -178,15 +179,21 @@ def test_nothing_usable_is_bad_input_and_the_table_is_written_all_the_same(model
 
 
 @pytest.mark.parametrize(
-    ("name", "complaint"), [("no.jpg", "there is no such file or folder"), ("empty", "no images among 1 files")]
+    ("names", "complaint"),
+    [
+        (["face.png", "no.jpg"], "there is no such file or folder"),
+        (["face.png", "moved.jpg"], "is a link to what is not there"),
+        (["empty", "notes.zip"], "no images among 1 file"),
+    ],
 )
-def test_path_without_images_is_one_line_and_nothing_is_written(model_dir, tmp_path, name, complaint):
+def test_path_that_is_not_there_or_no_image_is_one_line_and_nothing_is_written(model_dir, tmp_path, names, complaint):
+    write_face(tmp_path / "face.png", 0)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("no image")
-    write_face(tmp_path / "face.png", 0)
-    code, printed, said = run_command(
-        model_dir, tmp_path / "face.png", tmp_path / name, "--output", tmp_path / "out.csv"
-    )
+    write_zip(tmp_path / "notes.zip", {"notes.txt": b"no image"})
+    (tmp_path / "moved.jpg").symlink_to("away.jpg")
+    paths = [tmp_path / name for name in names]
+    code, printed, said = run_command(model_dir, *paths, "--output", tmp_path / "out.csv")
     assert (code, printed) == (2, "")
     assert complaint in said
     assert said.count("\n") == 1

@@ -1,6 +1,7 @@
 """Faults of images as a person meets them who asks a trained model about them."""
 
 import io
+import os
 
 import cv2
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 import skimage
 from click.testing import CliRunner
-from face_files import encode, make_image
+from face_files import encode, make_image, write_zip
 from PIL import Image
 
 from emotion_utils.cli import main
@@ -83,3 +84,40 @@ def test_table_that_is_cut_off(tmp_path):
     second.append("2\n", 2)
     second.finish()
     assert (tmp_path / "out.csv").read_text() == "a\n1\n2\n"
+
+
+@pytest.mark.fault(
+    "a folder or an archive without images, or a damaged one, beside others", "Q",
+    "a row with the reason; where none has images, and for a path that is not there, refused before any work",
+)  # fmt: skip
+def test_folders_and_archives_without_images(model_dir, tmp_path):
+    (tmp_path / "a.png").write_bytes(encode(make_image(1)))
+    (tmp_path / "empty").mkdir()
+    write_zip(tmp_path / "notes.zip", {"notes.txt": b"no image"})
+    (tmp_path / "damaged.zip").write_bytes(b"PK\x03\x04 and so on")
+    paths = [str(tmp_path / name) for name in ("a.png", "empty", "notes.zip", "damaged.zip")]
+    result = CliRunner().invoke(main, ["predict", str(model_dir), *paths])
+    table = pd.read_csv(io.StringIO(result.stdout), keep_default_na=False)
+    reasons = ["", "no images among 0 files", "no images among 1 file", "damaged, cut short or not an archive"]
+    assert (result.exit_code, table["path"].tolist()) == (0, paths)
+    assert all(map(str.startswith, table["reason"], reasons))
+    assert "3 of 4 images are refused" in result.stderr
+    for refused in (paths[1:], [paths[0], str(tmp_path / "no.png")]):
+        result = CliRunner().invoke(main, ["predict", str(model_dir), *refused])
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.fault(
+    "links without target or in a circle, pipes, videos, archives in a folder of images", "W", "passed over, and said"
+)
+def test_what_lies_in_a_folder_and_is_not_read(model_dir, tmp_path):
+    (tmp_path / "a.png").write_bytes(encode(make_image(1)))
+    for name, target in (("loop.png", "loop.png"), ("round", "round"), ("moved.png", "away.png")):
+        (tmp_path / name).symlink_to(target)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    result = CliRunner().invoke(main, ["predict", str(model_dir), str(tmp_path)])
+    assert (result.exit_code, result.stdout.count("\n")) == (0, 2)
+    assert "3 links to files that are not there, e.g. loop.png" in result.stderr
+    assert "not read: 1 pipe, socket or device, e.g. pipe.png" in result.stderr
+    assert "not read: 1 video, e.g. clip.mp4 (save single frames of it as JPEG or PNG)" in result.stderr

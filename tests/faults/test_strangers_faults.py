@@ -57,11 +57,21 @@ def change_weights(model_dir, change):
 
 
 UPSAMPLE = {"relu": ["Upsample", "scale_factor=90000.0, mode='nearest'", {}]}
+CONVOLUTION = ["Conv2d", "3, 64, kernel_size=(7, 7), stride=(2, 2), padding=(3, 3)", {}]
+VIEWS = {"used": 1, "val_count": 9, "val_correct": {"1": 5}, "seconds": {"1": 1.0}}
 CARDS = {
     "input.size_px should be": {"input": {"size_px": 10**6}},
     "input.mean.1 should be": {"input": {"mean": [0.5, None, 0.5]}},
     "class_names: a name is there twice": {"class_names": ["sad", "sad"]},
     "crop should be": {"crop": "?"},
+    "views should be": {"views": True},
+    "views.used should be": {"views": VIEWS | {"used": True}},
+    "views: used should be": {"views": VIEWS | {"used": 3}},
+    "input.source_px should be less than or equal to": {"input": {"source_px": 10**12}},
+    "input.source_px should be greater than or equal to": {"input": {"source_px": -1}},
+    "input.is_synthetic should be": {"input": {"is_synthetic": 1}},
+    "input.flip: nothing of this version": {"input": {"flip": True}},
+    "do not fit their network (conv1.bias is missing)": {"design": {"edits": {"conv1": CONVOLUTION}}},
     "unknown architecture 'vgg19'": {"design": {"architecture": "vgg19"}},
     "design.edits should be": {"design": {"edits": "all"}},
     "the edited layer 'relu' cannot be built": {"design": {"edits": {"relu": [1, 2]}}},
@@ -89,6 +99,10 @@ def test_hostile_model(model_dir, tmp_path):
         (model_dir / "model.json").write_text(before)
     change_weights(model_dir, lambda state: state.update({"fc.1.bias": torch.zeros(2, dtype=torch.float64)}))
     assert "fc.1.bias is torch.float64, not torch.float32" in emotion("predict", model_dir, tmp_path)[1]
+    change_weights(model_dir, lambda state: state.update({"fc.1.bias": torch.zeros(3)}))
+    assert "do not fit their network (fc.1.bias is 3, not 2)" in emotion("predict", model_dir, tmp_path)[1]
+    change_weights(model_dir, lambda state: state.update({"fc.1.bias": torch.zeros(2), "fc.2.bias": torch.zeros(2)}))
+    assert "do not fit their network (it has no fc.2.bias)" in emotion("predict", model_dir, tmp_path)[1]
     for name in ("model.safetensors", "model.json"):
         (model_dir / name).unlink()
         os.mkfifo(model_dir / name)
