@@ -259,7 +259,8 @@ def list_sources() -> None:
     from emotion_utils.provenance import PROJECT_DIR
 
     for row in [*list_weights(), *list_local_files(), *list_earlier_runs(PROJECT_DIR / "reports")]:
-        _say(format_weights(row, _width()))
+        for line in format_weights(row, _width()).splitlines():
+            _say(line)
     for name, what in OTHER_SOURCES:
         click.echo(f"{name}: {what}")
     click.echo("A model starts from any of them with --set recipes.MODEL.weights=NAME, or FILE, or MODEL_DIR.")

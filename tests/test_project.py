@@ -215,12 +215,13 @@ def test_links_of_the_documentation_lead_to_files(page):
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-def test_the_six_notebooks_are_there():
+def test_the_notebooks_are_there():
     assert [path.stem for path in NOTEBOOKS] == [
         "01_data_preparation",
         "02_vggface_finetuned",
         "03_resnet18_scratch",
         "04_resnet18_pretrained",
+        "04b_lite0_pretrained",
         "05_creative_element",
         "06_comparison",
     ]

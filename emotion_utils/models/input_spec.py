@@ -51,6 +51,9 @@ class Normalisation:
 
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
+# Of EfficientNet-Lite: (value - 127) / 128 on 0-255.
+LITE = Normalisation(mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+
 # Parkhi, Vedaldi and Zisserman 2015: 0-255 minus the mean of the faces it was trained on, not divided by anything.
 VGGFACE_MEAN_BGR = (93.5940, 104.7624, 129.1863)
 VGGFACE = Normalisation(

@@ -1,5 +1,5 @@
 """Proxies: stand-ins for published weights, trained here once and cached. A VGG16 learns to tell synthetic persons
-apart, a ResNet18 to describe them; each takes two minutes on two cores."""
+apart, the others to describe them; each takes two minutes on two cores."""
 
 from __future__ import annotations
 
@@ -39,13 +39,17 @@ RECIPES: dict[str, dict[str, Any]] = {
         "version": 7, "task": "traits", "classes": 900, "pictures": 2600, "size_px": 32,
         "steps": 760, "batch_size": 32, "lr": 1e-3, "rotate_deg": 8.0, "flip": 0.5, "seed": 0,
     },
+    "proxy_lite0": {
+        "version": 1, "task": "traits", "classes": 900, "pictures": 2600, "size_px": 32,
+        "steps": 760, "batch_size": 32, "lr": 1e-3, "rotate_deg": 8.0, "flip": 0.5, "seed": 0,
+    },
 }  # fmt: skip
 SAMPLES = 6  # images of that checksum
 QUICK = {"pictures": 160, "steps": 8}  # for tests, which need weights that fit and no more
 
 
 def ensure_proxies(names: Iterable[str], progress: Progress | None = None, *, quick: bool = False) -> dict[str, Path]:
-    """The files of the proxies `names` ("proxy_vgg16", "proxy_resnet18"); makes those that are missing or outdated.
+    """The files of the proxies `names` (such as "proxy_vgg16"); makes those that are missing or outdated.
 
     With `quick`, barely trained ones will do; without, such ones are replaced. `progress(done, total)` counts images
     that were rendered and trained on. Of two processes that call this at once, one makes them.

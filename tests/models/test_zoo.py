@@ -1,4 +1,4 @@
-"""The three models with each kind of weights: what is taken over, what is not, and what is said of it."""
+"""The models with each kind of weights: what is taken over, what is not, and what is said of it."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import torch
 import torchvision
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.model_table import STUDY_MODELS
+from emotion_utils.model_table import MODELS
 from emotion_utils.models import zoo
 from emotion_utils.models.input_spec import IMAGENET, VGGFACE
 from emotion_utils.models.network import EmotionNet, make_network
@@ -20,7 +20,11 @@ from emotion_utils.models.weights.load import LoadedWeights, save_proxy
 from emotion_utils.models.weights.registry import SOURCES
 from emotion_utils.models.zoo import build_model, load_model, save_model
 
-PROXY_OF = {"VGG16_emotion": "proxy_vgg16", "r18_pre_emotion": "proxy_resnet18"}
+NAMES = tuple(MODELS)
+PROXY_OF = {
+    "VGG16_emotion": "proxy_vgg16", "r18_pre_emotion": "proxy_resnet18", "lite0_pre_emotion": "proxy_lite0"
+}  # fmt: skip
+LITE0_GROUPS = ["stem", *(f"stage{number}" for number in range(1, 8)), "top", "head"]
 
 
 def build(name, weights, num_classes=3, image_size_px=32, **settings):
@@ -48,7 +52,7 @@ def notop_file(trunk_arrays):
     return cache_file("vggface_keras_notop")
 
 
-@pytest.mark.parametrize("name", STUDY_MODELS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size_px", [32, 48, 64])
 @pytest.mark.parametrize("num_classes", [2, 10])
 def test_random_network_of_any_size_and_number_of_classes_answers(name, size_px, num_classes):
@@ -62,7 +66,7 @@ def test_random_network_of_any_size_and_number_of_classes_answers(name, size_px,
     assert "random weights from seed 0" in net.provenance["sentence"]
 
 
-@pytest.mark.parametrize("name", STUDY_MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_seed_decides_random_weights_and_the_callers_random_state_does_not(name):
     torch.manual_seed(1)
     first, state = build(name, "random", seed=5).state_dict(), torch.get_rng_state()
@@ -79,6 +83,7 @@ def test_seed_decides_random_weights_and_the_callers_random_state_does_not(name)
     [
         ("VGG16_emotion", ["conv1", "conv2", "conv3", "conv4", "conv5", "head"]),
         ("r18_pre_emotion", ["stem", "layer1", "layer2", "layer3", "layer4", "head"]),
+        ("lite0_pre_emotion", LITE0_GROUPS),
     ],
 )
 def test_depth_groups_hold_every_parameter_once_from_input_to_output(name, groups):

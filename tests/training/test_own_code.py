@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from emotion_utils.errors import InputError
-from emotion_utils.model_table import MODELS, STUDY_MODELS, import_modules
+from emotion_utils.model_table import MODELS, import_modules
 from emotion_utils.models.zoo import build_model
 from emotion_utils.training.fingerprint import network_sha256
 
+OWN_MODELS = tuple(MODELS)  # of the package
 NOTEBOOK = """
 import functools
 from torch import nn
@@ -136,7 +137,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # edits follow each other within a second
     yield tmp_path
-    for name in [name for name in MODELS if name not in STUDY_MODELS]:
+    for name in [name for name in MODELS if name not in OWN_MODELS]:
         del MODELS[name]
     for name in ("my_blocks", "my_parts"):
         sys.modules.pop(name, None)

@@ -40,7 +40,7 @@ def test_a_proxy_is_the_same_bits_each_time_it_is_made(tiny_recipes, name):
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
-@pytest.mark.parametrize(("name", "model"), [("proxy_vgg16", "VGG16_emotion"), ("proxy_resnet18", "r18_pre_emotion")])
+@pytest.mark.parametrize(("name", "model"), [("proxy_vgg16", "VGG16_emotion"), ("proxy_lite0", "lite0_pre_emotion")])
 def test_a_proxy_is_made_once_and_stands_below_the_head(tiny_recipes, monkeypatch, name, model):
     paths = pretext.ensure_proxies([name])
     assert paths == {name: proxy_path(name)}

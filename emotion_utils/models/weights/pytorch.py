@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from emotion_utils.errors import InputError
+from emotion_utils.models.lite0 import STAGES
 from emotion_utils.models.weights.conversion import (
     CONV_LAYERS,
     DEEPFACE_INPUT,
@@ -35,7 +36,16 @@ TORCHVISION_NAMES = {
 }
 
 # One tensor of each known network, by which a prefix before all its names is found.
-MARKS = ("layer1.0.conv1.weight", "features.0.weight", "conv1_1.weight")
+MARKS = ("layer1.0.conv1.weight", "features.0.weight", "conv1_1.weight", "_blocks.0._depthwise_conv.weight")
+# EfficientNet-PyTorch numbers the blocks of all stages in one row, and the norms of a block from its first one.
+LITE0_BLOCKS = [
+    f"stage{stage}.{block}" for stage, (*_, blocks) in enumerate(STAGES, start=1) for block in range(blocks)
+]
+LITE0_NAMES = {"_conv_stem": "stem.0", "_bn0": "stem.1", "_conv_head": "top.0", "_bn1": "top.1", "_fc": "fc.1"}
+LITE0_LAYERS = {
+    "_expand_conv": "expand.0", "_bn0": "expand.1", "_depthwise_conv": "depthwise.0", "_bn1": "depthwise.1",
+    "_project_conv": "project.0", "_bn2": "project.1",
+}  # fmt: skip
 DEEPEST = 3  # dictionaries within dictionaries that are looked into
 
 
@@ -84,7 +94,7 @@ def _explain(error: str) -> str:
 class FoundNetwork:
     """A known network in a file of others."""
 
-    name: str  # "resnet18", "vgg16" (torchvision's names) or "vggface"
+    name: str  # "resnet18", "vgg16" (torchvision's names), "vggface" or "lite0" (EfficientNet-PyTorch's)
     tensors: dict[str, torch.Tensor]
     wrapping: str  # what stood around it, such as "state_dict, prefix module."; empty: nothing
 
@@ -105,7 +115,9 @@ def find_network(stored: object, path: Path) -> FoundNetwork:
     if not keys:
         raise InputError(f"{path}: expected a state dict of tensors, found {type(stored).__name__} without one")
     if not found:
-        raise InputError(f"{path}: expected ResNet18, VGG16 or VGGFace, found the keys {', '.join(keys[:4])} ...")
+        raise InputError(
+            f"{path}: expected ResNet18, VGG16, VGGFace or EfficientNet-Lite0, found the keys {', '.join(keys[:4])} ..."
+        )
     if len(found) > 1:
         places = " and ".join(each.wrapping or "the top" for each in found)
         raise InputError(f"{path}: holds {len(found)} networks ({places}); save the one that is meant alone")
@@ -133,6 +145,8 @@ def _recognise(tensors: Mapping[str, torch.Tensor]) -> str | None:
         return "resnet18"
     if {key for key in tensors if key.startswith("features.") and key.endswith(".weight")} == TORCHVISION_FEATURES:
         return "vgg16"
+    if "_blocks.15._project_conv.weight" in tensors and not any(".16._" in key or "._se_" in key for key in tensors):
+        return "lite0"  # others of this family have more blocks, or squeeze-and-excitation
     return "vggface" if "conv1_1.weight" in tensors else None
 
 
@@ -142,6 +156,18 @@ def rename_torchvision(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.T
     for key, tensor in tensors.items():
         module, _, kind = key.rpartition(".")
         state[f"{TORCHVISION_NAMES.get(module, module)}.{kind}"] = tensor
+    return state
+
+
+def rename_lite0(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """EfficientNet-PyTorch's Lite0 under this project's names; a name that it does not have stays as it is."""
+    state = {}
+    for key, tensor in tensors.items():
+        module, _, kind = key.rpartition(".")
+        parts = module.split(".")
+        if parts[0] == "_blocks" and len(parts) == 3 and parts[2] in LITE0_LAYERS:
+            module = f"{LITE0_BLOCKS[int(parts[1])]}.{LITE0_LAYERS[parts[2]]}"
+        state[f"{LITE0_NAMES.get(module, module)}.{kind}"] = tensor
     return state
 
 

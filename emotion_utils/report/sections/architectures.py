@@ -23,9 +23,11 @@ def write_architectures(results: Results) -> Prose:
         prose.item()
         kind = results.weights_kind(model)
         origin = results.cards[model]["provenance"]["sentence"].split(", sha256")[0]  # the checksum stands in a table
+        title = _describe_architecture(results, model)["title"]
+        article = "an" if title[0] in "AEIO" else "a"
         prose.say(
-            f"{{model}} is a {{title}} that {STARTS[kind]}{'' if kind == 'random' else ' ({origin})'}.",
-            model=Model(model), title=_describe_architecture(results, model)["title"], origin=origin,
+            f"{{model}} is {article} {{title}} that {STARTS[kind]}{'' if kind == 'random' else ' ({origin})'}.",
+            model=Model(model), title=title, origin=origin,
         )  # fmt: skip
         _say_start(prose, model)
         _say_phases(prose, model)

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from emotion_utils.config import Recipe, RunConfig, resolve_config
+from emotion_utils.model_table import MODELS, STUDY_MODELS
 from emotion_utils.report.claims import Model
 from emotion_utils.report.exhibits import Shown, show_table
 from emotion_utils.report.names import safe
@@ -27,10 +28,9 @@ def show_command(results: Results) -> Shown:
 
 def repeat_command(config: RunConfig) -> str:
     """`./run_all.sh` with what differs from the profile."""
-    default, ours = (
-        resolve_config(config.profile, data=config.data).model_dump(mode="json"),
-        config.model_dump(mode="json"),
-    )
+    own = [name for name in config.recipes if name in MODELS and MODELS[name].module is None]  # with known recipes
+    default = resolve_config(config.profile, data=config.data, models=own or None).model_dump(mode="json")
+    default["models"], ours = list(STUDY_MODELS), config.model_dump(mode="json")
     unset = Recipe.model_construct().model_dump(mode="json")
     default["recipes"] = dict.fromkeys(ours["recipes"], unset) | default["recipes"]
     words = ["./run_all.sh", "--profile", config.profile]

@@ -32,6 +32,7 @@ def reports(tmp_path):
 def test_command_tells_of_every_source_and_of_what_else_can_be_named():
     result = CliRunner().invoke(main, ["weights", "list"], env={"COLUMNS": "100"})
     assert result.exit_code == 0
+    assert "\n    licence " in result.output
     for source in SOURCES.values():
         for part in (f"{source.name}: ", source.file_name, *source.addresses):
             assert part in result.output
