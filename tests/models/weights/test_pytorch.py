@@ -98,7 +98,9 @@ def test_torchvision_resnet18_is_recognised(tmp_path, zipped):
 
 def test_another_network_is_refused_with_its_keys(tmp_path):
     torch.save(torchvision.models.squeezenet1_1().state_dict(), tmp_path / "other.pth")
-    with pytest.raises(InputError, match=r"expected ResNet18, VGG16, VGGFace or EfficientNet-Lite0.*features\.3\.squeeze"):
+    with pytest.raises(
+        InputError, match=r"expected ResNet18, VGG16, VGGFace or EfficientNet-Lite0.*features\.3\.squeeze"
+    ):
         load_weights(tmp_path / "other.pth")
 
 
