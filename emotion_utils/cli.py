@@ -168,6 +168,21 @@ def predict(
 
 @main.command()
 @click.argument("model_dir", type=click.Path(path_type=Path))
+@click.option("--to", "form", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="What to write.")
+@click.option("--output", type=click.Path(path_type=Path), help="The file.  [default: ./<model>.onnx]")
+@trusts_code
+def export(model_dir: Path, form: str, output: Path | None) -> None:
+    """Write the model in MODEL_DIR as a portable file that needs no PyTorch.
+
+    It is held against the model on the whole test split first, and written only if it answers the same.
+    """
+    from emotion_utils.deploy.export import default_output, export_onnx
+
+    _say(export_onnx(model_dir, output or default_output(model_dir)))
+
+
+@main.command()
+@click.argument("model_dir", type=click.Path(path_type=Path))
 @click.option("--data", required=True, help="Folder, archive, CSV or link with labelled faces.")
 @click.option("--votes", help="Table of what people voted for each image, such as FER+'s fer2013new.csv.")
 @trusts_code

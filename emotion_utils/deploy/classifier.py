@@ -130,4 +130,8 @@ def open_network(model: Path) -> Network:
         raise InputError("no small model comes with this version: name a model folder or an exported .onnx file")
     if model.name in (CARD_FILE, "model.safetensors"):
         raise InputError(f"{model}: is a file of a model; give its folder, {model.parent}")
-    raise InputError(f"{model}: no {CARD_FILE}: this is not the folder of a trained model")
+    if model.suffix == ".onnx":
+        from emotion_utils.deploy.onnx_file import OnnxNetwork
+
+        return OnnxNetwork(model)
+    raise InputError(f"{model}: no {CARD_FILE}: this is not the folder of a trained model, and no .onnx file")

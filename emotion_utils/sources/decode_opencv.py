@@ -25,8 +25,8 @@ def decode_image(data: bytes) -> Decoded:
         data = _check_png(data)
     elif jpeg := read_structure(data):
         check_jpeg(jpeg)
-        if jpeg.end == len(data):  # the end mark may be all that is missing
-            data += b"\xff\xd9"
+        if jpeg.end == len(data):  # nothing would say whether the end mark is all that is missing
+            raise ImageFault(TRUNCATED)
         if len(jpeg.components) not in (1, 3) or jpeg.precision != 8:
             raise ImageFault(NEEDS_PILLOW.format("CMYK, or more than 8 bits"))
     elif data[:2] == b"\xff\xd8":

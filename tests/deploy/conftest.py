@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from emotion_utils.deploy.export import export_onnx
 from emotion_utils.models.card import save_model
 from emotion_utils.models.zoo import build_model
+
+CLASSES = ("angry", "happy", "sad")
 
 
 @pytest.fixture(scope="session")
@@ -14,5 +17,13 @@ def model_dir(tmp_path_factory):
     with torch.no_grad():
         net.network.fc[1].weight.mul_(30)
     folder = tmp_path_factory.mktemp("model")
-    save_model(net, folder, ("angry", "happy", "sad"))
+    save_model(net, folder, CLASSES)
     return folder
+
+
+@pytest.fixture(scope="session")
+def exported(model_dir, tmp_path_factory):
+    """The same as a file."""
+    path = tmp_path_factory.mktemp("exported") / "model.onnx"
+    export_onnx(model_dir, path)
+    return path

@@ -1,0 +1,115 @@
+"""`emotion export --to onnx`: a model folder as one portable file, written only if it answers as the model does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from emotion_utils.deploy.compare import CLOSE, Agreement, compare
+from emotion_utils.deploy.export_images import Images, test_images
+from emotion_utils.deploy.graph import make_graph, require_edge
+from emotion_utils.deploy.network import Network
+from emotion_utils.deploy.onnx_file import FORMAT, KEY, OnnxNetwork
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.evaluation.predict import predict_probs
+from emotion_utils.files import replacing
+from emotion_utils.models.card import load_model
+from emotion_utils.models.network import EmotionNet
+from emotion_utils.models.reference import reference_pixels
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class TorchAnswers:
+    """Probabilities of a network of PyTorch for images as an exported file takes them."""
+
+    def __init__(self, net: EmotionNet) -> None:
+        self._net = net
+
+    def predict(self, faces: np.ndarray) -> np.ndarray:
+        """float64 (n, k) of uint8 RGB (n, S, S, 3)."""
+        return predict_probs(self._net, torch.from_numpy(np.ascontiguousarray(faces)).permute(0, 3, 1, 2))
+
+
+def export_onnx(model_dir: Path, output: Path) -> str:
+    """Writes `output` and returns a line that says what it was held against.
+
+    Raises InputError where a package is missing or the network cannot be written as ONNX, EmotionError where the file
+    would not answer as the model does: then nothing is written.
+    """
+    require_edge()
+    check_output(output)
+    net, card = load_model(model_dir)
+    images, reason = test_images(model_dir, net.input_spec.size_px)
+    with replacing(output) as temporary:
+        network = write_graph(net, card, temporary)
+        found = hold_against(TorchAnswers(net), network, images)
+        size = temporary.stat().st_size
+    held = f"{found.same + found.ties:,} of {images.what} are answered as by PyTorch, within {found.largest:.1g}"
+    because = f" (no test images: {reason})" if reason else ""
+    return f"{output}: {size / 1e6:,.1f} MB; {held}{because}"
+
+
+def check_output(output: Path) -> None:
+    """Raises InputError where no file of that name can be meant."""
+    if output.is_dir():
+        raise InputError(f"{output}: is a folder; name a file for the model")
+    if output.suffix != ".onnx":
+        raise InputError(f"{output}: give the file a name that ends in .onnx")
+
+
+def default_output(model_dir: Path, suffix: str = "") -> Path:
+    """<model>.onnx in the current folder; a run keeps only what it made."""
+    folder = model_dir.resolve()
+    name = folder.parent.name if folder.name.startswith("seed-") else folder.name
+    return Path(f"{name}{suffix}.onnx")
+
+
+def write_graph(net: EmotionNet, card: dict[str, Any], path: Path) -> OnnxNetwork:
+    """The network as a file, opened again."""
+    answers = TorchAnswers(net).predict(reference_pixels(net.input_spec.size_px))
+    save_graph(make_graph(net), describe(card, net.views, answers, "float32"), path)
+    return OnnxNetwork(path)
+
+
+def describe(card: dict[str, Any], views: int, answers: np.ndarray, numbers: str) -> dict[str, Any]:
+    """The metadata of a file: all that is needed to use it, and to tell where it comes from."""
+    return {
+        "format": FORMAT,
+        "numbers": numbers,  # that the layers compute with: float32 or int8
+        "class_names": card["class_names"],
+        "input": card["input"],
+        "crop": card.get("crop", "auto"),
+        "views": views,
+        "architecture": card.get("architecture", {}).get("title", card["design"]["architecture"]),
+        "provenance": card["provenance"],
+        "sha256": card["sha256"],  # of the model's weights
+        "answers": answers.tolist(),  # probabilities for the two reference images
+    }
+
+
+def save_graph(model: onnx.ModelProto, facts: dict[str, Any], path: Path) -> None:
+    """Writes a graph with its metadata."""
+    import onnx
+
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {KEY: json.dumps(facts)})
+    path.write_bytes(model.SerializeToString())
+
+
+def hold_against(expected: TorchAnswers, network: Network, images: Images) -> Agreement:
+    """How far both agree on the images. Raises EmotionError where rounding does not explain what differs."""
+    pairs = [(expected.predict(batch), network.predict(batch)) for batch in images.batches()]
+    found = compare(*(np.concatenate(probs) for probs in zip(*pairs, strict=True)))
+    if not found.is_exact:
+        others = found.images - found.same - found.ties
+        raise EmotionError(
+            f"the file would not answer as the model does: of {images.what} {others:,} have another answer, and "
+            f"probabilities differ by {found.largest:.2g} (at most {CLOSE:g} is rounding); nothing is written"
+        )
+    return found

@@ -1,0 +1,140 @@
+"""An ONNX file of ours: what its metadata say, and its answers by onnxruntime. Needs NumPy and onnxruntime alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from emotion_utils.audit.faces import CropMode
+from emotion_utils.errors import InputError
+from emotion_utils.models.input_spec import Colour, InputSpec
+from emotion_utils.models.reference import reference_pixels
+from emotion_utils.parallel import count_workers
+from emotion_utils.store.resize import KERNEL
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+FORMAT = 1  # of the metadata; a file of another is refused
+KEY = "emotion_utils"  # of the metadata, one JSON object: see export.describe
+INPUT, OUTPUT = "images", "probabilities"
+BATCH_FACES = 8  # larger ones are no quicker
+# Between the probabilities for the reference images here and those of when the file was written.
+TOLERANCE = {"float32": 1e-3, "int8": 0.05}
+AGAIN = "export the model again"
+
+
+class OnnxNetwork:
+    """A `network.Network` in a file of ours.
+
+    Raises InputError where onnxruntime is missing, and where the file is none of ours, is of another version, or does
+    not answer as it did when it was written. `threads` None: as many as there are cores.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        self._session = open_session(path, threads)
+        facts = read_facts(path, self._session)
+        self.class_names = tuple(facts["class_names"])
+        self.input_spec = _read_input(path, facts["input"])
+        self.crop: CropMode = facts["crop"]
+        self.views: int = facts["views"]
+        self.facts = [facts[name] for name in ("sha256", "input", "class_names", "numbers", "views")]
+        self._check_answers(path, facts)
+
+    def predict(self, faces: np.ndarray) -> np.ndarray:
+        """Each face is computed by itself, whatever stands beside it: the last batch needs no padding."""
+        probs = [
+            self._session.run([OUTPUT], {INPUT: faces[start : start + BATCH_FACES]})[0]
+            for start in range(0, len(faces), BATCH_FACES)
+        ]
+        return np.concatenate([np.empty((0, len(self.class_names))), *probs])
+
+    def _check_answers(self, path: Path, facts: dict[str, Any]) -> None:
+        expected = np.array(facts["answers"])
+        try:
+            found = self.predict(reference_pixels(self.input_spec.size_px))
+        except Exception as error:  # onnxruntime's own
+            raise InputError(f"{path}: cannot be computed ({error}); {AGAIN}") from None
+        if expected.shape != found.shape or not np.abs(found - expected).max() <= TOLERANCE[facts["numbers"]]:
+            raise InputError(
+                f"{path}: its answers for the reference images are not those of when it was written; {AGAIN}"
+            )
+
+
+def open_session(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """Raises InputError where onnxruntime is missing or cannot read the file."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise InputError(f"{path}: an ONNX file needs {error.name}: pip install onnxruntime") from None
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file" if not path.exists() else f"{path}: is no file")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or count_workers()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # costs a core, and gains nothing here
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own, of many kinds
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: is no ONNX file that onnxruntime can read ({reason})") from None
+
+
+def read_facts(path: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
+    """What the metadata say, complete. Raises InputError where the file is none of ours or of another version."""
+    stored = session.get_modelmeta().custom_metadata_map.get(KEY)
+    if stored is None:
+        raise InputError(f"{path}: is an ONNX file, but none that `emotion export` wrote: what it takes is not known")
+    try:
+        facts = json.loads(stored)
+        version = facts["format"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(f"{path}: its metadata are damaged; {AGAIN}") from None
+    if version != FORMAT:
+        raise InputError(f"{path}: is of format {version!r}, this version reads {FORMAT}; {AGAIN} with this version")
+    if fault := _find_fault(facts, session):
+        raise InputError(f"{path}: its metadata are damaged ({fault}); {AGAIN}")
+    return facts
+
+
+def _find_fault(facts: dict[str, Any], session: onnxruntime.InferenceSession) -> str:
+    """What is wrong with the metadata; empty where nothing is."""
+    names, answers = facts.get("class_names"), facts.get("answers")
+    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) and name for name in names):
+        return "class_names"
+    if not isinstance(answers, list) or len(answers) != 2 or not all(_are_probs(row, len(names)) for row in answers):
+        return "answers"
+    if facts.get("crop") not in get_args(CropMode) or facts.get("numbers") not in TOLERANCE:
+        return "crop or numbers"
+    if not isinstance(facts.get("views"), int) or not isinstance(facts.get("sha256"), str):
+        return "views or sha256"
+    given = facts.get("input")
+    if not isinstance(given, dict) or not isinstance(given.get("size_px"), int):
+        return "input"
+    (images, *others), outputs = session.get_inputs(), session.get_outputs()
+    shape = [given["size_px"], given["size_px"], 3]
+    if others or images.name != INPUT or images.type != "tensor(uint8)" or images.shape[1:] != shape:
+        return "its images"
+    return "" if [output.name for output in outputs] == [OUTPUT] else "its output"
+
+
+def _are_probs(row: Any, count: int) -> bool:
+    return isinstance(row, list) and len(row) == count and all(
+        isinstance(value, float | int) and math.isfinite(value) for value in row
+    )  # fmt: skip
+
+
+def _read_input(path: Path, stored: dict[str, Any]) -> InputSpec:
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    kernel = given.pop("resize_kernel", None)
+    try:
+        spec = InputSpec(**given)
+    except TypeError as error:
+        raise InputError(f"{path}: input: {error}; {AGAIN}") from None
+    if kernel != KERNEL or spec.channel_order != "RGB" or spec.colour not in get_args(Colour):
+        raise InputError(f"{path}: takes images in another way than this version makes them; {AGAIN}")
+    return spec
