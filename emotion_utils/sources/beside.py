@@ -17,6 +17,7 @@ from emotion_utils.sources.trees import read_needed
 
 NEARLY_ALL = 0.9  # of the images have to be named by lists that are their split
 _LIST_SUFFIXES = (".txt", ".lst", ".csv", ".tsv", "")
+_TRAIN_AND_VAL = re.compile("train.?(?:val|dev)", re.IGNORECASE)
 _LIST_WORD = re.compile("lists?", re.IGNORECASE)  # train_list, trainlist01
 
 
@@ -47,6 +48,12 @@ def read_split_lists(
             lists[name] = pairs
     if not lists:
         return reading, []
+    both = [name for name in lists if _TRAIN_AND_VAL.search(posixpath.basename(name))]
+    apart = [name for name in lists if name not in both]
+    if any(split != "test" for name in apart for _, split in lists[name]):
+        note = f"{', '.join(both)}: train and val together, which have a list each"
+        reading = replace(reading, notes=(*reading.notes, *([note] if both else [])))
+        lists = {name: lists[name] for name in apart}
     shown = ", ".join(lists)
     split_by_image: dict[str, str] = {}
     for pairs in lists.values():
@@ -65,7 +72,7 @@ def read_split_lists(
             "lists, or move them away"
         )
     if is_split:
-        return reading, list(lists)
+        return reading, [*dict.fromkeys((*lists, *both))]
     labelled = [row for row in told if row[1]]
     unlisted = [row[0] for row in labelled if not row[3]]
     if len(unlisted) > (1 - NEARLY_ALL) * len(labelled):
@@ -79,7 +86,7 @@ def read_split_lists(
     faults = {**reading.faults, **dict.fromkeys(unlisted, f"in none of the lists {shown}")}
     label = rows["label"].where(~rows["path"].isin(unlisted), "")
     rows = rows.assign(split=splits, label=label)
-    return replace(reading, rows=rows, faults=faults, notes=(*reading.notes, note)), list(lists)
+    return replace(reading, rows=rows, faults=faults, notes=(*reading.notes, note)), [*dict.fromkeys((*lists, *both))]
 
 
 def read_persons(

@@ -76,6 +76,13 @@ class Columns:
         return not is_via(self.names) and self.path >= 0 and (self.label >= 0 or bool(self.raters or self.shares))
 
     @property
+    def unused(self) -> list[str]:
+        """The names of the columns from which nothing is taken."""
+        taken = {self.path, self.label, self.person, self.split, self.confidence, self.numbers, self.unclear}
+        taken |= {*self.raters, *self.shares}
+        return [name for at, name in enumerate(self.names) if name and at not in taken]
+
+    @property
     def mapping(self) -> str:
         """Which columns were taken for what, for a person."""
         named = {"path": self.path, "label": self.label, "person": self.person, "split": self.split,

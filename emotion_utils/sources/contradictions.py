@@ -6,7 +6,7 @@ import posixpath
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key
-from emotion_utils.sources.layouts import split_of_path
+from emotion_utils.sources.split_words import split_of_path
 
 FEW, FEW_SHARE = 3, 0.01  # so many images, or such a share, may be slips; more are another labelling
 

@@ -9,6 +9,7 @@ from unicodedata import normalize
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources import left_out
+from emotion_utils.sources.split_words import split_of_path
 from emotion_utils.sources.trees import Tree, is_junk
 
 IMAGE_SUFFIXES = {
@@ -63,10 +64,11 @@ class FileFinder:
         """The file of just this path, composed or decomposed as it may be."""
         return self._exact.get(normalize("NFC", path))
 
-    def find(self, path: str, below: str = "") -> str | None:
+    def find(self, path: str, below: str = "", split: str = "") -> str | None:
         """The file that shares the longest end with `path`, of those in the folder `below` if there are any.
 
-        None where there is none; raises InputError where two are meant equally.
+        Of several, those in folders of the `split` are meant. None where there is none;
+        raises InputError where two are meant equally.
         """
         if exact := self.at(below + path) or self.at(path):
             return exact
@@ -80,6 +82,8 @@ class FileFinder:
         if len(found) > 1:
             ends = [_shared_end(name, path) for name in found]
             found = [name for name, end in zip(found, ends, strict=True) if end == max(ends)]
+        if len(found) > 1 and split:
+            found = [name for name in found if split_of_path(name) == split] or found
         if len(found) > 1:
             raise InputError(f"{path!r} may be {found[0]} or {found[1]}: write the folder too")
         return found[0] if found else None

@@ -20,8 +20,8 @@ from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.fer_csv import FerCsv
 from emotion_utils.sources.files import FileFinder, Files
 from emotion_utils.sources.known_sets import KNOWN_SETS, KnownSet
-from emotion_utils.sources.layouts import Reading, common_root, make_table, split_of_path
-from emotion_utils.sources.split_words import split_of
+from emotion_utils.sources.layouts import Reading, common_root, make_table
+from emotion_utils.sources.split_words import split_of, split_of_path
 from emotion_utils.sources.text_tables import check_rows, read_table
 from emotion_utils.sources.trees import Tree, read_needed
 from emotion_utils.sources.votes import majority_of_ferplus, write_votes

@@ -18,12 +18,13 @@ from emotion_utils.sources.columns import Columns, check_columns, to_number, und
 from emotion_utils.sources.contradictions import compare_with_folders
 from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.files import FileFinder, Files
-from emotion_utils.sources.layouts import Reading, common_root, make_table, not_read, split_of_path
-from emotion_utils.sources.split_words import split_of
+from emotion_utils.sources.layouts import Reading, common_root, make_table, not_read
+from emotion_utils.sources.split_words import split_of, split_of_file, split_of_path
 from emotion_utils.sources.text_tables import TextTable, check_rows, is_via, peek_table, read_table
 from emotion_utils.sources.trees import read_needed
 from emotion_utils.sources.votes import Majority, majority, write_votes
 
+MAX_NAMED = 8  # columns
 MISSING = ("nan", "null", "n/a", "na", "<na>")
 _WHOLE = re.compile(r"(\d+)\.0*")
 
@@ -47,8 +48,10 @@ def describes(files: Files, name: str, finder: FileFinder) -> bool:
     columns = understand(table)
     if not columns.labels_files:
         return False
-    folder = f"{posixpath.dirname(name)}/" if "/" in name else ""
-    return any(_find(finder, columns, folder, values[columns.path]) for _, values in table.rows)
+    try:
+        return any(_find(finder, columns, name, values[columns.path]) for _, values in table.rows)
+    except InputError:  # an image, but which is not clear: told where the rows are read
+        return True
 
 
 def read_labels(
@@ -76,7 +79,7 @@ def read_labels(
         check_rows(spec, name, table)
         strict, mapping = columns.is_own_form, columns.mapping
         _collect(f"--data {spec}", name, table, columns, finder, found, missing)
-        notes += filter(None, [check_columns(spec, name, table, columns)])
+        notes += filter(None, [check_columns(spec, name, table, columns), _note_unused(name, columns)])
         if table.odd:
             number, reason = min(table.odd.items())
             what = "1 line that is no row" if len(table.odd) == 1 else f"{len(table.odd)} lines that are no rows"
@@ -106,8 +109,7 @@ def _collect(
     missing: dict[str, str],
 ) -> None:  # fmt: skip
     """Adds the rows of one table to `found`, by the path of the file in the tree, and to `missing`."""
-    folder = f"{posixpath.dirname(name)}/" if "/" in name else ""
-    part = split_of_path(name) or split_of(posixpath.splitext(posixpath.basename(name))[0]) or ""
+    part = split_of_file(name)
     listed = set()
     for number, values in table.rows:
         place = f"{spec}, line {number}"
@@ -115,7 +117,7 @@ def _collect(
         if columns.is_own_form:
             _check_own_row(place, path, values, columns, listed)
         try:
-            file = _find(finder, columns, folder, values[columns.path])
+            file = _find(finder, columns, name, values[columns.path])
         except InputError as error:
             raise InputError(f"{place}: {error}") from None
         listed.add(path)
@@ -130,6 +132,12 @@ def _collect(
         row.split = row.split or split or part
         row.group = values[columns.person].strip() if columns.person >= 0 else row.group
         _add_votes(row, values, columns)
+
+
+def _note_unused(name: str, columns: Columns) -> str:
+    unused = columns.unused
+    shown = ", ".join(unused[:MAX_NAMED]) + (f" ... {len(unused)} in all" if len(unused) > MAX_NAMED else "")
+    return f"{name}: columns that are not used: {shown}" if unused else ""
 
 
 def _check_own_row(place: str, path: str, values: list[str], columns: Columns, listed: set[str]) -> None:
@@ -213,11 +221,13 @@ def _refuse_gaps(
             )
 
 
-def _find(finder: FileFinder, columns: Columns, folder: str, path: str) -> str | None:
+def _find(finder: FileFinder, columns: Columns, name: str, path: str) -> str | None:
+    """The image that a row of the table `name` means by `path`."""
     path = _tidy(path)
     if not path:
         return None
-    return finder.at(folder + path) if columns.is_own_form else finder.find(path, folder)
+    folder = f"{posixpath.dirname(name)}/" if "/" in name else ""
+    return finder.at(folder + path) if columns.is_own_form else finder.find(path, folder, split_of_file(name))
 
 
 def _translate(label: str, codes: Mapping[str, str] | None) -> str:

@@ -133,11 +133,6 @@ def common_root(names: Iterable[str]) -> str:
     return f"{shared}/" if shared else ""
 
 
-def split_of_path(path: str) -> str:
-    """The split that a folder of `path` is named after, the nearest first; '' where none is."""
-    return next((split for part in reversed(path.split("/")[:-1]) if (split := split_of(part))), "")
-
-
 def _refuse_foreign(spec: str, files: Files, classes: list[str]) -> None:
     """Raises InputError for an export in a form that is not read, unless folders of classes tell these."""
     if any(map(is_emotion, classes)) or (len(classes) > 1 and all(map(str.isdecimal, classes))):

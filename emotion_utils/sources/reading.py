@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import posixpath
+import re
+from collections.abc import Collection, Set
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -21,11 +23,10 @@ from emotion_utils.sources.layouts import (
     Reading,
     name_undecodable,
     read_folders,
-    split_of_path,
     tell_undecodable,
 )
 from emotion_utils.sources.left_out import name_left_out
-from emotion_utils.sources.split_words import split_of
+from emotion_utils.sources.split_words import split_of_file
 from emotion_utils.sources.text_tables import TABLE_SUFFIXES, peek_table
 from emotion_utils.sources.trees import Tree, is_junk
 
@@ -33,6 +34,7 @@ FER_NAMES = ("fer2013.csv", "icml_face_data.csv")  # both hold all of FER2013
 FERPLUS_NAME = "fer2013new.csv"
 FER_ROWS = (28709, 35887)  # of train.csv and of all
 CK_NAME = "ckextended.csv"
+_SUBMISSION = re.compile("submission", re.IGNORECASE)  # sample_submission.csv: its labels are made up
 
 Found = tuple[Reading, KnownSet | None]
 
@@ -45,14 +47,17 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     files = sort_files(tree)
     known = recognise(files)
     codes = known.codes if known else {}
+    columns = tables_of(tree)
+    finder = FileFinder(files)
     if table:
         reading = read_labels(spec, [table], files, lenient=lenient, codes=codes, is_meant=True)
-        return name_numbers(spec, files, reading)[0] if not codes else reading, known
-    columns = tables_of(tree)
+        reading, lists = name_numbers(spec, files, reading) if not codes else (reading, [])
+        return _read_beside(spec, files, finder, reading, columns, {table, *lists})[0], known
     if pixels := _choose_pixels(spec, columns):
         return _read_pixels_of(spec, files, pixels, columns)
-    finder = FileFinder(files)
     labels = [name for name, found in columns.items() if found.labels_files]
+    forms = [name for name in labels if _SUBMISSION.search(posixpath.basename(name))]
+    labels = [name for name in labels if name not in forms]
     used = [name for name in labels if describes(files, name, finder)]
     own = [name for name in used if columns[name].is_own_form]
     reading = read_known(spec, files, known) if known and not own else None
@@ -69,18 +74,26 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
         reading, lists = name_numbers(spec, files, reading)
         used = [*used, *lists]
     signs = label_files(known, files) if known else ()
-    free = [name for name in columns if name not in used and name not in signs]
-    reading, persons = read_persons(spec, files, finder, reading, free)
-    reading, lists = read_split_lists(spec, files, finder, reading, free, {*used, *persons, *signs})
-    used = [*used, *persons, *lists]
+    reading, used = _read_beside(spec, files, finder, reading, columns, {*used, *signs})
     undecodable = [name for name in name_undecodable(files) if name not in used]
-    used = {*used, *undecodable}
+    used = {*used, *undecodable, *forms} - {*signs}
     left_out = name_left_out((name for name in files.others if name not in used), only_images=known is not None)
     left_out = [*map(tell_undecodable, undecodable), *filter(None, (left_out,))]
+    left_out += [f"{name} is a form for the answers of a competition: it is not used" for name in forms]
     reading = replace(reading, notes=(*reading.notes, *left_out))
     if known is known_sets.FER2013 and (reading.rows["label"].str.casefold() == "contempt").any():
         known = known_sets.FERPLUS  # the same images under its labels
     return reading, known
+
+
+def _read_beside(
+    spec: str, files: Files, finder: FileFinder, reading: Reading, columns: Collection[str], used: Set[str]
+) -> tuple[Reading, set[str]]:
+    """`reading` with what tables (`columns` are all) and lists add that are not `used` yet; and all that are then."""
+    free = [name for name in columns if name not in used]
+    reading, persons = read_persons(spec, files, finder, reading, free)
+    reading, lists = read_split_lists(spec, files, finder, reading, free, {*used, *persons})
+    return reading, {*used, *persons, *lists}
 
 
 def read_pixels(
@@ -152,6 +165,6 @@ def _read_pixels_of(spec: str, files: Files, name: str, columns: dict[str, Colum
 def _refuse_several(spec: str, names: list[str]) -> None:
     """Several tables are one where each is that of another folder or of another split."""
     folders = [posixpath.dirname(name) for name in names]
-    splits = [split_of_path(name) or split_of(posixpath.splitext(posixpath.basename(name))[0]) or "" for name in names]
+    splits = [split_of_file(name) for name in names]
     if len(names) > 1 and len(set(folders)) < len(names) and (len(set(splits)) < len(names) or "" in splits):
         raise InputError(f"--data {spec}: holds several tables ({', '.join(names)}); name the one to use")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import unicodedata
 from functools import lru_cache
@@ -13,7 +14,7 @@ _SPLITS = {
         "entrain* apprentissage addestramento addestrare allenamento lern lernen egitim egitme antrenament* antrenare "
         "trening treningi treningow* trenink trenovani trenovaci traning tranings traening traenings uczenie uczacy "
         "uczaca uczace opetus koulutus harjoitus tanito tanitas edzes latih latihan pelatihan huanluyen daotao mafunzo "
-        "обуч* трениров* тренув* навчан* навчальн* учебн* εκπαιδευσ* "
+        "trainval traindev обуч* трениров* тренув* навчан* навчальн* учебн* εκπαιδευσ* "
         "训练 訓練 培训 学习 学習 學習 훈련 학습 تدريب اموزش تربيت אימון प्रशिक्षण প্রশিক্ষণ பயிற்சி శిక్షణ ฝึก ฝึกสอน ฝึกฝน"
     ),
     "val": (
@@ -81,10 +82,20 @@ _PERSON = frozenset(level_word(_PERSONS).split())
 def split_of(name: str) -> str | None:
     """train, val or test for a name that says nothing but that, whatever its case and what stands around; else None."""
     words = [word for word in _WORD.findall(level_word(name)) if word not in _FILLED]
-    if len(words) > 1 and (joined := _GLUED.fullmatch("".join(words))):  # public test, huấn luyện
-        return joined.lastgroup
     found = {match and match.lastgroup for match in map(_GLUED.fullmatch, words)}
+    if len(found - {None}) < 2 and len(words) > 1 and (joined := _GLUED.fullmatch("".join(words))):
+        return joined.lastgroup  # public test, huấn luyện
     return found.pop() if len(found) == 1 else None
+
+
+def split_of_path(path: str) -> str:
+    """The split that a folder of `path` is named after, the nearest first; '' where none is."""
+    return next((split for part in reversed(path.split("/")[:-1]) if (split := split_of(part))), "")
+
+
+def split_of_file(name: str) -> str:
+    """The split that a folder of the file `name` is named after, or itself; '' where none is."""
+    return split_of_path(name) or split_of(posixpath.splitext(posixpath.basename(name))[0]) or ""
 
 
 def without_split(name: str) -> str:

@@ -5,6 +5,7 @@ from face_files import faces, write_folder, write_zip
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.source import open_source
+from emotion_utils.sources.split_words import split_of
 
 FACES = faces("happy", "sad", count=10)
 SPLITS = {path: ("train", "train", "train", "val", "test")[seed % 5] for seed, path in enumerate(FACES)}
@@ -96,3 +97,25 @@ def test_table_of_persons_by_number_is_of_no_images(tmp_path):
     images = b"image,participant\n0.png,Ann\n1.png,Bob\n"
     with pytest.raises(InputError, match=r"people\.csv, line 2: '0\.png' may be happy/0\.png or sad/0\.png"):
         read(tmp_path / "b", FACES | {"people.csv": images})
+
+
+def test_list_of_train_and_val_together(tmp_path):
+    together = {path: "test" if split == "test" else "trainval" for path, split in SPLITS.items()}
+    source = read(tmp_path / "two", FACES | lists(splits=together))
+    expected = {path: "train" if split == "trainval" else split for path, split in together.items()}
+    assert dict(zip(source.table["path"], source.table["split"], strict=True)) == expected
+    source = read(tmp_path / "three", FACES | lists() | {"trainval.txt": lists(splits=together)["splits/trainval.txt"]})
+    assert dict(zip(source.table["path"], source.table["split"], strict=True)) == SPLITS
+    assert "trainval.txt: train and val together, which have a list each" in source.notes
+    assert [split_of(name) for name in ("trainval", "train_val", "TrainVal list")] == ["train", None, None]
+
+
+def test_lists_and_persons_beside_a_table_that_is_given_itself(tmp_path):
+    rows = "".join(f"{path},{path.partition('/')[0]}\n" for path in FACES)
+    persons = "image,subject\n" + "".join(f"{path},P{path[-5]}\n" for path in FACES)
+    files = FACES | lists() | {"labels.csv": f"path,label\n{rows}".encode(), "persons.csv": persons.encode()}
+    folder = write_folder(tmp_path / "data", files)
+    table, whole = (open_source(str(place)) for place in (folder / "labels.csv", folder))
+    assert table.table.equals(whole.table)
+    assert set(table.table["split"]) == {"train", "val", "test"}
+    assert set(table.table["group"]) == {f"P{number}" for number in range(10)}

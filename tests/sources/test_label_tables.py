@@ -448,3 +448,20 @@ def test_label_studio_is_read_and_via_is_refused_by_name(tmp_path):
         read(tmp_path / "via", {"via.csv": "\n".join([head, *rows])})
     with pytest.raises(InputError, match=refused):
         open_source(str(tmp_path / "via" / "data" / "via.csv"))
+
+
+@pytest.mark.parametrize("name", ["sample_submission.csv", "sampleSubmission.csv"])
+def test_folder_of_a_competition(tmp_path, name):
+    images = {f"{part}/{number}.png": encode(make_image(number)) for part in ("train", "test") for number in range(4)}
+    train = "id,label\n" + "".join(f"{number},{('happy', 'sad')[number % 2]}\n" for number in range(4))
+    form = "id,label\n" + "".join(f"{number},happy\n" for number in range(4))
+    source = read(tmp_path, {"train.csv": train, "test.csv": "id\n0\n1\n2\n3\n", name: form}, images)
+    found = dict(zip(source.table["path"], source.table["label"], strict=True))
+    assert found == {path: "" if "test/" in path else ("happy", "sad")[int(path[-5]) % 2] for path in found}
+    assert f"{name} is a form for the answers of a competition: it is not used" in source.notes
+
+
+def test_columns_that_are_not_used_are_named(tmp_path):
+    rows = "".join(f"u,{name},3,{label},x\n" for name, label in LABELS.items())
+    source = read(tmp_path, {"legend.csv": f"user.id,image,age,emotion,\n{rows}"})
+    assert "legend.csv: columns that are not used: user.id, age" in source.notes
