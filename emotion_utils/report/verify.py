@@ -28,8 +28,8 @@ from emotion_utils.report.page.page_tables import (
     read_tables,
     squeeze_text,
 )
-from emotion_utils.report.page.paper import find_additions
-from emotion_utils.report.page.reread import find_lack
+from emotion_utils.report.page.paper import find_additions, find_lack, read_paper
+from emotion_utils.report.page.reread import PageText
 from emotion_utils.report.results import Results, read_results
 from emotion_utils.report.tables import MINUS
 from emotion_utils.run import Run
@@ -122,9 +122,10 @@ def _compare_paper(run: Run, results: Results, page: str) -> str:
     pdf = run.inside("report.pdf")
     if not pdf.exists():
         return "; there is no report.pdf"
-    added = next(find_additions(page, pdf), None)
+    text, paper = PageText(page), read_paper(pdf)
+    added = next(find_additions(text, paper), None)
     if added is None:
-        lack = find_lack(page, pdf)
+        lack = find_lack(text, paper)
         return f"; report.pdf is not all that report.html is: {lack}" if lack else ""
     said = f"report.pdf has, and report.html has not: {added}"
     if run.facts.get("report", {}).get("notes") or not "".join(results.class_names).isascii():

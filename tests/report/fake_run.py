@@ -2,6 +2,8 @@
 
 import ast
 import hashlib
+import io
+from contextlib import redirect_stdout
 from types import SimpleNamespace
 
 import nbformat
@@ -197,13 +199,17 @@ def execute(notebook, run, target):
             continue
         statements = ast.parse(cell.source).body
         last = statements.pop() if isinstance(statements[-1], ast.Expr) else None
-        exec(compile(ast.Module(statements, []), "cell", "exec"), space)
+        with redirect_stdout(io.StringIO()) as said:
+            exec(compile(ast.Module(statements, []), "cell", "exec"), space)
+        if said.getvalue():
+            cell.outputs = [nbformat.v4.new_output("stream", text=said.getvalue())]
         if "Run" in space:
             space["Run"] = SimpleNamespace(open=lambda _: run)
         if last is not None:
             shown = eval(compile(ast.Expression(last.value), "cell", "eval"), space)
-            data = {"text/html": shown._repr_html_(), "text/plain": repr(type(shown))}
-            cell.outputs = [nbformat.v4.new_output("execute_result", data=data, execution_count=1)]
+            with pd.option_context("display.max_columns", 20):  # where there is no terminal
+                data = {"text/html": shown._repr_html_(), "text/plain": repr(shown)}
+            cell.outputs += [nbformat.v4.new_output("execute_result", data=data, execution_count=1)]
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(document, target)
     return target

@@ -6,8 +6,10 @@ Nothing is written, and nothing that the run folder holds is executed.
 from __future__ import annotations
 
 import ast
+import io
 import re
-from collections import Counter
+from contextlib import redirect_stdout
+from copy import deepcopy
 from dataclasses import replace
 from html import unescape
 from importlib import metadata
@@ -15,30 +17,40 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.figures.style import theme_svgs
 from emotion_utils.files import read_bytes
-from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR
-from emotion_utils.report.exhibits import Shown
-from emotion_utils.report.page.html import HIDDEN_CELLS
-from emotion_utils.report.page.notebook_pages import notebook_page
+from emotion_utils.report.page.cells import (
+    COMPARISON,
+    MOST_PAGE_BYTES,
+    NOTEBOOKS_DIR,
+    compare_cells,
+    compare_outputs,
+    other_cells,
+    read_notebook,
+    replace_outputs,
+)
+from emotion_utils.report.page.notebook_pages import fill_notebook
 from emotion_utils.report.page.other_version import other_words, refuse_strange
 from emotion_utils.report.page.render import TITLE, fill_page
 from emotion_utils.report.page.same_page import find_difference, read_pieces, same_lines
 from emotion_utils.report.results import Results
 from emotion_utils.run import Run
 
-NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
-OWN_NOTEBOOK = PACKAGE_DIR / "models" / "template" / "own_model.ipynb"  # of models without one of their own
 TOOLS = ("nbconvert", "nbformat", "nh3", "pypdf")  # that make a page, and read paper
-MOST_PAGE_BYTES = 512 << 20
+GIVEN = ("run", "results")  # names that the cells of notebook 06 find, instead of opening a run folder themselves
+# What pandas shows in a notebook, wherever this is done.
+PANDAS = ("display.width", 80, "display.max_columns", 20, "display.max_rows", 60)
 
 
 def compare_pages(run: Run, results: Results) -> str:
     """What differs in drawings alone, as words for the line on the result. This version has written the report.
 
     Raises EmotionError that names the first thing in report.html or the page of a notebook that this version does not
-    make of the artefacts, and the first cell of a notebook that is none of the project's.
+    make of the artefacts, and the first cell of a notebook that is none of the project's. Of notebook 06 it must also
+    show what follows.
     """
     _need_tools()
     notebooks = find_notebooks(run)
@@ -46,16 +58,24 @@ def compare_pages(run: Run, results: Results) -> str:
     if missing:
         raise EmotionError(missing)
     page = read_page(run.inside("report.html"))
-    name, ours = _make_report_again(run, results, page)
+    name, ours, shown = _make_report_again(run, results, page)
     there = results.facts.get("environment", {}).get("versions", {}).get("matplotlib", "of an unknown version")
     here = metadata.version("matplotlib")
     drawn = _compare("report.html", page, ours, same_drawings=there == here)
+    said = ""
     for source in notebooks:
-        _compare_cells(source)
+        notebook = read_notebook(source)
+        compare_cells(source, notebook)
+        if source.name == COMPARISON:
+            said = compare_outputs(notebook, shown, same_drawings=there == here)
         page = read_page(run.inside(source.with_suffix(".html")))
-        _compare(f"notebooks/{source.stem}.html", page, notebook_page(source))
+        _compare(f"notebooks/{source.stem}.html", page, fill_notebook(notebook, source.stem))
     moved = f"; the report calls this folder {name!r}" if name != results.name else ""
-    return moved + (f"; matplotlib {there} drew {drawn} drawings differently than {here} does here" if drawn else "")
+    return (
+        moved
+        + said
+        + (f"; matplotlib {there} drew {drawn} drawings differently than {here} does here" if drawn else "")
+    )
 
 
 def look_through_pages(run: Run, results: Results, compared: str) -> str:
@@ -69,15 +89,20 @@ def look_through_pages(run: Run, results: Results, compared: str) -> str:
     if not NOTEBOOKS_DIR.exists():
         return "; nothing else of the pages was compared, as the project's notebooks are not here"
     page = read_page(run.inside("report.html"))
-    pages = {"report.html": (page, _make_report_again(run, results, page)[1])}
+    _, ours, shown = _make_report_again(run, results, page)
+    pages = {"report.html": (page, ours)}
     more: list[str] = []
     for source in notebooks:
-        more += _other_cells(source)
+        notebook = read_notebook(source)
+        more += other_cells(source, notebook)
+        if source.name == COMPARISON:
+            replace_outputs(notebook, shown)
         page = read_page(run.inside(source.with_suffix(".html")))
-        pages[f"notebooks/{source.stem}.html"] = (page, notebook_page(source))
+        pages[f"notebooks/{source.stem}.html"] = (page, fill_notebook(notebook, source.stem))
     others = {}
     for name, (page, ours) in pages.items():
-        theirs, expected = read_pieces(page), read_pieces(ours)
+        theirs = read_pieces(page)
+        expected = theirs if page == ours else read_pieces(ours)
         try:
             refuse_strange(theirs, expected)
         except EmotionError as error:
@@ -86,7 +111,7 @@ def look_through_pages(run: Run, results: Results, compared: str) -> str:
     first = next((text for texts in others.values() for text in texts), "")
     count = sum(map(len, others.values()))
     said = f"; beside these, {count:,} texts of its pages are not of this version, the first: {first[:60]!r}"
-    cells = f"; {len(more):,} code cells of its notebooks are not of this version: {', '.join(more[:3])}"
+    cells = f"; {len(more):,} cells of its notebooks are not of this version: {', '.join(more[:3])}"
     missing = _name_missing(run, notebooks)  # earlier versions passed runs on without them
     return said * (count > 0) + cells * bool(more) + f"; {missing}" * bool(missing)
 
@@ -117,37 +142,50 @@ def _need_tools() -> None:
         raise InputError(f"to make the pages again needs {', '.join(missing)}: pip install 'emotion-utils[report]'")
 
 
-def _make_report_again(run: Run, results: Results, page: str) -> tuple[str, str]:
-    """What `page` calls the run, whose folder may have been moved since, and the page under that name."""
+def _make_report_again(run: Run, results: Results, page: str) -> tuple[str, str, Any]:
+    """What `page` calls the run, whose folder may have been moved since; and `make_report_again` under that name."""
     titled = re.search(rf"<title>{re.escape(TITLE)}: ([^<]+)</title>", page)
     name = unescape(titled[1]) if titled else results.name
-    return name, make_report_again(run, replace(results, name=name))
+    return name, *make_report_again(run, replace(results, name=name))
 
 
-def make_report_again(run: Run, results: Results) -> str:
-    """report.html as this version writes it.
-
-    The cells are those of the project's own notebook 06. Of each that the report shows, what it shows is evaluated.
-    """
+def make_report_again(run: Run, results: Results) -> tuple[str, Any]:
+    """report.html as this version writes it, and the project's own notebook 06 with what its cells show."""
     import nbformat
 
-    notebook = nbformat.read(NOTEBOOKS_DIR / "06_comparison.ipynb", as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    names: dict[str, Any] = {}
-    exec(code[0].source, names)  # its imports
-    names["results"] = results
-    for cell in code:
-        if not set(HIDDEN_CELLS) & set(cell.metadata.get("tags", [])):
-            html = _evaluate(cell.source, names).html
-            cell.outputs = [nbformat.v4.new_output("execute_result", data={"text/html": html}, execution_count=1)]
-    return theme_svgs(fill_page(results, notebook, sorted(run.notebooks_dir.glob("*.html"))))
+    notebook = nbformat.read(NOTEBOOKS_DIR / COMPARISON, as_version=4)
+    names: dict[str, Any] = {"run": run, "results": results}
+    with pd.option_context(*PANDAS):
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs = _show(cell.source, names)
+    page = fill_page(results, deepcopy(notebook), sorted(run.notebooks_dir.glob("*.html")))
+    return theme_svgs(page), notebook
 
 
-def _evaluate(source: str, names: dict[str, Any]) -> Shown:
-    """What a cell shows: the value of its last expression. What it does before that is left undone: it writes."""
-    shown = ast.parse(source).body[-1]
-    assert isinstance(shown, ast.Expr), f"a cell of notebook 06 shows nothing: {source}"
-    return eval(compile(ast.Expression(shown.value), "06_comparison", "eval"), names)
+def _show(source: str, names: dict[str, Any]) -> list[Any]:
+    """The outputs of a cell, which finds `names` and adds to them. Expressions before its last are left undone: they
+    write."""
+    from nbformat.v4 import new_output
+
+    *before, last = ast.parse(source).body
+    is_shown = isinstance(last, ast.Expr)
+    done = [each for each in (before if is_shown else [*before, last]) if not _is_left_undone(each)]
+    with redirect_stdout(io.StringIO()) as said:
+        exec(compile(ast.Module(done, []), COMPARISON, "exec"), names)
+        shown = eval(compile(ast.Expression(last.value), COMPARISON, "eval"), names) if is_shown else None
+    outputs = [new_output("stream", name="stdout", text=said.getvalue())] if said.getvalue() else []
+    if shown is not None:
+        data = {"text/html": shown._repr_html_(), "text/plain": repr(shown)}
+        outputs.append(new_output("execute_result", data=data, execution_count=1))
+    return outputs
+
+
+def _is_left_undone(statement: ast.stmt) -> bool:
+    """Whether a statement may write, or would replace what is given."""
+    if isinstance(statement, ast.Assign):
+        return any(isinstance(target, ast.Name) and target.id in GIVEN for target in statement.targets)
+    return isinstance(statement, ast.Expr)
 
 
 def read_page(path: Path) -> str:
@@ -160,19 +198,6 @@ def read_page(path: Path) -> str:
         raise InputError(f"{path}: not a page as this project writes it ({error})") from None
 
 
-def read_notebook(path: Path) -> Any:
-    """A notebook of a run. Raises InputError where the file is none."""
-    import nbformat
-
-    try:
-        notebook = nbformat.reads(read_bytes(path, MOST_PAGE_BYTES).decode("utf-8"), as_version=4)
-        nbformat.validate(notebook)
-    except (ValueError, RecursionError, LookupError, AttributeError, TypeError, nbformat.ValidationError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: not a notebook as this project writes it ({reason})") from None
-    return notebook
-
-
 def _compare(name: str, page: str, ours: str, *, same_drawings: bool = True) -> int:
     """How many drawings differ in their lines alone."""
     if page == ours:
@@ -182,58 +207,3 @@ def _compare(name: str, page: str, ours: str, *, same_drawings: bool = True) -> 
     if found:
         raise EmotionError(f"{name}, {found}")
     return sum(their != our and not same_lines(their, our) for their, our in zip(theirs, expected, strict=True))
-
-
-def _compare_cells(executed: Path) -> None:
-    """Raises EmotionError where a cell of an executed notebook is not as the project has it; outputs are not asked."""
-    source, ours = _read_source(executed)
-    theirs = _without_parameters(read_notebook(executed).cells)
-    for number, cell in enumerate(theirs, start=1):
-        if number > len(ours) or (cell.cell_type, cell.source) != (ours[number - 1].cell_type, ours[number - 1].source):
-            raise EmotionError(
-                f"notebooks/{executed.name}, cell {number} is not that of {source.name}: {cell.source!r}"
-            )
-    if len(theirs) < len(ours):
-        raise EmotionError(f"notebooks/{executed.name} lacks cell {len(theirs) + 1} of {source.name}")
-
-
-def _other_cells(executed: Path) -> list[str]:
-    """Code cells of an executed notebook that this version's notebook lacks, as words for the line on the result."""
-    known = Counter(cell.source for cell in _read_source(executed)[1])
-    more = []
-    for number, cell in enumerate(_without_parameters(read_notebook(executed).cells), start=1):
-        if cell.cell_type == "code" and not known[cell.source]:
-            more.append(f"cell {number} of {executed.name}")
-        known[cell.source] -= 1
-    return more
-
-
-def _read_source(executed: Path) -> tuple[Path, list[Any]]:
-    """The project's notebook that an executed one was made from, and its cells."""
-    import nbformat
-
-    source = NOTEBOOKS_DIR / executed.name
-    source = source if source.exists() else OWN_NOTEBOOK
-    return source, nbformat.read(source, as_version=4).cells
-
-
-def _without_parameters(cells: list[Any]) -> list[Any]:
-    """All cells but the one that the pipeline puts directly behind that of the parameters."""
-    tags = [cell.metadata.get("tags", []) for cell in cells]
-    place = next((number for number, tag in enumerate(tags, start=1) if "parameters" in tag), len(cells))
-    injected = place < len(cells) and "injected-parameters" in tags[place] and _only_assigns(cells[place])
-    return cells[:place] + cells[place + injected :]
-
-
-def _only_assigns(cell: Any) -> bool:
-    """Whether a cell is code that gives names literal values and does, says and shows nothing else."""
-    if cell.cell_type != "code" or cell.outputs:
-        return False
-    try:
-        for statement in ast.parse(cell.source).body:
-            if not isinstance(statement, ast.Assign) or {*map(type, statement.targets)} != {ast.Name}:
-                return False
-            ast.literal_eval(statement.value)
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        return False
-    return True

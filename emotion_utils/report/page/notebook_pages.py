@@ -34,8 +34,12 @@ def notebook_page(source: Path) -> str:
     """One executed notebook as a self-contained page."""
     import nbformat
 
-    notebook = nbformat.read(source, as_version=4)
-    title = next((line[2:].strip() for line in notebook.cells[0].source.splitlines() if line[:2] == "# "), source.stem)
+    return fill_notebook(nbformat.read(source, as_version=4), source.stem)
+
+
+def fill_notebook(notebook: Any, name: str) -> str:
+    """`notebook_page` of what was read, which this changes; `name` is its title where it has none."""
+    title = next((line[2:].strip() for line in notebook.cells[0].source.splitlines() if line[:2] == "# "), name)
     notebook.cells[0].source = re.sub(r"^# .*$", "", notebook.cells[0].source, count=1, flags=re.MULTILINE)
     for cell in notebook.cells:
         cell.metadata["tags"] = [tag for tag in cell.metadata.get("tags", []) if tag == "injected-parameters"]

@@ -1,55 +1,68 @@
-"""What report.pdf has and report.html does not: lines of text, and whatever would do something. No torch."""
+"""What report.pdf lacks of report.html, and what it alone has: lines, and whatever would do something. No torch."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emotion_utils.errors import InputError
 from emotion_utils.files import read_bytes
-from emotion_utils.report.page.page_tables import parse_html
-from emotion_utils.report.page.reread import UNSEEN
+from emotion_utils.report.page.reread import UNSEEN, PageText, find_faults, squeeze
 
 MOST_PAPER_BYTES = 512 << 20
 LEADER = re.compile(r"\.+\d+$")  # of the contents: dots and the number of a page
 LINK = re.compile(r"notebooks/[\w.-]+\.html")
 
 
-def find_additions(page: str, pdf: Path) -> Iterator[str]:
-    """What `pdf` holds and the HTML `page` does not, as words for a message.
+@dataclass(frozen=True)
+class Paper:
+    """What a PDF says, and what in it would do something: scripts, attached files, forms, links that lead elsewhere."""
 
-    Lines with letters of scripts that run from right to left are left out: paper has them in another order. Raises
-    InputError where the file is no PDF.
-    """
+    lines: list[str]
+    actions: list[str]
+
+
+def read_paper(pdf: Path) -> Paper:
+    """Raises InputError where the file is no PDF."""
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
 
     read_bytes(pdf, MOST_PAPER_BYTES)
     try:
         paper = PdfReader(pdf)
-        yield from _find_actions(paper)
-        lines = [line for sheet in paper.pages for line in sheet.extract_text().splitlines()]
+        actions = list(_find_actions(paper))
+        return Paper([line for sheet in paper.pages for line in sheet.extract_text().splitlines()], actions)
     except (PyPdfError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise InputError(f"{pdf}: not a PDF as this project writes it ({str(error)[:120]})") from None
-    seen = parse_html(page)
-    for unseen in seen.select("script, style, details.code"):
-        unseen.decompose()
-    title = seen.h1.get_text() if seen.h1 else ""
-    heads = {_fold(title + heading.get_text()) for heading in seen("h2")} | {_fold(f"{title} Contents")}
-    said = _fold(seen.get_text())
-    for line in lines:
+
+
+def find_additions(page: PageText, paper: Paper) -> Iterator[str]:
+    """What `paper` holds and the `page` does not, as words for a message.
+
+    Lines with letters of scripts that run from right to left are left out: paper has them in another order.
+    """
+    yield from paper.actions
+    heads = {_fold(page.title + heading) for heading in page.sections} | {_fold(f"{page.title} Contents")}
+    said = _fold(page.text)
+    for line in paper.lines:
         text = _fold(line)
         if text not in said and text not in heads and LEADER.sub("", text) not in said and not _runs_left(line):
             yield f"the line {' '.join(line.split())[:120]!r}"
 
 
+def find_lack(page: PageText, paper: Paper) -> str | None:
+    """The first heading, name of a figure or table, or numeral of the `page` that `paper` lacks, in words."""
+    names = [caption.split(".")[0] for caption in page.captions]
+    return next(find_faults(page, names, squeeze("".join(paper.lines))), None)
+
+
 def _find_actions(paper: Any) -> Iterator[str]:
-    """Scripts, attached files, forms, and links that lead elsewhere."""
     root = paper.trailer["/Root"]
-    yield from (key for key in ("/OpenAction", "/AA", "/AcroForm") if key in root)
+    yield from (key for key in ("/OpenAction", "/AA", "/AcroForm", "/URI") if key in root)
     yield from (key for key in ("/JavaScript", "/EmbeddedFiles") if key in root.get("/Names", {}))
     for sheet in paper.pages:
         yield from ["/AA"] * ("/AA" in sheet)

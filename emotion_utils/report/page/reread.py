@@ -17,7 +17,7 @@ UNSEEN = ("\u2060", "\u2068", "\u2069", "\u200e", "\u200f")  # joiners and marks
 
 
 class PageText:
-    """A report's page as text: its headings, its captions, and how often paper must have each numeral."""
+    """A report's page as text: all of it, its title, headings and captions, and how often it has each numeral."""
 
     def __init__(self, page: str) -> None:
         seen = parse_html(page)
@@ -26,6 +26,9 @@ class PageText:
         self.headings, self.captions = (
             [" ".join(part.get_text().split()) for part in seen(names)] for names in (["h2", "h3"], ["figcaption"])
         )
+        self.sections = [part.get_text() for part in seen("h2")]
+        self.title = seen.h1.get_text() if seen.h1 else ""
+        self.text = seen.get_text()
         # A numeral does not go on from one element to the next.
         self.numerals = Counter(NUMERAL.findall(seen.get_text(" ")))
 
@@ -46,7 +49,7 @@ def check_files(results: Results, html: Path, pdf: Path | None) -> list[str]:
         raise EmotionError(f"{html}: {missing[0]} is not there")
     if pdf is None:
         return []
-    fault = next(_find_faults(page, names, read_paper(pdf)), None)
+    fault = next(find_faults(page, names, read_paper(pdf)), None)
     return [f"{pdf.name} is not what {html.name} says: {fault}; read {html.name}"] if fault else []
 
 
@@ -54,27 +57,22 @@ def read_paper(pdf: Path) -> str:
     """The text of a PDF without its white space."""
     from pypdf import PdfReader
 
-    return _squeeze("".join(page.extract_text() for page in PdfReader(pdf).pages))
+    return squeeze("".join(page.extract_text() for page in PdfReader(pdf).pages))
 
 
-def find_lack(page: str, pdf: Path) -> str | None:
-    """The first heading, name of a figure or table, or numeral of the HTML `page` that `pdf` lacks, in words."""
-    text = PageText(page)
-    names = [caption.split(".")[0] for caption in text.captions]
-    return next(_find_faults(text, names, read_paper(pdf)), None)
-
-
-def _find_faults(page: PageText, names: list[str], paper: str) -> Iterator[str]:
+def find_faults(page: PageText, names: list[str], paper: str) -> Iterator[str]:
+    """What `paper`, text without white space, lacks: headings, the `names` of figures and tables, and numerals."""
     for heading in page.headings:
-        if paper.count(_squeeze(heading)) < 2:  # in the contents and above its section
+        if paper.count(squeeze(heading)) < 2:  # in the contents and above its section
             yield f"the heading {heading!r} is not in the contents and above its section"
     for name in names:
-        if _squeeze(name) + "." not in paper:
+        if squeeze(name) + "." not in paper:
             yield f"{name} is not there"
     for numeral, count in page.numerals.items():
         if paper.count(numeral) < count:
             yield f"{numeral} stands there less often than in the page ({count} times)"
 
 
-def _squeeze(text: str) -> str:
+def squeeze(text: str) -> str:
+    """Text without white space and marks that nobody sees."""
     return "".join(character for character in text if not character.isspace() and character not in UNSEEN)

@@ -7,8 +7,9 @@ import nbformat
 import pytest
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.report.page import again
+from emotion_utils.report.page import again, cells
 from emotion_utils.report.page.again import compare_pages, make_report_again
+from emotion_utils.report.page.notebook_pages import fill_notebook
 from emotion_utils.run import Run
 
 
@@ -22,7 +23,11 @@ def copied(report, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(report):
-    return make_report_again(report[0], report[1])
+    return make_report_again(report[0], report[1])  # the page, and notebook 06 with what it shows
+
+
+def compare_cells(path):
+    cells.compare_cells(path, cells.read_notebook(path))
 
 
 @pytest.fixture
@@ -45,7 +50,7 @@ def changed(copied, expected, monkeypatch):
 def test_the_same_bytes_follow_from_the_same_artefacts(report, expected):
     run, _, outcome = report
     claims = run.path("claims").stat().st_mtime_ns
-    assert outcome["html"].read_text(encoding="utf-8") == expected
+    assert outcome["html"].read_text(encoding="utf-8") == expected[0]
     assert run.path("claims").stat().st_mtime_ns == claims  # the cell that writes them was not run
 
 
@@ -88,7 +93,7 @@ def test_what_is_no_notebook_is_one_line(copied, tmp_path, content):
     path = tmp_path / "06_comparison.ipynb"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match="not a notebook as this project writes it"):
-        again.read_notebook(path)
+        cells.read_notebook(path)
 
 
 def test_lost_cell_is_named(copied, tmp_path):
@@ -97,7 +102,7 @@ def test_lost_cell_is_named(copied, tmp_path):
     notebook.cells.pop()
     nbformat.write(notebook, path)
     with pytest.raises(EmotionError, match=r"lacks cell \d+ of 06_comparison"):
-        again._compare_cells(path)
+        compare_cells(path)
 
 
 def test_page_without_its_notebook_is_refused(copied):
@@ -142,7 +147,7 @@ GIVEN = '# Parameters\nrun_dir = "/runs/demo"\nepochs = -1\nnames = ["a", None]\
 
 
 def test_cell_of_given_parameters_is_allowed(copied, tmp_path):
-    again._compare_cells(write_cells(copied[0], tmp_path / "06_comparison.ipynb", GIVEN))
+    compare_cells(write_cells(copied[0], tmp_path / "06_comparison.ipynb", GIVEN))
 
 
 @pytest.mark.parametrize(
@@ -159,10 +164,84 @@ def test_cell_of_given_parameters_is_allowed(copied, tmp_path):
 )
 def test_other_cell_with_the_tag_of_given_parameters_is_refused(copied, tmp_path, source, more):
     with pytest.raises(EmotionError, match=r"cell \d+ is not that of 06_comparison"):
-        again._compare_cells(write_cells(copied[0], tmp_path / "06_comparison.ipynb", source, **more))
+        compare_cells(write_cells(copied[0], tmp_path / "06_comparison.ipynb", source, **more))
 
 
 def test_code_cells_of_another_version_are_counted_and_named(copied, changed):
-    assert "code cells" not in again.look_through_pages(*copied, "")
+    assert "cells of" not in again.look_through_pages(*copied, "")
     changed("notebooks/06_comparison.ipynb", "alpha = ALPHA", "alpha = 0.5")
-    assert "; 1 code cells of its notebooks are not of this version: cell " in again.look_through_pages(*copied, "")
+    assert "; 1 cells of its notebooks are not of this version: cell " in again.look_through_pages(*copied, "")
+
+
+def output(kind, text):
+    return nbformat.v4.new_output("display_data", data={kind: text})
+
+
+def error():
+    return nbformat.v4.new_output("error", ename="", evalue="", traceback=["VGG16_emotion is the best."])
+
+
+def edit(part, old, new):
+    """A change of `old` to `new` in what the cells print (part None), or in the data of that kind."""
+
+    def change(notebook):
+        outputs = [each for cell in notebook.cells for each in cell.get("outputs", [])]
+        if part is None:
+            place, name = next(each for each in outputs if old in each.get("text", "")), "text"
+        else:
+            place, name = next(each.data for each in outputs if old in each.get("data", {}).get(part, "")), part
+        place[name] = place[name].replace(old, new, 1)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (edit(None, "significantly: 11.7%", "significantly: 21.7%"), r"cell 9 .*\(stdout\): .*21\.7"),
+        (edit("text/html", "<td>0.1167</td>", "<td>0.2167</td>"), r"cell 7 .*\(text/html\): .*0\.2167"),
+        (edit("text/plain", "0.1167", "0.2167"), r"cell 7 .*\(text/plain\): .*0\.2167"),
+        (edit("text/html", "Rates of counted", "Rates of all"), r"cell \d+ .*\(text/html\): .*Rates of all"),
+        (edit("text/plain", "Rates of counted", "Rates of all"), r"cell \d+ .*\(text/plain\): .*Rates of all"),
+        (lambda notebook: notebook.cells[8].outputs.append(output("image/png", "")), r"cell 9 .*\(image/png\)"),
+        (
+            lambda notebook: notebook.cells[1].outputs.append(output("text/markdown", "x")),
+            r"cell 2 .*\(text/markdown\)",
+        ),
+        (lambda notebook: notebook.cells[8].outputs.append(error()), r"cell 9 .*\(error\): .*is the best"),
+        (lambda notebook: notebook.cells[8].outputs.clear(), r"cell 9 .*\(stdout\): '' is there"),
+    ],
+)
+def test_what_notebook_06_shows_must_follow(copied, expected, change, named):
+    notebook = cells.read_notebook(copied[0].notebooks_dir / cells.COMPARISON)
+    assert cells.compare_outputs(notebook, expected[1], same_drawings=True) == ""
+    change(notebook)
+    with pytest.raises(EmotionError, match=rf"06_comparison\.ipynb, what {named}"):
+        cells.compare_outputs(notebook, expected[1], same_drawings=True)
+
+
+def test_warning_of_notebook_06_is_told(copied, expected):
+    notebook = cells.read_notebook(copied[0].notebooks_dir / cells.COMPARISON)
+    notebook.cells[8].outputs.append(nbformat.v4.new_output("stream", name="stderr", text="a warning"))
+    told = cells.compare_outputs(notebook, expected[1], same_drawings=True)
+    assert told.startswith("; 1 cells of notebooks/06_comparison.ipynb wrote to standard error")
+
+
+def test_output_that_another_version_cannot_have_made_is_told(copied, changed, expected):
+    changed("notebooks/06_comparison.ipynb", "significantly: 11.7%", "significantly: 21.7%")
+    page = fill_notebook(cells.read_notebook(copied[0].notebooks_dir / cells.COMPARISON), "06")
+    path = copied[0].notebooks_dir / "06_comparison.html"
+    before = path.read_text(encoding="utf-8")
+    changed(f"notebooks/{path.name}", before, page)
+    assert "; beside these, 1 texts of its pages are not of this" in again.look_through_pages(*copied, "")
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"tags": ["remove-cell", "injected-parameters"]}, {"transient": {"remove_source": True}}]
+)
+def test_cell_that_its_metadata_hide_is_refused(copied, tmp_path, metadata):
+    notebook = cells.read_notebook(copied[0].notebooks_dir / cells.COMPARISON)
+    notebook.cells[8].metadata.update(metadata)
+    nbformat.write(notebook, tmp_path / cells.COMPARISON)
+    with pytest.raises(EmotionError, match=r"cell 9 is not that of 06_comparison"):
+        compare_cells(tmp_path / cells.COMPARISON)

@@ -6,8 +6,15 @@ from pypdf.annotations import FreeText, Link
 from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
 from emotion_utils.errors import InputError
-from emotion_utils.report.page.paper import find_additions
+from emotion_utils.report.page import paper as papers
+from emotion_utils.report.page.paper import read_paper
 from emotion_utils.report.page.pdf import print_pdf
+from emotion_utils.report.page.reread import PageText
+
+
+def find_additions(page, pdf):
+    return papers.find_additions(PageText(page), read_paper(pdf))
+
 
 PAGE = "<h1>Run</h1><main><p>It is also hard. It takes long.</p></main>"
 
@@ -44,15 +51,21 @@ def open_with_script(pdf):
     pdf.root_object[NameObject("/OpenAction")] = DictionaryObject(action)
 
 
+def lead_away(pdf):
+    base = DictionaryObject({NameObject("/Base"): TextStringObject("https://e.org/")})
+    pdf.root_object[NameObject("/URI")] = base  # of all links
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
+        (lead_away, "/URI"),
         (open_with_script, "/OpenAction"),
         (lambda pdf: pdf.add_attachment("a.txt", b"x"), "/EmbeddedFiles"),
         (lambda pdf: pdf.add_annotation(0, Link(rect=(0, 0, 9, 9), url="https://e.org")), "https://e.org"),
         (lambda pdf: pdf.add_annotation(0, FreeText(text="the best", rect=(0, 0, 9, 9))), "/FreeText"),
     ],
-    ids=["script", "file", "link", "note"],
+    ids=["base", "script", "file", "link", "note"],
 )
 def test_what_would_do_something_is_told(small, tmp_path, change, told):
     writer = PdfWriter(clone_from=PdfReader(small))
@@ -65,4 +78,4 @@ def test_what_would_do_something_is_told(small, tmp_path, change, told):
 def test_what_is_no_pdf_is_one_line(tmp_path, content):
     (tmp_path / "report.pdf").write_bytes(content)
     with pytest.raises(InputError, match="not a PDF as this project writes it"):
-        list(find_additions("<h1>Run</h1>", tmp_path / "report.pdf"))
+        read_paper(tmp_path / "report.pdf")
