@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from emotion_utils.config import absolute
 from emotion_utils.errors import EmotionError, InputError
@@ -64,7 +65,7 @@ def execute_notebook(
                 stderr_file=log_file,
                 cwd=_literal(source.parent),
                 config=Config({"KernelManager": sockets}),
-                kernel_manager_class=_own_kernel_manager(),
+                kernel_manager_class=_own_kernel_manager(log_file),
             )
     except DeadKernelError:
         by_memory = _count_memory_kills() > killed_before
@@ -82,6 +83,9 @@ def execute_notebook(
             raise InputError(error.evalue) from None
         reason = f"{error.ename}: {error.evalue}".splitlines()[0]
         raise EmotionError(f"{source.stem}, cell {error.cell_index}: {reason}; see {executed} and {log}") from None
+    except KeyboardInterrupt:  # nbclient leaves what would have started its kernel
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        raise
     except OSError as error:
         if error.errno not in FULL_DISK:
             raise
@@ -89,14 +93,21 @@ def execute_notebook(
         raise FullDisk(executed, error.strerror) from None
 
 
-def _own_kernel_manager() -> type:
-    """Starts kernels in the Python of this process. A kernelspec called python3 may lead to any other."""
+def _own_kernel_manager(log_file: TextIO) -> type:
+    """Starts kernels in the Python of this process. A kernelspec called python3 may lead to any other.
+
+    What the kernel itself says (not its cells) goes to `log_file`: when a run is interrupted, it complains at length
+    that its sockets are gone.
+    """
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec
 
     class OwnKernelManager(AsyncKernelManager):
         kernel_spec = KernelSpec(**get_kernel_dict())
+
+        async def start_kernel(self, **options: Any) -> None:
+            await super().start_kernel(stderr=log_file, **options)
 
     return OwnKernelManager
 

@@ -1,5 +1,6 @@
 """Faults of whole runs: kernels, limits, folders, parameters, time."""
 
+import os
 import resource
 import time
 from dataclasses import replace
@@ -203,6 +204,21 @@ def test_stopped_run(small, tmp_path):
     said = start(root)
     assert any(FIRST in line and "up to date" in line for line in said)
     assert (root / "b").read_text() == "made!"
+
+
+@pytest.mark.fault(
+    "Ctrl-C during a notebook", "R", "one line; what the kernel says of its lost sockets goes to the notebook's log"
+)
+def test_interrupted_notebook(small, tmp_path, capfd):
+    cell = f"""import os, sys, time
+print("[IPKernelApp] ERROR | Exception in message handler", file=sys.__stderr__, flush=True)
+os.kill({os.getpid()}, 2)
+time.sleep(60)"""
+    write_notebook(small / f"{FIRST}.ipynb", cell)
+    with pytest.raises(KeyboardInterrupt):
+        start(tmp_path / "run")
+    assert capfd.readouterr().err == ""
+    assert "Exception in message handler" in (tmp_path / "run/notebooks" / f"{FIRST}.log").read_text()
 
 
 # -- what changes or fills up meanwhile --------------------------------------------------------------
