@@ -102,10 +102,14 @@ def save_graph(model: onnx.ModelProto, facts: dict[str, Any], path: Path) -> Non
     path.write_bytes(model.SerializeToString())
 
 
+def answers_of(network: Network | TorchAnswers, images: Images) -> np.ndarray:
+    """Probabilities float64 (n, k) of all images."""
+    return np.concatenate([network.predict(batch) for batch in images.batches()])
+
+
 def hold_against(expected: TorchAnswers, network: Network, images: Images) -> Agreement:
     """How far both agree on the images. Raises EmotionError where rounding does not explain what differs."""
-    pairs = [(expected.predict(batch), network.predict(batch)) for batch in images.batches()]
-    found = compare(*(np.concatenate(probs) for probs in zip(*pairs, strict=True)))
+    found = compare(answers_of(expected, images), answers_of(network, images))
     if not found.is_exact:
         others = found.images - found.same - found.ties
         raise EmotionError(

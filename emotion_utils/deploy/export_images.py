@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.models.reference import reference_pixels
 from emotion_utils.run import Run
-from emotion_utils.store.batches import Dataset, open_split, restore_images
+from emotion_utils.store.batches import open_split, restore_images
 from emotion_utils.store.resize import resize_square
 
 BATCH_IMAGES = 64
@@ -21,28 +20,26 @@ SYNTHETIC_FACES = 64  # where there is no run
 
 @dataclass(frozen=True)
 class Images:
-    """Faces as the network takes them."""
+    """Faces as a network takes them, read when they are needed."""
 
     what: str  # for a person: "300 images of the test split"
-    dataset: Dataset | None  # None: `pixels` are all
-    pixels: np.ndarray | None = None
+    count: int
+    read: Callable[[np.ndarray], np.ndarray]  # positions, int (n,), to uint8 RGB (n, S, S, 3)
+    labels: np.ndarray | None = None  # int64 (count,)
+
+    @classmethod
+    def of_pixels(cls, what: str, pixels: np.ndarray, labels: np.ndarray | None = None) -> Images:
+        """Of uint8 RGB (n, S, S, 3)."""
+        return cls(f"{len(pixels):,} {what}", len(pixels), lambda positions: pixels[positions], labels)
+
+    def spread(self, most: int) -> np.ndarray:
+        """uint8 RGB (n, S, S, 3): at most so many, spread evenly over all."""
+        return self.read(np.unique(np.linspace(0, self.count - 1, min(most, self.count)).round().astype(int)))
 
     def batches(self) -> Iterator[np.ndarray]:
-        """uint8 RGB (n, S, S, 3), n at most BATCH_IMAGES."""
-        for start in range(0, len(self), BATCH_IMAGES):
-            if self.dataset is None:
-                yield self.pixels[start : start + BATCH_IMAGES]
-                continue
-            positions = np.arange(start, min(start + BATCH_IMAGES, len(self)))
-            yield np.ascontiguousarray(self.dataset.batch(positions).images.permute(0, 2, 3, 1).numpy())
-
-    def __len__(self) -> int:
-        return len(self.pixels if self.dataset is None else self.dataset)
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """int64 (n,)."""
-        return self.dataset.labels.numpy()
+        """All, at most BATCH_IMAGES at a time."""
+        for start in range(0, self.count, BATCH_IMAGES):
+            yield self.read(np.arange(start, min(start + BATCH_IMAGES, self.count)))
 
 
 def find_run(model_dir: Path) -> Run | None:
@@ -62,7 +59,11 @@ def split_images(run: Run, split: str, size_px: int) -> Images:
     dataset = open_split(run, split)
     if dataset.size_px != size_px:
         raise InputError(f"{run.root}: its images are of {dataset.size_px} px, the network takes {size_px}")
-    return Images(f"{len(dataset):,} images of the {split} split", dataset)
+
+    def read(positions: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(dataset.batch(positions).images.permute(0, 2, 3, 1).numpy())
+
+    return Images(f"{len(dataset):,} images of the {split} split", len(dataset), read, dataset.labels.numpy())
 
 
 def test_images(model_dir: Path, size_px: int) -> tuple[Images, str]:
@@ -78,4 +79,4 @@ def test_images(model_dir: Path, size_px: int) -> tuple[Images, str]:
 
     faces = [render_face("happy", number, number, size_px) for number in range(SYNTHETIC_FACES)]
     pixels = np.concatenate([reference_pixels(size_px), [resize_square(face, size_px) for face in faces]])
-    return Images(f"{len(pixels)} synthetic and reference images", None, pixels), reason
+    return Images.of_pixels("synthetic and reference images", pixels), reason

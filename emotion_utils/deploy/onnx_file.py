@@ -47,11 +47,7 @@ class OnnxNetwork:
 
     def predict(self, faces: np.ndarray) -> np.ndarray:
         """Each face is computed by itself, whatever stands beside it: the last batch needs no padding."""
-        probs = [
-            self._session.run([OUTPUT], {INPUT: faces[start : start + BATCH_FACES]})[0]
-            for start in range(0, len(faces), BATCH_FACES)
-        ]
-        return np.concatenate([np.empty((0, len(self.class_names))), *probs])
+        return run_session(self._session, faces, len(self.class_names))
 
     def _check_answers(self, path: Path, facts: dict[str, Any]) -> None:
         expected = np.array(facts["answers"])
@@ -68,20 +64,34 @@ class OnnxNetwork:
 def open_session(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
     """Raises InputError where onnxruntime is missing or cannot read the file."""
     try:
-        import onnxruntime
+        import onnxruntime  # noqa: F401
     except ModuleNotFoundError as error:
         raise InputError(f"{path}: an ONNX file needs {error.name}: pip install onnxruntime") from None
     if not path.is_file():
         raise InputError(f"{path}: there is no such file" if not path.exists() else f"{path}: is no file")
+    try:
+        return start_session(str(path), threads)
+    except Exception as error:  # onnxruntime's own, of many kinds
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: is no ONNX file that onnxruntime can read ({reason})") from None
+
+
+def start_session(model: str | bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """A session of a file or of its content, as all that is measured and used here has it."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or count_workers()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # costs a core, and gains nothing here
     options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own, of many kinds
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: is no ONNX file that onnxruntime can read ({reason})") from None
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run_session(session: onnxruntime.InferenceSession, faces: np.ndarray, classes: int) -> np.ndarray:
+    """Probabilities float64 (n, classes) of uint8 RGB faces (n, S, S, 3)."""
+    starts = range(0, len(faces), BATCH_FACES)
+    probs = [session.run([OUTPUT], {INPUT: faces[start : start + BATCH_FACES]})[0] for start in starts]
+    return np.concatenate([np.empty((0, classes)), *probs])
 
 
 def read_facts(path: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
