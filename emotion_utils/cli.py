@@ -102,25 +102,33 @@ def settings(profile: str) -> None:
 @main.command()
 @click.argument("model")
 @click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
+@click.option("--folds", type=click.IntRange(2, 20), metavar="K",
+              help="Train K models beside the run, each on all training images but a K-th: teachers.")  # fmt: skip
 @trusts_code
-def train(model: str, run_dir: Path) -> None:
+def train(model: str, run_dir: Path, folds: int | None) -> None:
     """Train one model of a prepared run, from each of its seeds, and write the predictions."""
     from emotion_utils.evaluation.predict import predict_splits
     from emotion_utils.history import best_epoch
     from emotion_utils.progress import progress_bar
     from emotion_utils.run import Run
     from emotion_utils.training.distributed import is_main_process
+    from emotion_utils.training.folds import divide_run
     from emotion_utils.training.trainer import train_model
 
     opened = Run.open(run_dir)
     _check_model(opened, model)
-    for each in [opened, *opened.replicas()]:
-        name = f"{model}, seed {each.config.seed}"
+    runs = divide_run(opened, model, folds) if folds else [opened, *opened.replicas()]
+    trained = []
+    for each in runs:
+        name = f"{model}, {each.root.name}" if folds else f"{model}, seed {each.config.seed}"
         history = train_model(each, model, progress=progress_bar(name, unit="step"))
         if is_main_process():
             predict_splits(each, model)
             best, found = best_epoch(history["val_acc"]), f"val accuracy {history['val_acc'].max():.3f}"
             _say(f"{name}: best epoch {best} of {len(history)}, {found}; {each.model_dir(model)}")
+        trained.append(absolute(str(each.model_dir(model))))
+    if folds and is_main_process():
+        _say(f"as teachers of a model of this run: --set 'recipes.MODEL.teacher=[{', '.join(trained)}]'")
 
 
 @main.command("audit-table")

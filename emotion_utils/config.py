@@ -117,6 +117,15 @@ class Recipe(FrozenModel):
     weights: str | None = None
     """Initial weights: proxy, official, auto, random, a name from `emotion weights list`, a file or a model
     folder; null: those of the run."""
+    teacher: tuple[str, ...] = ()
+    """Folders of trained models whose probabilities are learned beside the labels, DIR or [DIR, DIR]; of each image
+    from those alone that were not trained or chosen on it."""
+    teacher_weight: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.5
+    """Share of the teachers in each target; the rest is what `targets` says."""
+    teacher_temperature: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 1.0
+    """Above 1 the teachers' probabilities are brought nearer to each other."""
+    teacher_seen: Literal["refuse", "allow"] = "refuse"
+    """allow: an image that every teacher may have learned takes the mean of all; the report says how many do."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the layers; auto: bfloat16 on a processor with AMX, the fastest one on a GPU, else float32."""
     compile: Literal["auto", "never", "always"] = "auto"
@@ -130,6 +139,18 @@ class Recipe(FrozenModel):
         """Notebooks run in another folder. A name has neither slash nor suffix, whatever this folder holds."""
         is_path = weights is not None and (os.sep in weights or Path(weights).suffix != "")
         return absolute(weights) if is_path else weights
+
+    @field_validator("teacher", mode="before")
+    @classmethod
+    def _one_teacher_needs_no_list(cls, teacher: Any) -> Any:
+        return (teacher,) if isinstance(teacher, str) else teacher
+
+    @field_validator("teacher")
+    @classmethod
+    def _keep_teachers_absolute(cls, teacher: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(map(absolute, teacher))) < len(teacher):
+            raise ValueError("a folder is named twice")
+        return tuple(map(absolute, teacher))
 
     @field_validator("phases")
     @classmethod

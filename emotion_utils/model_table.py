@@ -133,6 +133,15 @@ LITE0 = Architecture(
     },
     saliency_layers=("top", "stage5", "stage3", "stage2"),  # a layer of each size, the deepest first
 )
+TINY = Architecture(
+    name="tiny",
+    title="tiny network",
+    build="emotion_utils.models.tiny:build_tiny",
+    depth_groups={
+        "stem": ("stem",), "stage1": ("stage1",), "stage2": ("stage2",), "stage3": ("stage3",), "head": ("fc",)
+    },
+    saliency_layers=("stage3", "stage2", "stage1"),
+)  # fmt: skip
 
 STUDY_MODELS = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
 """Those of the published study, which a run trains unless it is told otherwise."""
@@ -187,6 +196,15 @@ MODELS: dict[str, ModelSpec] = {
             },
             weights={"proxy": ("proxy_lite0",), "official": ("lite0_imagenet",)},
             notebook="04b_lite0_pretrained",
+        ),
+        ModelSpec(
+            name="tiny_emotion",
+            architecture=TINY,
+            recipe={  # random weights, or a model of the same kind that was trained before
+                "lr": 4.0e-3,
+                "schedule": "one_cycle",
+                "phases": [{"epoch": 1, "train_from": "stem"}],
+            },
         ),
     )
 }

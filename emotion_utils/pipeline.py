@@ -98,7 +98,8 @@ def check_data(config: RunConfig) -> str:
 
 
 def check_weights(config: RunConfig) -> dict[str, str]:
-    """What each model starts from: a source's name, or the checksum of a file or of a model that was trained before.
+    """What each model starts from: a source's name, or the checksum of a file or of a model that was trained before;
+    and behind it the checksums of its teachers.
 
     Refuses before anything is written what is not on this machine, is damaged or belongs to another network. Proxies
     are made when they are needed.
@@ -118,7 +119,14 @@ def check_weights(config: RunConfig) -> dict[str, str]:
         net = build_model(model, num_classes=2, image_size_px=size_px, weights=weights, stem=stem)
         return net.provenance["sha256"]
 
-    return {model: identify(model) for model in config.models}
+    def with_teachers(model: str) -> str:
+        if not config.recipes[model].teacher:
+            return identify(model)
+        from emotion_utils.training.teacher import check_teachers
+
+        return " ".join([identify(model), *check_teachers(config.recipes[model])])
+
+    return {model: with_teachers(model) for model in config.models}
 
 
 def check_space(root: Path, origins: dict[str, str]) -> None:

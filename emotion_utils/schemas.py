@@ -110,6 +110,30 @@ class Start(Part):
     test_seen: Count
 
 
+class TeacherModel(Part):
+    """A model that taught another one, and how many of the images it taught."""
+
+    folder: Text
+    title: Name
+    sha256: Sha256
+    views: Count
+    run: Text
+    unknown: Text
+    images: Count
+
+
+class Teacher(Part):
+    """What a model was distilled from; `seen` of the images had been learned by all of these, or may have been."""
+
+    models: list[TeacherModel]
+    images: Count
+    seen: Count
+    weight: float
+    temperature: float
+    test_images: Count
+    test_seen: Count
+
+
 class Training(Part):
     """What the model was trained with."""
 
@@ -120,6 +144,7 @@ class Training(Part):
     recipe_used: Recipe
     edits: list[Text]
     start: Start = ABSENT
+    teacher: Teacher = ABSENT
 
 
 class Views(Part):

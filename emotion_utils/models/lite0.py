@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from emotion_utils.models.initial import initialise
+
 # Of each stage: side of the depthwise kernel, stride of its first block, expansion, output channels, blocks.
 STAGES = (
     (3, 1, 1, 16, 1),
@@ -88,14 +90,3 @@ def build_lite0(num_classes: int, *, dropout: float) -> nn.Sequential:
     network = nn.Sequential(layers)
     initialise(network)
     return network
-
-
-def initialise(network: nn.Module) -> None:
-    """Random weights: each convolution keeps the variance of what it is given, and the last layer begins near zero."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            fan_out = layer.out_channels * layer.kernel_size[0] * layer.kernel_size[1] / layer.groups
-            nn.init.normal_(layer.weight, std=(2 / fan_out) ** 0.5)
-        elif isinstance(layer, nn.Linear):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)

@@ -32,6 +32,7 @@ from emotion_utils.training.cpu.allocation import reuse_freed_memory
 from emotion_utils.training.distributed import Team, join_team
 from emotion_utils.training.epochs import EpochLoop
 from emotion_utils.training.repeatable import deterministic
+from emotion_utils.training.teacher import add_teachers
 from emotion_utils.training.trainer import new_model
 
 SAMPLERS = ("tpe", "grid")
@@ -72,8 +73,9 @@ class Search:
     def __init__(self, run: Run, model: str, team: Team, sampler: str, epochs: int, say: Say) -> None:
         self.run, self.model, self.team, self.sampler, self.epochs, self.say = run, model, team, sampler, epochs, say
         restore_images(run)
+        train_set = add_teachers(open_split(run, "train"), run.config.recipes[model], run, model, team.device)[0]
         self.train_set, self.val_set = (
-            keep_resident(open_split(run, split), team.device) for split in ("train", "val")
+            keep_resident(dataset, team.device) for dataset in (train_set, open_split(run, "val"))
         )
         self.net = new_model(run, model)
         datasets = [[split.ids, split.labels.tolist(), split.class_names] for split in (self.train_set, self.val_set)]

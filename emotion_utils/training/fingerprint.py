@@ -16,6 +16,8 @@ from torch import nn
 from emotion_utils.config import Recipe, RunConfig
 from emotion_utils.store.batches import Dataset
 from emotion_utils.training.own_code import describe_code, is_installed_class, without_docstrings
+from emotion_utils.training.teacher import SETTINGS as TEACHER_SETTINGS
+from emotion_utils.training.teacher import check_teachers
 
 # Of the settings of a run, those that a training reads beside its recipe.
 TRAINING_SETTINGS = (
@@ -65,9 +67,11 @@ def network_sha256(net: nn.Module) -> str:
 
 
 def recipe_sha256(recipe: Recipe, config: RunConfig) -> str:
-    """Over the recipe and the settings of the run that a training reads."""
+    """Over the recipe, the settings of the run that a training reads, and the weights of its teachers."""
     settings = config.model_dump(mode="json", include=set(TRAINING_SETTINGS))
-    return _sha256([recipe.model_dump_json(), json.dumps(settings, sort_keys=True)])
+    unused = None if recipe.teacher else set(TEACHER_SETTINGS)
+    texts = [recipe.model_dump_json(exclude=unused), json.dumps(settings, sort_keys=True)]
+    return _sha256([*texts, *check_teachers(recipe)])
 
 
 def data_sha256(*datasets: Dataset) -> str:

@@ -24,6 +24,7 @@ from emotion_utils.training.fingerprint import Fingerprint
 from emotion_utils.training.model_folder import CARD_FILE, RETRAINING, hold_model, replace_model
 from emotion_utils.training.repeatable import deterministic
 from emotion_utils.training.seen_images import with_seen_images
+from emotion_utils.training.teacher import add_teachers
 
 
 def train_here(
@@ -38,6 +39,7 @@ def train_here(
     identity, folder = "".join(Fingerprint.read(facts)), run.model_dir(model)
     with join_team() as team, deterministic(), reuse_freed_memory(), _hold_together(team, folder, replaces):
         place = run.variant(RETRAINING) if replaces else run
+        train_set, taught = add_teachers(train_set, recipe, run, model, team.device)
         loop = EpochLoop(copy.deepcopy(net), train_set, val_set, recipe, place, model, team, identity)
         with track(run, model) if team.is_main_process else nullcontext() as log_epoch:
             loop.on_epoch.append(log_epoch)  # called in the main process
@@ -45,7 +47,9 @@ def train_here(
         net.load_state_dict(loop.best)
         if team.is_main_process:
             net.input_spec = with_seen_images(net.input_spec, train_set, run)
-            facts = facts | {"recipe_used": loop.recipe.model_dump(mode="json")}
+            facts = (
+                facts | {"recipe_used": loop.recipe.model_dump(mode="json")} | ({"teacher": taught} if taught else {})
+            )
             views = choose_views(net, val_set, run.config.views, team.device)
             save_model(net, place.model_dir(model), run.taught_classes(), crop=run.config.crop, training=facts, **views)
             if not run.model_folder:

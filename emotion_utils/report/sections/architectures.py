@@ -30,6 +30,7 @@ def write_architectures(results: Results) -> Prose:
             model=Model(model), title=title, origin=origin,
         )  # fmt: skip
         _say_start(prose, model)
+        _say_teacher(prose, model)
         _say_phases(prose, model)
         _say_edits(prose, model)
     prose.paragraph()
@@ -74,6 +75,32 @@ def _say_start(prose: Prose, model: str) -> None:
         prose.say(
             "That start was trained and chosen on {images:count} images; none of the {test:count} test images here is "
             "among them, by the checksums of the files.", images=start["images"], test=start["test_images"],
+        )  # fmt: skip
+
+
+def _say_teacher(prose: Prose, model: str) -> None:
+    """What a distilled model learned from, and whether that knew its training or test images by heart."""
+    teacher = prose.results.cards[model].get("training", {}).get("teacher")
+    if teacher is None:
+        return
+    count = len(teacher["models"])
+    titles = ", ".join(dict.fromkeys(each["title"] for each in teacher["models"]))
+    prose.say(
+        "It was distilled: {weight:pct0} of each of its targets are the probabilities of "
+        + ("{count:words} models that were" if count > 1 else "a model that was")
+        + " trained before ({titles}), for each image of those that were neither trained nor chosen on it.",
+        weight=teacher["weight"], count=count, titles=titles,
+    )  # fmt: skip
+    if teacher["seen"]:
+        prose.say(
+            "For {seen:count} of the {images:count} training images there is no such teacher, which was allowed: "
+            "all of them answered, though they learned the image or may have.",
+            seen=teacher["seen"], images=teacher["images"],
+        )  # fmt: skip
+    if teacher["test_seen"]:
+        prose.say(
+            "Of the {test:count} test images {seen:count} were learned by a teacher, or may have been: the results "
+            "here may be too good.", test=teacher["test_images"], seen=teacher["test_seen"],
         )  # fmt: skip
 
 

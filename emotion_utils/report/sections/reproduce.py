@@ -39,7 +39,7 @@ def repeat_command(config: RunConfig) -> str:
     for key, value in _differences(default, ours):
         if key not in ("classes", "data", "profile"):
             shown = Path(value).name if key.endswith(".weights") and value else value  # of a path only the last part
-            shown = [Path(path).name for path in value] if key == "modules" else shown
+            shown = [Path(path).name for path in value] if key == "modules" or key.endswith(".teacher") else shown
             words += ["--set", f"{key}={json.dumps(shown)}"]
     return shlex.join(words)
 
