@@ -27,6 +27,7 @@ from emotion_utils.model_table import STUDY_MODELS, get_spec, require_code, trus
 
 PROFILES = ("smoke", "demo", "thorough", "paper")
 SPLITS = ("train", "val", "test")
+TEACHER_SETTINGS = ("teacher", "teacher_weight", "teacher_temperature", "teacher_seen")  # of a recipe
 NEW_RUN = "new run"  # the context in which settings are validated that are not complete yet
 
 MOST_IMAGES = 4096  # of one step

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from emotion_utils.config import Recipe, RunConfig
+from emotion_utils.config import TEACHER_SETTINGS, Recipe, RunConfig
 from emotion_utils.store.batches import Dataset
 from emotion_utils.training.own_code import describe_code, is_installed_class, without_docstrings
-from emotion_utils.training.teacher import SETTINGS as TEACHER_SETTINGS
 from emotion_utils.training.teacher import check_teachers
 
 # Of the settings of a run, those that a training reads beside its recipe.

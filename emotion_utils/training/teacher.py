@@ -26,8 +26,6 @@ from emotion_utils.run import Run
 from emotion_utils.store.augment import to_unit
 from emotion_utils.store.batches import Dataset, iterate_batches, open_split, restore_images
 
-SETTINGS = ("teacher", "teacher_weight", "teacher_temperature", "teacher_seen")  # of a recipe
-
 
 def add_teachers(
     train_set: Dataset, recipe: Recipe, run: Run, model: str, device: torch.device

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from emotion_utils.config import TEACHER_SETTINGS
 from emotion_utils.report.claims import Model
 from emotion_utils.report.exhibits import Shown, show_table
 from emotion_utils.report.names import safe
@@ -75,9 +76,10 @@ def settings_table(results: Results) -> Shown:
     """The recipe of each model, a column each, and the settings that all share."""
     common = results.config.model_dump(mode="json")
     shared, columns = {key: common[key] for key in SHARED}, []
+    is_distilled = any(results.recipe(model).teacher for model in results.models)
+    left_out = {"weights", *(() if is_distilled else TEACHER_SETTINGS)}  # weights have a table of their own
     for model in results.models:
-        recipe = results.recipe(model).model_dump(mode="json")
-        del recipe["weights"]  # they have a table of their own
+        recipe = results.recipe(model).model_dump(mode="json", exclude=left_out)
         resolved = _resolve_auto(results.events[model])
         columns.append([_setting(value, resolved.get(key)) for part in (recipe, shared) for key, value in part.items()])
     keys = [Markup(f"<code>{key}</code>") for part in (recipe, shared) for key in part]
@@ -106,6 +108,8 @@ def _resolve_auto(events: list[dict[str, Any]]) -> dict[str, Any]:
 def _setting(value: Any, resolved: Any) -> str:
     if value == "auto" and resolved is not None:
         return f"auto: {resolved}"
+    if isinstance(value, list) and value and isinstance(value[0], str):  # folders of models, usually RUN/models/MODEL
+        return ", ".join("/".join(part for part in Path(path).parts[-3:] if part != "models") for path in value)
     if isinstance(value, list):  # of phases, or of image sizes
         stages = ((step["epoch"], step.get("train_from") or f"{step['size_px']} px") for step in value)
         return ", ".join(f"from epoch {epoch}: {what}" for epoch, what in stages) or "none"
