@@ -170,6 +170,7 @@ def test_own_environment_lets_pip_choose_the_torch_pair_in_one_call(checkout):
     assert install["constraints"] == pinned
 
 
+@pytest.mark.fault("PIP_USER=1 or `user = true`", "R", "overruled for the project's own environment", group="machines")
 @pytest.mark.parametrize("settings", [{"PIP_USER": "1"}, {"PIP_TARGET": "/elsewhere", "PIP_PREFIX": "/elsewhere"}])
 def test_settings_of_pip_that_lead_elsewhere_are_overruled_and_others_stay(checkout, settings):
     result = checkout.start(**settings, PIP_INDEX_URL="https://mirror")

@@ -36,6 +36,12 @@ def test_errors_and_pages_show_names_so():
     assert safe("\x1b[2J<b>") == r"<bdi>\x1b[2J&lt;b&gt;</bdi>"
 
 
+@pytest.mark.fault(
+    "escape codes of terminals in the names of files and folders",
+    "R",
+    "written as \\xNN in terminal, logs, tables and pages",
+    group="strangers",
+)
 def test_escape_codes_in_the_names_of_files_and_folders_reach_neither_tables_nor_terminal(tmp_path):
     for number, label in enumerate(("happy", "sad", "s\x1b[31md")):
         folder = tmp_path / "fa\x1b[1mces" / label

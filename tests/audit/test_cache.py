@@ -64,6 +64,7 @@ def change_a_row(record):
     path.write_text(path.read_text(encoding="utf-8").replace("kept", "lost", 1), encoding="utf-8")
 
 
+@pytest.mark.fault("a damaged record of an audit", "R", "made again, and said", group="data")
 @pytest.mark.parametrize(
     "harm",
     [lose_a_key, change_a_row, lambda record: (record / "audit.json").unlink(),

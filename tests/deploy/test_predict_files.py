@@ -235,6 +235,7 @@ def test_model_and_images_the_wrong_way_round_are_told(model_dir, folder):
     assert "give its folder" in run_command(model_dir / "model.json", folder)[2]
 
 
+@pytest.mark.fault("a file name that a spreadsheet would run", "R", "led by its folder", group="predictions")
 def test_path_that_begins_as_a_formula_is_led_by_its_folder(model_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_face(tmp_path / "=cmd|calc!A0.png", 0)

@@ -82,6 +82,7 @@ def test_search_tells_what_was_done_with_each_image(model_dir, tmp_path, monkeyp
     assert list(table.columns[-2:]) == ["reason", "search"]
 
 
+@pytest.mark.fault("an address in place of an image", "E", "to be downloaded first", group="predictions")
 @pytest.mark.parametrize("address", ["https://example.org/face.jpg", "http:/a", "s3://bucket/face.png"])
 def test_address_is_to_be_downloaded_first(model_dir, address):
     code, table, said = predict(model_dir, address)
@@ -89,6 +90,7 @@ def test_address_is_to_be_downloaded_first(model_dir, address):
     assert "is an address: download it first" in said
 
 
+@pytest.mark.fault("a video in place of an image", "Q", "named, with what to do", group="predictions")
 @pytest.mark.parametrize("start", [b"RIFF\x10\0\0\0AVI LIST", b"\x1a\x45\xdf\xa3webm", b"\0\0\0\x20ftypisom"])
 def test_video_is_named(model_dir, tmp_path, start):
     (tmp_path / "film.bin").write_bytes(start + bytes(99))

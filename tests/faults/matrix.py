@@ -1,4 +1,4 @@
-"""The table of faults, read from the marks of this folder's tests: `python tests/faults/matrix.py` writes README.md."""
+"""The table of faults, read from the marks of all tests: `python tests/faults/matrix.py` writes README.md."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ ANSWERS = {
 }
 HEAD = """# What goes wrong, and what happens then
 
-Each row is a test of this folder; the details of each room are tested beside it. The table is written from the tests:
-`python tests/faults/matrix.py`.
+Each row is a test, of this folder or of the one that it names; further details of each room are tested beside it. The
+table is written from the marks of the tests: `python tests/faults/matrix.py`.
 
 {answers}
 """
@@ -33,24 +33,20 @@ class Row(NamedTuple):
 
 
 def read_rows() -> list[Row]:
-    """The rows of all test files, in the order of files and tests."""
+    """The rows of all test files, those of this folder first; a mark elsewhere names its `group`."""
     rows = []
-    for path in sorted(FOLDER.glob("test_*_faults.py")):
-        for function in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(function, ast.FunctionDef) and function.name.startswith("test_"):
-                marks = [_read_mark(decorator) for decorator in function.decorator_list]
-                rows += [
-                    Row(*mark, function.name, path.stem.removeprefix("test_").removesuffix("_faults"))
-                    for mark in marks
-                    if mark
-                ]
+    for path in sorted(FOLDER.parent.rglob("test_*.py"), key=lambda path: (path.parent != FOLDER, path)):
+        is_here = path.parent == FOLDER
+        text = path.read_text(encoding="utf-8")
+        for function in ast.parse(text).body if "mark.fault(" in text else ():
+            for decorator in getattr(function, "decorator_list", ()):
+                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.fault":
+                    told = [ast.literal_eval(argument) for argument in decorator.args]
+                    named = {word.arg: ast.literal_eval(word.value) for word in decorator.keywords}
+                    name = function.name if is_here else f"{path.relative_to(FOLDER.parent)}::{function.name}"
+                    group = path.stem.removeprefix("test_").removesuffix("_faults") if is_here else named["group"]
+                    rows.append(Row(*told, name, group))
     return rows
-
-
-def _read_mark(decorator: ast.expr) -> tuple[str, str, str] | None:
-    if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.fault":
-        return tuple(ast.literal_eval(argument) for argument in decorator.args)
-    return None
 
 
 def write_table(rows: list[Row]) -> str:

@@ -87,6 +87,7 @@ def test_allowed_signers_are_told_by_their_names(signed, keys, tmp_path):
             describe_signature(signed, path)
 
 
+@pytest.mark.fault("a run that is signed with another key", "E", "refused, and the key is named", group="strangers")
 def test_key_of_somebody_else_is_refused(signed, keys):
     with pytest.raises(EmotionError, match=rf"key {fingerprint(keys / 'one')[:20]}.*, which is none of .*other\.pub"):
         describe_signature(signed, keys / "other.pub")

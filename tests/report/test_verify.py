@@ -344,12 +344,21 @@ def test_paper_that_lacks_something_is_told(finished, tmp_path):
     assert "; report.pdf is not all that report.html is: the heading" in verify._compare_paper(run, None, page)
 
 
+@pytest.mark.fault(
+    "a sentence added to a report, with checksums made anew",
+    "E",
+    "found: no claim and no template makes it",
+    group="strangers",
+)
 def test_sentence_that_nothing_makes_is_found_though_the_checksums_are_made_anew(finished, changed):
     changed("report.html", "It is also hard.", "It is also hard. VGG16_emotion is the best.", sealed=True)
     with pytest.raises(EmotionError, match=r"report\.html, near '1 Introduction', .*VGG16_emotion is the best"):
         verify_run(finished.root)
 
 
+@pytest.mark.fault(
+    "a list of checksums with lines dropped or emptied", "E", "refused: it must be complete", group="strangers"
+)
 @pytest.mark.parametrize("left_out", ["models/r18_scratch_emotion/history.csv", None])
 def test_list_that_leaves_artefacts_out_is_refused(finished, left_out):
     path = finished.root / CHECKSUMS

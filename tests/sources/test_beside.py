@@ -99,6 +99,12 @@ def test_table_of_persons_by_number_is_of_no_images(tmp_path):
         read(tmp_path / "b", FACES | {"people.csv": images})
 
 
+@pytest.mark.fault(
+    "a list trainval beside one of the test images, or beside train and val",
+    "R W",
+    "counts as train; said where train and val have a list each",
+    group="data",
+)
 def test_list_of_train_and_val_together(tmp_path):
     together = {path: "test" if split == "test" else "trainval" for path, split in SPLITS.items()}
     source = read(tmp_path / "two", FACES | lists(splits=together))
@@ -110,6 +116,12 @@ def test_list_of_train_and_val_together(tmp_path):
     assert [split_of(name) for name in ("trainval", "train_val", "TrainVal list")] == ["train", None, None]
 
 
+@pytest.mark.fault(
+    "lists of splits and a table of persons beside a table given as `--data`",
+    "R",
+    "read as in the folder",
+    group="data",
+)
 def test_lists_and_persons_beside_a_table_that_is_given_itself(tmp_path):
     rows = "".join(f"{path},{path.partition('/')[0]}\n" for path in FACES)
     persons = "image,subject\n" + "".join(f"{path},P{path[-5]}\n" for path in FACES)

@@ -372,6 +372,7 @@ def test_range_is_the_smallest_that_holds_the_values():
 # -- AVIF, HEIC and others -----------------------------------------------------------------------------
 
 
+@pytest.mark.fault("AVIF, also under the name of a JPEG", "R", "read by its content", group="data")
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
 def test_avif_is_read_by_its_content():
     data = encode(RGB, "AVIF", quality=95)

@@ -64,6 +64,7 @@ def test_other_forms_of_the_link_name_the_same_file(drive, tmp_path, link):
     assert drive.asked == ["1AbCdEfGhIjKlMnOp"]
 
 
+@pytest.mark.fault("a link to Google Drive with a resource key", "R", "passed on", group="data")
 def test_resource_key_of_a_file_is_passed_on(drive, tmp_path):
     """gdown 6 builds the address anew from the id alone, and Google answers 404 without the key."""
     drive.serve = lambda output: write_file("", zip_bytes(tmp_path))(output)

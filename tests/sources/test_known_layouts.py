@@ -47,6 +47,12 @@ RAF_NAMES = ("train_00001", "train_00002", "test_0001", "test_0002")
 RAF_LABELS = dict(zip(RAF_NAMES, ("sad", "happy", "surprise", "happy"), strict=True))
 
 
+@pytest.mark.fault(
+    "folders of parts with the labels in a list beside (RAF-DB)",
+    "R",
+    "read with its labels and its split",
+    group="data",
+)
 @pytest.mark.parametrize("parts", [("train", "valid"), ("", "")])
 def test_raf_db_aligned_is_read_with_its_list(tmp_path, parts):
     folder = dict(zip(("train", "test"), parts, strict=True))
@@ -57,6 +63,12 @@ def test_raf_db_aligned_is_read_with_its_list(tmp_path, parts):
     assert source.found == "read as RAF-DB, aligned: 2 train, 2 test, 3 classes"
 
 
+@pytest.mark.fault(
+    "the same images twice in a data set, aligned and original",
+    "R W",
+    "the aligned ones are taken, the others named",
+    group="data",
+)
 def test_raf_db_archive_takes_the_aligned_images_and_names_the_others(tmp_path):
     files = images(*(f"basic/Image/aligned/{name}_aligned.jpg" for name in RAF_NAMES))
     files |= images(*(f"basic/Image/original/{name}.jpg" for name in RAF_NAMES))
@@ -140,6 +152,12 @@ def check_ferplus(source):
     assert faults["fer0000004.png"].startswith("no majority")
 
 
+@pytest.mark.fault(
+    "folders of parts with votes in a table beside (FERPlus)",
+    "R Q",
+    "the majority is the label; images without one are set aside",
+    group="data",
+)
 def test_ferplus_is_read_by_its_votes(tmp_path):
     rows = "".join(f"{usage},{name},{votes}\n" for name, (usage, votes, _) in VOTES.items())
     rows += "Training,,0,0,0,0,0,0,0,0,0,10\n"
@@ -255,6 +273,7 @@ def test_ck_plus_as_a_table_warns_that_it_names_nobody(tmp_path):
     assert any("do not name them" in note for note in source.notes)
 
 
+@pytest.mark.fault("persons in file names alone (JAFFE)", "R", "each person is in one split", group="data")
 @pytest.mark.parametrize("folder", ["jaffe/", "jaffe/images/", "neutral_and_angry_of/jaffe/"])
 def test_jaffe_is_read_by_its_names(tmp_path, folder):
     source = read(tmp_path, images(*(folder + n for n in ("KA.AN1.39.tiff", "KA.HA2.30.tiff", "YM.FE3.69.tiff"))))
@@ -262,6 +281,7 @@ def test_jaffe_is_read_by_its_names(tmp_path, folder):
     assert source.table["group"].tolist() == ["KA", "KA", "YM"]
 
 
+@pytest.mark.fault("one person under two names (KDEF)", "R", "counted as one", group="data")
 def test_kdef_counts_both_sessions_as_one_person(tmp_path):
     names = ("KDEF/AF01/AF01ANS.JPG", "KDEF/BF01/BF01AFFL.JPG", "KDEF/AM12/AM12SUHR.JPG")
     source = read(tmp_path, images(*names))
@@ -324,6 +344,7 @@ def test_fer2013_of_the_competition_takes_the_table_that_holds_all(tmp_path):
     assert source.dataset.name == "FER2013"
 
 
+@pytest.mark.fault("a table of pixels without its column of splits", "R", "read, and split anew", group="data")
 def test_fer2013_without_usage_is_not_split(tmp_path):
     files = {name: COMPETITION[name].encode() for name in ("train.csv", "test.csv")}
     for source in (read(tmp_path, files), open_source(str(tmp_path / "data" / "train.csv"))):
@@ -332,6 +353,7 @@ def test_fer2013_without_usage_is_not_split(tmp_path):
     assert any("test.csv" in note for note in read(tmp_path / "again", files).notes)
 
 
+@pytest.mark.fault("a table of images without labels", "E", "refused as that", group="data")
 def test_fer2013_test_table_is_named_as_without_labels(tmp_path):
     files = {"test.csv": COMPETITION["test.csv"].encode()}
     root = write_folder(tmp_path / "data", files)

@@ -29,6 +29,9 @@ def labels(source):
     }
 
 
+@pytest.mark.fault(
+    "a table of labels in its owner's words", "R", "usual names of columns are understood, and told", group="data"
+)
 @pytest.mark.parametrize(
     ("head", "row"),
     [
@@ -81,11 +84,15 @@ def test_name_that_two_images_have_is_refused_unless_the_folder_tells(tmp_path):
     assert labels(read(tmp_path / "b", {"l.csv": "image,emotion\nx/0.png,happy\ny/0.png,sad\n"}, images))
 
 
+@pytest.mark.fault("a table of labels that names none of the images", "W", "not used, and said", group="data")
 def test_unused_table_is_named(tmp_path):
     source = read(tmp_path, {"other.csv": "image,emotion\nq1.jpg,happy\n"}, faces("happy", "sad"))
     assert any("other.csv is a table of labels, but names none of these images" in note for note in source.notes)
 
 
+@pytest.mark.fault(
+    "file names decomposed (macOS), those in the table composed", "R", "matched in one form", group="data"
+)
 @pytest.mark.parametrize("table_form", ["NFC", "NFD"])
 @pytest.mark.parametrize("head", ["path,label", "image,emotion"])
 def test_names_composed_and_decomposed_are_one(tmp_path, table_form, head):
@@ -170,6 +177,12 @@ SHARES = ({"happy": 0.7, "sad": 0.3}, {"happy": 0.1, "sad": 0.9})
 # -- votes -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(
+    "labels that are votes, several columns of labels, a label with its confidence",
+    "R",
+    "read as a distribution; the majority is the label",
+    group="data",
+)
 @pytest.mark.parametrize(
     ("text", "votes"),
     [
@@ -450,6 +463,9 @@ def test_label_studio_is_read_and_via_is_refused_by_name(tmp_path):
         open_source(str(tmp_path / "via" / "data" / "via.csv"))
 
 
+@pytest.mark.fault(
+    "a competition's form for answers beside its table of labels", "W", "not used, and said", group="data"
+)
 @pytest.mark.parametrize("name", ["sample_submission.csv", "sampleSubmission.csv"])
 def test_folder_of_a_competition(tmp_path, name):
     images = {f"{part}/{number}.png": encode(make_image(number)) for part in ("train", "test") for number in range(4)}
@@ -461,6 +477,7 @@ def test_folder_of_a_competition(tmp_path, name):
     assert f"{name} is a form for the answers of a competition: it is not used" in source.notes
 
 
+@pytest.mark.fault("columns of a table that mean nothing here", "W", "named in one line", group="data")
 def test_columns_that_are_not_used_are_named(tmp_path):
     rows = "".join(f"u,{name},3,{label},x\n" for name, label in LABELS.items())
     source = read(tmp_path, {"legend.csv": f"user.id,image,age,emotion,\n{rows}"})

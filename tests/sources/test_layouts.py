@@ -273,12 +273,14 @@ def deflate64(path, files):
     return path
 
 
+@pytest.mark.fault("Deflate64 zip of Windows Explorer", "E", "names the method, and how to pack it again", group="data")
 def test_deflate64_is_named_before_anything_starts(tmp_path):
     path = deflate64(tmp_path / "data.zip", faces("happy", "sad"))
     with pytest.raises(InputError, match=r"method 9 \(Deflate64.*pack it again"):
         open_source(str(path))
 
 
+@pytest.mark.fault("train.zip and test.zip in one folder", "R", "read together, and named", group="data")
 @pytest.mark.parametrize("pack", [write_zip, lambda path, files: write_tar(path, files, "w:gz")])
 def test_archives_of_the_parts_in_one_folder_are_read_together(tmp_path, pack):
     (tmp_path / "d").mkdir()
@@ -295,6 +297,7 @@ def test_archives_of_the_parts_in_one_folder_are_read_together(tmp_path, pack):
     assert source.read(source.table["path"][0]) == faces("happy")["happy/0.png"]
 
 
+@pytest.mark.fault("images without a suffix", "R", "known by their content", group="data")
 def test_files_without_suffix_are_known_by_their_content(tmp_path):
     files = {
         f"{label}/subject{n:02d}.{label}": encode(make_image(n), "GIF") for n in range(3) for label in ("happy", "sad")
@@ -304,6 +307,7 @@ def test_files_without_suffix_are_known_by_their_content(tmp_path):
     assert len(source.table) == 6
 
 
+@pytest.mark.fault("a colon in the path of the data", "R", "found by the notebooks too", group="data")
 def test_path_with_a_colon_is_made_absolute(tmp_path, monkeypatch):
     from emotion_utils.cli import _absolute
 

@@ -131,6 +131,9 @@ def swap_two_images(path):
     images.flush()
 
 
+@pytest.mark.fault(
+    "decoded images that are damaged or in another order", "R", "noticed, and decoded again", group="data"
+)
 @pytest.mark.parametrize(
     "harm", [cut_short, flip_a_bit, swap_two_images, lose_the_ids, mix_up_the_ids, garble_the_facts, forget_blocks]
 )

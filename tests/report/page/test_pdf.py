@@ -37,6 +37,12 @@ def test_cut_images_are_still_faults_after_printing(tmp_path):
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
 
 
+@pytest.mark.fault(
+    "an address in a style, escaped or not, that the printer would fetch",
+    "R",
+    "nothing is loaded but what is in the page",
+    group="strangers",
+)
 def test_printer_loads_nothing_however_an_address_is_written(tmp_path, asked, monkeypatch):
     address, paths = asked
     secret = tmp_path / "secret.svg"
