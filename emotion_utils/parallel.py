@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from queue import Full, Queue
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -37,3 +39,45 @@ def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: in
         finally:
             for future in pending:
                 future.cancel()
+
+
+def iterate_ahead(items: Iterable[Item], depth: int) -> Iterator[Item]:
+    """`items`, made in a thread of their own that is at most `depth` of them ahead; its errors are raised here."""
+    waiting: Queue[tuple[Item | None, BaseException | None]] = Queue(depth)
+    stopped = threading.Event()
+
+    def put(entry: tuple[Item | None, BaseException | None]) -> bool:
+        while not stopped.is_set():
+            try:
+                waiting.put(entry, timeout=0.1)
+                return True
+            except Full:
+                pass
+        return False
+
+    def make() -> None:
+        end: BaseException = StopIteration()
+        source = iter(items)
+        try:
+            for item in source:
+                if not put((item, None)):
+                    break
+        except BaseException as error:
+            end = error
+        finally:
+            getattr(source, "close", lambda: None)()
+            put((None, end))
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, end = waiting.get()
+            if isinstance(end, StopIteration):
+                return
+            if end is not None:
+                raise end
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

@@ -164,15 +164,22 @@ def cut_frame(image: np.ndarray, frame: Sequence[int]) -> np.ndarray:
     return np.ascontiguousarray(inside)
 
 
+def search_copy(image: np.ndarray, longer_side_px: int) -> np.ndarray:
+    """uint8 (h, w): uint8 (H, W, 3) RGB in grey, made smaller to at most `longer_side_px`."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    scale = min(1.0, longer_side_px / max(grey.shape))
+    if scale == 1:
+        return grey
+    size = tuple(max(1, round(scale * side)) for side in grey.shape[::-1])
+    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+
+
 def _search(
     image: np.ndarray, detector: FaceDetector, longer_side_px: int, min_share: float = 0.0, margin: float = 0.0
 ) -> list[Box]:
     """Faces of at least `min_share` of the shorter side, found in a grey copy of at most `longer_side_px`."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    scale = min(1.0, longer_side_px / max(grey.shape))
-    if scale < 1:
-        size = tuple(max(1, round(scale * side)) for side in grey.shape[::-1])
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    grey = search_copy(image, longer_side_px)
+    scale = min(1.0, longer_side_px / max(image.shape[:2]))
     if min(grey.shape) < MIN_FACE_PX:
         return []
     least, beyond = max(MIN_FACE_PX, round(min_share * min(grey.shape))), round(margin * max(grey.shape))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
@@ -21,6 +21,7 @@ class _Notes(BaseModel):
     key: str
     done: _Count
     bytes: _Count
+    state: dict[str, Any] | None = None
 
 
 class PartTable:
@@ -31,7 +32,8 @@ class PartTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.done = 0  # of what is counted, in the part that an earlier try left
+        self.done = 0  # of what is counted, in the part that an earlier try left ...
+        self.state: dict[str, Any] | None = None  # ... and what it needs to go on there
         self._part, self._notes = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name a file for the table")
@@ -49,7 +51,7 @@ class PartTable:
         try:
             notes = _Notes.model_validate(read_json(self._notes), strict=True)
             if notes.key == key and notes.bytes <= os.fstat(self._file.fileno()).st_size:
-                self.done, size = notes.done, notes.bytes
+                self.done, self.state, size = notes.done, notes.state, notes.bytes
         except (InputError, ValidationError):
             pass  # none, damaged, or cut off in the middle of a line: from the start
         self._file.truncate(size)
@@ -57,17 +59,18 @@ class PartTable:
 
     def restart(self) -> None:
         """Forgets what an earlier try left."""
-        self.done = 0
+        self.done, self.state = 0, None
         self._file.truncate(0)
         self._file.seek(0)
 
-    def append(self, text: str, done: int) -> None:
+    def append(self, text: str, done: int, state: dict[str, Any] | None = None) -> None:
         """Adds text, which brings the count to `done`. Raises InputError where the disk takes no more."""
         try:
             self._file.write(text.encode("utf-8", "backslashreplace"))
             self._file.flush()
             os.fsync(self._file.fileno())
-            write_json(self._notes, {"key": self._key, "done": done, "bytes": self._file.tell()})
+            notes = {"key": self._key, "done": done, "bytes": self._file.tell()}
+            write_json(self._notes, notes if state is None else {**notes, "state": state})
         except OSError as error:
             raise self._refused(error) from None
 

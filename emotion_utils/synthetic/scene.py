@@ -53,14 +53,14 @@ def turn_light(light: Light, pose: Pose) -> Light:
 
 def render_view(head: np.ndarray, alpha: np.ndarray, pose: Pose, size_px: int, rng: np.random.Generator) -> np.ndarray:
     """A frontal head (S, S, 3) and its coverage (S, S), float32 0-1, as a camera sees it: uint8 (H, W, 3)."""
-    map_x, map_y = (resize(places, 2 * size_px) for places in _find_places(pose, size_px, head.shape[0]))
+    map_x, map_y = (resize(places, 2 * size_px) for places in find_places(pose, size_px, head.shape[0]))
     moved = cv2.remap(np.dstack([head, alpha]), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    background = resize(_draw_background(size_px, rng), 2 * size_px)
+    background = resize(draw_background(size_px, rng), 2 * size_px)
     image = background + moved[..., 3:] * (moved[..., :3] - background)
     return _expose(cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA), rng)
 
 
-def _find_places(pose: Pose, size_px: int, canvas_px: int) -> tuple[np.ndarray, np.ndarray]:
+def find_places(pose: Pose, size_px: int, canvas_px: int) -> tuple[np.ndarray, np.ndarray]:
     """Where each pixel of the image lies on the canvas, x and y in pixels, (H, W) float32.
 
     A head's smooth depth moves the features under yaw and pitch while its outline stays.
@@ -84,7 +84,7 @@ def _depth(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return skull + 0.17 * np.exp(-((x / 0.16) ** 2) - ((y - 0.27) / 0.17) ** 2)
 
 
-def _draw_background(size_px: int, rng: np.random.Generator) -> np.ndarray:
+def draw_background(size_px: int, rng: np.random.Generator) -> np.ndarray:
     """A lit wall, alone or with blurred things, a texture or lights before it; (H, W, 3) float32 0-1."""
     base = rng.uniform(0.15, 0.9) * (1 + rng.normal(0, 0.06, 3))
     other = base * (1 + rng.normal(0, 0.25)) + rng.normal(0, 0.05, 3)

@@ -1,0 +1,164 @@
+"""`emotion video`: a table of the faces in a video, a timeline, a summary and, if asked for, an annotated copy."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from emotion_utils.deploy.video.annotate import annotate_video
+from emotion_utils.deploy.video.frames import Frame, Frames, open_frames
+from emotion_utils.deploy.video.rows import DECIMALS, FRAMES_AT_ONCE, FaceModel, Row, iterate_chunks
+from emotion_utils.deploy.video.smoothing import TIME_CONSTANT_S, Smoother
+from emotion_utils.deploy.video.summary import Tally
+from emotion_utils.deploy.video.timeline import write_timeline
+from emotion_utils.errors import InputError
+from emotion_utils.evaluation.part_table import PartTable
+from emotion_utils.files import read_json, write_json
+from emotion_utils.printable import printable
+from emotion_utils.progress import Progress
+
+TABLE, SUMMARY, COPY = "faces.csv", "summary.json", "annotated.mp4"
+FIRST_COLUMNS = ("frame", "time_s", "track", "left", "top", "width", "height", "found", "predicted", "confidence")
+SMOOTHED = "smoothed_"  # before the name of a class: the column of its smoothed probability
+WRITE_FRAMES = 200  # analysed between two writes: what a kill may lose
+
+
+def analyse_video(
+    model: FaceModel, key: str, source: str, folder: Path, *, every: int = 1, fps: float | None = None,
+    causal: bool | None = None, seconds: float | None = None, annotate: bool = False, show_faces: bool = True,
+    progress: Progress | None = None, say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Writes faces.csv, summary.json, timeline.svg and timeline.html into `folder`; gives the summary.
+
+    `key` names the model. `causal` smooths with what came before alone, as a camera must; `seconds` ends it early. A
+    folder that holds the same analysis, whole or in part, is gone on with. Raises InputError for what is no video, for
+    a folder that holds another analysis, and where nothing can be written.
+    """
+    frames = open_frames(source, fps=fps)
+    if annotate and frames.is_live:
+        raise InputError("--annotate needs a file: what a camera has shown cannot be read again")
+    causal = frames.is_live if causal is None else causal
+    facts = {
+        "video": _name(source), "model": key, "every": every, "fps": fps, "smoothing": "causal" if causal else "both",
+        "time_constant_s": TIME_CONSTANT_S, "seconds": seconds,
+    }  # fmt: skip
+    summary = _read_finished(folder, facts)
+    if summary is None:
+        summary = _analyse(model, frames, folder, facts, progress)
+        write_json(folder / SUMMARY, summary)
+    for note in summary["notes"]:
+        say(note)
+    write_timeline(folder / TABLE, folder, model.class_names, source if show_faces else None, fps=fps)
+    if annotate:
+        annotate_video(source, folder / TABLE, folder / COPY, model.class_names, fps=fps, progress=progress)
+    return summary
+
+
+def to_cells(row: Row, class_names: Sequence[str]) -> dict[str, Any]:
+    """A row as it is written: `predicted` and `confidence` are those of the smoothed probabilities."""
+    if not row["found"]:
+        return {"frame": row["frame"], "time_s": row["time_s"], "found": False}
+    smoothed = [round(value, DECIMALS) for value in row["smoothed"]]
+    best = max(range(len(smoothed)), key=smoothed.__getitem__)
+    cells = {name: row[name] for name in FIRST_COLUMNS if name in row}
+    cells |= {"predicted": class_names[best], "confidence": smoothed[best]}
+    cells |= dict(zip(class_names, row["probs"], strict=True))
+    return cells | {SMOOTHED + name: value for name, value in zip(class_names, smoothed, strict=True)}
+
+
+def columns_of(class_names: Sequence[str]) -> list[str]:
+    return [*FIRST_COLUMNS, *class_names, *(SMOOTHED + name for name in class_names)]
+
+
+def _analyse(
+    model: FaceModel, frames: Frames, folder: Path, facts: dict[str, Any], progress: Progress | None
+) -> dict[str, Any]:
+    names, table, tally = columns_of(model.class_names), PartTable(folder / TABLE), Tally(model.class_names)
+    try:
+        table.resume(hashlib.sha256(json.dumps(facts).encode()).hexdigest())
+        if table.state:
+            tally.restore(table.state["tally"])
+        else:
+            table.append(_to_text([names]), 0)
+        smoother = Smoother(facts["time_constant_s"], ahead=facts["smoothing"] == "both")
+        shown = _until(frames, facts["seconds"])
+        waiting: list[list[Any]] = []
+        written = table.done
+        with _ending_at_interrupt(frames):
+            for chunk in iterate_chunks(
+                model, shown, smoother, every=facts["every"], at_once=1 if frames.is_live else FRAMES_AT_ONCE,
+                state=table.state,
+            ):  # fmt: skip
+                rows = [to_cells(row, model.class_names) for row in chunk.rows]
+                tally.add(chunk, rows)
+                waiting += [[row.get(name, "") for name in names] for row in rows]
+                if chunk.frames - written >= WRITE_FRAMES or not chunk.state:
+                    table.append(_to_text(waiting), chunk.frames, {**chunk.state, "tally": tally.state()})
+                    waiting, written = [], chunk.frames
+                if progress:
+                    progress(chunk.frames, -(-frames.total // facts["every"]))
+    except BaseException:
+        table.abandon()
+        raise
+    table.finish()
+    return {**facts, **tally.summary(), "notes": [*frames.notes, *tally.notes()]}
+
+
+def _until(frames: Frames, seconds: float | None) -> Iterator[Frame]:
+    """The frames of the first `seconds`."""
+    for frame in frames:
+        if seconds is not None and frame.time_s >= seconds:
+            return
+        yield frame
+
+
+@contextmanager
+def _ending_at_interrupt(frames: Frames) -> Iterator[None]:
+    """A first Ctrl-C ends what a camera shows, so that all that was seen is kept."""
+    if not frames.is_live or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: frames.stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _to_text(rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _name(source: str) -> str:
+    """The video as the summary names it: by its file, whose size tells it from another of that name."""
+    path = Path(source)
+    if path.is_dir():
+        return printable(path.name)
+    return f"{printable(path.name)}, {path.stat().st_size:,} bytes" if path.exists() else f"camera {source}"
+
+
+def _read_finished(folder: Path, facts: dict[str, Any]) -> dict[str, Any] | None:
+    """The summary of the same analysis where it is finished. Raises InputError where `folder` holds another one."""
+    if not (folder / SUMMARY).exists():
+        if (folder / TABLE).exists():
+            raise InputError(f"{folder / TABLE}: is there, but no {SUMMARY} with it; choose another --output")
+        return None
+    summary = read_json(folder / SUMMARY)
+    told = {name: summary.get(name) for name in facts} if isinstance(summary, dict) else {}
+    if told != facts:
+        other = next((name for name in facts if told.get(name) != facts[name]), "video")
+        raise InputError(
+            f"{folder}: holds the analysis of another {other} ({printable(str(told.get(other)))}, here {facts[other]}); "
+            "choose another --output"
+        )
+    return summary if (folder / TABLE).exists() else None
