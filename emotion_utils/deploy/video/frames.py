@@ -113,13 +113,9 @@ class FileFrames:
                 first = float(stream.start_time * stream.time_base)
                 container.seek(stream.start_time + int(from_s / stream.time_base), stream=stream)
             upright = _Upright(stream.sample_aspect_ratio)
-            frames = _decode(container, stream)
             last_time = -1.0
-            for frame, faults in frames:
-                damaged = faults
-                if frame is None:
-                    continue
-                if frame.time is None:
+            for frame, damaged in _decode(container, stream):
+                if frame is not None and frame.time is None:
                     raise InputError(
                         f"{self.path}: its frames have no times; put it into a container that gives them, "
                         f"such as: ffmpeg -r 25 -i {self.path.name} -c copy {self.path.stem}.mp4"
@@ -199,15 +195,15 @@ class _Upright:
         self._stretch = float(pixel_shape or 1) or 1.0
         self._graph: Any = None
 
-    def deinterlace(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
-        """`frame`, or from the first interlaced one on what `yadif` makes of each."""
-        if not (frame.interlaced_frame or self.is_interlaced):
+    def deinterlace(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
+        """`frame`, or from the first interlaced one on what `yadif` makes of each; None stands for the end."""
+        if frame is not None and (frame.interlaced_frame or self.is_interlaced):
+            self.is_interlaced = True
+            self._graph = self._graph or self._make_graph(frame)
+        if self._graph:
+            yield from self._through_graph(frame)
+        elif frame is not None:
             yield frame
-            return
-        self.is_interlaced = True
-        if self._graph is None:
-            self._graph = self._make_graph(frame)
-        yield from self._through_graph(frame)
 
     def to_rgb(self, frame: av.VideoFrame) -> tuple[np.ndarray, float]:
         """uint8 (H, W, 3), and how many of its pixels one shown pixel is."""
@@ -230,7 +226,7 @@ class _Upright:
         graph.link_nodes(buffer, graph.add("yadif", "deint=interlaced"), graph.add("buffersink")).configure()
         return graph
 
-    def _through_graph(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
+    def _through_graph(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
         av = import_av()
         self._graph.push(frame)
         while True:

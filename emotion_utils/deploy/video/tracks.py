@@ -29,6 +29,9 @@ FLOW_PX = 480  # longer side of the grey copy in which faces are followed
 FLOW_POINTS = 7  # a side of the grid of points
 FLOW_ERROR_PX = 1.0  # of a point that is followed forward and back again
 FLOW_SHARE = 0.35  # of the points that must be followed
+FLOW_CORRELATION = 0.6  # of the face before and after: less where it has left or something covers it
+PATCH_PX = 24
+EMPTY = np.zeros((PATCH_PX, PATCH_PX))
 CUT_DIFFERENCE, CUT_CORRELATION = 16.0, 0.5  # of thumbnails of 0-255, beyond both of which a new scene begins
 THUMBNAIL_PX = (32, 18)
 LONG_AGO_S = -1e9
@@ -169,7 +172,24 @@ def _flow(before: np.ndarray, after: np.ndarray, box: FloatBox) -> FloatBox | No
     apart = spans[0] > 0.2 * width
     growth = float(np.clip(np.median(spans[1][apart] / spans[0][apart]), 0.9, 1.1)) if apart.any() else 1.0
     middle = left + width / 2 + float(shift[0]), top + height / 2 + float(shift[1])
-    return middle[0] - growth * width / 2, middle[1] - growth * height / 2, growth * width, growth * height
+    moved = middle[0] - growth * width / 2, middle[1] - growth * height / 2, growth * width, growth * height
+    return moved if _correlate(_cut(before, box), _cut(after, moved)) >= FLOW_CORRELATION else None
+
+
+def _cut(grey: np.ndarray, box: FloatBox) -> np.ndarray:
+    """The box of a grey image, float64 (PATCH_PX, PATCH_PX); what is beyond the image is left out."""
+    left, top, width, height = box
+    rows = slice(max(0, round(top)), max(0, round(top + height)))
+    columns = slice(max(0, round(left)), max(0, round(left + width)))
+    patch = grey[rows, columns]
+    return cv2.resize(patch, (PATCH_PX, PATCH_PX), interpolation=cv2.INTER_AREA).astype(float) if patch.size else EMPTY
+
+
+def _correlate(one: np.ndarray, other: np.ndarray) -> float:
+    """Pearson's correlation, 0 where one of them is constant."""
+    one, other = one - one.mean(), other - other.mean()
+    spread = np.sqrt((one**2).mean() * (other**2).mean())
+    return float((one * other).mean() / spread) if spread else 0.0
 
 
 def _is_inside(box: FloatBox, shape: tuple[int, ...]) -> bool:
@@ -182,9 +202,7 @@ def _is_cut(before: np.ndarray, after: np.ndarray) -> bool:
     small = [cv2.resize(grey, THUMBNAIL_PX, interpolation=cv2.INTER_AREA).astype(float) for grey in (before, after)]
     if np.abs(small[0] - small[1]).mean() < CUT_DIFFERENCE:
         return False
-    spread = small[0].std() * small[1].std()
-    alike = ((small[0] - small[0].mean()) * (small[1] - small[1].mean())).mean() / spread if spread else 0.0
-    return alike < CUT_CORRELATION
+    return _correlate(*small) < CUT_CORRELATION
 
 
 def _overlap(one: FloatBox, other: FloatBox) -> float:
