@@ -70,7 +70,8 @@ class Tracker:
         self._tracks: list[Track] = []
         self._next = 1
         self._searched_s = self._wide_s = LONG_AGO_S
-        self._grey: np.ndarray | None = None
+        self._grey: np.ndarray | None = None  # the newest frame ...
+        self._now_s = 0.0  # ... and its time
         self.covering: set[tuple[int, int]] = set()  # pairs of tracks whose faces overlap in the newest frame
         self.is_cut = False  # whether the newest frame begins a new scene
 
@@ -83,7 +84,7 @@ class Tracker:
             self._searched_s = self._wide_s = LONG_AGO_S
         elif self._grey is not None:
             self._follow(grey, frame)
-        self._grey = grey
+        self._grey, self._now_s = grey, frame.time_s
         if frame.time_s - self._searched_s >= SEARCH_S - 1e-6:
             self._search(frame)
         self._tracks = [track for track in self._tracks if not track.is_over(frame.time_s)]
@@ -109,11 +110,11 @@ class Tracker:
         """Goes on after the frame `before` as the tracker whose state it is would."""
         self._tracks = [Track(**{**track, "box": tuple(track["box"])}) for track in state["tracks"]]
         self._next, self._searched_s, self._wide_s = state["next"], state["searched_s"], state["wide_s"]
-        self._grey = search_copy(before.image, FLOW_PX)
+        self._grey, self._now_s = search_copy(before.image, FLOW_PX), before.time_s
 
     def _follow(self, grey: np.ndarray, frame: Frame) -> None:
         scale = max(grey.shape) / max(frame.image.shape[:2])
-        for track in self._tracks:
+        for track in (each for each in self._tracks if each.seen_s == self._now_s):  # the lost ones have to be found
             moved = _flow(self._grey, grey, tuple(scale * value for value in track.box))
             if moved is not None and _is_inside(moved, grey.shape):
                 track.box = tuple(value / scale for value in moved)
