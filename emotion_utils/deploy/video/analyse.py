@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from emotion_utils.deploy.network import Network
 from emotion_utils.deploy.video.annotate import annotate_video
 from emotion_utils.deploy.video.frames import Frame, Frames, open_frames
-from emotion_utils.deploy.video.rows import DECIMALS, FRAMES_AT_ONCE, FaceModel, Row, iterate_chunks
+from emotion_utils.deploy.video.rows import DECIMALS, FRAMES_AT_ONCE, Row, iterate_chunks
 from emotion_utils.deploy.video.smoothing import TIME_CONSTANT_S, Smoother
 from emotion_utils.deploy.video.summary import Tally
 from emotion_utils.deploy.video.timeline import write_timeline
@@ -32,33 +33,33 @@ WRITE_FRAMES = 200  # analysed between two writes: what a kill may lose
 
 
 def analyse_video(
-    model: FaceModel, key: str, source: str, folder: Path, *, every: int = 1, fps: float | None = None,
+    network: Network, source: str, folder: Path, *, every: int = 1, fps: float | None = None,
     causal: bool | None = None, seconds: float | None = None, annotate: bool = False, show_faces: bool = True,
     progress: Progress | None = None, say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Writes faces.csv, summary.json, timeline.svg and timeline.html into `folder`; gives the summary.
 
-    `key` names the model. `causal` smooths with what came before alone, as a camera must; `seconds` ends it early. A
-    folder that holds the same analysis, whole or in part, is gone on with. Raises InputError for what is no video, for
-    a folder that holds another analysis, and where nothing can be written.
+    `causal` smooths with what came before alone, as a camera must; `seconds` ends it early. What `folder` holds of the
+    same analysis, whole or in part, is kept. Raises InputError for what is no video, for a folder that holds another
+    analysis, and where nothing can be written.
     """
     frames = open_frames(source, fps=fps)
     if annotate and frames.is_live:
         raise InputError("--annotate needs a file: what a camera has shown cannot be read again")
     causal = frames.is_live if causal is None else causal
     facts = {
-        "video": _name(source), "model": key, "every": every, "fps": fps, "smoothing": "causal" if causal else "both",
-        "time_constant_s": TIME_CONSTANT_S, "seconds": seconds,
+        "video": _name(source), "model": _checksum(network.facts), "every": every, "fps": fps, "seconds": seconds,
+        "smoothing": "causal" if causal else "both", "time_constant_s": TIME_CONSTANT_S,
     }  # fmt: skip
     summary = _read_finished(folder, facts)
     if summary is None:
-        summary = _analyse(model, frames, folder, facts, progress)
+        summary = _analyse(network, frames, folder, facts, progress)
         write_json(folder / SUMMARY, summary)
     for note in summary["notes"]:
         say(note)
-    write_timeline(folder / TABLE, folder, model.class_names, source if show_faces else None, fps=fps)
+    write_timeline(folder / TABLE, folder, network.class_names, source if show_faces else None, fps=fps)
     if annotate:
-        annotate_video(source, folder / TABLE, folder / COPY, model.class_names, fps=fps, progress=progress)
+        annotate_video(source, folder / TABLE, folder / COPY, network.class_names, fps=fps, progress=progress)
     return summary
 
 
@@ -79,25 +80,26 @@ def columns_of(class_names: Sequence[str]) -> list[str]:
 
 
 def _analyse(
-    model: FaceModel, frames: Frames, folder: Path, facts: dict[str, Any], progress: Progress | None
+    network: Network, frames: Frames, folder: Path, facts: dict[str, Any], progress: Progress | None
 ) -> dict[str, Any]:
-    names, table, tally = columns_of(model.class_names), PartTable(folder / TABLE), Tally(model.class_names)
+    names, table, tally = columns_of(network.class_names), PartTable(folder / TABLE), Tally(network.class_names)
     try:
-        table.resume(hashlib.sha256(json.dumps(facts).encode()).hexdigest())
+        table.resume(_checksum(facts))
+        waiting: list[list[Any]] = []
         if table.state:
             tally.restore(table.state["tally"])
         else:
-            table.append(_to_text([names]), 0)
+            table.restart()
+            waiting.append(names)
         smoother = Smoother(facts["time_constant_s"], ahead=facts["smoothing"] == "both")
         shown = _until(frames, facts["seconds"])
-        waiting: list[list[Any]] = []
         written = table.done
         with _ending_at_interrupt(frames):
             for chunk in iterate_chunks(
-                model, shown, smoother, every=facts["every"], at_once=1 if frames.is_live else FRAMES_AT_ONCE,
+                network, shown, smoother, every=facts["every"], at_once=1 if frames.is_live else FRAMES_AT_ONCE,
                 state=table.state,
             ):  # fmt: skip
-                rows = [to_cells(row, model.class_names) for row in chunk.rows]
+                rows = [to_cells(row, network.class_names) for row in chunk.rows]
                 tally.add(chunk, rows)
                 waiting += [[row.get(name, "") for name in names] for row in rows]
                 if chunk.frames - written >= WRITE_FRAMES or not chunk.state:
@@ -145,6 +147,10 @@ def _name(source: str) -> str:
     if path.is_dir():
         return printable(path.name)
     return f"{printable(path.name)}, {path.stat().st_size:,} bytes" if path.exists() else f"camera {source}"
+
+
+def _checksum(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _read_finished(folder: Path, facts: dict[str, Any]) -> dict[str, Any] | None:

@@ -162,7 +162,6 @@ def import_av() -> Any:
         import av
     except ModuleNotFoundError:
         raise InputError("videos need PyAV: pip install 'emotion-utils[video]'") from None
-    av.logging.set_level(av.logging.PANIC)  # what is wrong is told by our own lines
     return av
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from emotion_utils.audit.face_detectors import Box
 from emotion_utils.audit.faces import cut_square
+from emotion_utils.deploy.network import Network
 from emotion_utils.deploy.video.frames import Frame
 from emotion_utils.deploy.video.smoothing import Smoother
 from emotion_utils.deploy.video.tracks import Seen, Tracker
@@ -22,16 +23,6 @@ FRAMES_AHEAD = 4  # that wait between two threads: bounds the memory, and is eno
 FRAMES_AT_ONCE = 8  # whose faces are classified together
 DECIMALS = 6  # of probabilities, as they are written; the smoothed ones are computed from these
 Row = dict[str, Any]
-
-
-class FaceModel(Protocol):
-    """What a video needs of a classifier."""
-
-    class_names: Sequence[str]
-    size_px: int
-
-    def predict_faces(self, faces: np.ndarray) -> np.ndarray:
-        """Probabilities float (n, k) of uint8 (n, size_px, size_px, 3) RGB."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +51,7 @@ class _Tracked:
 
 
 def iterate_chunks(
-    model: FaceModel, frames: Iterable[Frame], smoother: Smoother, *, every: int = 1, at_once: int = FRAMES_AT_ONCE,
+    network: Network, frames: Iterable[Frame], smoother: Smoother, *, every: int = 1, at_once: int = FRAMES_AT_ONCE,
     state: dict[str, Any] | None = None,
 ) -> Iterator[Chunk]:  # fmt: skip
     """Rows of each `every`th frame, `at_once` frames at a time; the last chunk holds those that waited for more.
@@ -76,11 +67,11 @@ def iterate_chunks(
     if state:
         smoother.restore(state["smoother"])
         count, number = int(state["frames"]), int(state["number"])
-    tracked = _track(iterate_ahead(frames, FRAMES_AHEAD), tracker, model.size_px, every, state)
+    tracked = _track(iterate_ahead(frames, FRAMES_AHEAD), tracker, network.input_spec.size_px, every, state)
     waiting = iterate_ahead(tracked, FRAMES_AHEAD * at_once)
     while group := list(islice(waiting, at_once)):
         rows: list[Row] = []
-        for each, probs in zip(group, _classify(model, group), strict=True):
+        for each, probs in zip(group, _classify(network, group), strict=True):
             rows += smoother.add(_make_rows(each, probs), each.time_s)
         count, number, time_s = count + len(group), group[-1].number, group[-1].time_s
         yield Chunk(
@@ -112,12 +103,12 @@ def _track(
         )  # fmt: skip
 
 
-def _classify(model: FaceModel, group: Sequence[_Tracked]) -> list[np.ndarray]:
+def _classify(network: Network, group: Sequence[_Tracked]) -> list[np.ndarray]:
     """Of each frame the probabilities of its faces, float64 (n, k), as they are written."""
     faces = [face for each in group for face in each.faces]
     if not faces:
-        return [np.empty((0, len(model.class_names)))] * len(group)
-    probs = np.asarray(model.predict_faces(np.stack(faces)), dtype=float).round(DECIMALS)
+        return [np.empty((0, len(network.class_names)))] * len(group)
+    probs = network.predict(np.stack(faces)).round(DECIMALS)
     return np.split(probs, np.cumsum([len(each.faces) for each in group])[:-1])
 
 

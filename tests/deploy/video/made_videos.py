@@ -1,6 +1,7 @@
 """Videos that the tests write themselves, frame by frame, with the times that they choose."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -56,12 +57,13 @@ class Brightness:
     """A model whose answer follows from the mean brightness of a face."""
 
     class_names = ("angry", "happy", "sad")
-    size_px = 32
+    input_spec = SimpleNamespace(size_px=32)
+    facts = ("brightness",)
 
     def __init__(self, fails_after=None):
         self.faces, self.fails_after = 0, fails_after
 
-    def predict_faces(self, faces):
+    def predict(self, faces):
         self.faces += len(faces)
         if self.fails_after is not None and self.faces > self.fails_after:
             raise KeyboardInterrupt

@@ -1,0 +1,212 @@
+"""`emotion video` from a clip to its table, summary, timeline and copy."""
+
+import json
+import re
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+av = pytest.importorskip("av", reason="PyAV is missing")
+from made_videos import Brightness, flat_frames, write_video
+
+from emotion_utils.deploy.video import analyse
+from emotion_utils.deploy.video.analyse import analyse_video
+from emotion_utils.deploy.video.frames import Frame
+from emotion_utils.deploy.video.smoothing import smooth
+from emotion_utils.deploy.video.timeline import COLOURS
+from emotion_utils.errors import InputError
+from emotion_utils.synthetic.clips import Actor, render_clip
+
+FPS = 12
+CLASSES = list(Brightness.class_names)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """Frames of two persons, one of whom leaves, and then of a wall; with what is known of each."""
+    actors = [
+        Actor(3, (("neutral", 0.0), ("happy", 0.5)), ((0, 120, 130), (2, 170, 140)), 170, (0, 2)),
+        Actor(11, (("neutral", 0.0),), ((0, 360, 140),), 170, (0, 1)),
+    ]
+    return list(render_clip(actors, 480, 270, FPS, 3.0))
+
+
+@pytest.fixture(scope="module")
+def clip(scene, tmp_path_factory):
+    times_s = np.arange(len(scene)) / FPS + np.tile([0, 0.02], len(scene) // 2)
+    path = tmp_path_factory.mktemp("clip") / "two.mp4"
+    return write_video(path, [image for image, _ in scene], times_s=times_s, sound_s=3.0), times_s
+
+
+@pytest.fixture(scope="module")
+def analysed(clip, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("analysed")
+    summary = analyse_video(Brightness(), str(clip[0]), folder, annotate=True)
+    return folder, summary, pd.read_csv(folder / "faces.csv")
+
+
+def test_a_row_for_each_face_and_one_for_a_frame_without(scene, clip, analysed):
+    _, summary, rows = analysed
+    assert rows.columns.tolist() == [
+        "frame", "time_s", "track", "left", "top", "width", "height", "found", "predicted", "confidence",
+        *CLASSES, *(f"smoothed_{name}" for name in CLASSES),
+    ]  # fmt: skip
+    assert rows["frame"].drop_duplicates().tolist() == list(range(len(scene)))
+    np.testing.assert_allclose(rows.groupby("frame")["time_s"].first(), clip[1], atol=1.1e-3)
+    there = [len(known) for _, known in scene]
+    seen = rows.groupby("frame")["found"].sum().tolist()
+    assert np.mean(np.array(there) == seen) > 0.9
+    empty = rows[~rows["found"]]
+    assert len(empty) and empty.drop(columns=["frame", "time_s", "found"]).isna().all(axis=None)
+    for row in rows[rows["found"]].itertuples():
+        left, top, width, height = next(
+            face.box for face in scene[row.frame][1] if (face.person_seed == 3) == (row.left < 200)
+        )
+        assert abs(row.left + row.width / 2 - left - width / 2) < 0.25 * width
+        assert abs(row.top + row.height / 2 - top - height / 2) < 0.25 * height
+    assert summary["frames"] == len(scene) and summary["frames_with_faces"] == (np.array(seen) > 0).sum()
+
+
+def test_smoothed_probabilities_are_those_of_the_whole_track(analysed):
+    _, _, rows = analysed
+    smoothed = [f"smoothed_{name}" for name in CLASSES]
+    for _, track in rows[rows["found"]].groupby("track"):
+        for row in track.itertuples():
+            expected = smooth(
+                track["time_s"], track[CLASSES].to_numpy(), row.time_s, analyse.TIME_CONSTANT_S, ahead=True
+            )
+            np.testing.assert_allclose(track.loc[row.Index, smoothed].tolist(), expected, atol=2e-6)
+    found = rows[rows["found"]]
+    assert (found["confidence"] == found[smoothed].max(axis=1)).all()
+    assert (found["predicted"] == found[smoothed].idxmax(axis=1).str.removeprefix("smoothed_")).all()
+
+
+def test_the_summary_is_that_of_the_table(analysed):
+    _, summary, rows = analysed
+    found = rows[rows["found"]]
+    assert [track["track"] for track in summary["tracks"]] == sorted(found["track"].unique())
+    for track in summary["tracks"]:
+        own = found[found["track"] == track["track"]]
+        assert track["frames"] == len(own) and track["first_s"] == own["time_s"].iloc[0]
+        steps = own["time_s"].diff().fillna(0).clip(upper=0.5)
+        shares = steps.groupby(own["predicted"]).sum() / steps.sum()
+        assert track["shares"] == pytest.approx({name: shares.get(name, 0.0) for name in CLASSES}, abs=1e-3)
+        assert track["seconds"] == pytest.approx(steps.sum(), abs=1e-3)
+
+
+def test_the_copy_has_boxes_where_the_table_has_them_and_all_of_the_sound(clip, analysed):
+    folder, _, rows = analysed
+    with av.open(str(folder / "annotated.mp4")) as copy, av.open(str(clip[0])) as source:
+        assert {stream.type for stream in copy.streams} == {"video", "audio"}
+        packets = [
+            [bytes(packet) for packet in each.demux(each.streams.audio[0]) if packet.size] for each in (copy, source)
+        ]
+        assert packets[0] == packets[1]
+    with av.open(str(folder / "annotated.mp4")) as copy:
+        frames = list(copy.decode(video=0))
+    np.testing.assert_allclose([float(frame.time) for frame in frames], clip[1], atol=1.1e-3)
+    first = rows[rows["frame"] == 6].iloc[0]
+    image = frames[6].to_ndarray(format="rgb24").astype(int)
+    middle, left = int(first["top"] + first["height"] / 2), int(first["left"])
+    edge = image[middle - 9 : middle + 9, left - 1 : left + 2]
+    colour = COLOURS[CLASSES.index(first["predicted"])]
+    away = np.abs(edge - [int(colour[place : place + 2], 16) for place in (1, 3, 5)]).max(axis=2)
+    assert np.median(away.min(axis=1)) < 50, "the colours of H.264 are half as wide as its brightness"
+
+
+@pytest.mark.parametrize("stop", [9, 31])
+def test_what_was_cut_off_goes_on_to_the_same_bytes(clip, analysed, tmp_path, monkeypatch, stop):
+    monkeypatch.setattr(analyse, "WRITE_FRAMES", 8)
+    with pytest.raises(KeyboardInterrupt):
+        analyse_video(Brightness(fails_after=stop), str(clip[0]), tmp_path)
+    assert not (tmp_path / "faces.csv").exists()
+    model = Brightness()
+    analyse_video(model, str(clip[0]), tmp_path)
+    assert (tmp_path / "faces.csv").read_bytes() == (analysed[0] / "faces.csv").read_bytes()
+    assert json.loads((tmp_path / "summary.json").read_text()) == analysed[1]
+    assert not list(tmp_path.glob("*.part*"))
+    assert stop < 16 or model.faces < len(analysed[2]), "what was done is not done again"
+
+
+def test_a_finished_analysis_is_read_and_another_refused(clip, analysed, tmp_path):
+    idle = Brightness(fails_after=0)
+    assert analyse_video(idle, str(clip[0]), analysed[0]) == analysed[1]
+    other = write_video(tmp_path / "other.mp4", flat_frames(3))
+    with pytest.raises(InputError, match="another video"):
+        analyse_video(idle, str(other), analysed[0])
+    with pytest.raises(InputError, match="another every"):
+        analyse_video(idle, str(clip[0]), analysed[0], every=2)
+
+
+def test_skipped_frames_have_no_rows_and_times_stay_true(clip, tmp_path):
+    analyse_video(Brightness(), str(clip[0]), tmp_path, every=3, seconds=2.0)
+    rows = pd.read_csv(tmp_path / "faces.csv")
+    assert rows["frame"].drop_duplicates().tolist() == [n for n in range(0, 36, 3) if clip[1][n] < 2]
+    shown = clip[1][::3]
+    np.testing.assert_allclose(rows.groupby("frame")["time_s"].first(), shown[shown < 2], atol=1.1e-3)
+
+
+def test_no_face_at_all_is_said(tmp_path):
+    summary = analyse_video(Brightness(), str(write_video(tmp_path / "wall.mp4", flat_frames(5))), tmp_path / "out")
+    assert "no face was found in 5 frames" in summary["notes"]
+    assert "no face was found" in (tmp_path / "out" / "timeline.svg").read_text()
+
+
+def test_a_camera_ends_at_an_interrupt_and_keeps_what_it_saw(scene, tmp_path, monkeypatch):
+    class Camera:
+        total, is_live, stopped = 0, True, False
+        notes = []
+
+        def stop(self):
+            self.stopped = True
+
+        def __iter__(self):
+            for number, (image, _) in enumerate(scene):
+                if self.stopped:
+                    return
+                yield Frame(number, number / FPS, image)
+
+    def interrupt(done, total):
+        if done == 12:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(analyse, "open_frames", lambda source, fps: Camera())
+    summary = analyse_video(Brightness(), "0", tmp_path, progress=interrupt)
+    assert summary["smoothing"] == "causal" and 12 <= summary["frames"] < len(scene)
+    assert pd.read_csv(tmp_path / "faces.csv")["frame"].nunique() == summary["frames"]
+    with pytest.raises(InputError, match="--annotate needs a file"):
+        analyse_video(Brightness(), "0", tmp_path / "other", annotate=True)
+
+
+def test_the_timeline_answers_to_the_pointer_and_asks_nobody(analysed, browser):
+    folder, summary, rows = analysed
+    browser.get((folder / "timeline.html").as_uri())
+    assert len(browser.find_elements("css selector", "figure img")) == len(summary["tracks"])
+    place = browser.execute_script(
+        "const b = document.querySelector('svg').getBoundingClientRect(); return [b.left, b.top, b.width]"
+    )
+    left, top, width = place
+    scale = width / 960
+    at_s = 1.0
+    x = left + scale * (110 + at_s / summary["last_s"] * (960 - 110 - 16))
+    browser.execute_script(
+        "document.querySelector('svg').dispatchEvent(new PointerEvent('pointermove', {clientX: arguments[0], "
+        "clientY: arguments[1]}))",
+        x, top + scale * 60,
+    )  # fmt: skip
+    told = browser.find_element("id", "told").text
+    track = rows[rows["track"] == summary["tracks"][0]["track"]]
+    near = track.iloc[(track["time_s"] - at_s).abs().argmin()]
+    shown = dict(re.findall(r"(\w+) (\d+)%", told))
+    assert told.startswith("1.0 s, track 1:")
+    assert {name: int(value) for name, value in shown.items()} == pytest.approx(
+        {name: 100 * near[f"smoothed_{name}"] for name in CLASSES}, abs=1.0
+    )
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_without_faces_the_page_shows_none(clip, tmp_path):
+    analyse_video(Brightness(), str(clip[0]), tmp_path, show_faces=False, seconds=0.5)
+    assert "<img" not in (tmp_path / "timeline.html").read_text()
