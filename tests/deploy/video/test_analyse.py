@@ -113,7 +113,7 @@ def test_the_copy_has_boxes_where_the_table_has_them_and_all_of_the_sound(clip, 
     edge = image[middle - 9 : middle + 9, left - 1 : left + 2]
     colour = COLOURS[CLASSES.index(first["predicted"])]
     away = np.abs(edge - [int(colour[place : place + 2], 16) for place in (1, 3, 5)]).max(axis=2)
-    assert np.median(away.min(axis=1)) < 50, "the colours of H.264 are half as wide as its brightness"
+    assert np.median(away.min(axis=1)) < 50
 
 
 @pytest.mark.parametrize("stop", [9, 31])
