@@ -223,6 +223,38 @@ def evaluate(model_dir: Path, data: str, votes: str | None, output: Path | None)
 
 
 @main.command()
+@click.argument("model", metavar="MODEL_DIR", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="The folder to write.")
+@click.option("--annotate", is_flag=True, help="Write a copy with boxes and labels too: annotated.mp4.")
+@click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Analyse one of so many frames.")
+@click.option("--fps", type=float, help="Images a second of a folder of numbered images.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop there.")
+@click.option("--causal", is_flag=True, help="Smooth with earlier frames alone, as with a camera.")
+@click.option("--hide-faces", is_flag=True, help="Show no face in timeline.html.")
+@trusts_code
+def video(
+    model: Path, source: str, output: Path, annotate: bool, every: int, fps: float | None, seconds: float | None,
+    causal: bool, hide_faces: bool,
+) -> None:  # fmt: skip
+    """Follow the faces in IN, a video, a folder of numbered images or a camera's number, with the model in MODEL_DIR.
+
+    Writes faces.csv (a row per face and frame), summary.json, timeline.svg and timeline.html. The same command goes on
+    where it was cut off. Ctrl-C ends a camera.
+    """
+    from emotion_utils.deploy.classifier import open_network
+    from emotion_utils.deploy.video.analyse import analyse_video, list_lines
+    from emotion_utils.progress import progress_bar
+
+    summary = analyse_video(
+        open_network(model), source, output, every=every, fps=fps, causal=causal or None, seconds=seconds,
+        annotate=annotate, show_faces=not hide_faces, progress=progress_bar,
+    )  # fmt: skip
+    for line in list_lines(summary, output):
+        _say(line)
+
+
+@main.command()
 @click.argument("model")
 @click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
 @trusts_code
@@ -365,6 +397,18 @@ def bench_faces(data: str | None, csv: Path | None, images: int) -> None:
     from emotion_utils.bench.subjects import measure_faces
 
     _show(measure_faces(data or "synthetic", images=images), csv)
+
+
+@bench.command("video")
+@click.argument("model_dir", metavar="MODEL_DIR", type=click.Path(path_type=Path))
+@click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too.")
+@click.option("--persons", default=40, show_default=True, help="Synthetic persons; half of them choose.")
+@trusts_code
+def bench_video(model_dir: Path, csv: Path | None, persons: int) -> None:
+    """How answers are best smoothed over time: accuracy, lag and flips on synthetic sequences, with a trained model."""
+    from emotion_utils.bench.subjects import measure_video
+
+    _show(measure_video(model_dir, persons=persons), csv)
 
 
 @bench.command("train")

@@ -41,6 +41,13 @@ def measure_faces(spec: str, *, images: int = 200) -> Iterator[Measured]:
     yield Measured(f"{spec}: faces found; cpu_ms: median for one image", bench_faces(spec, images=images))
 
 
+def measure_video(model_dir: Path, *, persons: int) -> Iterator[Measured]:
+    """How well each way of smoothing over time reads synthetic sequences."""
+    from emotion_utils.bench.video import bench_video
+
+    yield Measured(f"{model_dir}: synthetic sequences", bench_video(model_dir, persons=persons))
+
+
 def measure_train(
     spec: str, steps: Mapping[str, Any], *, classes: tuple[str, ...] | None = None, curve: bool = False,
     brief: bool = False,

@@ -52,8 +52,8 @@ def bench_video(model_dir: Path, *, persons: int = 24, seed: int = 0) -> pd.Data
 
     Columns: way; accuracy per frame with acc_low and acc_high (bootstrap over persons); lag_s, the median time from a
     change of the expression to the first frame that is read as the new one; flips_a_minute, changes of the answer
-    beyond those of the expression; chosen ("yes": of the averages with a lag of at most MOST_LAG_S and at most MOST_FLIPS
-    of the raw answers' flips the most accurate one, on the persons that choose).
+    beyond those of the expression; chosen ("yes": on the persons that choose, the most accurate average of those whose
+    lag is at most MOST_LAG_S and whose flips are at most MOST_FLIPS of the raw answers').
     """
     net, card = load_model(model_dir, pick_device())
     names = list(card["class_names"])
@@ -89,7 +89,7 @@ def draw_course(names: Sequence[str], rng: np.random.Generator) -> list[tuple[st
 
 
 def median_lag(answers: Sequence[np.ndarray], sequences: Sequence[Sequence_]) -> float:
-    """Seconds from a change of the truth to the first frame with the new answer; a change that is missed counts whole."""
+    """Seconds from a change of the truth to the first frame with the new answer; one that is missed counts whole."""
     lags = []
     for answer, each in zip(answers, sequences, strict=True):
         changes = np.flatnonzero(np.diff(each.truth)) + 1

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,6 +87,17 @@ class Classifier:
                 raise InputError(f"image {faces[0].image}: {faces[0].error}")
             rows.append(list(faces[0].probabilities.values()))
         return np.array(rows)
+
+    def video(self, source: str | Path, *, every: int = 1, fps: float | None = None) -> Iterator[dict[str, Any]]:
+        """Rows of the faces in a video file, a folder of numbered images (`fps` a second) or a camera, as they come.
+
+        A row has the columns of the faces.csv of `emotion video`: frame, time_s, track, left, top, width, height,
+        found, predicted, confidence, then a probability for each class, raw and smoothed over time; one of a frame
+        without a face has frame, time_s and found alone. Raises InputError for what is no video.
+        """
+        from emotion_utils.deploy.video.analyse import iterate_rows
+
+        return iterate_rows(self.network, str(source), every=every, fps=fps)
 
     def answer(
         self, images: Iterable[InputImage | GivenImage], missed: Missed = None, *, is_one: bool = False

@@ -104,7 +104,7 @@ def render_sequence(
 def render_clip(
     actors: Sequence[Actor], width: int, height: int, fps: float, seconds: float, seed: int = 0
 ) -> Iterator[tuple[np.ndarray, list[TrueFace]]]:
-    """Frames uint8 (height, width, 3) of `actors` before a wall, the later ones in front, with what is known of each."""
+    """Frames uint8 (height, width, 3) of `actors` before a wall, the later ones in front; and what is known."""
     rng = np.random.default_rng([seed, 7])
     wall = cv2.resize(draw_background(64, rng), (width, height), interpolation=cv2.INTER_CUBIC)
     heads = [_Head(actor) for actor in actors]

@@ -8,22 +8,22 @@ import io
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from emotion_utils.deploy.network import Network
+from emotion_utils.deploy.part_table import PartTable
 from emotion_utils.deploy.video.annotate import annotate_video
 from emotion_utils.deploy.video.frames import Frame, Frames, open_frames
 from emotion_utils.deploy.video.rows import DECIMALS, FRAMES_AT_ONCE, Row, iterate_chunks
-from emotion_utils.deploy.video.smoothing import TIME_CONSTANT_S, Smoother
+from emotion_utils.deploy.video.smoothing import CAUSAL_TIME_CONSTANT_S, TIME_CONSTANT_S, Smoother
 from emotion_utils.deploy.video.summary import Tally
 from emotion_utils.deploy.video.timeline import write_timeline
 from emotion_utils.errors import InputError
-from emotion_utils.evaluation.part_table import PartTable
 from emotion_utils.files import read_json, write_json
-from emotion_utils.printable import printable
+from emotion_utils.printable import count_of, printable
 from emotion_utils.progress import Progress
 
 TABLE, SUMMARY, COPY = "faces.csv", "summary.json", "annotated.mp4"
@@ -35,7 +35,7 @@ WRITE_FRAMES = 200  # analysed between two writes: what a kill may lose
 def analyse_video(
     network: Network, source: str, folder: Path, *, every: int = 1, fps: float | None = None,
     causal: bool | None = None, seconds: float | None = None, annotate: bool = False, show_faces: bool = True,
-    progress: Progress | None = None, say: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str, str], Progress | None] = lambda what, unit: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Writes faces.csv, summary.json, timeline.svg and timeline.html into `folder`; gives the summary.
 
@@ -49,18 +49,44 @@ def analyse_video(
     causal = frames.is_live if causal is None else causal
     facts = {
         "video": _name(source), "model": _checksum(network.facts), "every": every, "fps": fps, "seconds": seconds,
-        "smoothing": "causal" if causal else "both", "time_constant_s": TIME_CONSTANT_S,
+        "smoothing": "causal" if causal else "both ways",
+        "time_constant_s": CAUSAL_TIME_CONSTANT_S if causal else TIME_CONSTANT_S,
     }  # fmt: skip
     summary = _read_finished(folder, facts)
     if summary is None:
-        summary = _analyse(network, frames, folder, facts, progress)
+        summary = _analyse(network, frames, folder, facts, progress("video", "frame"))
         write_json(folder / SUMMARY, summary)
-    for note in summary["notes"]:
-        say(note)
     write_timeline(folder / TABLE, folder, network.class_names, source if show_faces else None, fps=fps)
     if annotate:
-        annotate_video(source, folder / TABLE, folder / COPY, network.class_names, fps=fps, progress=progress)
+        annotate_video(
+            source, folder / TABLE, folder / COPY, network.class_names, fps=fps, progress=progress("copy", "frame")
+        )
     return summary
+
+
+def iterate_rows(
+    network: Network, source: str, *, every: int = 1, fps: float | None = None
+) -> Iterator[dict[str, Any]]:
+    """The rows of faces.csv, while they are made."""
+    frames = open_frames(source, fps=fps)
+    smoother, at_once = _make_smoother(frames.is_live), 1 if frames.is_live else FRAMES_AT_ONCE
+    for chunk in iterate_chunks(network, frames, smoother, every=every, at_once=at_once):
+        yield from (to_cells(row, network.class_names) for row in chunk.rows)
+
+
+def list_lines(summary: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """What a person is told at the end."""
+    every = f", one of {summary['every']}" if summary["every"] > 1 else ""
+    yield (
+        f"{count_of(summary['frames'], 'frame')} analysed{every}, {summary['frames_with_faces']:,} with a face; "
+        f"{count_of(len(summary['tracks']), 'track')} in {summary['last_s']:.1f} s"
+    )
+    everybody = summary["all_tracks"]
+    if everybody["seconds"]:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in everybody["shares"].items())
+        yield f"of {everybody['seconds']:.1f} s with a face: {shares}"
+    yield from summary["notes"]
+    yield f"{folder / TABLE}; {SUMMARY} and timeline.html lie beside it"
 
 
 def to_cells(row: Row, class_names: Sequence[str]) -> dict[str, Any]:
@@ -91,7 +117,7 @@ def _analyse(
         else:
             table.restart()
             waiting.append(names)
-        smoother = Smoother(facts["time_constant_s"], ahead=facts["smoothing"] == "both")
+        smoother = _make_smoother(facts["smoothing"] == "causal")
         shown = _until(frames, facts["seconds"])
         written = table.done
         with _ending_at_interrupt(frames):
@@ -112,6 +138,10 @@ def _analyse(
         raise
     table.finish()
     return {**facts, **tally.summary(), "notes": [*frames.notes, *tally.notes()]}
+
+
+def _make_smoother(causal: bool) -> Smoother:
+    return Smoother(CAUSAL_TIME_CONSTANT_S if causal else TIME_CONSTANT_S, ahead=not causal)
 
 
 def _until(frames: Frames, seconds: float | None) -> Iterator[Frame]:
@@ -164,7 +194,7 @@ def _read_finished(folder: Path, facts: dict[str, Any]) -> dict[str, Any] | None
     if told != facts:
         other = next((name for name in facts if told.get(name) != facts[name]), "video")
         raise InputError(
-            f"{folder}: holds the analysis of another {other} ({printable(str(told.get(other)))}, here {facts[other]}); "
-            "choose another --output"
+            f"{folder}: holds an analysis with another {other} ({printable(str(told.get(other)))}, "
+            f"here {facts[other]}); choose another --output"
         )
     return summary if (folder / TABLE).exists() else None

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import cv2
 import numpy as np
 
+from emotion_utils.deploy.decoding import decode_image
 from emotion_utils.errors import InputError
 from emotion_utils.printable import count_of
-from emotion_utils.sources.decode import ImageFault, decode_image
+from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.files import is_image_name
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ class FileFrames:
                 container.seek(stream.start_time + int(from_s / stream.time_base), stream=stream)
             upright = _Upright(stream.sample_aspect_ratio)
             last_time = -1.0
-            for frame, damaged in _decode(container, stream):
+            for frame, faults in _decode(container, stream):
+                damaged = faults
                 if frame is not None and frame.time is None:
                     raise InputError(
                         f"{self.path}: its frames have no times; put it into a container that gives them, "
@@ -252,7 +254,7 @@ class ImageFrames:
         self.is_live = False
         self._named = sorted((_find_number(folder, name), name) for name in names)
         numbers = [number for number, _ in self._named]
-        if twice := next((number for number, after in zip(numbers, numbers[1:], strict=False) if number == after), None):
+        if twice := next((number for number, after in pairwise(numbers) if number == after), None):
             raise InputError(f"{folder}: two images have the number {twice}; which of them comes first?")
 
     def seek(self, time_s: float) -> Iterator[Frame]:
@@ -327,7 +329,6 @@ class CameraFrames:
                 yield Frame(number, now - start, image, scale)
         finally:
             self._camera.release()
-
 
 
 def read_frame(source: str | Path, number: int, time_s: float, *, fps: float | None = None) -> Frame | None:

@@ -17,7 +17,7 @@ from emotion_utils.deploy.video.smoothing import Smoother
 from emotion_utils.deploy.video.tracks import Seen, Tracker
 from emotion_utils.errors import InputError
 from emotion_utils.parallel import iterate_ahead
-from emotion_utils.store.store import resize_square
+from emotion_utils.store.resize import resize_square
 
 FRAMES_AHEAD = 4  # that wait between two threads: bounds the memory, and is enough to keep both busy
 FRAMES_AT_ONCE = 8  # whose faces are classified together

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-TIME_CONSTANT_S = 0.2  # chosen by `emotion bench video`, see docs/video.md
+TIME_CONSTANT_S = 0.15  # both ways; chosen by `emotion bench video`, see docs/video.md
+CAUSAL_TIME_CONSTANT_S = 0.2  # with what came before alone; likewise
 REACH = 4.0  # time constants beyond which nothing counts: its weight is below 2 %
 LEAST_PROBABILITY = 1e-6  # stands for 0, whose logarithm is not finite
 
@@ -33,11 +34,11 @@ def smooth(
 class Smoother:
     """Rows of faces on their way: each leaves with its smoothed probabilities once all that counts for it is known.
 
-    A row is a dict with `time_s`, `track` (None where no face is) and `probs`; the smoothed ones are added as `smoothed`.
-    Rows leave in the order in which they came.
+    A row is a dict with `time_s`, `track` (None where no face is) and `probs`; `smoothed` is added. Rows
+    leave in the order in which they came.
     """
 
-    def __init__(self, time_constant_s: float = TIME_CONSTANT_S, *, ahead: bool) -> None:
+    def __init__(self, time_constant_s: float, *, ahead: bool) -> None:
         self._constant_s, self._ahead = time_constant_s, ahead
         self._waiting: list[dict[str, Any]] = []
         self._known: dict[int, list[tuple[float, list[float]]]] = {}  # of each track, from oldest to newest

@@ -1,4 +1,4 @@
-"""What a video showed, in numbers: of each track and of all, the share of time of each emotion, and what it rests on."""
+"""What a video showed, in numbers: of each track the share of time of each emotion, and what it rests on."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ class Tally:
             seconds.update(track["seconds"])
         return {
             "frames": self._frames, "frames_with_faces": self._with_faces, "last_s": self._last_s,
-            "tracks": tracks, "all_tracks": {"seconds": round(sum(seconds.values()), 3), "shares": self._shares(seconds)},
+            "tracks": tracks,
+            "all_tracks": {"seconds": round(sum(seconds.values()), 3), "shares": self._shares(seconds)},
             "covering": [
                 {"from_s": start, "to_s": end, "tracks": [one, other]}
                 for start, end, one, other in self._covering[:MOST_MOMENTS]

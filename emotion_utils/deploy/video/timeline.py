@@ -40,7 +40,9 @@ def write_timeline(
     tracks = {int(number): faces[faces["track"] == number] for number in shown}
     points = {number: _thin(track, class_names, last_s) for number, track in tracks.items()}
     left_out = len(spans) - len(tracks)
-    title = f"{count_of(len(spans), 'track')}, {last_s:.1f} s" + (f"; {left_out} brief ones not shown" if left_out else "")
+    title = f"{count_of(len(spans), 'track')}, {last_s:.1f} s" + (
+        f"; {left_out} brief ones not shown" if left_out else ""
+    )
     drawing = _draw(points, class_names, last_s, title)
     with replacing(folder / "timeline.svg") as path:
         path.write_text(drawing, encoding="utf-8")
@@ -48,7 +50,7 @@ def write_timeline(
         number: picture for number, track in tracks.items() if (picture := _thumbnail(source, track, fps))
     }  # fmt: skip
     page = PAGE.replace("DRAWING", drawing).replace("FACES", _list_faces(thumbnails))
-    data = {"last": last_s, "classes": list(class_names), "tracks": {n: p for n, p in points.items()}}
+    data = {"last": last_s, "classes": list(class_names), "tracks": dict(points.items())}
     page = page.replace("DATA", json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
     with replacing(folder / "timeline.html") as path:
         path.write_text(page, encoding="utf-8")
@@ -66,9 +68,7 @@ def _thin(track: pd.DataFrame, class_names: Sequence[str], last_s: float) -> lis
     return thinned
 
 
-def _draw(
-    tracks: Mapping[int, list[list[list[float]]]], class_names: Sequence[str], last_s: float, title: str
-) -> str:
+def _draw(tracks: Mapping[int, list[list[list[float]]]], class_names: Sequence[str], last_s: float, title: str) -> str:
     height = TOP + max(1, len(tracks)) * (BAND + GAP) + 24
     scale = (WIDTH - LEFT - RIGHT) / max(last_s, 1e-9)
     parts = [

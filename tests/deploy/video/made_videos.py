@@ -3,6 +3,7 @@
 from fractions import Fraction
 from types import SimpleNamespace
 
+import av
 import numpy as np
 
 MS = Fraction(1, 1000)
@@ -11,8 +12,6 @@ MS = Fraction(1, 1000)
 def write_video(path, frames, *, times_s=None, fps=25, codec="libx264", pix_fmt="yuv420p", options=(), shape=None,
                 turned=0, sound_s=0.0, sound_codec="aac"):  # fmt: skip
     """Writes uint8 RGB frames; `shape` is that of a pixel (width over height), `turned` what a viewer has to turn."""
-    import av
-
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps, options=dict(options))
         stream.height, stream.width = frames[0].shape[:2]

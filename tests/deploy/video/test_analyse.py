@@ -4,13 +4,13 @@ import json
 import re
 import signal
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
-
-av = pytest.importorskip("av", reason="PyAV is missing")
 from made_videos import Brightness, flat_frames, write_video
 
+from emotion_utils.deploy.classifier import Classifier
 from emotion_utils.deploy.video import analyse
 from emotion_utils.deploy.video.analyse import analyse_video
 from emotion_utils.deploy.video.frames import Frame
@@ -59,14 +59,16 @@ def test_a_row_for_each_face_and_one_for_a_frame_without(scene, clip, analysed):
     seen = rows.groupby("frame")["found"].sum().tolist()
     assert np.mean(np.array(there) == seen) > 0.9
     empty = rows[~rows["found"]]
-    assert len(empty) and empty.drop(columns=["frame", "time_s", "found"]).isna().all(axis=None)
+    assert len(empty)
+    assert empty.drop(columns=["frame", "time_s", "found"]).isna().all(axis=None)
     for row in rows[rows["found"]].itertuples():
         left, top, width, height = next(
             face.box for face in scene[row.frame][1] if (face.person_seed == 3) == (row.left < 200)
         )
         assert abs(row.left + row.width / 2 - left - width / 2) < 0.25 * width
         assert abs(row.top + row.height / 2 - top - height / 2) < 0.25 * height
-    assert summary["frames"] == len(scene) and summary["frames_with_faces"] == (np.array(seen) > 0).sum()
+    assert summary["frames"] == len(scene)
+    assert summary["frames_with_faces"] == (np.array(seen) > 0).sum()
 
 
 def test_smoothed_probabilities_are_those_of_the_whole_track(analysed):
@@ -89,7 +91,8 @@ def test_the_summary_is_that_of_the_table(analysed):
     assert [track["track"] for track in summary["tracks"]] == sorted(found["track"].unique())
     for track in summary["tracks"]:
         own = found[found["track"] == track["track"]]
-        assert track["frames"] == len(own) and track["first_s"] == own["time_s"].iloc[0]
+        assert track["frames"] == len(own)
+        assert track["first_s"] == own["time_s"].iloc[0]
         steps = own["time_s"].diff().fillna(0).clip(upper=0.5)
         shares = steps.groupby(own["predicted"]).sum() / steps.sum()
         assert track["shares"] == pytest.approx({name: shares.get(name, 0.0) for name in CLASSES}, abs=1e-3)
@@ -134,7 +137,7 @@ def test_a_finished_analysis_is_read_and_another_refused(clip, analysed, tmp_pat
     idle = Brightness(fails_after=0)
     assert analyse_video(idle, str(clip[0]), analysed[0]) == analysed[1]
     other = write_video(tmp_path / "other.mp4", flat_frames(3))
-    with pytest.raises(InputError, match="another video"):
+    with pytest.raises(InputError, match="with another video"):
         analyse_video(idle, str(other), analysed[0])
     with pytest.raises(InputError, match="another every"):
         analyse_video(idle, str(clip[0]), analysed[0], every=2)
@@ -156,8 +159,7 @@ def test_no_face_at_all_is_said(tmp_path):
 
 def test_a_camera_ends_at_an_interrupt_and_keeps_what_it_saw(scene, tmp_path, monkeypatch):
     class Camera:
-        total, is_live, stopped = 0, True, False
-        notes = []
+        total, is_live, stopped, notes = 0, True, False, ()
 
         def stop(self):
             self.stopped = True
@@ -173,8 +175,9 @@ def test_a_camera_ends_at_an_interrupt_and_keeps_what_it_saw(scene, tmp_path, mo
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(analyse, "open_frames", lambda source, fps: Camera())
-    summary = analyse_video(Brightness(), "0", tmp_path, progress=interrupt)
-    assert summary["smoothing"] == "causal" and 12 <= summary["frames"] < len(scene)
+    summary = analyse_video(Brightness(), "0", tmp_path, progress=lambda what, unit: interrupt)
+    assert summary["smoothing"] == "causal"
+    assert 12 <= summary["frames"] < len(scene)
     assert pd.read_csv(tmp_path / "faces.csv")["frame"].nunique() == summary["frames"]
     with pytest.raises(InputError, match="--annotate needs a file"):
         analyse_video(Brightness(), "0", tmp_path / "other", annotate=True)
@@ -210,3 +213,8 @@ def test_the_timeline_answers_to_the_pointer_and_asks_nobody(analysed, browser):
 def test_without_faces_the_page_shows_none(clip, tmp_path):
     analyse_video(Brightness(), str(clip[0]), tmp_path, show_faces=False, seconds=0.5)
     assert "<img" not in (tmp_path / "timeline.html").read_text()
+
+
+def test_python_gives_the_rows_of_the_table(clip, analysed):
+    rows = pd.DataFrame(Classifier(Brightness()).video(clip[0]))
+    pd.testing.assert_frame_equal(rows, analysed[2], check_dtype=False)

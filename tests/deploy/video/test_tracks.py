@@ -45,9 +45,11 @@ def test_each_face_keeps_its_track_while_both_move_past_each_other():
         [actor(3, (0, 100, 90), (3, 380, 90)), actor(11, (0, 380, 215), (3, 100, 215))], 3.0, seed=1
     )
     ours, others = tracks_of(frames, seen, 3), tracks_of(frames, seen, 11)
-    assert len(ours) == len(others) == 1 and ours != others
+    assert len(ours) == len(others) == 1
+    assert ours != others
     shown = sum(len(faces) for faces in seen)
-    assert shown >= 0.9 * 2 * len(frames) and not tracker.covering
+    assert shown >= 0.9 * 2 * len(frames)
+    assert not tracker.covering
 
 
 def test_faces_that_cover_each_other_are_named():
@@ -61,7 +63,8 @@ def test_faces_that_cover_each_other_are_named():
 
 def test_who_leaves_ends_and_who_comes_back_later_is_new():
     frames, seen, _ = follow([actor(3, (0, 200, 140)), actor(11, (0, 380, 140), present_s=(0.5, 1.5))], 2.5)
-    assert len(tracks_of(frames, seen, 3)) == 1 and len(tracks_of(frames, seen, 11)) == 1
+    assert len(tracks_of(frames, seen, 3)) == 1
+    assert len(tracks_of(frames, seen, 11)) == 1
     assert max(place for place, faces in enumerate(seen) if len(faces) == 2) / FPS < 1.5 + 0.25
     gone = list(render_clip([actor(3, (0, 200, 140))], 480, 270, FPS, 0.6))
     away = list(render_clip([], 480, 270, FPS, 2.0))
@@ -79,7 +82,8 @@ def test_a_new_scene_begins_new_tracks_even_where_a_face_takes_the_place_of_anot
         numbers.append({face.track for face in tracker.see(Frame(number, number / FPS, image))})
         cuts += [number] if tracker.is_cut else []
     assert cuts == [len(one)]
-    assert set().union(*numbers[: len(one)]) == {1} and set().union(*numbers[len(one) :]) == {2}
+    assert set().union(*numbers[: len(one)]) == {1}
+    assert set().union(*numbers[len(one) :]) == {2}
 
 
 def test_brightness_that_flickers_is_no_cut():
