@@ -34,8 +34,10 @@ class Checkpoint:
                 torch.save({"key": self.key, "state": state}, temporary)
         except (OSError, RuntimeError) as error:  # torch reports a full disk by either
             reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+            reason = "no room for all of it" if "unexpected pos" in reason else reason  # torch counts bytes, no more
+            last = "the last checkpoint is intact" if self.path.exists() else "there is no checkpoint yet"
             raise EmotionError(
-                f"{self.path}: cannot be written ({reason}); make room and start again: the last checkpoint is intact"
+                f"{self.path}: cannot be written ({reason}); make room and start again: {last}"
             ) from None
         self._written = time.monotonic()
         self._cost_s = self._written - start

@@ -166,6 +166,12 @@ def test_full_disk(tmp_path, monkeypatch):
         trainer.fit()
     folder = tmp_path / "full" / "models" / MODEL
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+    monkeypatch.setattr(torch, "save", save)
+    with (
+        limited_files(1000),
+        pytest.raises(EmotionError, match=r"\(no room for all of it\).*there is no checkpoint yet"),
+    ):
+        checkpoint.Checkpoint(tmp_path / "first.pt", "key").write({"values": torch.zeros(10_000)})
     again = make_trainer(tmp_path / "full")
     again.fit()
     assert [event["kind"] for event in again.run.read("events", MODEL)].count("resumed") == 1
