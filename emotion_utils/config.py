@@ -144,7 +144,10 @@ class Recipe(FrozenModel):
     @field_validator("teacher", mode="before")
     @classmethod
     def _one_teacher_needs_no_list(cls, teacher: Any) -> Any:
-        return (teacher,) if isinstance(teacher, str) else teacher
+        folders = (teacher,) if isinstance(teacher, str) else teacher
+        if not isinstance(folders, list | tuple) or not all(isinstance(folder, str) for folder in folders):
+            raise ValueError("should be a folder of a model, or a list of them")
+        return folders
 
     @field_validator("teacher")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from html import escape
+from pathlib import Path
 
 from emotion_utils.printable import printable
 
@@ -17,3 +18,8 @@ def safe_model(model: str, proxies: Container[str]) -> str:
     """A model's name, marked where proxy weights stand behind it."""
     mark = '&nbsp;<span class="proxy">proxy</span>' if model in proxies else ""
     return f'<span class="model">{safe(model)}{mark}</span>'
+
+
+def short_path(folder: str) -> str:
+    """The end of the path of a model, RUN/models/MODEL: what lies before it is the machine's own business."""
+    return "/".join(Path(folder).parts[-3:])

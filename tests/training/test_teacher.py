@@ -163,3 +163,9 @@ def test_folder_without_a_model_and_class_that_a_teacher_does_not_know_are_one_l
     card = card | {"class_names": ["angry", "happy", "bored"]}
     with pytest.raises(InputError, match="cannot teach sad: it knows angry, happy, bored"):
         answer(net, card, open_split(run, "train"), run, tmp_path)
+
+
+@pytest.mark.parametrize("value", ["3", "[/a, 3]", "[/a, /a]"])
+def test_teachers_that_are_no_folders_are_one_line(value):
+    with pytest.raises(InputError, match=r"recipes.tiny_emotion.teacher: .*folder"):
+        resolve_config("smoke", [*SETTINGS, f"recipes.tiny_emotion.teacher={value}"])

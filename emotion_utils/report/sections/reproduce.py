@@ -14,7 +14,7 @@ from emotion_utils.config import Recipe, RunConfig, resolve_config
 from emotion_utils.model_table import MODELS, STUDY_MODELS
 from emotion_utils.report.claims import Model
 from emotion_utils.report.exhibits import Shown, show_table
-from emotion_utils.report.names import safe
+from emotion_utils.report.names import safe, short_path
 from emotion_utils.report.results import Results, data_name
 from emotion_utils.report.tables import frame_of
 
@@ -39,7 +39,8 @@ def repeat_command(config: RunConfig) -> str:
     for key, value in _differences(default, ours):
         if key not in ("classes", "data", "profile"):
             shown = Path(value).name if key.endswith(".weights") and value else value  # of a path only the last part
-            shown = [Path(path).name for path in value] if key == "modules" or key.endswith(".teacher") else shown
+            shown = [Path(path).name for path in value] if key == "modules" else shown
+            shown = [short_path(path) for path in value] if key.endswith(".teacher") else shown
             words += ["--set", f"{key}={json.dumps(shown)}"]
     return shlex.join(words)
 

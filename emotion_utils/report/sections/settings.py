@@ -9,7 +9,7 @@ from typing import Any
 from emotion_utils.config import TEACHER_SETTINGS
 from emotion_utils.report.claims import Model
 from emotion_utils.report.exhibits import Shown, show_table
-from emotion_utils.report.names import safe
+from emotion_utils.report.names import safe, short_path
 from emotion_utils.report.results import Results, view_accuracies
 from emotion_utils.report.tables import Markup, frame_of
 from emotion_utils.search.selection_bias import METHOD
@@ -109,7 +109,7 @@ def _setting(value: Any, resolved: Any) -> str:
     if value == "auto" and resolved is not None:
         return f"auto: {resolved}"
     if isinstance(value, list) and value and isinstance(value[0], str):  # folders of models, usually RUN/models/MODEL
-        return ", ".join("/".join(part for part in Path(path).parts[-3:] if part != "models") for path in value)
+        return ", ".join(map(short_path, value))
     if isinstance(value, list):  # of phases, or of image sizes
         stages = ((step["epoch"], step.get("train_from") or f"{step['size_px']} px") for step in value)
         return ", ".join(f"from epoch {epoch}: {what}" for epoch, what in stages) or "none"

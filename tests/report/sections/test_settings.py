@@ -44,7 +44,7 @@ def test_what_a_model_was_distilled_from_is_said_with_what_its_teachers_knew(mak
     write_json(path, read_json(path) | {"training": training})
     results = read_results(run)
     assert "fer-folds" not in (html := settings_table(results).html)
-    assert "fold-1/r18_pre_emotion, fold-2/r18_pre_emotion" in html
+    assert "fold-1/models/r18_pre_emotion, fold-2/models/r18_pre_emotion" in html
     claims = [claim for claim in collect_claims(results) if "teacher" in claim.text or "distilled" in claim.text]
     for claim in claims:
         check_claim(claim)
