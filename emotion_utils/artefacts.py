@@ -15,6 +15,7 @@ from emotion_utils.files import Kind, refuse_rows
 from emotion_utils.schemas import Audit, Event, ModelCard, RunFacts, SearchSummary, StoredClaim, TestOpening
 
 CLEAN = "as they are"  # the kind of uncorrupted images in robustness.csv
+PROBABILITY_DECIMALS = 6
 PROBABILITY_TOLERANCE = 1e-4  # how far a row of probabilities may be from summing to 1
 
 # The kind of a column, the words of which one may stand there, or the name of a class of the data.

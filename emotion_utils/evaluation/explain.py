@@ -15,10 +15,11 @@ from captum.attr import LayerAttribution, LayerGradCam
 from scipy.stats import rankdata
 from torch import nn
 
+from emotion_utils.artefacts import PROBABILITY_DECIMALS
 from emotion_utils.devices import EVALUATION_BATCH_SIZE, evaluation_batch_size
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.corruptions import occlude
-from emotion_utils.evaluation.predict import PROBABILITY_DECIMALS, device_of, predict_probs
+from emotion_utils.evaluation.predict import device_of, predict_probs
 from emotion_utils.evaluation.regions import RegionBox, region_shares
 from emotion_utils.models.zoo import EmotionNet
 from emotion_utils.store.augment import to_unit

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from emotion_utils.artefacts import PROBABILITY_DECIMALS
 from emotion_utils.devices import evaluation_batch_size, pick_device
 from emotion_utils.errors import EmotionError
 from emotion_utils.files import file_sha256
@@ -17,7 +18,6 @@ from emotion_utils.run import Run
 from emotion_utils.store.augment import to_unit
 from emotion_utils.store.batches import Dataset, iterate_batches, open_split, restore_images
 
-PROBABILITY_DECIMALS = 6
 SAME_PROBABILITY = 1e-3  # what another machine may round otherwise
 
 
