@@ -7,6 +7,7 @@ the layers that differ from it; these must be PyTorch's own, which their printed
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -98,7 +99,9 @@ def _build(layer: Layer) -> nn.Module:
         return module
     if len(arguments) > MOST_CHARACTERS:
         raise InputError(f"{kind}: its arguments are too long")
-    call = ast.parse(f"f({arguments})", mode="eval").body
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SyntaxWarning)  # of 1or 2: refused, and not on the terminal
+        call = ast.parse(f"f({arguments})", mode="eval").body
     values = [ast.literal_eval(node) for node in call.args]
     keywords = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
     if any(abs(number) > LARGEST_ARGUMENT for number in _whole_numbers([*values, *keywords.values()])):

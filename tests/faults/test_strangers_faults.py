@@ -79,6 +79,7 @@ CARDS = {
     "an argument is larger than": {"design": {"edits": {"relu": ["ZeroPad2d", "10000000", {}]}}},
     "Upsample makes": {"design": {"edits": UPSAMPLE}},
     "no layer can be put there": {"design": {"edits": {"forward": ["ReLU", "", {}]}}},
+    "'sigmoid' cannot be built": {"design": {"edits": {"sigmoid": ["ReLU", "1or 2", {}]}}},
     "its arguments are too long": {"design": {"edits": {"relu": ["ReLU", "(" * 9000, {}]}}},
     "'system' cannot be built": {"design": {"edits": {"system": ["ReLU", "__import__('os').system('true')", {}]}}},
 }
@@ -89,13 +90,14 @@ CARDS = {
     "E",
     "one line that names file and field; nothing large is made and nothing waited for",
 )
-def test_hostile_model(model_dir, tmp_path):
+def test_hostile_model(model_dir, tmp_path, recwarn):
     before = (model_dir / "model.json").read_text()
     for complaint, changes in CARDS.items():
         change_card(model_dir, **changes)
         status, said = emotion("predict", model_dir, tmp_path)
         assert (status, said.count("\n")) == (2, 1)
         assert complaint in said
+        assert not [warning for warning in recwarn if warning.category is SyntaxWarning]
         (model_dir / "model.json").write_text(before)
     change_weights(model_dir, lambda state: state.update({"fc.1.bias": torch.zeros(2, dtype=torch.float64)}))
     assert "fc.1.bias is torch.float64, not torch.float32" in emotion("predict", model_dir, tmp_path)[1]
