@@ -36,7 +36,7 @@ HISTORY_COLUMNS: Columns = {
 
 
 class Artefact(NamedTuple):
-    """JSON, JSON lines, or a table with these columns; the file says which by its suffix."""
+    """JSON, JSON lines, Markdown, or a table with these columns; the file says which by its suffix."""
 
     path: str  # below the run folder
     made_by: str = ""  # what to run where it is missing; lines are added to by anybody
@@ -99,6 +99,7 @@ ARTEFACTS = {
         by_class=True, check=check_predictions,
     ),
     "model_card": Artefact("models/{model}/model.json", MODEL, schema=ModelCard),
+    "readme": Artefact("models/{model}/README.md", "06_comparison"),  # the model card, see report.model_card
     "events": Artefact("models/{model}/events.jsonl", schema=Event),  # what training had to deal with
     "robustness": Artefact(  # how many of how many test images are predicted correctly under a corruption
         "models/{model}/robustness.csv", MODEL,

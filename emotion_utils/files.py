@@ -250,6 +250,24 @@ def refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+# -- text ------------------------------------------------------------------------------------------
+
+
+def write_text(path: Path, text: str) -> None:
+    """Written whole, as UTF-8 with the line ends that it has."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode())
+
+
+def read_text(path: Path, made_by: str) -> str:
+    """What `path` holds. Raises InputError where it is missing or no UTF-8, and names `made_by`."""
+    _require(path, made_by)
+    try:
+        return read_bytes(path, MOST_JSON_BYTES).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not readable as UTF-8 ({error}); make it again with {made_by}") from None
+
+
 # -- CSV -------------------------------------------------------------------------------------------
 
 

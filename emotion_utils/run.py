@@ -20,11 +20,13 @@ from emotion_utils.files import (
     read_csv,
     read_json,
     read_json_lines,
+    read_text,
     refuse_links,
     refuse_links_below,
     refuse_second_name,
     write_csv,
     write_json,
+    write_text,
 )
 from emotion_utils.schemas import RunFacts, check_schema
 
@@ -150,7 +152,7 @@ class Run:
     # -- reading and writing -----------------------------------------------------------------------
 
     def read(self, name: str, model: str = "") -> Any:
-        """The artefact `name`: plain values, or a DataFrame, which hold what ARTEFACTS says.
+        """The artefact `name`: plain values, text, or a DataFrame, which hold what ARTEFACTS says.
 
         Raises InputError that says what to run first where it is missing, and that names file and row or field where it
         is damaged or contradicts itself.
@@ -163,6 +165,8 @@ class Run:
             value = read_json(path, made_by)
             check_schema(path, value, artefact.schema, f"make it again with {made_by}")
             return value
+        if path.suffix == ".md":
+            return read_text(path, made_by)
         table = read_csv(path, made_by)
         columns = self._columns(artefact)
         check_columns(path, table, columns)
@@ -177,6 +181,8 @@ class Run:
         artefact, path = ARTEFACTS[name], self.path(name, model)
         if path.suffix == ".json":
             return write_json(path, value)
+        if path.suffix == ".md":
+            return write_text(path, value)
         check_columns(path, value, self._columns(artefact))
         self._check(artefact, path, value)
         if artefact.others is None:

@@ -13,7 +13,8 @@ CHECKSUMS = "checksums.sha256"
 SIGNATURE = f"{CHECKSUMS}.sig"  # see signature.py; what is signed cannot hold it
 SEALED = (
     "run.json", "claims.json", "report.html", "report.pdf", "data/*.csv", "data/*.json*", "figures/*", "creative/*",
-    "models/*/*.csv", "models/*/*.json*", "models/*/*.safetensors", "models/*/seed-*/*.*", "notebooks/*.ipynb",
+    "models/*/*.csv", "models/*/*.json*", "models/*/*.safetensors", "models/*/README.md",
+    "models/*/seed-*/*.*", "notebooks/*.ipynb",
     "notebooks/*.html",
 )  # fmt: skip
 WEIGHTS = "model.safetensors"  # may be left out where only the numbers are passed on

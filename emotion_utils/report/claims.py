@@ -18,7 +18,7 @@ from typing import Any
 from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.statistics import ALPHA
 from emotion_utils.progress import format_duration
-from emotion_utils.report.names import safe, safe_model
+from emotion_utils.report.names import safe, safe_markdown, safe_model
 from emotion_utils.run import Run
 
 TOLERANCE = 0.0005  # what rounding to one decimal of a percent may hide
@@ -62,6 +62,10 @@ class Claim:
     @property
     def text(self) -> str:
         return _Plain(self.names).vformat(self.template, (), self.values)
+
+    @property
+    def markdown(self) -> str:
+        return _Markdown(self.names).vformat(self.template, (), self.values)
 
     def html(self, proxies: set[str]) -> str:
         """The sentence as HTML; a name in `proxies` is marked and then taken out, so that it is marked once."""
@@ -163,6 +167,13 @@ class _Plain(string.Formatter):
 
     def show_reference(self, key: str, name: str) -> str:
         return name
+
+
+class _Markdown(_Plain):
+    """Fields as Markdown; whatever is a name is escaped."""
+
+    def show_name(self, value: str) -> str:
+        return safe_markdown(super().show_name(value))
 
 
 class _Html(_Plain):

@@ -1,12 +1,16 @@
-"""Names that came with the data, as HTML. No torch."""
+"""Names that came with the data, as HTML and as Markdown. No torch."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from html import escape
 from pathlib import Path
 
 from emotion_utils.printable import printable
+
+# What begins markup, a link or a heading in CommonMark and its extensions, wherever it stands or at a start of a line.
+MARKUP = re.compile(r"[\\`*_\[\]<>&|~$#!{}@]|(?<=www)\.|:(?=//)|^[-+=]|(?<=^\d)[.)](?=\s|$)", re.IGNORECASE)
 
 
 def safe(text: object) -> str:
@@ -23,3 +27,8 @@ def safe_model(model: str, proxies: Container[str]) -> str:
 def short_path(folder: str) -> str:
     """The end of the path of a model, RUN/models/MODEL: what lies before it is the machine's own business."""
     return "/".join(Path(folder).parts[-3:])
+
+
+def safe_markdown(text: object) -> str:
+    """The same as Markdown, on one line: nothing in it is markup, HTML or a link, nor ends a cell of a table."""
+    return MARKUP.sub(r"\\\g<0>", printable(" ".join(str(text).split())))

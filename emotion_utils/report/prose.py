@@ -40,6 +40,10 @@ class Prose:
     def claims(self) -> list[Claim]:
         return [claim for _, claims in self._blocks for claim in claims]
 
+    def markdown(self) -> str:
+        """The text as Markdown, a paragraph for each block."""
+        return "\n\n".join(" ".join(claim.markdown for claim in claims) for _, claims in self._blocks if claims)
+
     def show(self) -> Shown:
         """The text as HTML, each model that rests on proxy weights marked at its first mention."""
         proxies = set(self.results.proxies)

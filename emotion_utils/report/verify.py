@@ -19,6 +19,7 @@ from emotion_utils.report.checksums import CHECKSUMS, changed_files, unlisted_fi
 from emotion_utils.report.claims import NUMERAL, Claim, Label, Model, flat, unknown_numerals
 from emotion_utils.report.contents import TABLES, collect_claims
 from emotion_utils.report.exhibits import number_exhibits
+from emotion_utils.report.model_card import make_card
 from emotion_utils.report.page.again import compare_pages, look_through_pages, read_page
 from emotion_utils.report.page.page_tables import (
     PageTable,
@@ -145,6 +146,7 @@ def _recompute(run: Run, results: Results, page: str, comparison: Comparison) ->
     _compare_prose(said, [claim["text"] for claim in stored], [claim.text for claim in claims])
     check_numbers(seen)
     cells = _compare_tables(results, tables, comparison)
+    _compare_cards(run, results, comparison)
     counts = f"{len(stored):,} sentences and {cells:,} cells of tables were recomputed and agree"
     return counts, said + "".join(squeeze_text(table.text) for table in tables.values())
 
@@ -222,6 +224,26 @@ def _check_numerals(place: str, theirs: dict[str, Any], ours: Claim) -> None:
     unknown = unknown_numerals(text, ours.values)
     if unknown:
         raise EmotionError(f"{place}: {unknown[0]} in {theirs['text']!r} is none of its values")
+
+
+# -- model cards -----------------------------------------------------------------------------------
+
+
+def _compare_cards(run: Run, results: Results, comparison: Comparison) -> None:
+    """Each line of a card must follow; another version may have written none, or lines in another order."""
+    for model in results.models:
+        path = run.path("readme", model)
+        if not path.exists() and not comparison.by_words:
+            comparison.added.append(f"the card of {model}")
+            continue
+        printed = run.read("readme", model).splitlines()
+        expected = make_card(results, model).splitlines()
+        known = set(expected) if comparison.by_words else {tuple(comparison.facts_of(line)) for line in expected}
+        for number, line in enumerate(printed, start=1):
+            if (line if comparison.by_words else tuple(comparison.facts_of(line))) not in known:
+                raise EmotionError(f"{path}, line {number}: {line[:200]!r} does not follow from the artefacts")
+        if comparison.by_words and printed != expected:
+            raise EmotionError(f"{path}: lines are missing, added or in another order")
 
 
 # -- tables ----------------------------------------------------------------------------------------

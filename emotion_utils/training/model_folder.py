@@ -11,7 +11,7 @@ from emotion_utils.locks import hold
 
 CARD_FILE = "model.json"  # without it there is no model
 CHECKPOINT_FILE = "checkpoint.pt"
-MEASURED = ("predictions.csv", "robustness.csv")  # of a model, after its training
+MEASURED = ("predictions.csv", "robustness.csv", "README.md")  # of a model, after its training
 STALE = (CARD_FILE, "model.safetensors", *MEASURED)  # of an earlier training
 RETRAINING = "retraining"  # below the folder of a finished model: where its successor is trained
 PATIENCE_S = 60.0  # with a process that moves its finished model into place, which takes milliseconds

@@ -23,15 +23,15 @@ def write_architectures(results: Results) -> Prose:
         prose.item()
         kind = results.weights_kind(model)
         origin = results.cards[model]["provenance"]["sentence"].split(", sha256")[0]  # the checksum stands in a table
-        title = _describe_architecture(results, model)["title"]
+        title = describe_architecture(results, model)["title"]
         article = "an" if title[0] in "AEIO" else "a"
         prose.say(
             f"{{model}} is {article} {{title}} that {STARTS[kind]}{'' if kind == 'random' else ' ({origin})'}.",
             model=Model(model), title=title, origin=origin,
         )  # fmt: skip
-        _say_start(prose, model)
-        _say_teacher(prose, model)
-        _say_phases(prose, model)
+        say_start(prose, model)
+        say_teacher(prose, model)
+        say_phases(prose, model)
         _say_edits(prose, model)
     prose.paragraph()
     they, have = ("All of them take", "have") if len(results.models) > 1 else ("It takes", "has")
@@ -47,7 +47,7 @@ def write_architectures(results: Results) -> Prose:
     return prose
 
 
-def _describe_architecture(results: Results, model: str) -> dict[str, Any]:
+def describe_architecture(results: Results, model: str) -> dict[str, Any]:
     """Title and depth groups of a network, as its model.json has them; before release 2 it had only its name."""
     card = results.cards[model]
     if "architecture" in card:
@@ -56,7 +56,7 @@ def _describe_architecture(results: Results, model: str) -> dict[str, Any]:
     return {"title": architecture.title, "depth_groups": list(architecture.depth_groups)}
 
 
-def _say_start(prose: Prose, model: str) -> None:
+def say_start(prose: Prose, model: str) -> None:
     """What a start from an earlier run has seen, and whether images of this test split were among it."""
     start = prose.results.cards[model].get("training", {}).get("start")
     if start is None:
@@ -78,7 +78,7 @@ def _say_start(prose: Prose, model: str) -> None:
         )  # fmt: skip
 
 
-def _say_teacher(prose: Prose, model: str) -> None:
+def say_teacher(prose: Prose, model: str) -> None:
     """What a distilled model learned from, and whether that knew its training or test images by heart."""
     teacher = prose.results.cards[model].get("training", {}).get("teacher")
     if teacher is None:
@@ -104,11 +104,11 @@ def _say_teacher(prose: Prose, model: str) -> None:
         )  # fmt: skip
 
 
-def _say_phases(prose: Prose, model: str) -> None:
+def say_phases(prose: Prose, model: str) -> None:
     epochs = len(prose.results.histories[model])
     first, *later = [phase for phase in prose.results.recipe(model).phases if phase.epoch <= epochs]
     if not later:
-        if first.train_from == _describe_architecture(prose.results, model)["depth_groups"][0]:
+        if first.train_from == describe_architecture(prose.results, model)["depth_groups"][0]:
             prose.say("All of its layers are trained from the first epoch on.")
         else:
             prose.say("Only the layers from {start} to the output are trained.", start=first.train_from)

@@ -42,7 +42,7 @@ def write_data(results: Results) -> Prose:
         **{f"{split}_share": count / used for split, count in counts.items()},
     )  # fmt: skip
     _say_auxiliary(prose)
-    _say_persons(prose)
+    say_persons(prose)
     _say_balance(prose)
     say_shortcuts(prose)
     prose.paragraph()
@@ -98,7 +98,8 @@ def _say_auxiliary(prose: Prose) -> None:
         )  # fmt: skip
 
 
-def _say_persons(prose: Prose) -> None:
+def say_persons(prose: Prose) -> None:
+    """How many persons there are, and whether any is in more than one split."""
     named = prose.results.kept[prose.results.kept["group"] != ""]
     if named.empty:
         prose.say("The data do not identify the persons, so the same person may be in training and test.")

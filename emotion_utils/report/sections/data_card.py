@@ -15,19 +15,25 @@ QUARANTINED_SHOWN = 20
 
 def data_card(results: Results) -> Shown:
     """The card as a table, filled in from the run's configuration, manifest and audit."""
-    parts = [_origin(results), _images(results), _split(results)]
-    rows = [(part, Markup(f"<b>{name}</b>"), text) for part, found in enumerate(parts) for name, text in found if text]
+    parts = enumerate(find_facts(results))
+    rows = [(part, Markup(f"<b>{name}</b>"), text) for part, found in parts for name, text in found]
     frame = frame_of(rows, ["part", "What", "Finding"])
     return show_table(
         results, "tbl-data", frame[["What", "Finding"]], "Data card.", may_break=True, groups=frame["part"], css="long"
     )
 
 
+def find_facts(results: Results) -> list[list[tuple[str, str]]]:
+    """Names and findings: of the origin of the images, of the images, and of the split."""
+    parts = (_origin(results), _images(results), _split(results))
+    return [[(name, text) for name, text in part if text] for part in parts]
+
+
 def _origin(results: Results) -> Iterator[tuple[str, str]]:
     synthetic = results.config.data == "synthetic"
     yield "Origin", "synthetic faces of this project; no real person" if synthetic else results.data_name
     yield "Read as", lines.found_line(results.audit).removeprefix("read as ")
-    yield "Licence", "that of this project" if synthetic else _licence(results)
+    yield "Licence", "that of this project" if synthetic else state_licence(results)
     yield "Citation", dataset_of(results).get("citation", "")
     yield "Compared with the original", lines.difference_line(results.audit)
     yield "Agreement", lines.agreement_line(results.audit)
@@ -37,7 +43,7 @@ def _origin(results: Results) -> Iterator[tuple[str, str]]:
     yield "Content (SHA-256)", results.audit["fingerprint"][:16]
 
 
-def _licence(results: Results) -> str:
+def state_licence(results: Results) -> str:
     """As the run states it, or else as is known of the data set."""
     stated = results.config.licence
     known = dataset_of(results).get("licence", "")
