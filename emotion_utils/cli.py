@@ -176,21 +176,33 @@ def predict(
 
 @main.command()
 @click.argument("model_dir", type=click.Path(path_type=Path))
-@click.option("--to", "form", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="What to write.")
+@click.option("--to", "form", type=click.Choice(["onnx", "page"]), default="onnx", show_default=True,
+              help="onnx: a file for onnxruntime. page: a web page that needs no network.")  # fmt: skip
 @click.option("--int8", is_flag=True, help="Whole numbers of 8 bits: smaller and quicker, if its answers stay.")
-@click.option("--output", type=click.Path(path_type=Path), help="The file.  [default: ./<model>[_int8].onnx]")
+@click.option("--output", type=click.Path(path_type=Path), help="The file.  [default: ./<model>[_int8].onnx or .html]")
+@click.option("--runtime", type=click.Path(path_type=Path), metavar="DIR",
+              help="For a page: a folder with onnxruntime-web.  [default: npm fetches it once]")  # fmt: skip
 @trusts_code
-def export(model_dir: Path, form: str, int8: bool, output: Path | None) -> None:
-    """Write the model in MODEL_DIR as a portable file that needs no PyTorch.
+def export(model_dir: Path, form: str, int8: bool, output: Path | None, runtime: Path | None) -> None:
+    """Write the model in MODEL_DIR as one portable file that needs no PyTorch.
 
-    It is held against the model on the whole test split first, and written only if it answers the same.
+    It is held against the model on the whole test split first, and written only if it answers the same. A page can be
+    made of an exported .onnx file as well.
     """
     from emotion_utils.deploy.export import default_output, export_onnx
 
-    if int8:
+    name = "_int8" if int8 else ""
+    if form == "page":
+        from emotion_utils.deploy.page.write import export_page
+
+        path = output or default_output(model_dir, f"{name}.html")
+        _say(export_page(model_dir, path, int8=int8, runtime=runtime, say=_say))
+    elif runtime:
+        raise click.UsageError("--runtime belongs to --to page")
+    elif int8:
         from emotion_utils.deploy.quantise import export_int8
 
-        _say(export_int8(model_dir, output or default_output(model_dir, "_int8")))
+        _say(export_int8(model_dir, output or default_output(model_dir, f"{name}.onnx")))
     else:
         _say(export_onnx(model_dir, output or default_output(model_dir)))
 

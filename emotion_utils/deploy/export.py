@@ -55,19 +55,19 @@ def export_onnx(model_dir: Path, output: Path) -> str:
     return f"{output}: {size / 1e6:,.1f} MB; {held}{because}"
 
 
-def check_output(output: Path) -> None:
+def check_output(output: Path, suffix: str = ".onnx") -> None:
     """Raises InputError where no file of that name can be meant."""
     if output.is_dir():
         raise InputError(f"{output}: is a folder; name a file for the model")
-    if output.suffix != ".onnx":
-        raise InputError(f"{output}: give the file a name that ends in .onnx")
+    if output.suffix != suffix:
+        raise InputError(f"{output}: give the file a name that ends in {suffix}")
 
 
-def default_output(model_dir: Path, suffix: str = "") -> Path:
-    """<model>.onnx in the current folder; a run keeps only what it made."""
+def default_output(model_dir: Path, suffix: str = ".onnx") -> Path:
+    """<model>.onnx, or with another ending, in the current folder; a run keeps only what it made."""
     folder = model_dir.resolve()
     name = folder.parent.name if folder.name.startswith("seed-") else folder.name
-    return Path(f"{name}{suffix}.onnx")
+    return Path(f"{name.removesuffix('.onnx')}{suffix}")
 
 
 def write_graph(net: EmotionNet, card: dict[str, Any], path: Path) -> OnnxNetwork:

@@ -1,0 +1,187 @@
+const byId = (id) => document.getElementById(id);
+const view = byId("view"), video = byId("video"), stage = byId("stage"), size = byId("size"), status = byId("status");
+const answer = byId("answer"), seen = byId("seen"), camera = byId("camera"), hold = byId("hold");
+let source = null;  // the image, as an ImageBitmap, or the video of the camera
+let stream = null;  // of the camera, while it is on
+let isBusy = false, isStale = false;
+
+const bars = facts.classes.map((name) => {
+  const row = document.createElement("div"), label = document.createElement("dt"), value = document.createElement("dd");
+  const track = document.createElement("span"), bar = document.createElement("span"), share = document.createElement("data");
+  label.textContent = name;
+  share.textContent = "–";
+  track.className = "track";
+  track.append(bar);
+  value.append(track, share);
+  row.append(label, value);
+  byId("bars").append(row);
+  return { row, bar, share };
+});
+
+const square = new Square(byId("square"), stage, () => {
+  size.min = square.smallest;
+  size.max = square.largest;
+  size.value = square.side;
+  judge();
+});
+
+// RGBA bytes of the square, as they are in the image: turned by EXIF, without a colour profile, transparent on white.
+function cutSquare() {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = square.side;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.fillStyle = "white";
+  context.fillRect(0, 0, square.side, square.side);
+  context.drawImage(source, -square.left, -square.top);
+  return context.getImageData(0, 0, square.side, square.side).data;
+}
+
+// Judges the square as it is now; while it is busy, once more when it is done.
+async function judge() {
+  if (!source || !classify) return;
+  if (isBusy) { isStale = true; return; }
+  isBusy = true;
+  try {
+    do {
+      isStale = false;
+      const start = performance.now(), rgb = resizeSquare(cutSquare(), square.side, facts.size);
+      const probabilities = await classify(rgb);
+      show(probabilities, rgb, performance.now() - start);
+    } while (isStale);
+  } catch (error) {
+    say(`The image could not be judged: ${error.message}.`, true);
+  } finally {
+    isBusy = false;
+  }
+}
+
+function show(probabilities, rgb, ms) {
+  const best = probabilities.indexOf(Math.max(...probabilities)), percent = (value) => `${(100 * value).toFixed(1)} %`;
+  for (const [place, { row, bar, share }] of bars.entries()) {
+    row.classList.toggle("best", place === best);
+    bar.style.width = `${100 * probabilities[place]}%`;
+    share.textContent = percent(probabilities[place]);
+    share.value = probabilities[place];
+  }
+  answer.textContent = `${facts.classes[best]}, ${percent(probabilities[best])}`;
+  byId("time").textContent = `${ms.toFixed(0)} ms`;
+  const pixels = new ImageData(facts.size, facts.size);
+  for (let i = 0, j = 0; i < rgb.length; i += 3, j += 4) pixels.data.set([rgb[i], rgb[i + 1], rgb[i + 2], 255], j);
+  seen.width = seen.height = facts.size;
+  seen.getContext("2d").putImageData(pixels, 0, 0);
+  document.body.classList.add("judged");
+}
+
+function say(text, isError = false) {
+  status.textContent = text;
+  status.classList.toggle("error", isError);
+}
+
+async function open(file) {
+  const name = file.name || "Image";
+  try {
+    present(await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" }), name);
+  } catch {
+    say(`${name}: this browser cannot read it as an image; try JPEG or PNG.`, true);
+  }
+}
+
+function present(image, name) {
+  stopCamera();
+  source = image;
+  const scale = Math.min(1, 1600 / Math.max(image.width, image.height));
+  view.width = Math.max(1, Math.round(image.width * scale));
+  view.height = Math.max(1, Math.round(image.height * scale));
+  view.getContext("2d").drawImage(image, 0, 0, view.width, view.height);
+  showStage(image.width, image.height);
+  say(`${name}, ${image.width} × ${image.height} pixels. Put the square around one face.`);
+}
+
+function showStage(width, height) {
+  document.body.classList.add("opened");
+  document.body.classList.toggle("live", stream !== null);
+  stage.style.aspectRatio = `${width} / ${height}`;
+  stage.style.maxWidth = `${Math.max(width, 320)}px`;
+  stage.style.setProperty("--ratio", width / height);
+  square.centre(width, height);
+}
+
+async function startCamera() {
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" }, audio: false });
+  } catch (error) {
+    return say(`The camera cannot be used (${error.message}).`, true);
+  }
+  video.srcObject = stream;
+  await video.play();
+  source = video;
+  showStage(video.videoWidth, video.videoHeight);
+  camera.textContent = "Stop the camera";
+  answer.setAttribute("aria-live", "off");  // it would be read out many times a second
+  say("The camera is on. What it sees stays in this page.");
+  const next = async () => {
+    if (source !== video || !stream) return;
+    await judge();
+    requestAnimationFrame(next);
+  };
+  next();
+}
+
+function stopCamera() {
+  if (!stream) return;
+  for (const track of stream.getTracks()) track.stop();
+  stream = null;
+  video.srcObject = null;
+  camera.textContent = "Use the camera";
+  answer.setAttribute("aria-live", "polite");
+  document.body.classList.remove("live");
+}
+
+// The frame that is seen, as an image, with the square where it is.
+async function holdFrame() {
+  const { left, top, side } = square, frame = await createImageBitmap(video);
+  present(frame, "Frame of the camera");
+  square.place(left, top, side);
+}
+
+byId("file").addEventListener("change", (event) => {
+  if (event.target.files[0]) open(event.target.files[0]);
+  event.target.value = "";  // so that the same file can be chosen again
+});
+size.addEventListener("input", () => square.resize(Number(size.value)));
+hold.addEventListener("click", holdFrame);
+camera.hidden = !navigator.mediaDevices?.getUserMedia;
+camera.addEventListener("click", () => {
+  if (!stream) return startCamera();
+  stopCamera();
+  source = null;
+  document.body.classList.remove("opened", "judged");
+  say("The camera is off. Choose an image, drop one here, or paste one.");
+});
+for (const name of ["dragenter", "dragover"]) document.addEventListener(name, (event) => {
+  event.preventDefault();
+  document.body.classList.add("over");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("over");
+  openFirst(event.dataTransfer.files, "Drop an image file: a link would have to be fetched, and this page fetches nothing.");
+});
+document.addEventListener("paste", (event) => openFirst(event.clipboardData.files, "The clipboard holds no image."));
+
+function openFirst(files, otherwise) {
+  if (files.length) open(files[0]);
+  else say(otherwise, true);
+}
+
+let classify = null;
+startNetwork().then((started) => {
+  classify = started;
+  document.body.classList.add("ready");
+  if (source) judge();
+  else say("Choose an image, drop one here, or paste one.");
+}, (error) => say(`The network cannot run here: ${error.message}. Chrome or Edge 94, Firefox 113 and Safari 16.4, and `
+  + "newer ones, have what it needs.", true));
