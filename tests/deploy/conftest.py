@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from emotion_utils.deploy.export import export_onnx
 from emotion_utils.models.card import save_model
@@ -27,3 +28,23 @@ def exported(model_dir, tmp_path_factory):
     path = tmp_path_factory.mktemp("exported") / "model.onnx"
     export_onnx(model_dir, path)
     return path
+
+
+class Narrow(nn.Module):
+    """A network of a few numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3, 2), nn.Linear(4, 3)
+
+    def forward(self, images):
+        return 5 * self.fc(self.conv(images).relu().mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    """An EmotionNet of that, which takes little time to export."""
+    net = build_model("r18_scratch_emotion", num_classes=3, image_size_px=32, weights="random", seed=1)
+    torch.manual_seed(3)
+    net.network = Narrow()
+    return net.eval()

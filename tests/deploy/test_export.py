@@ -6,9 +6,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-import torch
 from click.testing import CliRunner
-from torch import nn
 
 from emotion_utils import load_classifier
 from emotion_utils.cli import main
@@ -19,7 +17,6 @@ from emotion_utils.deploy.onnx_file import FORMAT, KEY, OnnxNetwork
 from emotion_utils.errors import InputError
 from emotion_utils.models.card import load_model
 from emotion_utils.models.input_spec import IMAGENET
-from emotion_utils.models.zoo import build_model
 from emotion_utils.store.resize import KERNEL
 
 
@@ -27,26 +24,6 @@ from emotion_utils.store.resize import KERNEL
 def faces():
     """uint8 (9, 32, 32, 3) in colour."""
     return np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3)).astype(np.uint8)
-
-
-class Narrow(nn.Module):
-    """A network of a few numbers."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv, self.fc = nn.Conv2d(3, 4, 3, 2), nn.Linear(4, 3)
-
-    def forward(self, images):
-        return 5 * self.fc(self.conv(images).relu().mean((2, 3)))
-
-
-@pytest.fixture(scope="module")
-def narrow():
-    """An EmotionNet of that, which takes little time to export."""
-    net = build_model("r18_scratch_emotion", num_classes=3, image_size_px=32, weights="random", seed=1)
-    torch.manual_seed(3)
-    net.network = Narrow()
-    return net.eval()
 
 
 def test_file_answers_as_the_model_in_any_company(exported, model_dir, faces):

@@ -110,7 +110,7 @@ def list_origins(facts: dict[str, Any]) -> Iterator[str]:
 
 def _name(facts: dict[str, Any]) -> str:
     size_px = facts["input"]["size_px"]
-    return f"{facts['architecture']}, {size_px} × {size_px} pixels"
+    return f"{facts['architecture']}, {size_px} x {size_px} pixels"
 
 
 def _for_script(facts: dict[str, Any]) -> dict[str, Any]:
