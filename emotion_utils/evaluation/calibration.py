@@ -17,6 +17,7 @@ from emotion_utils.evaluation.statistics import percentile_interval, resample_to
 BINS = 10  # of equal width
 SMALLEST = 5e-7  # probabilities are stored with six decimals, so a stored 0 may be up to this
 TEMPERATURES = (0.05, 20.0)
+FLAT = 1e-6  # of log loss: a bound that is worse by less is as good as the fit
 COVERAGE = 0.8  # share of the validation images that is answered, the most confident ones
 
 
@@ -37,6 +38,12 @@ class Calibration:
     brier_after: float
     bins: pd.DataFrame  # `reliability`, before
     bins_after: pd.DataFrame
+    at_bound: bool  # a bound of TEMPERATURES fits the validation images as well: they determine no temperature
+
+    @property
+    def helps(self) -> bool:
+        """The validation images determine a temperature, and the calibration error on the test images falls with it."""
+        return not self.at_bound and self.ece_after < self.ece
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,9 @@ class SelectivePrediction:
 
 def measure_calibration(val: pd.DataFrame, test: pd.DataFrame, class_names: Sequence[str], seed: int) -> Calibration:
     """Temperature from `val`, everything else from `test` (Guo et al. 2017)."""
-    temperature = fit_temperature(*probs_and_labels(val, class_names))
+    val_probs, val_labels = probs_and_labels(val, class_names)
+    temperature = fit_temperature(val_probs, val_labels)
+    at_bounds = min(scaled_log_loss(val_probs, val_labels, bound) for bound in TEMPERATURES)
     probs, labels = probs_and_labels(test, class_names)
     scaled_probs = apply_temperature(probs, temperature)
     right = probs.argmax(axis=1) == labels
@@ -65,6 +74,7 @@ def measure_calibration(val: pd.DataFrame, test: pd.DataFrame, class_names: Sequ
         calibration_error(after, right), *error_interval(after, right, seed),
         brier_score(probs, labels), brier_score(scaled_probs, labels),
         reliability(before, right), reliability(after, right),
+        at_bounds < scaled_log_loss(val_probs, val_labels, temperature) + FLAT,
     )  # fmt: skip
 
 
@@ -87,16 +97,19 @@ def fit_temperature(probs: np.ndarray, labels: np.ndarray) -> float:
     """The temperature within TEMPERATURES that makes `labels` (n,) most likely under `probs` (n, k)."""
     from scipy.optimize import minimize_scalar
 
-    logits = np.log(np.maximum(probs, SMALLEST))
-
     def loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        scaled -= scaled.max(axis=1, keepdims=True)
-        chosen = scaled[np.arange(len(labels)), labels]
-        return float((np.log(np.exp(scaled).sum(axis=1)) - chosen).mean())
+        return scaled_log_loss(probs, labels, np.exp(log_temperature))
 
     found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))
+
+
+def scaled_log_loss(probs: np.ndarray, labels: np.ndarray, temperature: float) -> float:
+    """The mean negative log probability of `labels` (n,) after `probs` (n, k) were scaled by `temperature`."""
+    scaled = np.log(np.maximum(probs, SMALLEST)) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    chosen = scaled[np.arange(len(labels)), labels]
+    return float((np.log(np.exp(scaled).sum(axis=1)) - chosen).mean())
 
 
 def apply_temperature(probs: np.ndarray, temperature: float) -> np.ndarray:

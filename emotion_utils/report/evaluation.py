@@ -21,7 +21,7 @@ from emotion_utils.report.data_tables import quarantine_table
 from emotion_utils.report.exhibits import Shown, show_figure, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.sections.majority import say_majority
-from emotion_utils.report.sections.metrics import learned_nothing, majority
+from emotion_utils.report.sections.metrics import is_most_frequent, learned_nothing, majority
 from emotion_utils.report.tables import Estimate, Figures, frame_of
 
 if TYPE_CHECKING:
@@ -102,7 +102,10 @@ def write_result(results: EvaluationResults) -> Prose:
             rate=by_person.value, low=by_person.low, high=by_person.high, metric="accuracy per person",
         )  # fmt: skip
     label, share = majority(predictions["label"])
-    guess = "Always predicting {label} would be right on {share:pct}"
+    guess = (
+        "Always predicting {label}" if is_most_frequent(predictions["label"], label) else "Always predicting one class"
+    )
+    guess += " would be right on {share:pct}"
     if learned_nothing(count_correct(predictions), len(predictions), share) or accuracy.low <= share:
         guess += ", which the interval reaches: this alone does not show that the model tells these images apart"
     prose.say(guess + ".", label=Label(label), share=share)

@@ -105,6 +105,9 @@ def open_source(
     and `synthetic_images` are for the synthetic faces alone. `lenient` sets aside what a relabelling CSV contradicts.
     Without `ask`, folders above the classes may have any names, as the person has said who is who. Raises InputError.
     """
+    if classes is not None and len({class_key(name) for name in classes}) < 2:
+        same = f" ({note})" if (note := _note_same_classes(classes).removeprefix("--classes: ")) else ""
+        raise InputError(f"--classes {', '.join(classes)}: 1 class is chosen{same}, 2 to {MAX_CLASSES} are needed")
     if spec == "synthetic":
         return _open_synthetic(classes, known, seed, synthetic_images, auxiliary)
     path = fetch(spec) if is_remote(spec) else Path(spec).expanduser()

@@ -99,3 +99,17 @@ def test_judgement_takes_its_choices_from_validation_only():
     assert (val[list(CLASSES)].max(axis=1) >= selective.threshold).mean() == pytest.approx(0.8, abs=0.005)
     assert selective.answered == (test[list(CLASSES)].max(axis=1) >= selective.threshold).sum()
     assert selective.right / selective.answered > found.right / 400
+
+
+def test_fit_at_a_bound_and_one_that_does_not_help_are_told_apart_from_one_that_does():
+    right = np.arange(200) % 3
+    sure = np.full((200, 3), 0.02) + 0.94 * np.eye(3)[right]
+    perfect = table(sure, right)
+    bound = measure_calibration(perfect, perfect, CLASSES, seed=0)
+    assert bound.at_bound
+    assert not bound.helps
+    soft, sharp = table(*sample(5, 400, 2.0)), table(*sample(6, 400, 0.5))
+    assert measure_calibration(soft, soft, CLASSES, seed=0).helps
+    worse = measure_calibration(soft, sharp, CLASSES, seed=0)
+    assert (worse.at_bound, worse.helps) == (False, False)
+    assert worse.ece_after > worse.ece

@@ -167,7 +167,7 @@ def test_model_that_learned_nothing_is_said_to_have_shown_nothing(base):
     results = with_answers(base, fake_run.CLASSES, labels, [np.zeros(60, int), labels])
     text = text_of(results)
     assert "VGG16_emotion predicts angry for every test image" in text
-    assert "Always predicting angry would have an accuracy of 33.3%; the interval of VGG16_emotion reaches" in text
+    assert "Always predicting one class would have an accuracy of 33.3%; the interval of VGG16_emotion reaches" in text
     assert "its accuracy alone does not show that it learned more" in text
 
 
@@ -179,7 +179,76 @@ def test_weakest_class_and_what_it_is_taken_for(base):
     text = text_of(with_answers(base, fake_run.CLASSES, labels, [answers]), "in-depth analysis")
     assert "has its lowest recall for happy: 13 of 20 images or 65.0% (95% interval 43.3% to 81.9%)" in text
     assert "Of the 7 that it misses, it mistakes 6 for sad." in text
-    assert "precision is lowest for sad: 20 of 26 predictions are correct" in text
+    assert "No class is shown to have a lower precision than all others." in text  # 20 of 26, but 20 of 21 beside it
+
+
+def test_lowest_precision_is_named_where_its_interval_is_below_all_others(base):
+    labels = np.repeat([0, 1, 2], 40)
+    answers = labels.copy()
+    answers[40:60] = 2
+    text = text_of(with_answers(base, fake_run.CLASSES, labels, [answers]), "in-depth analysis")
+    assert "precision is lowest for sad: 40 of 60 predictions are correct" in text
+
+
+def test_equal_classes_and_few_errors_are_not_singled_out(base):
+    labels = np.repeat([0, 1, 2], 20)
+    answers = labels.copy()
+    answers[[20, 21, 22, 23]] = [0, 0, 2, 2]  # happy is called angry and sad, twice each
+    text = text_of(with_answers(base, fake_run.CLASSES, labels, [answers]), "in-depth analysis")
+    assert "The recall of VGG16_emotion is 80.0% or more for every class." in text
+    assert "The errors in the class with the lowest recall (4) show no preference for another class." in text
+    assert "none is shown to be recognised less often than another" in text
+    assert "No class is shown to have a lower precision" not in text  # two share the lowest: nothing is said of them
+    assert not re.search("lowest recall for|mostly|precision is lowest", text)
+
+
+def test_errors_shared_by_two_classes_are_counted_and_not_called_most(base):
+    labels = np.repeat([0, 1, 2], 20)
+    answers = labels.copy()
+    answers[20:30] = np.arange(10) % 2 * 2  # happy is called angry and sad, five times each
+    text = text_of(with_answers(base, fake_run.CLASSES, labels, [answers]), "in-depth analysis")
+    assert "It mistakes the 10 that it misses for angry and sad, 5 each. So few errors do not show" in text
+
+
+def test_class_below_the_best_but_not_below_all_is_not_called_the_lowest(base):
+    labels = np.repeat([0, 1, 2], 20)
+    answers = labels.copy()
+    answers[20:27] = 2
+    answers[40:46] = 1
+    text = text_of(with_answers(base, fake_run.CLASSES, labels, [answers]), "in-depth analysis")
+    assert "The recall of VGG16_emotion differs between classes; for happy it is 13 of 20 images or 65.0%" in text
+    assert "which class is recognised least often is not shown" in text
+
+
+def test_accuracy_at_the_chance_level_is_called_so(base):
+    labels = np.arange(60) % 3
+    third = np.where(np.arange(60) < 21, labels, (labels + 1) % 3)
+    results = with_answers(base, fake_run.CLASSES, labels, [third, labels])
+    for section in ("abstract", "metrics", "conclusion"):
+        assert "The interval of VGG16_emotion includes the chance level of three classes, 33.3%." in text_of(
+            results, section
+        )
+
+
+def history_with(losses):
+    epochs = np.arange(1, len(losses) + 1)
+    return pd.DataFrame({
+        "epoch": epochs, "phase": "stem-head", "lr": 1e-3, "train_loss": 1 / epochs, "train_acc": 0.5, "val_acc": 0.5,
+        "val_loss": losses, "seconds": 1.0, "images_per_second": 10.0,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("losses", "overfits"), [((1, 1.5), False), ((2, 1, 1.5, 1.02, 1.5), False), ((2, 1, 1.2, 1.3, 1.4), True)]
+)
+def test_overfitting_takes_several_epochs(base, losses, overfits):
+    histories = dict.fromkeys(MODELS, history_with((1, 0.9, 0.8))) | {MODELS[0]: history_with(losses)}
+    results = replace(base, histories=histories)
+    course, challenges = text_of(results, "accuracy analysis"), text_of(results, "challenges")
+    assert ("which is overfitting" in course) == overfits
+    assert ("over too few epochs to call it overfitting" in course) != overfits
+    assert "The validation loss of VGG16_emotion" in challenges
+    assert ("VGG16_emotion overfits" in challenges) == overfits
 
 
 def test_class_without_test_images_is_named(base):

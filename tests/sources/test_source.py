@@ -476,3 +476,19 @@ def test_words_beside_numbers_and_folds_in_a_table_of_pixels(tmp_path):
     path.write_text("\n".join(["label,emotion,fold,pixels", *rows, rows[0].replace("happy", "sad")]))
     with pytest.raises(InputError, match="do not go together: 3 stands beside happy"):
         open_source(str(path))
+
+
+@pytest.mark.parametrize("spec", ["synthetic", "nowhere"])
+@pytest.mark.parametrize(
+    "classes", [("happy", "joy"), ("Sad", "sadness", "sad faces"), ("0_angry", "anger"), ("x", "X")]
+)
+def test_names_of_one_class_are_refused_before_anything_is_read(spec, classes):
+    with pytest.raises(InputError, match=r"1 class is chosen .*mean one class, .*, 2 to 10 are needed"):
+        open_source(spec, classes=classes)
+
+
+def test_synonyms_beside_another_class_are_merged():
+    assert open_source("synthetic", classes=("angry", "happy", "joy"), synthetic_images=20).classes == (
+        "angry",
+        "happy",
+    )

@@ -7,7 +7,7 @@ from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 from emotion_utils.report.sections.architectures import say_weights
 from emotion_utils.report.sections.data import count_splits
-from emotion_utils.report.sections.metrics import say_accuracies, write_verdict
+from emotion_utils.report.sections.metrics import say_accuracies, say_chance, write_verdict
 from emotion_utils.report.sections.seeds import say_seeds
 from emotion_utils.report.sections.shortcuts import say_largest_strata
 
@@ -33,6 +33,7 @@ def write_abstract(results: Results) -> Prose:
         train=counts["train"], test=counts["test"],
     )  # fmt: skip
     say_accuracies(prose)
+    say_chance(prose)
     say_largest_strata(prose)
     prose.echo(write_verdict(results).claims)
     prose.paragraph()

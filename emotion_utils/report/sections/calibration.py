@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emotion_utils.evaluation.calibration import COVERAGE, TEMPERATURES
+from emotion_utils.evaluation.calibration import COVERAGE, TEMPERATURES, Calibration
 from emotion_utils.evaluation.statistics import LEVEL, wilson_interval
 from emotion_utils.figures.calibration import plot_reliability, plot_risk
 from emotion_utils.figures.style import figure_svg, model_colors
@@ -50,11 +50,28 @@ def _say_confidence(prose: Prose, model: str) -> None:
         "The mean confidence of {model} is {confidence:pct}, its accuracy {accuracy:pct}" + ending + ".",
         metric="calibration", **values,
     )  # fmt: skip
-    prose.say(
-        "The temperature {temperature:rate}, fitted on validation images, changes its calibration error from "
-        "{ece:rate} to {after:rate}.",
-        temperature=found.temperature, ece=found.ece, after=found.ece_after, metric="ece",
-    )  # fmt: skip
+    _say_temperature(prose, found)
+
+
+def _say_temperature(prose: Prose, found: Calibration) -> None:
+    """What temperature scaling does to the calibration error; a fit that is of no use is named and not used."""
+    if found.at_bound:
+        template = (
+            "The validation images determine no temperature: the search runs to its bound ({temperature:rate}). It is "
+            "not used; with it the calibration error would go from {ece:rate} to {after:rate}."
+        )
+    elif not found.helps:
+        template = (
+            "The temperature {temperature:rate}, fitted on validation images, does not help and is not used: the "
+            "calibration error would go from {ece:rate} to {after:rate}."
+        )
+    else:
+        overlap = found.ece_after_high >= found.ece_low
+        template = (
+            "The temperature {temperature:rate}, fitted on validation images, changes its calibration error from "
+            "{ece:rate} to {after:rate}" + (", a difference within their intervals." if overlap else ".")
+        )
+    prose.say(template, temperature=found.temperature, ece=found.ece, after=found.ece_after, metric="ece")
 
 
 def _say_selective(prose: Prose, model: str) -> None:
@@ -85,11 +102,13 @@ def reliability_figure(results: Results) -> Shown:
         read = "; ".join(
             f"at {row.confidence:.2f} correct in {row.accuracy:.2f} of {row.count}" for row in found.bins.itertuples()
         )
-        figure = plot_reliability(found.bins, found.bins_after, label, colors[model])
+        after = found.bins_after if found.helps else found.bins_after.head(0)
+        figure = plot_reliability(found.bins, after, label, colors[model])
         panels.append(figure_svg(figure, f"reliability-{number}", f"Reliability of {label}: {read}."))
     caption = (
         "Reliability diagrams: accuracy by confidence; on the diagonal the two agree. Dots with "
-        f"{LEVEL:.0%} intervals show the probabilities as they are, crosses those at the fitted temperature."
+        f"{LEVEL:.0%} intervals show the probabilities as they are, crosses those at the fitted temperature where that "
+        "is used."
     )
     return show_figure(results, "fig-reliability", panels, caption, columns=3, width_px=WIDTH_PX)
 
@@ -119,16 +138,18 @@ def calibration_table(results: Results) -> Shown:
             interval = wilson_interval(selective.right, selective.answered)
             accuracy = Estimate(selective.right / selective.answered, *interval)
         rows.append([
-            Model(model), found.temperature, Estimate(found.ece, found.ece_low, found.ece_high),
+            Model(model), found.temperature, "yes" if found.helps else "no",
+            Estimate(found.ece, found.ece_low, found.ece_high),
             Estimate(found.ece_after, found.ece_after_low, found.ece_after_high), found.brier, found.brier_after,
             selective.area, selective.answered, accuracy,
         ])  # fmt: skip
-    names = ["Model", "T", "ECE", "ECE at T", "Brier", "Brier at T", "Risk", "Answered", "Accuracy of these"]
+    names = ["Model", "T", "Used", "ECE", "ECE at T", "Brier", "Brier at T", "Risk", "Answered", "Accuracy of these"]
     frame = frame_of(rows, names)
     low, high = TEMPERATURES
     note = (
-        f"T: temperature within {low:g} to {high:g}, fitted on validation images. ECE: expected calibration error in "
-        f"ten bins, in brackets its {LEVEL:.0%} bootstrap interval, which is biased upwards. Risk: the area under the "
+        f"T: temperature within {low:g} to {high:g}, fitted on validation images; not used at a bound, or where the "
+        "ECE on the test images does not fall. ECE: expected calibration error in ten bins, in brackets its "
+        f"{LEVEL:.0%} bootstrap interval, which is biased upwards. Risk: the area under the "
         "risk-coverage curve. Answered: test images with a probability that "
         f"{COVERAGE:.0%} of the validation images reach."
     )

@@ -7,7 +7,7 @@ from emotion_utils.report.claims import Model, Ref
 from emotion_utils.report.exhibits import Shown, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
-from emotion_utils.report.sections.training import read_curve
+from emotion_utils.report.sections.training import RISING_EPOCHS, read_curve
 from emotion_utils.report.tables import frame_of
 
 
@@ -31,11 +31,20 @@ def write_challenges(results: Results) -> Prose:
 
 def _say_overfitting(prose: Prose) -> None:
     curves = {model: read_curve(history) for model, history in prose.results.histories.items()}
-    overfitted = [Model(model) for model, curve in curves.items() if curve is not None and curve.overfits]
+    diverging = [Model(model) for model, curve in curves.items() if curve is not None and curve.diverges]
+    if not diverging:
+        return
+    overfitted = [model for model in diverging if curves[model].overfits]
+    prose.say(
+        "The validation loss of {models} ends above its lowest value while the training loss has fallen; keeping the "
+        "weights of the best epoch limits the damage.", models=diverging,
+    )  # fmt: skip
     if overfitted:
-        each = "{models} overfit: the validation loss rises again while the training loss falls; "
-        each = each if len(overfitted) > 1 else each.replace("overfit:", "overfits:")
-        prose.say(each + "keeping the weights of the best epoch limits the damage.", models=overfitted)
+        verb = "overfit" if len(overfitted) > 1 else "overfits"
+        prose.say(
+            f"{{models}} {verb}: that holds for {{epochs:words}} or more epochs.", models=overfitted,
+            epochs=RISING_EPOCHS,
+        )  # fmt: skip
 
 
 def _say_events(prose: Prose, model: str) -> None:

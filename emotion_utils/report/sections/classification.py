@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,38 +113,70 @@ def _say_recall(prose: Prose, model: str, mistakes: Mistakes) -> None:
     if mistakes.all_alike:
         prose.say("{model} has the same recall for every class, {recall:pct}.", metric="recall", **values)
         return
+    in_every = "The recall of {model} is {recall:pct} or more for every class"
     if len(mistakes.weakest) > 1:
-        prose.say("{model} has its lowest recall for {weakest}, {recall:pct} each.", metric="recall", **values)
+        template = in_every if mistakes.overlap else "{model} has its lowest recall for {weakest}, {recall:pct} each"
+        prose.say(f"{template}.", metric="recall", **values)
     else:
         low, high = wilson_interval(hits, support)
+        figures = (
+            "{hits:count} of {support:count} images or {recall:pct} ({level:pct0} interval {low:pct} to {high:pct})"
+        )
+        template = f"{{model}} has its lowest recall for {{weakest}}: {figures}"
+        if mistakes.overlap:
+            template = in_every
+        elif not mistakes.lowest_alone:
+            template = f"The recall of {{model}} differs between classes; for {{weakest}} it is {figures}"
         prose.say(
-            "{model} has its lowest recall for {weakest}: {hits:count} of {support:count} images or {recall:pct} "
-            "({level:pct0} interval {low:pct} to {high:pct}).",
-            hits=hits, support=support, low=low, high=high, level=LEVEL, metric="recall", **values,
-        )  # fmt: skip
+            f"{template}.", hits=hits, support=support, low=low, high=high, level=LEVEL, metric="recall", **values
+        )
         _say_taken_for(prose, mistakes)
     if mistakes.overlap:
-        prose.say("The intervals of its classes overlap, so their order may be due to chance.")
+        prose.say(
+            "The intervals of its classes overlap, so that none is shown to be recognised less often than another."
+        )
+    elif not mistakes.lowest_alone:
+        prose.say("Intervals of other classes reach that, so that which class is recognised least often is not shown.")
 
 
 def _say_taken_for(prose: Prose, mistakes: Mistakes) -> None:
+    """What the missed images of the class with the lowest recall are mistaken for; nothing stands out by chance."""
     others = [Label(name) for name in mistakes.taken_for]
     values = {"missed": mistakes.missed, "taken": mistakes.taken, "others": others}
-    if mistakes.missed == 1:
-        prose.say("It mistakes the one that it misses for {others}.", **values)
-    elif mistakes.taken == mistakes.missed:
-        prose.say("It mistakes all {missed:count} that it misses for {others}.", **values)
+    everything = mistakes.taken * len(others) == mistakes.missed
+    if mistakes.overlap and not mistakes.prefers:
+        template = (
+            "The errors in the class with the lowest recall ({missed:count}) show no preference for another class."
+        )
+    elif mistakes.overlap:
+        each = " each" if len(others) > 1 else ""
+        template = (
+            "Of the {missed:count} errors in the class with the lowest recall, {taken:count}"
+            + each
+            + " are for {others}."
+        )
+    elif mistakes.missed == 1:
+        template = "It mistakes the one that it misses for {others}."
+    elif everything and len(others) == 1:
+        template = "It mistakes all {missed:count} that it misses for {others}."
+    elif everything:
+        template = "It mistakes the {missed:count} that it misses for {others}, {taken:count} each."
     elif len(others) == 1:
-        prose.say("Of the {missed:count} that it misses, it mistakes {taken:count} for {others}.", **values)
+        template = "Of the {missed:count} that it misses, it mistakes {taken:count} for {others}."
     else:
-        prose.say("It mostly mistakes those that it misses for {others}, {taken:count} each.", **values)
+        template = "Of the {missed:count} that it misses, it mistakes {taken:count} each for {others}."
+    prose.say(template, **values)
+    if not mistakes.overlap and mistakes.missed > 1 and not mistakes.prefers and mistakes.choices > 1:
+        prose.say("So few errors do not show which class it prefers.")
 
 
 def _say_precision(prose: Prose, mistakes: Mistakes) -> None:
     if mistakes.doubtful is not None:
+        template = "Its precision is lowest for {label}: {right:count} of {called:count} predictions are correct."
+        if not mistakes.doubtful_alone:
+            template = "No class is shown to have a lower precision than all others."
         prose.say(
-            "Its precision is lowest for {label}: {right:count} of {called:count} predictions are correct.",
-            label=Label(mistakes.doubtful), right=mistakes.doubtful_right, called=mistakes.doubtful_called,
+            template, label=Label(mistakes.doubtful), right=mistakes.doubtful_right, called=mistakes.doubtful_called,
             metric="precision",
         )  # fmt: skip
 
@@ -162,12 +195,16 @@ class Mistakes:
     weakest: list[str]  # classes of the lowest recall, several where it is shared
     all_alike: bool  # every class has the same recall
     overlap: bool  # the interval of the weakest class reaches that of the strongest
+    lowest_alone: bool  # the intervals of the weakest classes lie below those of all others
     taken_for: list[str]  # what the missed images of the weakest class were called most often
     taken: int  # how often each of them
     missed: int
+    choices: int  # classes that a missed image may be mistaken for
+    prefers: bool  # `taken` is more often than by an even choice among them: its interval lies above
     doubtful: str | None  # the class of the lowest precision, where one alone has it
     doubtful_right: int
     doubtful_called: int
+    doubtful_alone: bool  # the interval of that precision lies below those of all other classes
 
 
 def read_mistakes(counts: pd.DataFrame) -> Mistakes:
@@ -178,13 +215,15 @@ def read_mistakes(counts: pd.DataFrame) -> Mistakes:
     recall = {place: hits[place] / support[place] for place in present}
     weak = [place for place in present if recall[place] == min(recall.values())]
     strong = max(present, key=lambda place: recall[place])
-    reach = wilson_interval(int(hits[weak[0]]), int(support[weak[0]]))[1]
     misses = values[weak[0]].copy()
     misses[weak[0]] = 0
     used = [place for place in range(len(names)) if called[place]]
     precision = {place: hits[place] / called[place] for place in used}
     lowest = [place for place in used if precision[place] == min(precision.values())]
     alone = lowest[0] if len(lowest) == 1 and len(used) > 1 else None
+    recalls = {place: wilson_interval(int(hits[place]), int(support[place])) for place in present}
+    precisions = {place: wilson_interval(int(hits[place]), int(called[place])) for place in used}
+    choices = len(names) - 1
     return Mistakes(
         count=int(support.sum()),
         correct=int(hits.sum()),
@@ -192,11 +231,22 @@ def read_mistakes(counts: pd.DataFrame) -> Mistakes:
         absent=[name for name, images in zip(names, support, strict=True) if not images],
         weakest=[names[place] for place in weak],
         all_alike=len(weak) == len(present),
-        overlap=reach >= wilson_interval(int(hits[strong]), int(support[strong]))[0],
+        overlap=recalls[weak[0]][1] >= recalls[strong][0],
+        lowest_alone=_lie_below(recalls, weak),
         taken_for=[names[place] for place in np.flatnonzero(misses == misses.max())] if misses.any() else [],
         taken=int(misses.max()),
         missed=int(misses.sum()),
+        choices=choices,
+        prefers=wilson_interval(int(misses.max()), int(misses.sum()))[0] > 1 / choices,
         doubtful=None if alone is None else names[alone],
         doubtful_right=0 if alone is None else int(hits[alone]),
         doubtful_called=0 if alone is None else int(called[alone]),
+        doubtful_alone=alone is not None and _lie_below(precisions, [alone]),
+    )
+
+
+def _lie_below(intervals: Mapping[int, tuple[float, float]], places: Sequence[int]) -> bool:
+    """Whether the intervals at `places` lie wholly below all the others."""
+    return max(intervals[place][1] for place in places) < min(
+        (low for place, (low, _) in intervals.items() if place not in places), default=1.0
     )

@@ -6,13 +6,14 @@ from emotion_utils.report.claims import Ref
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 from emotion_utils.report.sections.architectures import say_weights
-from emotion_utils.report.sections.metrics import say_accuracies, write_verdict
+from emotion_utils.report.sections.metrics import say_accuracies, say_chance, write_verdict
 from emotion_utils.report.sections.seeds import say_seeds
 
 
 def write_conclusion(results: Results) -> Prose:
     prose = Prose(results, "conclusion")
     say_accuracies(prose)
+    say_chance(prose)
     prose.echo(write_verdict(results).claims)
     prose.paragraph()
     say_weights(prose)

@@ -32,7 +32,9 @@ def write_corruptions(results: Results) -> Prose:
     )  # fmt: skip
     for model, table in results.robustness.items():
         prose.item()
-        _say_robustness(prose, model, sum_at_highest_severity(table))
+        counts = sum_at_highest_severity(table)
+        _say_robustness(prose, model, counts)
+        _say_chance(prose, counts)
     return prose
 
 
@@ -50,10 +52,34 @@ def _say_robustness(prose: Prose, model: str, counts: pd.DataFrame) -> None:
             "severity, against {clean:pct} on the same clean images, and the intervals overlap.", **figures,
         )  # fmt: skip
         return
-    prose.say(
-        "The corruption {worst} costs {model} most accuracy: {low:pct} at the highest severity, against {clean:pct} on "
-        "the same clean images; {best} costs least ({high:pct}).", best=best, high=float(rates[best]), **figures,
-    )  # fmt: skip
+    others = [kind for kind in counts.index if kind != CLEAN]
+    highs, lows = ({kind: _interval(counts, kind)[end] for kind in others} for end in (1, 0))
+    most = all(highs[worst] < lows[kind] for kind in others if kind != worst)
+    least = len(others) > 1 and all(lows[best] > highs[kind] for kind in others if kind != best)
+    if most:
+        template = (
+            "The corruption {worst} costs {model} most accuracy: {low:pct} at the highest severity, against "
+            "{clean:pct} on the same clean images"
+        )
+    else:
+        template = (
+            "Corruptions cost {model} accuracy: it is between {low:pct} and {high:pct} at the highest severity, "
+            "against {clean:pct} on the same clean images; which costs most is not shown, as intervals overlap"
+        )
+    least_said = ("; {best} costs least" + (" ({high:pct})" if most else "")) if least else ""
+    prose.say(f"{template}{least_said}.", best=best, high=float(rates[best]), **figures)
+
+
+def _say_chance(prose: Prose, counts: pd.DataFrame) -> None:
+    """Under which corruptions the accuracy may be that of guessing, where it is not so on clean images."""
+    chance = 1 / len(prose.results.class_names)
+    reaches = {kind: _interval(counts, kind)[0] <= chance for kind in counts.index}
+    kinds = [kind for kind, reached in reaches.items() if reached]
+    if kinds and not reaches[CLEAN]:
+        prose.say(
+            "Under {kinds} it is not shown to exceed the chance level of {chance:pct}.", kinds=kinds, chance=chance,
+            metric="accuracy", comparison="chance",
+        )  # fmt: skip
 
 
 def corruptions_figure(results: Results) -> Shown:

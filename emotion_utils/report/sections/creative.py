@@ -9,7 +9,7 @@ from PIL import Image
 
 from emotion_utils.evaluation.occlusion import DEPENDS, Answer
 from emotion_utils.evaluation.regions import CONTROL, FEATURES
-from emotion_utils.evaluation.statistics import ALPHA, LEVEL
+from emotion_utils.evaluation.statistics import ALPHA, LEVEL, wilson_interval
 from emotion_utils.figures.saliency import plot_covered, plot_resemblance, plot_shares
 from emotion_utils.figures.style import figure_svg
 from emotion_utils.report.claims import RULE, Label, Model, Ref
@@ -94,12 +94,16 @@ def _say_focus(prose: Prose, model: str, rows: pd.DataFrame) -> None:
     row = features.loc[top]
     values = {key: float(row[key]) for key in ("share", "low", "high", "area")} | {"region": top, "level": LEVEL}
     covers = "cover" if top in PLURAL else "covers"
-    more = "more than a uniform map would have" if row["low"] > row["area"] else "not clearly more than its size"
-    prose.say(
+    template = (
         "Of the saliency of {model}, {share:pct0} ({level:pct0} interval {low:pct0} to {high:pct0}) lies on the "
-        f"{{region}}, which {covers} {{area:pct0}} of the image: {more} ({{figure}}).",
-        model=Model(model), figure=Ref("fig-saliency"), metric="saliency", **values,
-    )  # fmt: skip
+        f"{{region}}, which {covers} {{area:pct0}} of the image: more than a uniform map would have ({{figure}})."
+    )
+    if row["low"] <= row["area"]:
+        template = (
+            "The saliency of {model} is not shown to favour any part of the face: the largest share for its size is "
+            "{share:pct0} ({level:pct0} interval {low:pct0} to {high:pct0}) on {area:pct0} of the image ({figure})."
+        )
+    prose.say(template, model=Model(model), figure=Ref("fig-saliency"), metric="saliency", **values)
 
 
 def _say_resemblance(prose: Prose, last: pd.Series) -> None:
@@ -177,9 +181,19 @@ def _say_answer(prose: Prose, answer: Answer, asked: dict) -> None:
         count=answer.count, p=answer.p_holm, metric="recall", comparison="covered", **asked,
     )  # fmt: skip
     if asked["region"] not in answer.worst:
-        prose.say(
-            "Its recall is lowest with the {worst} covered.", worst=answer.worst, metric="recall", comparison="covered"
+        is_shown = _is_lowest(prose.results.saliency.compared, answer, asked["label"])
+        template = (
+            "Its recall is lowest with the {worst} covered" if is_shown else "Which region it needs most is not shown"
         )
+        prose.say(f"{template}.", worst=answer.worst, metric="recall", comparison="covered")
+
+
+def _is_lowest(compared: pd.DataFrame, answer: Answer, label: str) -> bool:
+    """Whether the recall with one region covered lies below that with any other feature covered, by their intervals."""
+    rows = compared[(compared["model"] == answer.model) & (compared["label"] == label)].set_index("region")
+    ends = {name: wilson_interval(int(row["after"]), int(row["count"])) for name, row in rows.iterrows()}
+    others = [name for name in FEATURES if name in ends and name not in answer.worst]
+    return len(answer.worst) == 1 and all(ends[answer.worst[0]][1] < ends[name][0] for name in others)
 
 
 def occlusion_exhibits(results: Results) -> Shown:

@@ -118,8 +118,11 @@ def say_persons(prose: Prose) -> None:
 def _say_balance(prose: Prose) -> None:
     sizes = prose.results.kept["label"].value_counts().reindex(prose.results.class_names, fill_value=0)
     if sizes.max() > UNEVEN * sizes.min():
+        alone = {size for size, times in sizes.value_counts().items() if times == 1}
+        of_rare = " of {rare}" if sizes.min() in alone else ""
+        of_common = " of {common}" if sizes.max() in alone else ""
         prose.say(
-            "The classes are imbalanced, from {small:count} images of {rare} to {large:count} of {common}.",
+            f"The classes are imbalanced, from {{small:count}} images{of_rare} to {{large:count}}{of_common}.",
             small=int(sizes.min()), rare=Label(sizes.idxmin()), large=int(sizes.max()), common=Label(sizes.idxmax()),
         )  # fmt: skip
 

@@ -35,6 +35,7 @@ def write_metrics(results: Results) -> Prose:
     prose.echo(write_verdict(results).claims)
     if len(results.models) > 1:
         prose.say("{table} lists every pair.", table=Ref("tbl-pairs"))
+    say_chance(prose)
     _say_guessing(prose)
     say_largest_strata(prose)
     _say_views(prose)
@@ -49,8 +50,8 @@ def say_accuracies(prose: Prose) -> None:
     if len(figures) > LISTED:
         low, high = min(figures, key=lambda m: figures[m][0]), max(figures, key=lambda m: figures[m][0])
         prose.say(
-            "Their accuracies on the test images lie between {low:pct} ({worst}) and {high:pct} ({best}); {table} "
-            "lists them all.", low=figures[low][0], worst=Model(low), high=figures[high][0], best=Model(high),
+            "Their accuracies on the test images lie between {low:pct} and {high:pct}; {table} lists them all with "
+            "their intervals.", low=figures[low][0], worst=Model(low), high=figures[high][0], best=Model(high),
             table=Ref("tbl-metrics"), metric="test accuracy",
         )  # fmt: skip
         return
@@ -120,13 +121,30 @@ def _say_guessing(prose: Prose) -> None:
     if not doubtful:
         return
     one = len(doubtful) == 1
+    constant = "{label}" if is_most_frequent(next(iter(tests.values()))["label"], label) else "one class"
     reach = "interval of {models} reaches" if one else "intervals of {models} reach"
     shown = "its accuracy alone does not show that it" if one else "their accuracies alone do not show that they"
     prose.say(
-        f"Always predicting {{label}} would have an accuracy of {{share:pct}}; the {reach} down to that, so {shown} "
+        f"Always predicting {constant} would have an accuracy of {{share:pct}}; the {reach} down to that, so {shown} "
         "learned more than which class is frequent.",
         label=Label(label), share=share, models=[Model(model) for model in doubtful], comparison="not above guessing",
     )  # fmt: skip
+
+
+def say_chance(prose: Prose) -> None:
+    """Which accuracies may be that of guessing; nothing where none of their intervals holds it."""
+    chance = 1 / len(prose.results.class_names)
+    at_chance = [
+        Model(model)
+        for model, (_, low, high) in ((model, _accuracy(table)) for model, table in prose.results.tests.items())
+        if low <= chance <= high
+    ]
+    if at_chance:
+        whose = "interval of {models} includes" if len(at_chance) == 1 else "intervals of {models} include"
+        prose.say(
+            f"The {whose} the chance level of {{k:words}} classes, {{chance:pct}}.", models=at_chance,
+            k=len(prose.results.class_names), chance=chance, comparison="chance",
+        )  # fmt: skip
 
 
 def _say_views(prose: Prose) -> None:
@@ -257,6 +275,12 @@ def majority(labels: pd.Series) -> tuple[str, float]:
     """The most frequent class (the first by name of several) and its share (0-1)."""
     counts = labels.value_counts().sort_index(kind="stable")
     return str(counts.idxmax()), float(counts.max() / counts.sum())
+
+
+def is_most_frequent(labels: pd.Series, label: str) -> bool:
+    """Whether no other class is as frequent as `label`."""
+    counts = labels.value_counts()
+    return int((counts == counts[label]).sum()) == 1 and counts[label] == counts.max()
 
 
 def learned_nothing(correct: int, count: int, share: float) -> bool:

@@ -9,6 +9,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 
+from emotion_utils.evaluation.statistics import wilson_interval
 from emotion_utils.figures.results import CURVES, plot_curves, read_places
 from emotion_utils.figures.style import figure_svg
 from emotion_utils.history import best_epoch
@@ -16,13 +17,14 @@ from emotion_utils.report.claims import Label, Model, Ref
 from emotion_utils.report.exhibits import Shown, show_figure, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
-from emotion_utils.report.sections.metrics import majority
+from emotion_utils.report.sections.metrics import is_most_frequent, majority
 from emotion_utils.report.tables import Best
 
 ROWS_PER_PAGE = 36
 NEAR = 0.01  # of accuracy: this close to the best epoch counts as having arrived
 NO_LOSS = 1e-9  # a loss below is zero but for rounding, and nothing is so many times larger
 LOSS_RISE = 0.05  # of the lowest validation loss: a rise that is more than noise
+RISING_EPOCHS = 3  # so many in a row above that rise are called overfitting; fewer may be chance
 
 
 # -- table and figure ------------------------------------------------------------------------------
@@ -88,10 +90,11 @@ def write_curves(results: Results) -> Prose:
                 model=Model(model), best=curve.best, train=curve.train_last, metric="accuracy",
             )  # fmt: skip
         else:
-            _say_course(prose, model, curve)
+            _say_course(prose, model, curve, len(held_out))
         if curve is not None and curve.best <= share:
+            constant = "{label}" if is_most_frequent(held_out["label"], label) else "one class"
             prose.say(
-                "It never exceeds {share:pct}, the accuracy of always predicting {label}.", share=share,
+                f"It never exceeds {{share:pct}}, the accuracy of always predicting {constant}.", share=share,
                 label=Label(label), best=curve.best, comparison="not above guessing",
             )  # fmt: skip
     prose.paragraph()
@@ -103,7 +106,8 @@ def write_curves(results: Results) -> Prose:
     return prose
 
 
-def _say_course(prose: Prose, model: str, curve: Curve) -> None:
+def _say_course(prose: Prose, model: str, curve: Curve, count: int) -> None:
+    """The validation accuracy, measured on `count` images, from the first epoch over the best to the last."""
     values = {"model": Model(model), "first": curve.first, "best": curve.best, "epoch": curve.best_epoch}
     if curve.best_epoch == curve.first_epoch:
         prose.say(
@@ -111,9 +115,15 @@ def _say_course(prose: Prose, model: str, curve: Curve) -> None:
             "epoch improves on it.", metric="validation accuracy", **values,
         )  # fmt: skip
     else:
+        course = "rises from {first:pct} in epoch {start:count} to its best, {best:pct}, in epoch {epoch:count}"
+        if _overlap(curve.first, curve.best, count):
+            course = (
+                "is {first:pct} in epoch {start:count} and at its best, {best:pct}, in epoch {epoch:count}; the "
+                "difference is within their intervals"
+            )
         prose.say(
-            "The validation accuracy of {model} rises from {first:pct} in epoch {start:count} to its best, {best:pct}, "
-            "in epoch {epoch:count}.", start=curve.first_epoch, metric="validation accuracy", **values,
+            f"The validation accuracy of {{model}} {course}.", start=curve.first_epoch, metric="validation accuracy",
+            **values,
         )  # fmt: skip
         if curve.arrived_epoch < curve.best_epoch:
             prose.say(
@@ -125,9 +135,10 @@ def _say_course(prose: Prose, model: str, curve: Curve) -> None:
     elif curve.lowest_after == curve.best:
         prose.say("It stays there to the end.")
     else:
+        within = ", all within the interval of its best" if _overlap(curve.lowest_after, curve.best, count) else ""
         prose.say(
-            "After that it falls by up to {drop:points} and ends at {last:pct}.", drop=curve.best - curve.lowest_after,
-            last=curve.last,
+            f"After that it is lower by up to {{drop:points}} and ends at {{last:pct}}{within}.",
+            drop=curve.best - curve.lowest_after, last=curve.last,
         )  # fmt: skip
     _say_gap(prose, curve)
 
@@ -145,11 +156,18 @@ def _say_gap(prose: Prose, curve: Curve) -> None:
             "The final training accuracy is {train:pct}, no higher than the validation accuracy, which is usual where "
             "only the training images are augmented.", train=curve.train_last,
         )  # fmt: skip
-    if curve.overfits:
+    if curve.diverges:
+        meaning = "which is overfitting" if curve.overfits else "over too few epochs to call it overfitting"
         prose.say(
             "The validation loss is lowest in epoch {low:count} and {rise:pct0} higher at the end while the training "
-            "loss keeps falling, which is overfitting.", low=curve.loss_low_epoch, rise=curve.loss_rise,
+            f"loss falls, {meaning}.", low=curve.loss_low_epoch, rise=curve.loss_rise,
         )  # fmt: skip
+
+
+def _overlap(one: float, other: float, count: int) -> bool:
+    """Whether the intervals of two accuracies on `count` images each overlap."""
+    low, high = sorted((one, other))
+    return wilson_interval(round(low * count), count)[1] >= wilson_interval(round(high * count), count)[0]
 
 
 # -- what a history shows --------------------------------------------------------------------------
@@ -171,12 +189,18 @@ class Curve:
     train_last: float
     loss_low_epoch: int
     loss_rise: float  # from the lowest validation loss to the last, as a share of the lowest
+    stays_up: bool  # each of the last RISING_EPOCHS has a validation loss that exceeds the lowest by LOSS_RISE
     train_loss_falls: bool  # from that epoch to the last
 
     @property
-    def overfits(self) -> bool:
-        """Validation loss rises while training loss keeps falling."""
+    def diverges(self) -> bool:
+        """The last validation loss exceeds the lowest, and the training loss has fallen since."""
         return self.loss_rise > LOSS_RISE and self.train_loss_falls and self.loss_low_epoch < self.last_epoch
+
+    @property
+    def overfits(self) -> bool:
+        """So it is over several epochs."""
+        return self.diverges and self.stays_up
 
 
 def read_curve(history: pd.DataFrame) -> Curve | None:
@@ -187,6 +211,7 @@ def read_curve(history: pd.DataFrame) -> Curve | None:
         return None
     val, loss, epoch = finite["val_acc"], finite["val_loss"], finite["epoch"]
     best, low = best_epoch(val) - 1, int(loss.idxmin())
+    risen = loss[low + 1 :].tail(RISING_EPOCHS) > (1 + LOSS_RISE) * loss[low]
     return Curve(
         epochs=len(history),
         first_epoch=int(epoch.iloc[0]),
@@ -200,5 +225,6 @@ def read_curve(history: pd.DataFrame) -> Curve | None:
         train_last=float(finite["train_acc"].iloc[-1]),
         loss_low_epoch=int(epoch[low]),
         loss_rise=float(loss.iloc[-1] / loss[low] - 1) if loss[low] > NO_LOSS else 0.0,
+        stays_up=len(risen) == RISING_EPOCHS and bool(risen.all()),
         train_loss_falls=bool(finite["train_loss"].iloc[-1] < finite["train_loss"][low]),
     )

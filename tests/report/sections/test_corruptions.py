@@ -43,6 +43,18 @@ def test_a_loss_within_the_intervals_is_not_said_to_be_one(results, right, is_sh
     assert ("No corruption is shown to cost" in text and "against 90.0%" in text) == (not is_shown)
 
 
+def test_neither_most_nor_least_is_named_where_intervals_overlap_and_chance_is(results):
+    counts = {"as they are": 27, "blur": 12, "dark": 10, "noise": 11}
+    rows = [(kind, float(kind != "as they are"), "happy", 30, right) for kind, right in counts.items()]
+    table = pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
+    said = [claim.text for claim in corruptions.write_corruptions(replace(results, robustness={"r18": table})).claims]
+    assert said[1] == (
+        "Corruptions cost r18 accuracy: it is between 33.3% and 40.0% at the highest severity, against 90.0% on the "
+        "same clean images; which costs most is not shown, as intervals overlap."
+    )
+    assert said[2] == "Under blur, dark and noise it is not shown to exceed the chance level of 33.3%."
+
+
 def test_figure_has_a_panel_a_model_that_says_what_it_shows(results):
     html = corruptions.corruptions_figure(results).html
     assert "each corruption at its highest severity: clean 0.90; blur 0.40; dark 0.80." in html
