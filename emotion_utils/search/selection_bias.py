@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 DRAWS = 1000
-METHOD = "bootstrap of the selection over people, evaluated on those left out (Tsamardinos et al. 2018)"
+METHOD = "bootstrap of the selection over people, evaluated on those left out (Tsamardinos and others, 2018)"
 
 
 def corrected_accuracy(correct: np.ndarray, people: np.ndarray, seed: int = 0) -> float:

@@ -17,6 +17,7 @@ TEMPLATE_DIR = Path(__file__).parent / "template"
 STYLES = ("page.css", "screen.css", "print.css")
 SCRIPTS = ("contents.js", "curves.js")
 HIDDEN_CELLS = ("remove-cell", "injected-parameters")  # the parameters hold a path of the machine
+UNNUMBERED = ("Abstract", "References")
 APPENDIX_LETTERS = "ABCDEFGH"
 MAIN = '<main id="content">'
 # What would make a browser fetch something; links that a reader may follow are none of it.
@@ -65,7 +66,7 @@ def allow_only(script: str) -> str:
 def number_headings(notebook: Any, *, numbered: bool = True) -> list[Heading]:
     """Numbers the headings of a notebook's Markdown in place; those of cells tagged `appendix` get letters.
 
-    The abstract has no number, as in the study. Not `numbered`, they only get the ids to jump to.
+    Abstract and references have no number, as in the study. Not `numbered`, they only get the ids to jump to.
     """
     headings, section, appendix, part = [], 0, 0, 0
 
@@ -75,7 +76,7 @@ def number_headings(notebook: Any, *, numbered: bool = True) -> list[Heading]:
         if level == 3:
             part += 1
             number = f"{headings[-1].number.split('.')[0]}.{part}"
-        elif title == "Abstract":
+        elif title in UNNUMBERED:
             number = ""
         elif in_appendix:
             number, appendix, part = APPENDIX_LETTERS[appendix], appendix + 1, 0

@@ -11,6 +11,7 @@ from itertools import pairwise
 from emotion_utils.errors import EmotionError
 from emotion_utils.report.page.page_tables import squeeze_text
 from emotion_utils.report.page.same_page import Piece
+from emotion_utils.report.references import URLS
 
 # SHA-256 of every script and style sheet that a version wrote into its pages, without the blanks around it. One that
 # is changed is added (a test says so), and those before it stay: their reports are still to be read.
@@ -65,7 +66,7 @@ def _find_faults(piece: Piece, follows: str, known: set[tuple[str, str]]) -> Ite
 def _find_bad_values(piece: Piece) -> Iterator[str]:
     for name, value in piece.attributes:
         given = value or ""
-        if name in ("href", "src", "xlink:href") and not LINK.fullmatch(given):
+        if name in ("href", "src", "xlink:href") and not (LINK.fullmatch(given) or given in URLS):
             yield "a link to elsewhere"
         bad = HIDDEN.search(given) if piece.value in WORDS else not INLINE.fullmatch(given)
         if name == "style" and piece.value not in SHAPES and bad:

@@ -38,6 +38,8 @@ def read_tables(page: BeautifulSoup) -> dict[str, PageTable]:
             raise EmotionError(f"report.html: a table without a figure of its own: {table.get_text(' ')[:120]!r}")
         tables[key] = figure
     for key, figure in tables.items():
+        for mark in figure.select("sup.cite"):
+            mark.decompose()
         for line_break in figure("br"):
             line_break.replace_with(" ")
         caption, note = ("".join(part.get_text() for part in figure.select(name)) for name in ("figcaption", "p.note"))
@@ -64,7 +66,7 @@ def read_prose(page: BeautifulSoup) -> str:
 def squeeze(html: str) -> str:
     """The text of a piece of HTML without blanks, which are broken differently on each page, and proxy marks."""
     text = parse_html(html)
-    for mark in text.select("span.proxy"):  # beside a name, no part of the sentence
+    for mark in text.select("span.proxy, sup.cite"):  # beside a name, no part of the sentence
         mark.decompose()
     return squeeze_text(text.get_text())
 

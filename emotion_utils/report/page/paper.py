@@ -12,6 +12,7 @@ from typing import Any
 from emotion_utils.errors import InputError
 from emotion_utils.files import read_bytes
 from emotion_utils.report.page.reread import UNSEEN, PageText, find_faults, squeeze
+from emotion_utils.report.references import URLS
 
 MOST_PAPER_BYTES = 512 << 20
 LEADER = re.compile(r"\.+\d+$")  # of the contents: dots and the number of a page
@@ -70,7 +71,8 @@ def _find_actions(paper: Any) -> Iterator[str]:
             note = reference.get_object()
             action = note.get("/A", {}).get_object() if "/A" in note else {"/S": "/GoTo"}
             uri = str(action.get("/URI", ""))
-            is_link = action["/S"] == "/GoTo" or (action["/S"] == "/URI" and LINK.fullmatch(uri))
+            is_known = LINK.fullmatch(uri) or uri in URLS
+            is_link = action["/S"] == "/GoTo" or (action["/S"] == "/URI" and is_known)
             if note.get("/Subtype") != "/Link" or not is_link:
                 yield f"{note.get('/Subtype')} {action['/S']} {uri}".strip()
 

@@ -19,6 +19,7 @@ from emotion_utils.report.page.html import LOADING, fill_template, number_headin
 from emotion_utils.report.page.notebook_pages import export_notebooks
 from emotion_utils.report.page.pdf import print_pdf
 from emotion_utils.report.page.reread import check_files
+from emotion_utils.report.references import mark_references
 from emotion_utils.report.results import Results, read_results
 from emotion_utils.run import Run
 
@@ -60,7 +61,8 @@ def fill_page(results: Results, notebook: Any, others: Sequence[Path] = ()) -> s
     """The whole page from the cells of `notebook` and what they show; `others` as for `make_page`."""
     description = f"A comparison of {join_words(results.models)}, with every number computed."
     front = front_matter(results, others)
-    return fill_template(notebook, f"{TITLE}: {results.name}", description, front, number_headings(notebook))
+    page = fill_template(notebook, f"{TITLE}: {results.name}", description, front, number_headings(notebook))
+    return mark_references(page)
 
 
 def front_matter(results: Results, notebooks: Sequence[Path] = ()) -> str:

@@ -149,7 +149,7 @@ def calibration_table(results: Results) -> Shown:
     note = (
         f"T: temperature within {low:g} to {high:g}, fitted on validation images; not used at a bound, or where the "
         "ECE on the test images does not fall. ECE: expected calibration error in ten bins, in brackets its "
-        f"{LEVEL:.0%} bootstrap interval, which is biased upwards. Risk: the area under the "
+        f"{LEVEL:.0%} bootstrap interval, which is biased upwards. Brier: the Brier score. Risk: the area under the "
         "risk-coverage curve. Answered: test images with a probability that "
         f"{COVERAGE:.0%} of the validation images reach."
     )

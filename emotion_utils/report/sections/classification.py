@@ -113,7 +113,7 @@ def _say_recall(prose: Prose, model: str, mistakes: Mistakes) -> None:
     if mistakes.all_alike:
         prose.say("{model} has the same recall for every class, {recall:pct}.", metric="recall", **values)
         return
-    in_every = "The recall of {model} is {recall:pct} or more for every class"
+    in_every = "The lowest recall of {model} for any class is {recall:pct}"
     if len(mistakes.weakest) > 1:
         template = in_every if mistakes.overlap else "{model} has its lowest recall for {weakest}, {recall:pct} each"
         prose.say(f"{template}.", metric="recall", **values)

@@ -137,7 +137,7 @@ def saliency_figures(results: Results) -> Shown:
         "are the share of the image that a region covers, which a uniform map would have."
     )
     check = (
-        "Parameter randomisation test (Adebayo and others 2018): rank correlation of each model's maps with those of "
+        "Parameter randomisation test: rank correlation of each model's maps with those of "
         "the same network as more and more of its layers are randomised. It must fall below the dashed line."
     )
     return show_figure(results, "fig-saliency", [shares], caption, columns=1, width_px=560) + show_figure(
