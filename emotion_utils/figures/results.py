@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from emotion_utils.figures.style import (
     INK,
     MUTED,
+    PAPER,
     RULE,
     SHADE,
     figure_style,
@@ -174,17 +175,25 @@ def _draw_matrix(axes: Axes, counts: pd.DataFrame, title: str) -> None:
 # -- metrics ---------------------------------------------------------------------------------------
 
 
-def plot_metric(values: Mapping[str, tuple[float, float, float]], title: str, labels: Mapping[str, str]) -> Figure:
-    """One metric of each model: value, and the low and high end of its interval (0-1), a row per model."""
+def plot_metric(
+    values: Mapping[str, tuple[float, float, float]], title: str, labels: Mapping[str, str], chance: float | None = None
+) -> Figure:
+    """One metric of each model: value, and the low and high end of its interval (0-1), a row per model.
+
+    A dashed line marks the `chance` level, where one is given.
+    """
     colors, markers = model_colors(values), model_markers(values)
     with figure_style():
         figure, axes = plt.subplots(figsize=(PANEL_IN[0], 0.75 + 0.42 * len(values)), layout="constrained")
+        if chance is not None:
+            axes.axvline(chance, color=MUTED, linewidth=0.9, linestyle=DASHES)
         for place, (model, (value, low, high)) in enumerate(values.items()):
             axes.plot(
                 [low, high], [place, place], color=colors[model], linewidth=2.4, alpha=0.45, solid_capstyle="round"
             )
             axes.plot(value, place, markers[model], color=colors[model], markersize=6, clip_on=False)
-            axes.text(0, place - 0.34, labels[model], color=colors[model], fontsize=8, va="center")
+            over = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0} if chance is not None else None
+            axes.text(0, place - 0.34, labels[model], color=colors[model], fontsize=8, va="center", bbox=over)
             axes.text(1.0, place - 0.34, f"{value:.4f}", color=INK, fontsize=8, va="center", ha="right")
         axes.set(xlim=(-0.01, 1.01), ylim=(len(values) - 0.6, -0.75), yticks=[], title=title)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])

@@ -136,10 +136,10 @@ def show_number(value: float, form: str) -> str:
     return forms[form].format(value)
 
 
-def join_words(words: Iterable[str]) -> str:
+def join_words(words: Iterable[str], last_by: str = "and") -> str:
     """a; a and b; a, b and c."""
     *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(first)} {last_by} {last}" if first else last
 
 
 class _Plain(string.Formatter):

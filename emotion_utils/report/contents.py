@@ -32,7 +32,9 @@ from emotion_utils.report.sections import (
 )
 
 TEXTS: dict[str, Callable[[Results], Prose]] = {
-    "abstract": abstract.write_abstract,
+    "question": abstract.write_question,
+    "answer": abstract.write_answer,
+    "limits": abstract.write_limits,
     "rule": introduction.write_rule,
     "data": data.write_data,
     "architectures": architectures.write_architectures,
@@ -55,18 +57,18 @@ TEXTS: dict[str, Callable[[Results], Prose]] = {
 TABLES: tuple[Callable[[Results], Shown], ...] = (
     training.epochs_table,
     classification.report_tables,
-    classification.intervals_table,
-    challenges.events_table,
     metrics.metrics_table,
     shortcuts.strata_table,
     metrics.pairs_table,
+    published.published_comparison,
+    classification.intervals_table,
     differences.differences_table,
     seeds.seeds_table,
     calibration.calibration_table,
     corruptions.corruptions_table,
     corruptions.corrupted_classes_table,
-    published.published_comparison,
     creative.occlusion_table,
+    challenges.events_table,
     data_card.data_card,
     data_card.split_tables,
     settings.weights_table,

@@ -18,10 +18,18 @@ if TYPE_CHECKING:
     from emotion_utils.report.results import Results
 
 SALIENCY_FIGURES = ("fig-saliency", "fig-random", "fig-occlusion")
-APPENDIX_TABLES = (
-    "tbl-data", "tbl-splits", "tbl-quarantine", "tbl-weights", "tbl-settings", "tbl-search",
-    "tbl-environment", "tbl-times", "tbl-openings", "tbl-published-cells", "tbl-audit", "tbl-matrices",
-)  # fmt: skip
+# The tables of each appendix.
+APPENDICES = {
+    "A": (
+        "tbl-intervals", "tbl-differences", "tbl-seeds", "tbl-calibration", "tbl-robustness", "tbl-robustness-classes",
+        "tbl-covered", "tbl-events",
+    ),
+    "B": ("tbl-data", "tbl-splits", "tbl-quarantine"),
+    "C": ("tbl-weights", "tbl-settings", "tbl-search"),
+    "D": ("tbl-environment", "tbl-times", "tbl-openings"),
+    "E": ("tbl-published-cells",),
+    "F": ("tbl-audit", "tbl-matrices"),
+}  # fmt: skip
 
 
 class Exhibited(Protocol):
@@ -61,24 +69,31 @@ def number_exhibits(results: Results) -> dict[str, str]:
     """What the text calls each figure and table of this run, in the order in which they appear.
 
     The tables are numbered as in the study: 1 is the accuracy per epoch, then one classification report per model.
+    Those of an appendix have its letter.
     """
-    many = len(results.models) > 1
-    tables = ["tbl-epochs", *(report_key(model) for model in results.models), "tbl-intervals"]
-    tables += ["tbl-events", "tbl-metrics", *["tbl-strata"] * results.has_shortcuts]
-    tables += ["tbl-pairs", "tbl-differences"] if many else []
-    tables += ["tbl-seeds"] * (results.seeds is not None)
-    corruptions = ["tbl-robustness", "tbl-robustness-classes"] if results.robustness else []
-    measured = results.saliency is not None
-    tables += ["tbl-calibration", *corruptions, "tbl-published"] + ["tbl-covered"] * measured
-    figures = ["fig-balance", "fig-curves", "fig-confusion", "fig-metrics", "fig-reliability", "fig-risk"]
+    many, measured = len(results.models) > 1, results.saliency is not None
+    tables = ["tbl-epochs", *(report_key(model) for model in results.models)]
+    tables += ["tbl-metrics", *["tbl-strata"] * results.has_shortcuts, *["tbl-pairs"] * many, "tbl-published"]
+    figures = [
+        "fig-summary",
+        "fig-balance",
+        "fig-curves",
+        "fig-confusion",
+        "fig-metrics",
+        "fig-reliability",
+        "fig-risk",
+    ]
     figures += ["fig-corruptions"] if results.robustness else []
     figures += [*map(image_key, results.images), *(SALIENCY_FIGURES if measured else ())]
     is_there = {
         "tbl-quarantine": len(results.quarantined), "tbl-openings": results.openings, "tbl-search": results.searches,
+        "tbl-differences": many, "tbl-seeds": results.seeds is not None, "tbl-robustness": results.robustness,
+        "tbl-robustness-classes": results.robustness, "tbl-covered": measured,
     }  # fmt: skip
-    appendix = [key for key in APPENDIX_TABLES if is_there.get(key, True)]
     names = {key: f"Table {number}" for number, key in enumerate(tables, start=1)}
-    names |= {key: f"Table A{number}" for number, key in enumerate(appendix, start=1)}
+    for letter, keys in APPENDICES.items():
+        there = [key for key in keys if is_there.get(key, True)]
+        names |= {key: f"Table {letter}{number}" for number, key in enumerate(there, start=1)}
     return names | {key: f"Figure {number}" for number, key in enumerate(figures, start=1)}
 
 

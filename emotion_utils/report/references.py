@@ -13,8 +13,9 @@ from emotion_utils.report.exhibits import Shown
 TAG = re.compile(r"""(<(?:"[^"]*"|[^">])*>)""")
 ELEMENT = re.compile(r"</?([a-zA-Z][\w-]*)")
 # Names in these are no prose, or a link already.
-UNMARKED = ("a", "code", "details", "h1", "h2", "h3", "nav", "ol", "pre", "script", "style", "svg", "table", "title")
+UNMARKED = ("a", "code", "details", "h1", "h2", "h3", "nav", "pre", "script", "style", "svg", "table", "title")
 SECTION = '<h2 id="'
+LIST = '<div class="references">'
 
 
 @dataclass(frozen=True)
@@ -144,19 +145,20 @@ REFERENCES = (
     ),
 )  # fmt: skip
 URLS = frozenset(each.url for each in REFERENCES if each.url)
-ITEM = re.compile(r'<li id="ref-(\w+)">.*?</li>', re.DOTALL)
+ITEM = re.compile(r'<p id="ref-(\w+)"><code>\[\d+\]</code>(.*?</p>)', re.DOTALL)
 
 
 def list_references() -> Shown:
     """Every work as a list; the report keeps those that its text marks."""
-    return Shown(f'<ol class="references">{"".join(map(_item, REFERENCES))}</ol>')
+    items = (_item(number, each) for number, each in enumerate(REFERENCES, start=1))
+    return Shown(f"{LIST}{''.join(items)}</div>")
 
 
-def _item(each: Reference) -> str:
+def _item(number: int, each: Reference) -> str:
     link = f' <a href="{escape(each.url)}">{escape(each.link)}</a>' if each.link else ""
     return (
-        f'<li id="ref-{each.key}">{escape(each.authors)} ({each.year}). <cite>{escape(each.title)}</cite>. '
-        f"{escape(each.published)}.{link}</li>"
+        f'<p id="ref-{each.key}"><code>[{number}]</code> <span>{escape(each.authors)} ({each.year}). '
+        f"<cite>{escape(each.title)}</cite>. {escape(each.published)}.{link}</span></p>"
     )
 
 
@@ -169,7 +171,12 @@ def mark_references(page: str) -> str:
     used = {key for found in places for key in found}
     numbers = {each.key: number for number, each in enumerate((e for e in REFERENCES if e.key in used), start=1)}
     marked = "".join(map(_mark, sections, places, [numbers] * len(sections)))
-    marked = ITEM.sub(lambda item: item[0] if item[1] in numbers else "", marked)
+
+    def number(item: re.Match[str]) -> str:
+        key, rest = item.groups()
+        return f'<p id="ref-{key}"><code>[{numbers[key]}]</code>{rest}' if key in numbers else ""
+
+    marked = ITEM.sub(number, marked)
     return page[:start] + marked + page[end:]
 
 
@@ -196,6 +203,8 @@ def _texts(section: str) -> Iterator[tuple[int, str]]:
     place, inside = 0, 0
     for piece in TAG.split(section):
         element = ELEMENT.match(piece)
+        if piece.startswith(LIST):
+            return
         if element and element[1] in UNMARKED:
             inside += -1 if piece.startswith("</") else 1
         elif not element and not inside and piece.strip():

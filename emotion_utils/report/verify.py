@@ -36,7 +36,7 @@ from emotion_utils.report.tables import MINUS
 from emotion_utils.run import Run
 
 FLOAT_NOISE = 1e-9  # relative: what another processor or release may round differently
-REFERENCE = re.compile(r"\b(?:Table|Figure)s? A?\d+(?:(?:, | and )A?\d+)*")
+REFERENCE = re.compile(r"\b(?:Table|Figure)s? [A-H]?\d+(?:(?:, | and )[A-H]?\d+)*")
 
 
 @dataclass

@@ -304,7 +304,7 @@ def test_a_strength_of_augmentation_of_its_own_is_told(make_run):
 def test_openings_of_the_test_images_are_counted(base):
     edited = [f"VGG16_emotion/edited-{number}, {what}" for number in "ab" for what in ("seed 0", "corrupted images")]
     opened = replace(base, openings=["VGG16_emotion, seed 0", *edited, "a notebook", "a notebook"])
-    assert "were read seven times in this run (Table A8)" in text_of(opened, "conclusion")
+    assert "were read seven times in this run (Table D3)" in text_of(opened, "conclusion")
     table = read_tables(parse_html(machine_tables(opened).html))["tbl-openings"]
     assert table.rows[1:] == [["VGG16_emotion\xa0proxy", "5", "4"], ["a notebook", "2", "0"]]
     assert "There is no record" in text_of(replace(base, openings=[]), "conclusion")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from string import ascii_uppercase
 
 from bs4 import BeautifulSoup
 
 from emotion_utils.errors import EmotionError
 
-NUMBERED = re.compile(r"(Table A|Table |Figure )(\d+)\.")
+NUMBERED = re.compile(r"(Table [A-H]?|Figure )(\d+)\.")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,12 @@ def read_tables(page: BeautifulSoup) -> dict[str, PageTable]:
 def check_numbers(page: BeautifulSoup) -> None:
     """Raises EmotionError where the numbers of figures or tables do not count up from 1: then one was taken out."""
     found = [NUMBERED.match(" ".join(caption.get_text().split())) for caption in page("figcaption")]
-    for kind in ("Table ", "Table A", "Figure "):
+    kinds = sorted({name[1] for name in found if name})
+    letters = "".join(kind[-1] for kind in kinds if kind.startswith("Table ") and kind != "Table ")
+    gap = next((letter for letter, there in zip(ascii_uppercase, letters, strict=False) if letter != there), None)
+    if gap:
+        raise EmotionError(f"report.html lacks the tables of appendix {gap}")
+    for kind in kinds:
         numbers = [int(name[2]) for name in found if name and name[1] == kind]
         lost = next((n for n, number in enumerate(numbers, start=1) if n != number), None)
         if lost:

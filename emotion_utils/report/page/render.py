@@ -67,9 +67,11 @@ def fill_page(results: Results, notebook: Any, others: Sequence[Path] = ()) -> s
 
 def front_matter(results: Results, notebooks: Sequence[Path] = ()) -> str:
     """The title with what a reader must know before any figure, and links to the pages of the `notebooks`."""
-    classes = join_words(safe(name) for name in results.class_names)
+    classes = join_words((safe(name) for name in results.class_names), "or")
     proxies = ", ".join(safe_model(model, results.proxies) for model in results.proxies)
-    weights = f"{proxies}: stand-ins made by this project, not published weights" if proxies else "no stand-ins"
+    weights = (
+        f"{proxies}: proxy weights, made by this project and not published ones" if proxies else "no proxy weights"
+    )
     facts = {
         "Run": f"{safe(results.name)}, profile {results.config.profile}, seed {results.config.seed}",
         "Faces": f"{len(results.kept):,} ({safe(results.data_name)})",
@@ -84,7 +86,7 @@ def front_matter(results: Results, notebooks: Sequence[Path] = ()) -> str:
     rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items())
     return (
         f'<header class="title"><p class="kicker">Report</p><h1>{TITLE}</h1>'
-        f'<p class="lead">Telling {classes} faces apart</p><dl class="meta">{rows}</dl></header>'
+        f'<p class="lead">Classifying faces as {classes}</p><dl class="meta">{rows}</dl></header>'
     )
 
 

@@ -196,8 +196,8 @@ def _is_lowest(compared: pd.DataFrame, answer: Answer, label: str) -> bool:
     return len(answer.worst) == 1 and all(ends[answer.worst[0]][1] < ends[name][0] for name in others)
 
 
-def occlusion_exhibits(results: Results) -> Shown:
-    """Recall with regions covered, as a figure and as a table; nothing where it was not measured."""
+def occlusion_figure(results: Results) -> Shown:
+    """Recall of each class with regions covered, a panel each; nothing where it was not measured."""
     saliency = results.saliency
     if saliency is None:
         return Shown()
@@ -214,8 +214,7 @@ def occlusion_exhibits(results: Results) -> Shown:
         f"Recall of each class when a region is covered, with {LEVEL:.0%} intervals. A filled mark differs "
         f"significantly from the uncovered face (exact McNemar test with Holm's correction: {ALPHA:g} or less)."
     )
-    figure = show_figure(results, "fig-occlusion", panels, caption, columns=2, width_px=400)
-    return figure + occlusion_table(results)
+    return show_figure(results, "fig-occlusion", panels, caption, columns=2, width_px=400)
 
 
 def occlusion_table(results: Results) -> Shown:

@@ -73,7 +73,7 @@ def _images(results: Results) -> Iterator[tuple[str, str]]:
 def _split(results: Results) -> Iterator[tuple[str, str]]:
     audit = results.audit
     leaks = audit["leaks"]
-    yield "People", audit["groups"]["line"]
+    yield "Persons", audit["groups"]["line"]
     yield "Split", lines.split_line(audit)
     yield "Validation", lines.drawn_val_line(audit)
     yield "Class balance", audit["splits"]["line"]

@@ -21,23 +21,33 @@ def write_power(results: Results) -> Prose:
     prose = Prose(results, "metrics")
     if results.pairs.empty:
         return prose
-    fewest, count = fewest_images(), results.test_size
-    if fewest > count:
-        prose.say(
-            "{count:count} test images are too few to show any difference: it takes {fewest:count} on which only one "
-            "of two models is correct.", count=count, fewest=fewest, comparison="power",
-        )  # fmt: skip
+    if fewest_images() > results.test_size:
+        say_floor(prose)
         return prose
-    prose.say(
-        "On {count:count} test images, a difference of less than {floor:points} cannot be significant: a model must be "
-        "correct on at least {fewest:count} images on which the other is not.",
-        floor=fewest / count, count=count, fewest=fewest, comparison="power",
-    )  # fmt: skip
+    say_floor(prose)
     prose.say(
         "{table} gives for each pair the interval of the difference and the minimum detectable difference at a power "
         "of {power:pct0}.", table=Ref("tbl-differences"), power=POWER, comparison="power",
     )  # fmt: skip
     return prose
+
+
+def say_floor(prose: Prose) -> None:
+    """The difference that so many test images need before it can be significant; nothing for a single model."""
+    fewest, count = fewest_images(), prose.results.test_size
+    if prose.results.pairs.empty:
+        return
+    if fewest > count:
+        prose.say(
+            "{count:count} test images are too few to show any difference: it takes {fewest:count} on which only one "
+            "of two models is correct.", count=count, fewest=fewest, comparison="power",
+        )  # fmt: skip
+    else:
+        prose.say(
+            "On {count:count} test images, a difference of less than {floor:points} cannot be significant: a model "
+            "must be correct on at least {fewest:count} images on which the other is not.",
+            floor=fewest / count, count=count, fewest=fewest, comparison="power",
+        )  # fmt: skip
 
 
 def differences_table(results: Results) -> Shown:

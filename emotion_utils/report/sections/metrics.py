@@ -167,6 +167,21 @@ def _say_views(prose: Prose) -> None:
 # -- figure and tables -----------------------------------------------------------------------------
 
 
+def summary_figure(results: Results) -> Shown:
+    """The accuracy of each model with its interval, beside the chance level."""
+    labels, chance = {model: results.label(model) for model in results.models}, 1 / len(results.class_names)
+    values = {model: _accuracy(table) for model, table in results.tests.items()}
+    read = "; ".join(
+        f"{labels[model]} {value:.4f}, interval {low:.3f} to {high:.3f}" for model, (value, low, high) in values.items()
+    )
+    figure = plot_metric(values, "Accuracy on the test images", labels, chance)
+    svg = figure_svg(figure, "summary", f"Accuracy. {read}. Chance level {chance:.3f}.")
+    caption = (
+        f"Accuracy of each model on the test images with its {LEVEL:.0%} interval. The dashed line is the chance level."
+    )
+    return show_figure(results, "fig-summary", [svg], caption, columns=1, width_px=440)
+
+
 def metrics_figure(results: Results) -> Shown:
     """Accuracy and macro precision, recall and F1, the models one below the other, with intervals."""
     labels = {model: results.label(model) for model in results.models}

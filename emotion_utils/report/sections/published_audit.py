@@ -17,7 +17,7 @@ from emotion_utils.report.tables import Figures, frame_of
 CHECKS = {
     "f1": "F1 follows from precision and recall",
     "recall": "Recall is a whole number of the images of its class",
-    "precision": "Precision is a whole number of right ones out of whole predictions",
+    "precision": "Precision is a whole number of correct images among whole predictions",
     "support": "The numbers of images agree",
     "accuracy": "Accuracy follows from the recalls",
     "average": "Macro and weighted averages follow from the classes",
@@ -63,7 +63,7 @@ def audit_tables(results: Results) -> Shown:
     for check, title in CHECKS.items():
         answers = [finding.ok for finding in study_findings() if finding.check == check and finding.ok is not None]
         rows.append([title, len(answers), sum(answers)])
-    frame = frame_of(rows, ["Check", "Times", "Agree"])
+    frame = frame_of(rows, ["Check", "Cells checked", "Agree"])
     caption = "The published tables, checked against themselves within the rounding of the printed decimals."
     return show_table(results, "tbl-audit", frame, caption) + _matrices_table(results)
 

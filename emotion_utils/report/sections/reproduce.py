@@ -60,9 +60,15 @@ def machine_tables(results: Results) -> Shown:
     rows = [(True, MACHINE.get(key, key.replace("_", " ")), str(value)) for key, value in environment.items()]
     rows += [(False, *row) for row in versions.items()]
     frame = frame_of(rows, ["machine", "What", "Value"])
-    caption = "Where this run was made."
+    caption = "Environment of this run."
     shown = show_table(
-        results, "tbl-environment", frame[["What", "Value"]], caption, _threads_note(results), groups=frame["machine"]
+        results,
+        "tbl-environment",
+        frame[["What", "Value"]],
+        caption,
+        _threads_note(results),
+        may_break=True,
+        groups=frame["machine"],
     )
     stages = {name: stage for name, stage in sorted(results.facts.get("stages", {}).items()) if name[:2] != "06"}
     times = pd.DataFrame({"Notebook": list(stages), "Seconds": [stage["seconds"] for stage in stages.values()]})

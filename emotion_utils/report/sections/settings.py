@@ -85,7 +85,7 @@ def settings_table(results: Results) -> Shown:
     keys = [Markup(f"<code>{key}</code>") for part in (recipe, shared) for key in part]
     frame = frame_of(list(zip(keys, *columns, strict=True)), ["Setting", *map(Model, results.models)])
     groups = [place < len(recipe) for place in range(len(frame))]
-    caption = "How each model was trained."
+    caption = "Training settings of each model."
     changed = [f"{safe(model)}: {safe(edit)}." for model in results.models for edit in results.edits(model)]
     note = " ".join(["Changed in the notebook:", *changed]) if changed else ""
     return show_table(results, "tbl-settings", frame, caption, note, may_break=True, groups=groups, css="long")

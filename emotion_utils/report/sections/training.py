@@ -20,7 +20,6 @@ from emotion_utils.report.results import Results
 from emotion_utils.report.sections.metrics import is_most_frequent, majority
 from emotion_utils.report.tables import Best
 
-ROWS_PER_PAGE = 36
 NEAR = 0.01  # of accuracy: this close to the best epoch counts as having arrived
 NO_LOSS = 1e-9  # a loss below is zero but for rounding, and nothing is so many times larger
 LOSS_RISE = 0.05  # of the lowest validation loss: a rise that is more than noise
@@ -46,7 +45,7 @@ def epochs_table(results: Results) -> Shown:
         "it selected the weights that are tested below."
     )
     return show_table(
-        results, "tbl-epochs", frame, caption, may_break=len(frame) > ROWS_PER_PAGE, groups=frame["Model"],
+        results, "tbl-epochs", frame, caption, may_break=True, groups=frame["Model"],
         merge=("Model", "Best val"), css="epochs",
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from emotion_utils.errors import EmotionError
 from emotion_utils.files import write_csv
 from emotion_utils.report.claims import check_claim
 from emotion_utils.report.results import read_results
-from emotion_utils.report.sections.creative import occlusion_exhibits, saliency_figures, write_occlusion, write_saliency
+from emotion_utils.report.sections.creative import occlusion_figure, saliency_figures, write_occlusion, write_saliency
 
 
 def said(prose):
@@ -54,7 +54,7 @@ def test_run_without_measurements_says_so_and_shows_nothing(make_run):
         path.unlink()
     results = read_results(run)
     assert said(write_saliency(results)) == ["Saliency was not measured in this run."]
-    assert saliency_figures(results).html == occlusion_exhibits(results).html == ""
+    assert saliency_figures(results).html == occlusion_figure(results).html == ""
 
 
 @pytest.mark.parametrize("name", ["covered", "saliency", "randomised"])

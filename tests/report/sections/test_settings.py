@@ -25,7 +25,7 @@ def test_edits_are_reported_and_the_recipe_is_the_one_that_was_used(make_run):
     said = [claim.text for claim in collect_claims(results) if "not trained as the settings" in claim.text]
     assert said == [
         "It was not trained as the settings of the run say; the notebook that trained it changed "
-        f"recipes.{MODEL}.lr and network (Table A5)."
+        f"recipes.{MODEL}.lr and network (Table C2)."
     ]
     assert not [claim for claim in collect_claims(before) if "not trained as" in claim.text]
 
