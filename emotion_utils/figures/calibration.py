@@ -19,7 +19,7 @@ from emotion_utils.figures.style import (
 )  # fmt: skip
 
 SIDE_IN = 2.3
-RISK_IN = (5.6, 2.7)  # width and least height
+RISK_IN = (4.2, 2.5)  # width and least height
 
 
 def plot_reliability(before: pd.DataFrame, after: pd.DataFrame, title: str, color: str) -> Figure:

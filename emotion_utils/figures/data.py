@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from emotion_utils.store.batches import Dataset
 
+# Of the counts on the bars, which are of one colour on light and dark pages.
+ON_BARS = {"train": "#fdfdfd", "val": "#111418", "test": "#111418"}
 CELL_IN = 0.85  # side of one image in a gallery, inches
 COLUMNS = 9
 LEAST_LABELLED = 0.05  # of the longest bar: a shorter part has no room for its count
@@ -32,9 +34,7 @@ def plot_class_balance(manifest: pd.DataFrame, class_names: tuple[str, ...]) -> 
         for split in SPLITS:
             bars = axes.barh(counts.index, counts[split], left=left, color=SPLIT_COLORS[split], label=split, height=0.7)
             numbers = [f"{count}" if count >= LEAST_LABELLED * widest else "" for count in counts[split]]
-            axes.bar_label(
-                bars, numbers, label_type="center", fontsize=8, color="white" if split == "train" else "black"
-            )
+            axes.bar_label(bars, numbers, label_type="center", fontsize=8, color=ON_BARS[split])
             left += counts[split].to_numpy()
         axes.invert_yaxis()
         axes.set_xlabel("images")

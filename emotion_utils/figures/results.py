@@ -100,9 +100,11 @@ def _draw_curves(axes: Axes, histories: Mapping[str, pd.DataFrame], kind: str, l
         axes.plot(history["epoch"], history[train], linestyle=DASHES, linewidth=1, alpha=0.75, color=colors[model])
         axes.plot(history["epoch"], history[val], **look, markevery=1 if longest <= 30 else longest // 10)
         best = history[history["epoch"] == best_epoch(history["val_acc"])]
-        axes.plot(best["epoch"], best[val], "o", markersize=9, markerfacecolor="none", markeredgecolor=colors[model])
+        ring = {"markersize": 9, "markerfacecolor": "none", "markeredgecolor": colors[model], "clip_on": False}
+        axes.plot(best["epoch"], best[val], "o", **ring)
     axes.set_title(f"{title} vs. epoch")
     axes.set_xlabel("epoch")
+    axes.set_ylabel(title.lower())
     axes.grid(axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.spines["left"].set_visible(False)

@@ -24,6 +24,7 @@ from emotion_utils.figures.style import (
     spread_labels,
 )
 
+WIDTH_IN = 4.2  # of a figure by itself: still readable on a phone
 ROW_IN = 0.125  # of one model within a group of rows
 NOTHING = "nothing"  # covered
 
@@ -36,7 +37,7 @@ def plot_shares(shares: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     models, regions = list(dict.fromkeys(shares["model"])), list(dict.fromkeys(shares["region"]))
     colors, markers = model_colors(models), model_markers(models)
     with figure_style():
-        figure, axes = plt.subplots(figsize=(5.6, _height(len(models), len(regions))), layout="constrained")
+        figure, axes = plt.subplots(figsize=(WIDTH_IN, _height(len(models), len(regions))), layout="constrained")
         for place, region in enumerate(regions):
             rows = shares[shares["region"] == region].set_index("model")
             axes.barh(place, rows["area"].iloc[0], height=0.82, color=RULE, alpha=0.7, linewidth=0)
@@ -47,7 +48,7 @@ def plot_shares(shares: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
                 if place == 0:
                     axes.annotate(
                         labels[model], (max(row["high"], row["area"]), y), xytext=(6, 0), textcoords="offset points",
-                        va="center", fontsize=7.5, color=colors[model],
+                        va="center", fontsize=8, color=colors[model],
                     )  # fmt: skip
         _finish_rows(axes, regions)
         axes.set_xlim(left=0)
@@ -61,7 +62,7 @@ def plot_resemblance(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     models = list(dict.fromkeys(table["model"]))
     colors, markers = model_colors(models), model_markers(models)
     with figure_style():
-        figure, axes = plt.subplots(figsize=(5.6, 2.7), layout="constrained")
+        figure, axes = plt.subplots(figsize=(WIDTH_IN, 2.5), layout="constrained")
         ends = {}
         for model in models:
             rows = table[table["model"] == model]
@@ -100,7 +101,7 @@ def plot_covered(compared: pd.DataFrame, label: str, labels: Mapping[str, str]) 
             y = _dodge(0, len(models))[number]
             _draw_rate(axes, before, count, y, filled=True, **look)
             axes.text(
-                1.03, y, labels[model], transform=axes.get_yaxis_transform(), va="center", fontsize=7.5,
+                1.03, y, labels[model], transform=axes.get_yaxis_transform(), va="center", fontsize=8,
                 color=colors[model],
             )  # fmt: skip
             for place, region in enumerate(regions, start=1):

@@ -146,4 +146,5 @@ def theme_css() -> str:
     """The variables of `theme_svgs`, for light and dark pages."""
     light = "".join(f"--c-{color[1:]}:{color};" for color in DARK)
     dark = "".join(f"--c-{color[1:]}:{other};" for color, other in DARK.items())
-    return f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+    by_system = f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
+    return f":root{{{light}}}\n{by_system}\n@media screen{{:root[data-theme=dark]{{{dark}}}}}\n"

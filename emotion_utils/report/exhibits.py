@@ -21,8 +21,8 @@ SALIENCY_FIGURES = ("fig-saliency", "fig-random", "fig-occlusion")
 # The tables of each appendix.
 APPENDICES = {
     "A": (
-        "tbl-intervals", "tbl-differences", "tbl-seeds", "tbl-calibration", "tbl-robustness", "tbl-robustness-classes",
-        "tbl-covered", "tbl-events",
+        "tbl-intervals", "tbl-events", "tbl-differences", "tbl-seeds", "tbl-calibration", "tbl-robustness",
+        "tbl-robustness-classes", "tbl-covered",
     ),
     "B": ("tbl-data", "tbl-splits", "tbl-quarantine"),
     "C": ("tbl-weights", "tbl-settings", "tbl-search"),

@@ -136,6 +136,11 @@ class Explorer:
 
     def _show(self, change: Any = None) -> None:
         ids = self.chosen[PAGE * (self.page.value - 1) :][:PAGE]
+        self.examples.layout.display = None if ids else "none"  # an empty image would look broken
+        if not ids:
+            self.count.value = f"None of the {self.results.test_size} test images matches; widen the choice."
+            self.examples.value = b""
+            return
         self.count.value = (
             f"{len(self.chosen)} of {self.results.test_size} test images, page {self.page.value} of {self.page.max}"
         )

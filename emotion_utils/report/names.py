@@ -21,7 +21,7 @@ def safe(text: object) -> str:
 def safe_model(model: str, proxies: Container[str]) -> str:
     """A model's name, marked where proxy weights stand behind it."""
     mark = '&nbsp;<span class="proxy">proxy</span>' if model in proxies else ""
-    return f'<span class="model">{safe(model)}{mark}</span>'
+    return f'<span class="model">{safe(model).replace("_", "_<wbr>")}{mark}</span>'
 
 
 def short_path(folder: str) -> str:

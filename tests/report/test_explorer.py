@@ -82,10 +82,12 @@ def test_controls_filter_what_is_shown(explorer):
     assert (table.loc[explorer.chosen, "predicted"] != "happy").all()
     explorer.confidence.value = (1, 1)
     assert explorer.chosen == []
-    assert explorer.examples.value == b""
+    assert (explorer.examples.value, explorer.examples.layout.display) == (b"", "none")
+    assert explorer.count.value.startswith("None of the")
     explorer.label.value = explorer.verdict.value = "all"
     explorer.confidence.value = (0, 1)
     assert len(explorer.chosen) == everything
+    assert explorer.examples.layout.display is None
 
 
 def test_pages_show_different_examples_and_end(explorer):

@@ -54,6 +54,7 @@ def compare_pages(run: Run, results: Results) -> str:
     """
     _need_tools()
     notebooks = find_notebooks(run)
+    names = [source.stem for source in notebooks]
     missing = _name_missing(run, notebooks)
     if missing:
         raise EmotionError(missing)
@@ -69,7 +70,7 @@ def compare_pages(run: Run, results: Results) -> str:
         if source.name == COMPARISON:
             said = compare_outputs(notebook, shown, same_drawings=there == here)
         page = read_page(run.inside(source.with_suffix(".html")))
-        _compare(f"notebooks/{source.stem}.html", page, fill_notebook(notebook, source.stem))
+        _compare(f"notebooks/{source.stem}.html", page, fill_notebook(notebook, source.stem, names))
     moved = f"; the report calls this folder {name!r}" if name != results.name else ""
     return (
         moved
@@ -86,6 +87,7 @@ def look_through_pages(run: Run, results: Results, compared: str) -> str:
     """
     _need_tools()
     notebooks = find_notebooks(run)
+    names = [source.stem for source in notebooks]
     if not NOTEBOOKS_DIR.exists():
         return "; nothing else of the pages was compared, as the project's notebooks are not here"
     page = read_page(run.inside("report.html"))
@@ -98,7 +100,7 @@ def look_through_pages(run: Run, results: Results, compared: str) -> str:
         if source.name == COMPARISON:
             replace_outputs(notebook, shown)
         page = read_page(run.inside(source.with_suffix(".html")))
-        pages[f"notebooks/{source.stem}.html"] = (page, fill_notebook(notebook, source.stem))
+        pages[f"notebooks/{source.stem}.html"] = (page, fill_notebook(notebook, source.stem, names))
     others = {}
     for name, (page, ours) in pages.items():
         theirs = read_pieces(page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +14,10 @@ from nbconvert.exporters import TemplateExporter
 from nbconvert.filters import Highlight2HTML
 from traitlets.config import Config
 
+from emotion_utils.report.claims import join_words
+
+EXHIBIT = re.compile(r"<figcaption><b>((?:Figure|Table) [A-H]?\d+)\.</b>")
+LABEL_LETTERS = 60  # of a line of code
 PREPROCESSOR = "nbconvert.preprocessors.TagRemovePreprocessor"
 
 
@@ -31,6 +36,7 @@ class PageExporter(HTMLExporter):
 
     def from_notebook_node(self, nb: Any, resources: dict | None = None, **kwargs: Any) -> tuple[str, dict]:
         """The page and its resources. HTMLExporter's own way would parse the page again and lower-case its SVG."""
+        self.register_filter("label_code", label_code)
         self.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python3", parent=self))
         return TemplateExporter.from_notebook_node(self, nb, resources, **kwargs)
 
@@ -43,3 +49,14 @@ class PageExporter(HTMLExporter):
         installed = {str(file.locate().resolve().parents[3]) for file in files if file.match("templates/base/*.j2")}
         beside = Path(nbconvert.__file__).parents[1] / "share" / "jupyter"
         return [*super().get_prefix_root_dirs(), *sorted(installed), str(beside)]
+
+
+def label_code(cell: Any) -> str:
+    """What the code of a cell makes: the exhibits or the text above it, or else its first line."""
+    shown = "".join(str(output.get("data", {}).get("text/html", "")) for output in cell.get("outputs", []))
+    if names := EXHIBIT.findall(shown):
+        return f"Code of {join_words(names)}"
+    if 'class="prose"' in shown:
+        return "Code of the text above"
+    line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
+    return f"Code: {line[:LABEL_LETTERS]}{'…' * (len(line) > LABEL_LETTERS)}"

@@ -15,7 +15,7 @@ from emotion_utils.figures.style import theme_css
 
 TEMPLATE_DIR = Path(__file__).parent / "template"
 STYLES = ("page.css", "screen.css", "print.css")
-SCRIPTS = ("contents.js", "curves.js")
+SCRIPTS = ("contents.js", "curves.js", "tools.js")
 HIDDEN_CELLS = ("remove-cell", "injected-parameters")  # the parameters hold a path of the machine
 UNNUMBERED = ("Abstract", "References")
 APPENDIX_LETTERS = "ABCDEFGH"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ INDEX_NAMES = re.compile(  # which pandas puts in a row of their own, below thos
 def export_notebooks(run: Run) -> list[Path]:
     """Writes notebooks/<name>.html for each executed notebook of the run, and returns the paths in order."""
     pages = []
-    for source in sorted(run.notebooks_dir.glob("*.ipynb")):
-        page = notebook_page(source)
+    sources = sorted(run.notebooks_dir.glob("*.ipynb"))
+    for source in sources:
+        page = notebook_page(source, [each.stem for each in sources])
         target = source.with_suffix(".html")
         with replacing(target) as temporary:
             temporary.write_text(page, encoding="utf-8")
@@ -30,14 +32,14 @@ def export_notebooks(run: Run) -> list[Path]:
     return pages
 
 
-def notebook_page(source: Path) -> str:
-    """One executed notebook as a self-contained page."""
+def notebook_page(source: Path, names: Sequence[str] = ()) -> str:
+    """One executed notebook as a self-contained page; `names` are those of all notebooks, in order."""
     import nbformat
 
-    return fill_notebook(nbformat.read(source, as_version=4), source.stem)
+    return fill_notebook(nbformat.read(source, as_version=4), source.stem, names)
 
 
-def fill_notebook(notebook: Any, name: str) -> str:
+def fill_notebook(notebook: Any, name: str, names: Sequence[str] = ()) -> str:
     """`notebook_page` of what was read, which this changes; `name` is its title where it has none."""
     title = next((line[2:].strip() for line in notebook.cells[0].source.splitlines() if line[:2] == "# "), name)
     notebook.cells[0].source = re.sub(r"^# .*$", "", notebook.cells[0].source, count=1, flags=re.MULTILINE)
@@ -46,10 +48,25 @@ def fill_notebook(notebook: Any, name: str) -> str:
     _name_outputs(notebook)
     front = (
         '<header class="title"><p class="kicker"><a href="../report.html">Report</a></p>'
-        f"<h1>{escape(title)}</h1></header>"
+        f"<h1>{escape(title)}</h1>{_link_neighbours(name, names)}</header>"
     )
     headings = number_headings(notebook, numbered=False)
     return theme_svgs(fill_template(notebook, title, title, front, headings))
+
+
+def _link_neighbours(name: str, names: Sequence[str]) -> str:
+    """Links to the pages before and after that of the notebook `name`; nothing where `names` lacks it."""
+    if name not in names:
+        return ""
+    place = list(names).index(name)
+    before, after = names[:place][-1:], names[place + 1 :][:1]
+    links = [f'<a href="{escape(each)}.html">\u2190 {_spell(each)}</a>' for each in before] or ["<span></span>"]
+    links += [f'<a href="{escape(each)}.html">{_spell(each)} \u2192</a>' for each in after]
+    return f'<p class="pages">{"".join(links)}</p>'
+
+
+def _spell(name: str) -> str:
+    return escape(name.replace("_", " "))
 
 
 def _name_outputs(notebook: Any) -> None:

@@ -84,6 +84,7 @@ def front_matter(results: Results, notebooks: Sequence[Path] = ()) -> str:
             f'<a href="notebooks/{escape(path.name)}">{escape(path.stem.replace("_", " "))}</a>' for path in notebooks
         )
     rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items())
+    rows += '<dt class="unprinted">On paper</dt><dd class="unprinted"><a href="report.pdf">report.pdf</a></dd>'
     return (
         f'<header class="title"><p class="kicker">Report</p><h1>{TITLE}</h1>'
         f'<p class="lead">Classifying faces as {classes}</p><dl class="meta">{rows}</dl></header>'

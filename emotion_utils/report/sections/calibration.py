@@ -125,7 +125,7 @@ def risk_figure(results: Results) -> Shown:
         "Risk-coverage curves: the share of wrong answers among those with the highest confidence, by the share of "
         f"test images answered. A marker stands at the probability that {COVERAGE:.0%} of the validation images reach."
     )
-    return show_figure(results, "fig-risk", [svg], caption, columns=1, width_px=560)
+    return show_figure(results, "fig-risk", [svg], caption, columns=1, width_px=480)
 
 
 def calibration_table(results: Results) -> Shown:

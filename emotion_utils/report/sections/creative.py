@@ -140,8 +140,8 @@ def saliency_figures(results: Results) -> Shown:
         "Parameter randomisation test: rank correlation of each model's maps with those of "
         "the same network as more and more of its layers are randomised. It must fall below the dashed line."
     )
-    return show_figure(results, "fig-saliency", [shares], caption, columns=1, width_px=560) + show_figure(
-        results, "fig-random", [random], check, columns=1, width_px=560
+    return show_figure(results, "fig-saliency", [shares], caption, columns=1, width_px=480) + show_figure(
+        results, "fig-random", [random], check, columns=1, width_px=480
     )
 
 

@@ -17,7 +17,7 @@ FLIPS = {
     "alternating": "flipped in the first epoch with a probability of {flip:pct0} and then in every other one",
 }
 UNEVEN = 1.2  # times the smallest class: from here on the largest is worth a remark
-BALANCE_WIDTH_IN = 5.2  # still readable on a phone
+BALANCE_WIDTH_IN = 4.2  # still readable on a phone
 
 
 def count_splits(results: Results) -> dict[str, int]:
@@ -161,4 +161,4 @@ def balance_figure(results: Results) -> Shown:
     svg = figure_svg(figure, "balance", f"Bars of images per class: {counts}.")
     table = number_exhibits(results)["tbl-splits"]
     caption = f'Images per class and split (<a href="#tbl-splits">{table}</a>).'
-    return show_figure(results, "fig-balance", [svg], caption, columns=1, width_px=560)
+    return show_figure(results, "fig-balance", [svg], caption, columns=1, width_px=480)

@@ -184,3 +184,57 @@ def test_notebooks_are_linked_and_lead_back(visit, report):
     assert page.current_url.endswith("notebooks/06_comparison.html")
     page.find_element("css selector", "header a").click()
     assert page.current_url == report[2]["html"].as_uri()
+
+
+def test_page_turns_dark_and_light_and_stays_so(visit):
+    page, paper = visit(DESK), "return getComputedStyle(document.documentElement).backgroundColor"
+    page.find_element("css selector", "button.theme").click()
+    assert page.execute_script(paper) == "rgb(22, 24, 28)"
+    page = visit(DESK)
+    assert page.execute_script(paper) == "rgb(22, 24, 28)"
+    page.find_element("css selector", "button.theme").click()
+    assert page.execute_script(paper) == "rgb(255, 255, 255)"
+    page.execute_script("localStorage.clear()")
+
+
+@pytest.mark.parametrize("link", ["a.ref[href='#tbl-pairs']", "sup.cite a[href='#ref-holm']"])
+def test_reference_shows_what_it_points_to(visit, link):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    page = visit(DESK)
+    element = page.find_element("css selector", link)
+    page.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+    ActionChains(page).move_to_element(element).perform()
+    tip = page.find_element("css selector", ".tip")
+    assert tip.is_displayed()
+    assert ("Pairs of models" if "pairs" in link else "sequentially rejective") in tip.text
+    ActionChains(page).move_to_element(page.find_element("css selector", "button.theme")).perform()
+    assert not tip.is_displayed()
+
+
+def test_every_code_can_be_copied_and_says_what_it_makes(visit):
+    page = visit(DESK)
+    codes = "[...document.querySelectorAll('details.code pre, pre.command')]"
+    assert page.execute_script(f"return {codes}.every((each) => each.nextSibling.matches('button'))")
+    labels = [each.text for each in page.find_elements("css selector", "details.code summary")]
+    assert "Code of Table 1 and Figure 3" in labels
+    assert all(label.startswith("Code of ") for label in labels)
+
+
+def test_text_of_figures_is_large_enough_on_a_telephone(visit):
+    sizes = visit(PHONE).execute_script("""
+        return [...document.querySelectorAll("figure svg")].map((svg) => {
+          const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+          const sizes = [...svg.querySelectorAll("text")].map((text) => parseFloat(getComputedStyle(text).fontSize));
+          return scale * Math.min(...sizes);
+        })
+    """)
+    assert min(sizes) >= 9
+
+
+def test_notebook_pages_lead_to_the_next_and_back(visit):
+    page = visit(DESK, path="notebooks/01_data_preparation.html")
+    page.find_element("css selector", ".pages a").click()
+    assert page.current_url.endswith("notebooks/02_vggface_finetuned.html")
+    page.find_element("css selector", ".pages a").click()
+    assert page.current_url.endswith("notebooks/01_data_preparation.html")
