@@ -113,12 +113,17 @@ def show_figure(
     `width_px` is how wide a panel may grow. `caption` is HTML: what comes from data in it must be escaped.
     """
     panels = list(panels)
-    body = "".join(f'<div class="panel" style="--width:{width_px}px">{panel}</div>' for panel in panels)
+    name = results.exhibits[key]
+    scrolls = f' role="region" tabindex="0" aria-label="{name}"'  # an image may be wider than a telephone
+    body = "".join(
+        f'<div class="panel" style="--width:{width_px}px"{scrolls * panel.startswith("<img")}>{panel}</div>'
+        for panel in panels
+    )
     across = ("one", "two", "three")[columns - 1]
     large = " large" if len(panels) > 6 else ""  # more than a page holds
     return Shown(
         f'<figure class="figure{large}" id="{escape(key)}"><div class="panels {across}">{body}</div>'
-        f"<figcaption><b>{results.exhibits[key]}.</b> {caption}</figcaption></figure>"
+        f"<figcaption><b>{name}.</b> {caption}</figcaption></figure>"
     )
 
 

@@ -210,7 +210,7 @@ def test_words_that_are_no_sentence_and_no_cell_of_another_version_are_told(
     monkeypatch.setattr(verify, "_compare_paper", lambda *_: "")  # which lacks them
     changed("report.html", "It is also hard.", "It is also hard. VGG16_emotion is the best.", sealed=True)
     said = verify_run(finished.root)
-    assert "1 texts of its pages are not of this version, the first: 'A face tells" in said
+    assert "1 texts of its pages are not of this version, the first: 'Recognising the emotion" in said
 
 
 def test_sentence_that_is_in_no_claim_is_refused_in_any_version(finished, changed, other_version):

@@ -70,7 +70,9 @@ def front_matter(results: Results, notebooks: Sequence[Path] = ()) -> str:
     classes = join_words((safe(name) for name in results.class_names), "or")
     proxies = ", ".join(safe_model(model, results.proxies) for model in results.proxies)
     weights = (
-        f"{proxies}: proxy weights, made by this project and not published ones" if proxies else "no proxy weights"
+        f"{proxies}: proxy weights, made by this project and not published ones"
+        if proxies
+        else "none made by this project"
     )
     facts = {
         "Run": f"{safe(results.name)}, profile {results.config.profile}, seed {results.config.seed}",

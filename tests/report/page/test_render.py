@@ -126,7 +126,8 @@ def test_numbers_of_every_table_and_sentence_are_the_same_on_paper(report, html,
     figures = {plain(cell) for cell in Page(html).cells if re.fullmatch(r"[\d.,]+", plain(cell))}
     assert len(figures) > 100
     assert [figure for figure in figures if figure not in paper] == []
-    text = plain("".join(Page(html.replace('&nbsp;<span class="proxy">proxy</span>', "")).texts))
+    unmarked = re.sub(r'&nbsp;<span class="proxy">proxy</span>|<sup class="cite">.*?</sup>', "", html)
+    text = plain("".join(Page(unmarked).texts))
     for claim in collect_claims(report[1]):
         said = plain(claim.text)
         assert said in text
@@ -136,14 +137,14 @@ def test_numbers_of_every_table_and_sentence_are_the_same_on_paper(report, html,
 def test_paper_has_title_contents_bookmarks_language_and_tags(pages):
     assert len(pages.pages) > 5
     assert plain("Multiclass Emotion Recognition") in plain(pages.pages[0].extract_text())
-    contents = pages.pages[1].extract_text()
+    contents = pages.pages[0].extract_text()
     assert re.search(r"Conclusion[ .]*\d+", contents)
     bookmarks = [entry["/Title"] for entry in pages.outline if not isinstance(entry, list)]
     assert bookmarks[0] == "Abstract"
-    assert bookmarks[-1] == "E Audit of the published tables"
+    assert bookmarks[-1] == "F Audit of the published tables"
     assert pages.trailer["/Root"]["/Lang"] == "en"
     assert (
-        alternatives(pages.trailer["/Root"]["/StructTreeRoot"]) == 1 + 2 + 3 + 4 + 2 + 3 + 3 + 3 + 1
+        alternatives(pages.trailer["/Root"]["/StructTreeRoot"]) == 1 + 1 + 2 + 3 + 4 + 2 + 3 + 3 + 3 + 1
     )  # one for each panel
     assert pages.trailer["/Root"]["/MarkInfo"]["/Marked"]
     assert all("Multiclass Emotion Recognition" in page.extract_text() for page in pages.pages[1:])
