@@ -12,7 +12,7 @@ import pandas as pd
 from emotion_utils.config import SPLITS
 from emotion_utils.errors import InputError
 from emotion_utils.files import Kind, refuse_rows
-from emotion_utils.schemas import Audit, Event, ModelCard, RunFacts, SearchSummary, StoredClaim, TestOpening
+from emotion_utils.schemas import Audit, Event, ModelCard, RunFacts, SearchSummary, StoredClaim, TestOpening, VideoModel
 
 CLEAN = "as they are"  # the kind of uncorrupted images in robustness.csv
 PROBABILITY_DECIMALS = 6
@@ -23,6 +23,7 @@ Columns = Mapping[str, Kind | tuple[str, ...] | Literal["class"]]
 NONE: Columns = {}
 
 FRAME_COLUMNS = ("face_left", "face_top", "face_side")  # of an image only this square is used (pixels, side 0: all)
+BOX_COLUMNS = ("left", "top", "width", "height")  # of a face, in pixels
 TEXT_PROPERTIES = ("format", "colour")  # of the file and the whole image, see audit.properties
 NUMBER_PROPERTIES = ("jpeg_quality", "brightness", "contrast", "border", "face_share")
 MANIFEST_COLUMNS: Columns = {
@@ -74,6 +75,7 @@ def check_robustness(path: Path, table: pd.DataFrame, classes: tuple[str, ...]) 
 
 
 DATA, MODEL, CREATIVE = "01_data_preparation", "the notebook of {model}", "05_creative_element"
+VIDEO = "07_video"
 MANIFEST = Artefact(  # one row per source image; near duplicates share a cluster
     "data/manifest.csv", DATA, MANIFEST_COLUMNS,
     {
@@ -127,6 +129,19 @@ ARTEFACTS = {
     "randomised": Artefact(
         "creative/randomised.csv", CREATIVE,
         {"model": "text", "step": "number", "group": "text", "id": "text", "correlation": "number"},
+    ),
+    "video_faces": Artefact(  # a row for each face in each frame of the synthetic clip
+        "video/faces.csv", VIDEO,
+        {"frame": "integer", "time_s": "number", "track": "number or empty",
+         **dict.fromkeys(BOX_COLUMNS, "number or empty"), "found": ("True", "False"), "predicted": "text",
+         "confidence": "number or empty"},
+        others="number or empty",
+    ),
+    "video_model": Artefact("video/model.json", VIDEO, schema=VideoModel),
+    "video_truth": Artefact(  # what each person in it shows
+        "video/truth.csv", VIDEO,
+        {"frame": "integer", "time_s": "number", "person": "text", "label": "text",
+         **dict.fromkeys(BOX_COLUMNS, "number")},
     ),
     "covered": Artefact(
         "creative/covered.csv", CREATIVE,

@@ -286,6 +286,8 @@ class RunConfig(FrozenModel):
     """Time limit of the whole run: trainings end early enough for the report."""
     cell_minutes: Minutes = 720
     """Time limit of one notebook cell; a cell that takes longer ends the run."""
+    video: bool = False
+    """true: a synthetic clip is followed through time too (notebook 07); needs classes that synthetic faces show."""
     show_faces: bool = True
     """false: no image of a person is in the report."""
     tracking: Literal["none", "wandb"] = "none"

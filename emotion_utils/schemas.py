@@ -359,6 +359,13 @@ class SearchSummary(Part):
     corrected_val_acc: float
 
 
+class VideoModel(Part):
+    """Which model read the synthetic clip."""
+
+    model: Name
+    weights: Text
+
+
 class TestOpening(Part):
     reader: Text
     of: Text = ""

@@ -56,13 +56,15 @@ def stages_of(config: RunConfig) -> list[Stage]:
     predictions = tuple(file for model in config.models for file in written[model])
     # What others add later, and the report shows too: an edited training opens the test images, a search has a table.
     added = ("data/test_openings.jsonl", *(f"models/{model}/search.csv" for model in config.models))
-    cards = (f"models/{model}/README.md" for model in config.models)
+    cards = tuple(f"models/{model}/README.md" for model in config.models)
+    clip = ("video",) if config.video else ()
     training = [Stage(spec.notebook or f"04_{spec.name}", data, written[spec.name], spec.name) for spec in specs]
     return [
         Stage("01_data_preparation", (), data),
         *training,
         Stage("05_creative_element", (*data, *predictions), ("figures", "creative")),
-        Stage("06_comparison", (*data, *predictions, *added, "figures", "creative"), ("claims.json", *cards)),
+        *(Stage("07_video", (*data[-1:], *predictions), (folder,)) for folder in clip),
+        Stage("06_comparison", (*data, *predictions, *added, "figures", "creative", *clip), ("claims.json", *cards)),
     ]
 
 

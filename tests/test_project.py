@@ -224,6 +224,7 @@ def test_the_notebooks_are_there():
         "04b_lite0_pretrained",
         "05_creative_element",
         "06_comparison",
+        "07_video",
     ]
 
 

@@ -13,9 +13,8 @@ CHECKSUMS = "checksums.sha256"
 SIGNATURE = f"{CHECKSUMS}.sig"  # see signature.py; what is signed cannot hold it
 SEALED = (
     "run.json", "claims.json", "report.html", "report.pdf", "data/*.csv", "data/*.json*", "figures/*", "creative/*",
-    "models/*/*.csv", "models/*/*.json*", "models/*/*.safetensors", "models/*/README.md",
-    "models/*/seed-*/*.*", "notebooks/*.ipynb",
-    "notebooks/*.html",
+    "video/*", "models/*/*.csv", "models/*/*.json*", "models/*/*.safetensors", "models/*/README.md",
+    "models/*/seed-*/*.*", "notebooks/*.ipynb", "notebooks/*.html",
 )  # fmt: skip
 WEIGHTS = "model.safetensors"  # may be left out where only the numbers are passed on
 PASSING = re.compile(r"(?:models/[^/]+/(?:seed-\d+/)?)?\.lock|notebooks/[\w.-]+\.log")  # no part of the report

@@ -29,6 +29,7 @@ from emotion_utils.report.sections import (
     settings,
     shortcuts,
     training,
+    video,
 )
 
 TEXTS: dict[str, Callable[[Results], Prose]] = {
@@ -50,6 +51,7 @@ TEXTS: dict[str, Callable[[Results], Prose]] = {
     "images": creative.write_images,
     "saliency": creative.write_saliency,
     "occlusion": creative.write_occlusion,
+    "video": video.write_video,
     "conclusion": conclusion.write_conclusion,
     "audit": published_audit.write_audit,
 }

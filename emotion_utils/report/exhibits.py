@@ -85,6 +85,7 @@ def number_exhibits(results: Results) -> dict[str, str]:
     ]
     figures += ["fig-corruptions"] if results.robustness else []
     figures += [*map(image_key, results.images), *(SALIENCY_FIGURES if measured else ())]
+    figures += ["fig-video"] * (results.video is not None)
     is_there = {
         "tbl-quarantine": len(results.quarantined), "tbl-openings": results.openings, "tbl-search": results.searches,
         "tbl-differences": many, "tbl-seeds": results.seeds is not None, "tbl-robustness": results.robustness,

@@ -58,6 +58,8 @@ class Results:
     saliency: SaliencyResults | None  # None where notebook 05 has measured nothing
     robustness: Mapping[str, pd.DataFrame]  # empty where no model was measured
     openings: list[str]  # who opened the test images, in order
+    video: tuple[str, pd.DataFrame, pd.DataFrame] | None = None
+    """Of the synthetic clip: the model that read it, what it found, and what is there; None where none was read."""
     seeds: Mapping[str, pd.DataFrame] | None = None  # a row per training; None where each model has one
 
     @property
@@ -195,7 +197,17 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
         seeds=_read_seeds(run, models, manifest, classes) if run.config.seeds > 1 else None,
         images={name: path for name in IMAGES if (path := run.figures_dir / f"{name}.png").exists()},
         saliency=read_saliency(run, tests) if measured else None,
+        video=_read_video(run, models) if measured and run.config.video else None,
     )
+
+
+def _read_video(run: Run, models: list[str]) -> tuple[str, pd.DataFrame, pd.DataFrame]:
+    """Raises EmotionError where the clip was read by a model that the run does not have, or has trained anew since."""
+    reader = run.read("video_model")
+    model = reader["model"]
+    if model not in models or reader["weights"] != run.read("model_card", model)["sha256"]:
+        raise EmotionError(f"{run.path('video_model')}: of another model than the run has: run 07_video again")
+    return model, run.read("video_faces"), run.read("video_truth")
 
 
 def _read_audit(run: Run) -> dict[str, Any]:
