@@ -24,6 +24,7 @@ NONE: Columns = {}
 
 FRAME_COLUMNS = ("face_left", "face_top", "face_side")  # of an image only this square is used (pixels, side 0: all)
 BOX_COLUMNS = ("left", "top", "width", "height")  # of a face, in pixels
+FAIRNESS = "fairness"  # the group of persons, where a run compares such
 TEXT_PROPERTIES = ("format", "colour")  # of the file and the whole image, see audit.properties
 NUMBER_PROPERTIES = ("jpeg_quality", "brightness", "contrast", "border", "face_share")
 MANIFEST_COLUMNS: Columns = {
@@ -79,7 +80,7 @@ VIDEO = "07_video"
 MANIFEST = Artefact(  # one row per source image; near duplicates share a cluster
     "data/manifest.csv", DATA, MANIFEST_COLUMNS,
     {
-        "cluster": "text", "votes": "text", **dict.fromkeys(FRAME_COLUMNS, "integer"),
+        "cluster": "text", "votes": "text", FAIRNESS: "text", **dict.fromkeys(FRAME_COLUMNS, "integer"),
         **dict.fromkeys(TEXT_PROPERTIES, "text"),
         **dict.fromkeys(NUMBER_PROPERTIES, "number or empty"),
     },

@@ -267,6 +267,8 @@ class RunConfig(FrozenModel):
     """A class with fewer images stops the run: they cannot fill three splits."""
     group: str = "auto"
     """Keeps each person in one split: auto, none, or a regular expression whose first group is the person."""
+    fairness: str | None = Field(None, min_length=1)
+    """Column of the table of labels, such as age or skin tone, by which groups of persons are compared; null: not."""
     crop: Literal["auto", "always", "never"] = "auto"
     """Crop to the face; auto: if faces fill too little of the images."""
     missed: Literal["keep", "quarantine"] = "keep"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS, NUMBER_PROPERTIES, TEXT_PROPERTIES
+from emotion_utils.artefacts import FAIRNESS, FRAME_COLUMNS, MANIFEST_COLUMNS, NUMBER_PROPERTIES, TEXT_PROPERTIES
 from emotion_utils.audit import near_duplicates
 from emotion_utils.audit.auxiliary import separate
 from emotion_utils.audit.face_detectors import get_detector
@@ -80,7 +80,8 @@ def audit_images(
     manifest["width"], manifest["height"] = np.array(scan.sizes, dtype=np.int64).reshape(-1, 2).T
     manifest["cluster"], near = _find_near_duplicates(source, manifest, scan, workers)
     manifest = manifest.join(property_table(scan.texts, scan.numbers))
-    more = [*FRAME_COLUMNS, *TEXT_PROPERTIES, *NUMBER_PROPERTIES, *([VOTES] if VOTES in manifest else [])]
+    more = [*FRAME_COLUMNS, *TEXT_PROPERTIES, *NUMBER_PROPERTIES]
+    more += [name for name in (VOTES, FAIRNESS) if name in manifest]
     manifest = manifest[[*MANIFEST_COLUMNS, "image", "cluster", *more]]
     asked = separate(manifest, source.auxiliary)[0]
     kept = asked[asked["status"] == "kept"]

@@ -24,7 +24,7 @@ APPENDICES = {
         "tbl-intervals", "tbl-events", "tbl-differences", "tbl-seeds", "tbl-calibration", "tbl-robustness",
         "tbl-robustness-classes", "tbl-covered",
     ),
-    "B": ("tbl-data", "tbl-splits", "tbl-quarantine"),
+    "B": ("tbl-data", "tbl-splits", "tbl-quarantine", "tbl-fairness"),
     "C": ("tbl-weights", "tbl-settings", "tbl-search"),
     "D": ("tbl-environment", "tbl-times", "tbl-openings"),
     "E": ("tbl-published-cells",),
@@ -90,6 +90,7 @@ def number_exhibits(results: Results) -> dict[str, str]:
         "tbl-quarantine": len(results.quarantined), "tbl-openings": results.openings, "tbl-search": results.searches,
         "tbl-differences": many, "tbl-seeds": results.seeds is not None, "tbl-robustness": results.robustness,
         "tbl-robustness-classes": results.robustness, "tbl-covered": measured,
+        "tbl-fairness": results.config.fairness,
     }  # fmt: skip
     names = {key: f"Table {number}" for number, key in enumerate(tables, start=1)}
     for letter, keys in APPENDICES.items():

@@ -23,6 +23,7 @@ from emotion_utils.report.sections.architectures import describe_architecture, s
 from emotion_utils.report.sections.corruptions import sum_at_highest_severity
 from emotion_utils.report.sections.data import say_persons
 from emotion_utils.report.sections.data_card import dataset_of, find_facts
+from emotion_utils.report.sections.fairness import FAIRNESS_NOTE, find_groups, group_rows, say_group_differences
 from emotion_utils.report.sections.metrics import METRICS as TITLES
 from emotion_utils.report.sections.metrics import learned_nothing, majority
 from emotion_utils.report.sections.reproduce import MACHINE
@@ -74,8 +75,7 @@ def make_card(results: Results, model: str) -> str:
         "Data": _describe_data(results),
         "Results": _describe_results(results, model, rates),
         "Selection": _describe_selection(results, model),
-        "Groups of persons": "Not measured: whether it is as accurate for one group of persons as for another is not "
-        "known.",
+        "Groups of persons": _describe_groups(results, model),
         "How to load it": LOAD,
         "Environment": _describe_environment(results),
         "Licence": _describe_licence(results, model),
@@ -254,6 +254,16 @@ def _tabulate_strata(results: Results, model: str) -> str:
         ["Test images", "Accuracy", "Images"],
         [[name, _rate(count_correct(part), len(part)), len(part)] for name, part in parts],
     )
+
+
+def _describe_groups(results: Results, model: str) -> str:
+    measured = find_groups(results, model)
+    if measured is None:
+        return "Not measured: whether it is as accurate for one group of persons as for another is not known."
+    prose = Prose(results, "card")
+    say_group_differences(prose, model)
+    table = _table(["Group", "Correct", "Accuracy", "Macro F1"], group_rows(measured))
+    return "\n\n".join([_markdown(prose), table, FAIRNESS_NOTE])
 
 
 def _describe_selection(results: Results, model: str) -> str:

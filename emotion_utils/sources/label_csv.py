@@ -101,7 +101,30 @@ def read_labels(
     frame = make_table(rows if has_votes else [row[:-1] for row in rows], has_votes)
     base = posixpath.basename(names[0])
     shown = base if len(names) == 1 else f"{len(names)} tables like {base}"
-    return Reading(f"{shown} ({mapping})", frame, root, "labels.csv", tuple(notes), faults)
+
+    def read_column(column: str) -> dict[str, str]:
+        return _read_column(spec, names, files, root, column)
+
+    return Reading(f"{shown} ({mapping})", frame, root, "labels.csv", tuple(notes), faults, column=read_column)
+
+
+def _read_column(spec: str, names: list[str], files: Files, root: str, column: str) -> dict[str, str]:
+    """The values of a column by the path of the image, below `root`; without those that are missing.
+
+    Raises InputError where a table has no such column, or two values for an image.
+    """
+    finder, found = FileFinder(files), {}
+    for name in names:
+        table = read_table(spec, name, read_needed(files.tree, name))
+        if list(table.columns).count(column) != 1:
+            there = "two such columns" if column in table.columns else "no such column"
+            raise InputError(f"fairness={column}: {name} has {there}; it has {', '.join(table.columns)}")
+        columns, at = understand(table), list(table.columns).index(column)
+        for number, values in table.rows:
+            file, value = _find(finder, columns, name, values[columns.path]), _tidy_label(values[at])
+            if file and value and found.setdefault(file.removeprefix(root), value) != value:
+                raise InputError(f"fairness={column}: {name}, line {number}: another value than before for one image")
+    return found
 
 
 def _collect(

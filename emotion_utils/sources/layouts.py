@@ -54,6 +54,7 @@ class Reading:
     notes: tuple[str, ...] = ()
     faults: Mapping[str, str] = field(default_factory=dict)  # path -> why it is set aside without being read
     read: Callable[[str], bytes] | None = None  # where a path is not simply a file below `root`
+    column: Callable[[str], dict[str, str]] | None = None  # of a table of labels: its values by path, read again
 
 
 def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: bool = True) -> Reading:

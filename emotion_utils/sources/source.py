@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from emotion_utils.artefacts import FAIRNESS
 from emotion_utils.config import SPLITS, RunConfig
 from emotion_utils.errors import InputError
 from emotion_utils.printable import count_of
@@ -32,6 +33,7 @@ from emotion_utils.sources.usable_names import check_names
 from emotion_utils.sources.vote_table import add_votes
 from emotion_utils.sources.votes import read_votes, rename_votes
 
+MOST_GROUPS = 20  # of persons; more are hardly groups
 MAX_AUXILIARY = 40  # more are hardly emotions
 SYNTHETIC_CLASSES = ("angry", "happy", "sad")  # the study's three
 SYNTHETIC_SIZE_PX = 96
@@ -58,6 +60,7 @@ class Source:
     dataset: KnownSet | None = None  # what is known of it, where it was recognised
     others: Mapping[str, int] = field(default_factory=dict)  # class that was not chosen -> its images
     auxiliary: tuple[str, ...] = ()  # classes that were not chosen and are in the table all the same, to learn from
+    column: Callable[[str], dict[str, str]] | None = None  # of a table of labels: its values by path
     recipe: str = ""  # what decides the content where that is computed, not stored
 
     def fingerprint(self, file_ids: Sequence[str] | None = None) -> str:
@@ -129,6 +132,8 @@ def source_of(config: RunConfig) -> Source:
         ask=config.group == "auto",
         auxiliary=config.auxiliary_classes,
     )
+    if config.fairness:
+        source = _add_fairness(source, config.fairness)
     if config.votes:
         source = add_votes(source, config.votes)
     if config.targets != "label" and VOTES not in source.table:
@@ -136,6 +141,28 @@ def source_of(config: RunConfig) -> Source:
             f"targets={config.targets}: the data have no votes; name a table of them with --set votes=FILE"
         )
     return source
+
+
+def _add_fairness(source: Source, column: str) -> Source:
+    """`source` with the column FAIRNESS. Raises InputError where there is nothing to compare by."""
+    if source.column is None:
+        raise InputError(
+            f"fairness={column}: needs a table of labels with that column, path,label,...; --data {source.spec} is "
+            f"{source.kind}"
+        )
+    values = source.column(column)
+    table = source.table.assign(**{FAIRNESS: [values.get(path, "") for path in source.table["path"]]})
+    groups = sorted(set(table[FAIRNESS]) - {""})
+    if not 2 <= len(groups) <= MOST_GROUPS:
+        shown = f" ({', '.join(groups[:3])}{' ...' if len(groups) > 3 else ''})" if groups else ""
+        raise InputError(
+            f"fairness={column}: {count_of(len(groups), 'value')}{shown}, 2 to {MOST_GROUPS} are needed: name a column "
+            "of groups, such as ranges of age"
+        )
+    note = f"fairness: groups of persons by {column}: " + ", ".join(
+        f"{group} {count:,}" for group, count in table[FAIRNESS].value_counts().sort_index().items() if group
+    )
+    return replace(source, table=table, notes=(*source.notes, note))
 
 
 def _open_path(spec: str, path: Path, lenient: bool, ask: bool) -> Source:
@@ -198,6 +225,7 @@ def _as_source(spec: str, tree: Tree | None, reading: Reading, known: KnownSet |
                       "in several splits, which makes the test too easy",)  # fmt: skip
     return Source(
         spec, reading.kind or tree.kind, table, reading.read or read, (), notes, reading.faults, dataset=known,
+        column=reading.column,
         found=", ".join(filter(None, (known.name if known else "", reading.what))),
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ from emotion_utils.report.claims import AHEAD, UNDECIDED, Label, Model, Ref, joi
 from emotion_utils.report.exhibits import Shown, show_figure, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results, view_accuracies
+from emotion_utils.report.sections.fairness import say_groups
 from emotion_utils.report.sections.majority import say_majority
 from emotion_utils.report.sections.shortcuts import say_largest_strata
 from emotion_utils.report.tables import MINUS, Estimate, Figures, frame_of, p_value
@@ -39,6 +40,7 @@ def write_metrics(results: Results) -> Prose:
     _say_guessing(prose)
     say_largest_strata(prose)
     _say_views(prose)
+    say_groups(prose)
     test = results.kept[results.kept["split"] == "test"]
     say_majority(prose, test, results.class_names, results.tests)
     return prose
