@@ -183,5 +183,5 @@ startNetwork().then((started) => {
   document.body.classList.add("ready");
   if (source) judge();
   else say("Choose an image, drop one here, or paste one.");
-}, (error) => say(`The network cannot run here: ${error.message}. Chrome or Edge 123, Firefox 120 and Safari 17.5, and `
-  + "newer ones, have what it needs.", true));
+}, (error) => say(`The network cannot run here: ${error.message}. A recent Chromium, Chrome or Edge has what it `
+  + "needs: DecompressionStream, and WebAssembly with SIMD.", true));
