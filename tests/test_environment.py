@@ -184,7 +184,7 @@ def test_tests_need_their_extra_and_the_run_then_needs_nothing(checkout):
     checkout.facts(script="run_tests.sh")
     checkout.facts()
     installed = [install["arguments"][-1] for install in checkout.installs()]
-    assert installed == [".[download,report,search]", ".[download,report,search,test,tracking]"]
+    assert installed == [".[download,report,search]", ".[download,edge,report,search,test,tracking,video]"]
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])

@@ -123,5 +123,5 @@ def test_card_that_records_something_else_is_refused(saved, change):
     card = json.loads((folder / "model.json").read_text())
     card["input"] |= change
     (folder / "model.json").write_text(json.dumps(card))
-    with pytest.raises(ValueError, match="input: colour or source_px"):
+    with pytest.raises(ValueError, match=r"model\.json: input\.(colour|source_px) should be"):
         load_model(folder)

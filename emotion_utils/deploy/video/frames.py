@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count, pairwise
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
@@ -323,7 +323,7 @@ class CameraFrames:
                 seen, bgr = self._camera.read()
                 if not seen or self._stopped.is_set():
                     return
-                now = monotonic()
+                now = time.monotonic()
                 start = now if start is None else start
                 image, scale = shrink(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
                 yield Frame(number, now - start, image, scale)
