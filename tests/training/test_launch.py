@@ -24,7 +24,7 @@ from emotion_utils.run import Run
 from emotion_utils.training import launch, worker
 from emotion_utils.training.trainer import train_model
 
-MODEL = "r18_scratch_emotion"
+MODEL = "tiny_emotion"
 PROJECT = Path(__file__).parents[2]
 TRAIN = [sys.executable, "-m", "emotion_utils", "train", MODEL, "--run"]
 DEADLINE_S = 120  # for what should happen at once, on a machine that is busy
@@ -43,7 +43,7 @@ checkpoint.Checkpoint.write = write_and_die
 
 def prepare(root, *settings):
     """A run of 60 faces of 32 px, ready to be trained on."""
-    return prepare_run(root, resolve_config("smoke", ["synthetic_images=60", *settings]))
+    return prepare_run(root, resolve_config("smoke", [f"models=[{MODEL}]", "synthetic_images=60", *settings]))
 
 
 def weights(run):
@@ -196,7 +196,7 @@ def test_processes_that_cannot_be_counted_are_one_complaint(wrong):
 
 
 def test_a_run_made_before_there_were_processes_opens(tmp_path):
-    run = Run.create(tmp_path / "run", resolve_config("smoke"))
+    run = Run.create(tmp_path / "run", resolve_config("smoke", [f"models=[{MODEL}]"]))
     facts = run.facts
     del facts["config"]["processes"]
     run.write("facts", facts)
