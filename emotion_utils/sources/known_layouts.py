@@ -257,7 +257,9 @@ def _ferplus_rows(spec: str, files: Files, name: str) -> Iterable[tuple[str, str
 
 def _count_ferplus(columns: list[str], values: list[str]) -> tuple[str, str, str]:
     """Label, votes and fault of one image."""
-    votes = {name: float(value) if _is_number(value) else 0.0 for name, value in zip(columns, values, strict=True)}
+    if wrong := next((value for value in values if value.strip() and not _is_number(value)), None):
+        return "", "", f"its votes are no numbers: {wrong[:20]!r}"
+    votes = {name: float(value) if value.strip() else 0.0 for name, value in zip(columns, values, strict=True)}
     try:
         return majority_of_ferplus(votes), write_votes(votes), ""
     except ImageFault as fault:
@@ -269,7 +271,7 @@ def _not_understood(spec: str, name: str, why: str) -> InputError:
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"-?\d{1,9}(?:\.\d*)?", text.strip()) is not None
+    return re.fullmatch(r"[ \t]*-?\d{1,9}(?:\.\d*)?[ \t]*", text, re.ASCII) is not None
 
 
 def _stem(path: str) -> str:

@@ -8,6 +8,7 @@ from face_files import encode, make_image, write_folder, write_zip
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.decode import decode_rgb
+from emotion_utils.sources.known_layouts import _count_ferplus
 from emotion_utils.sources.source import open_source
 
 FERPLUS_HEAD = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
@@ -188,6 +189,15 @@ def test_ferplus_votes_are_joined_to_fer2013_by_the_order_of_rows(tmp_path):
     assert (decode_rgb(source.read(path)) == 27).all()
     with pytest.raises(InputError, match=r"fer2013new\.csv has 6 rows, the table of pixels 5"):
         read(tmp_path / "b", files | {"fer2013new.csv": (FERPLUS_HEAD + rows + rows.split("\n")[0] + "\n").encode()})
+
+
+@pytest.mark.parametrize("vote", ["\x1c0", "many", "\u0663", "1e3", "nan"])
+def test_a_vote_that_is_no_number_sets_its_image_aside(vote):
+    columns = ["neutral", "happiness"]
+    assert _count_ferplus(columns, ["9", vote]) == ("", "", f"its votes are no numbers: {vote!r}")
+    label, votes, fault = _count_ferplus(columns, ["9", " "])
+    assert (label, fault) == ("neutral", "")
+    assert "happiness" not in votes
 
 
 def test_fer2013_with_contempt_has_the_labels_of_ferplus(tmp_path):
