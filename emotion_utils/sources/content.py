@@ -17,7 +17,7 @@ _MAGIC = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
 )  # fmt: skip
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"P5", b"P6")
-_VIDEO = "a video: save single frames of it as JPEG or PNG"
+_VIDEO = "a video: save single frames of it as JPEG or PNG; `emotion video` reads it whole"
 _VIDEO_STARTS = (
     b"\x1a\x45\xdf\xa3",  # Matroska and WebM
     b"\x00\x00\x01\xba",  # MPEG program stream

@@ -96,4 +96,4 @@ def test_video_is_named(model_dir, tmp_path, start):
     (tmp_path / "film.bin").write_bytes(start + bytes(99))
     code, _, said = predict(model_dir, tmp_path / "film.bin")
     assert code == 2
-    assert "a video: save single frames of it" in said
+    assert "a video: save single frames of it as JPEG or PNG; `emotion video` reads it whole" in said
