@@ -24,7 +24,7 @@ from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.store.augment import to_unit
 from emotion_utils.synthetic.action_units import PROTOTYPES
-from emotion_utils.synthetic.clips import ONSET_S, emotion_at, render_sequence
+from emotion_utils.synthetic.clips import draw_course, emotion_at, render_sequence
 from emotion_utils.training.repeatable import deterministic
 
 FPS = 15
@@ -79,15 +79,6 @@ def bench_video(model_dir: Path, *, persons: int = 24, seed: int = 0) -> pd.Data
     return pd.DataFrame(rows)
 
 
-def draw_course(names: Sequence[str], rng: np.random.Generator) -> list[tuple[str, float]]:
-    """Expressions one after the other, no two alike; the first has risen when the sequence begins."""
-    course, time_s = [(str(rng.choice(names)), -ONSET_S)], float(rng.uniform(*HOLD_S))
-    while time_s < SECONDS:
-        course.append((str(rng.choice([name for name in names if name != course[-1][0]])), time_s))
-        time_s += float(rng.uniform(*HOLD_S))
-    return course
-
-
 def median_lag(answers: Sequence[np.ndarray], sequences: Sequence[Sequence_]) -> float:
     """Seconds from a change of the truth to the first frame with the new answer; one that is missed counts whole."""
     lags = []
@@ -111,7 +102,7 @@ def flips_a_minute(answers: Sequence[np.ndarray], sequences: Sequence[Sequence_]
 
 def _make_sequence(net: EmotionNet, names: Sequence[str], person: int, seed: int) -> Sequence_:
     rng = np.random.default_rng([seed, person])
-    course, times_s = draw_course(names, rng), np.arange(int(SECONDS * FPS)) / FPS
+    course, times_s = draw_course(names, SECONDS, HOLD_S, rng), np.arange(int(SECONDS * FPS)) / FPS
     images = np.stack(list(render_sequence(person, seed, course, times_s, net.input_spec.size_px)))
     truth = np.array([list(names).index(emotion_at(course, time_s)) for time_s in times_s])
     probs, features = _read(net, images)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-SMOOTHED = "smoothed_"
+SMOOTHED = "smoothed_"  # before the name of a class: the column of its smoothed probability
 
 
 def match_truth(faces: pd.DataFrame, truth: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:

@@ -56,6 +56,20 @@ class TrueFace:
     strength: float  # 0-1, of the expression that rises
 
 
+def draw_course(
+    names: Sequence[str], seconds: float, hold_s: tuple[float, float], rng: np.random.Generator
+) -> list[tuple[str, float]]:
+    """Expressions one after the other, no two alike, each held for a time within `hold_s`.
+
+    The first has risen when the clip begins.
+    """
+    course, time_s = [(str(rng.choice(names)), -ONSET_S)], float(rng.uniform(*hold_s))
+    while time_s < seconds:
+        course.append((str(rng.choice([name for name in names if name != course[-1][0]])), time_s))
+        time_s += float(rng.uniform(*hold_s))
+    return course
+
+
 def expression_at(course: Sequence[tuple[str, float]], time_s: float) -> tuple[str, str, float]:
     """The expression that fades, the one that rises, and how far it has risen, 0-1, at `time_s`."""
     begun = max(sum(start <= time_s for _, start in course), 1)

@@ -22,13 +22,13 @@ from emotion_utils.deploy.video.smoothing import CAUSAL_TIME_CONSTANT_S, TIME_CO
 from emotion_utils.deploy.video.summary import Tally
 from emotion_utils.deploy.video.timeline import write_timeline
 from emotion_utils.errors import InputError
+from emotion_utils.evaluation.video import SMOOTHED
 from emotion_utils.files import read_json, write_json
 from emotion_utils.printable import count_of, printable
 from emotion_utils.progress import Progress
 
 TABLE, SUMMARY, COPY = "faces.csv", "summary.json", "annotated.mp4"
 FIRST_COLUMNS = ("frame", "time_s", "track", "left", "top", "width", "height", "found", "predicted", "confidence")
-SMOOTHED = "smoothed_"  # before the name of a class: the column of its smoothed probability
 WRITE_FRAMES = 200  # analysed between two writes: what a kill may lose
 
 

@@ -13,7 +13,7 @@ from emotion_utils.deploy.video.frames import import_av
 from emotion_utils.errors import InputError
 from emotion_utils.files import replacing
 from emotion_utils.synthetic.action_units import PROTOTYPES
-from emotion_utils.synthetic.clips import ONSET_S, Actor, render_clip
+from emotion_utils.synthetic.clips import Actor, draw_course, render_clip
 
 WIDTH, HEIGHT, FPS = 640, 360, 15
 HOLD_S = (1.4, 2.6)  # shortest and longest time of an expression
@@ -28,10 +28,7 @@ def plan_clip(class_names: Sequence[str], seconds: float, *, seed: int) -> list[
     rng = np.random.default_rng([seed, 10])
     actors = []
     for place, person in enumerate(PERSONS):
-        course, time_s = [(str(rng.choice(class_names)), -ONSET_S)], float(rng.uniform(*HOLD_S))
-        while time_s < seconds:
-            course.append((str(rng.choice([name for name in class_names if name != course[-1][0]])), time_s))
-            time_s += float(rng.uniform(*HOLD_S))
+        course = draw_course(class_names, seconds, HOLD_S, rng)
         middle = WIDTH * (0.28 + 0.44 * place)
         path = ((0.0, middle - 20, 190.0), (seconds, middle + 20, 180.0))
         actors.append(Actor(person, tuple(course), path, 230))

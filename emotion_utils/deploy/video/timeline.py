@@ -14,10 +14,10 @@ import pandas as pd
 
 from emotion_utils.deploy.video.frames import read_frame
 from emotion_utils.deploy.video.summary import BRIEF_S
+from emotion_utils.evaluation.video import SMOOTHED
 from emotion_utils.files import replacing
 from emotion_utils.printable import count_of
 
-SMOOTHED = "smoothed_"
 MOST_TRACKS = 40  # that are shown, the longest ones
 MOST_POINTS = 500  # of a track
 BREAK_S = 0.7  # a longer time without the face interrupts the bands
