@@ -79,6 +79,7 @@ def test_without_a_gpu_the_first_line_says_so(script, tmp_path, monkeypatch):
         script.check_processes(tmp_path, None)
 
 
+@pytest.mark.slow
 def test_a_killed_training_is_compared_with_a_whole_one(script, tmp_path, monkeypatch):
     monkeypatch.setenv("EMOTION_DEVICE", "cpu")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

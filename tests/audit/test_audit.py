@@ -170,6 +170,7 @@ def test_near_duplicates_of_real_faces_are_of_one_person(shared_data):
     assert audit["conversions"] == {"grey": 712}
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_official_split_of_fer2013_leaks_and_is_mended_out_of_the_box(shared_data):
     classes = ("angry", "happy", "sad")  # more than half of the images

@@ -44,6 +44,7 @@ def test_the_interval_is_that_of_a_paired_t_test():
     assert (none["low"], none["high"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_pair_is_trained_once_and_again_when_the_proxy_is_another(tmp_path, monkeypatch):
     trained = []
     train_model = proxies.train_model

@@ -150,6 +150,7 @@ def test_a_new_split_is_refused_as_it_would_show_what_the_data_hold_out(faces, t
         next(bench_recipes(base_config(faces, epochs=1, settings=["leaks=redraw"]), tmp_path, seeds=1))
 
 
+@pytest.mark.slow
 def test_what_is_trained_is_read_again_and_what_is_missing_is_trained(faces, tmp_path, monkeypatch):
     trained = []
     fit = trainings.Trainer.fit

@@ -153,6 +153,7 @@ def make_earlier_run(root, faces):
     return run.model_dir("r18_scratch_emotion"), manifest["path"][:3].tolist()
 
 
+@pytest.mark.slow
 def test_the_command_starts_from_an_earlier_run_and_goes_on(faces, tmp_path, monkeypatch):
     trained = []
     fit = trainings.Trainer.fit

@@ -25,11 +25,11 @@ def emotion(*arguments):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """my_net.py as the documentation has it, and a finished run `run` that compares it with a network of the study."""
+    """my_net.py as the documentation has it, and a finished run `run` that compares it with a small one."""
     folder = tmp_path_factory.mktemp("own")
     page = (PROJECT_DIR / "docs" / "own_network.md").read_text(encoding="utf-8")
     (folder / "my_net.py").write_text(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], encoding="utf-8")
-    settings = [f"modules=[{folder / 'my_net.py'}]", "models=[r18_scratch_emotion, my_net]", "recipes.my_net.lr=2e-3"]
+    settings = [f"modules=[{folder / 'my_net.py'}]", "models=[tiny_emotion, my_net]", "recipes.my_net.lr=2e-3"]
     options = [option for setting in settings for option in ("--set", setting)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMOTION_CACHE_DIR", str(folder / "cache"))

@@ -120,6 +120,7 @@ def test_killed_at_any_moment(tmp_path):
 @pytest.mark.fault(
     "a process of several (a rank) dies", "R", "torchrun starts all again from the checkpoint, to the same bits"
 )
+@pytest.mark.slow
 def test_dead_rank(tmp_path):
     run_two(tiny_training.train, tmp_path / "whole")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=4"]

@@ -108,6 +108,7 @@ def test_vggface_of_keras_without_top_official_and_converted(weights_dir, trunk_
         assert_learns(net, 64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("publisher", ["vggface_deepface", "vggface_oxford"])
 def test_vggface_in_pytorch_gives_the_full_head_at_224_px(weights_dir, full_arrays, publisher):
     path = weights_dir / SOURCES[publisher].file_name

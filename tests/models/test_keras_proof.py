@@ -42,9 +42,12 @@ def keras_python():
     return named or (sys.executable if importlib.util.find_spec("tensorflow") else None)
 
 
-pytestmark = pytest.mark.skipif(
-    keras_python() is None, reason="no tensorflow here and EMOTION_KERAS_PYTHON names no Python that has it"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        keras_python() is None, reason="no tensorflow here and EMOTION_KERAS_PYTHON names no Python that has it"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -122,6 +122,7 @@ def test_a_notebook_trains_with_two_processes_to_the_bits_of_torchrun(by_torchru
     assert run.facts["weights"] == by_torchrun.facts["weights"]
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_started_again_and_goes_on_to_the_same_bits(by_torchrun, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text(KILL_AFTER_FOUR_CHECKPOINTS, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", f"{PROJECT}{os.pathsep}{tmp_path}")
@@ -142,6 +143,7 @@ def test_an_error_in_a_process_is_one_line_and_its_exit_status(elsewhere, tmp_pa
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "killed"])
 def test_processes_end_with_the_one_that_waits_for_them(elsewhere, sigint_heard, tmp_path, ending):
     run = prepare(tmp_path / "run", "processes=2", "epochs=1000")
