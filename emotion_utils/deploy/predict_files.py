@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emotion_utils.artefacts import PROBABILITY_DECIMALS
+from emotion_utils.artefacts import BOX_COLUMNS, PROBABILITY_DECIMALS
 from emotion_utils.deploy.classifier import CARD_FILE, Answered, Classifier, open_network
 from emotion_utils.deploy.input_images import Faces, Missed
 from emotion_utils.deploy.listing import list_images
 from emotion_utils.errors import InputError
 from emotion_utils.sources.usable_names import FORMULA
 
-BOX_COLUMNS = ("left", "top", "width", "height")
 # Then the classes, then reason and search.
 FACE_COLUMNS = ("path", "face", *BOX_COLUMNS, "predicted", "confidence")
 LAST_COLUMNS = ("reason", "search")
