@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "angry": ("anger",),
@@ -55,3 +55,18 @@ def renaming_note(names: Mapping[str, str]) -> str:
         if unicodedata.normalize("NFC", name) != unicodedata.normalize("NFC", class_name)
     ]
     return f"class names taken as: {', '.join(changed)}" if changed else ""
+
+
+def unknown_note(classes: Sequence[str]) -> str:
+    """One line for a person about classes that are no known emotion beside some that are; empty where none are.
+
+    Words of other languages are among them: which emotion they mean is not guessed.
+    """
+    unknown = [name for name in classes if not is_emotion(name)]
+    if not unknown or not any(map(is_emotion, classes)):
+        return ""
+    one = len(unknown) == 1
+    return (
+        f"not among the known words for emotions ({', '.join(SYNONYMS)} and synonyms): {', '.join(unknown)}; "
+        f"{'it stays a class of its own' if one else 'they stay classes of their own'}: rename what means another class"
+    )

@@ -41,8 +41,8 @@ def with_full_range(image: Image.Image, data: bytes) -> tuple[Image.Image, int]:
 
     Also the largest value of their range, 0 where nothing had to be done. Transparency is of a range of its own.
     """
-    colours = image.split()[: 1 if image.mode == "LA" else 3]
-    if max(band.getextrema()[1] for band in colours) > 0x3F:  # upper eight of sixteen bits
+    colours = image.getextrema()[: 1 if image.mode == "LA" else 3]
+    if max(high for _, high in colours) > 0x3F:  # upper eight of sixteen bits
         return image, 0
     mode, size = image.mode, image.size
     image.close()  # of a large one there is no room for two

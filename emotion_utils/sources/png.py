@@ -14,6 +14,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Of the ancillary chunks those that are used, with their length where it is fixed; checked, for a decoder stops there.
 _USED = {b"tRNS": None, b"eXIf": None, b"acTL": 8, b"fcTL": 26}
 _BYTES_OF_16_BIT = {0: 2, 2: 6, 4: 4, 6: 8}  # of a pixel, by colour type
+_PIECE_BYTES = 1 << 16  # unpacked at a time
 _TIFF_STARTS = (b"II*\0", b"MM\0*")
 
 
@@ -60,23 +61,33 @@ def _is_needed(kind: bytes, data: bytes, at: int, end: int) -> bool:
 def with_clean_pixels(data: bytes) -> bytes:
     """A 16-bit PNG of the header, transparency and pixels of `data` alone: nothing is left that libpng warns of.
 
-    Raises InputError where the pixels cannot be unpacked.
+    Takes no memory beside its result, whatever the pixels unpack to. Raises InputError where they cannot be unpacked.
     """
-    chunks: dict[bytes, bytes] = {}
-    at = len(SIGNATURE)
+    chunks: dict[bytes, list[memoryview]] = {}
+    view, at = memoryview(data), len(SIGNATURE)
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4])
-        kind = data[at + 4 : at + 8]
-        chunks[kind] = chunks.get(kind, b"") + data[at + 8 : at + 8 + length]
+        chunks.setdefault(data[at + 4 : at + 8], []).append(view[at + 8 : at + 8 + length])
         at += 12 + length
-    width, height, _, colours, *_, is_interlaced = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
-    rows = (1 + width * _BYTES_OF_16_BIT[colours]) * height
+    width, height, _, colours, *_, is_interlaced = struct.unpack(">IIBBBBB", chunks[b"IHDR"][0])
+    filters = 2 * height + 7 if is_interlaced else height  # a byte for each row; at most, of the seven passes
+    pixels = _pack_again(chunks[b"IDAT"], width * height * _BYTES_OF_16_BIT[colours] + filters)
+    kept = [(kind, b"".join(chunks[kind])) for kind in (b"IHDR", b"tRNS") if kind in chunks]
+    return SIGNATURE + b"".join(
+        len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
+        for kind, body in [*kept, (b"IDAT", pixels), (b"IEND", b"")]
+    )
+
+
+def _pack_again(parts: list[memoryview], length: int) -> bytes:
+    """The first `length` bytes that `parts` unpack to, packed. Raises InputError where they cannot be unpacked."""
+    unpack, pack, packed = zlib.decompressobj(), zlib.compressobj(1), []
     try:
-        pixels = zlib.decompressobj().decompress(chunks[b"IDAT"])
-        chunks[b"IDAT"] = zlib.compress(pixels if is_interlaced else pixels[:rows], 1)
+        for piece in (part[at : at + _PIECE_BYTES] for part in parts for at in range(0, len(part), _PIECE_BYTES)):
+            while length and (unpacked := unpack.decompress(piece, min(length, _PIECE_BYTES))):
+                packed.append(pack.compress(unpacked))
+                length -= len(unpacked)
+                piece = unpack.unconsumed_tail
     except zlib.error as error:
         raise InputError(f"the pixels of the PNG cannot be unpacked ({error})") from None
-    kept = [(kind, chunks[kind]) for kind in (b"IHDR", b"tRNS", b"IDAT") if kind in chunks] + [(b"IEND", b"")]
-    return SIGNATURE + b"".join(
-        len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4) for kind, body in kept
-    )
+    return b"".join([*packed, pack.flush()])

@@ -15,7 +15,7 @@ from emotion_utils.config import SPLITS, RunConfig
 from emotion_utils.errors import InputError
 from emotion_utils.printable import count_of
 from emotion_utils.sources.archives import is_archive, open_archive
-from emotion_utils.sources.class_names import class_key, match_names, renaming_note
+from emotion_utils.sources.class_names import class_key, match_names, renaming_note, unknown_note
 from emotion_utils.sources.columns import understand
 from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.download import fetch, is_remote
@@ -269,6 +269,8 @@ def _name_classes(
             "from; --set auxiliary_classes=false leaves them out"
         )
     check_names(f"--data {source.spec}", (*chosen, *more))
+    if classes is None and known is None:
+        notes.append(unknown_note(chosen))
     table = table[table["label"].isin((*chosen, *more, ""))].sort_values("path").reset_index(drop=True)
     table = table[[*TABLE_COLUMNS, *([VOTES] if VOTES in table else [])]]
     return replace(

@@ -1,6 +1,6 @@
 import pytest
 
-from emotion_utils.sources.class_names import match_names, renaming_note
+from emotion_utils.sources.class_names import match_names, renaming_note, unknown_note
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,12 @@ def test_note_tells_only_what_was_renamed():
     assert renaming_note(match_names(["Joy", "sad"])) == "class names taken as: Joy -> happy"
     assert renaming_note(match_names(["happy", "sad"])) == ""
     assert renaming_note(match_names(["\u00dcberraschung", "U\u0308berraschung"])) == ""  # they look the same
+
+
+@pytest.mark.parametrize("word", ["Freude", "joie", "alegr\u00eda", "alegria", "gioia", "\u559c\u60a6", "Ahegao"])
+def test_word_that_is_no_known_emotion_stays_a_class_and_is_told_beside_known_ones(word):
+    assert match_names(["happy", word])[word] == word
+    note = unknown_note(["Joy", "sad", word])
+    assert f"): {word}; it stays a class of its own: rename" in note
+    assert "): a, 0; they stay classes of their own" in unknown_note(["a", "happy", "0"])
+    assert unknown_note(["happy", "Sadness"]) == unknown_note([word, "0", "1"]) == ""

@@ -2,7 +2,10 @@
 
 import io
 import struct
+import time
+import tracemalloc
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -348,6 +351,51 @@ def test_8_bit_values_shifted_to_12_bits_keep_their_brightness():
 def test_tiff_of_integers_or_floats_keeps_its_brightness(dtype, full):
     values = np.rint(GREY.astype(float) / 255 * full).astype(dtype)
     assert np.array_equal(decode_rgb(encode(Image.fromarray(values), "TIFF"))[:, :, 1], GREY)
+
+
+def large_png(side, more_rows):
+    """RGBA of 16 bits a colour that hold values of 12; perhaps with more rows than its header says."""
+    row = b"\0" + (np.arange(4 * side) % 4096).astype(">u2").tobytes()
+    same = b"\2" + bytes(8 * side)  # as the row above
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 16, 6, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(row + same * (side - 1 + more_rows), 1))
+    return PNG[:8] + head + body + chunk(b"IEND", b"")
+
+
+@pytest.mark.fault(
+    "a PNG of 64 megapixels with 16 bits a colour, or one that unpacks to far more than its pixels", "R",
+    "decoded one at a time, whatever the number of threads, with at most 1.1 GB beside the file", group="data",
+)  # fmt: skip
+@pytest.mark.parametrize("more_rows", [0, 20_000])
+def test_memory_for_a_png_of_16_bits_is_bounded(more_rows):
+    side = 500
+    png = large_png(side, more_rows)
+    tracemalloc.start()
+    decoded = decode_image(png)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert decoded.rgb.shape == (side, side, 3)
+    assert "values of 0 to 4095" in decoded.conversions
+    assert peak < 14 * side**2  # OpenCV takes 8 bytes a pixel that are not traced, Pillow 4
+
+
+def test_large_images_are_decoded_one_at_a_time(monkeypatch):
+    inside, most, to_rgb = [], [], decode._to_rgb
+
+    def watched(*arguments):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.01)
+        inside.pop()
+        return to_rgb(*arguments)
+
+    monkeypatch.setattr(decode, "_to_rgb", watched)
+    for limit, expected in ((decode.LARGE_PIXELS, True), (RGB[:, :, 0].size - 1, False)):
+        monkeypatch.setattr(decode, "LARGE_PIXELS", limit)
+        most.clear()
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(decode_rgb, [PNG] * 4))
+        assert (max(most) > 1) == expected
 
 
 @pytest.mark.parametrize("kind", [".png", ".tiff"])

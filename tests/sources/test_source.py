@@ -150,6 +150,14 @@ def test_chosen_classes_come_in_the_order_asked_for_by_any_name(tmp_path):
     assert "left out 4 images of other classes (angry 2, fear 2)" in source.notes
 
 
+def test_class_in_another_language_is_told_unless_it_was_asked_for(tmp_path):
+    files = faces("happy", "Freude", "sad")
+    told = open_as("folder", tmp_path, files)
+    assert told.classes == ("Freude", "happy", "sad")
+    assert told.notes[-1].startswith("not among the known words for emotions")
+    assert not open_as("folder", tmp_path, files, classes=("Freude", "sad")).notes[1:]
+
+
 def test_two_names_of_one_class_are_told(tmp_path):
     source = open_as("folder", tmp_path, faces("happy", "sad"), classes=("Happy", "joyful", "sad"))
     assert source.classes == ("happy", "sad")
