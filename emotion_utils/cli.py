@@ -147,31 +147,31 @@ def audit_table(file: Path) -> None:
 
 
 @main.command()
-@click.argument("model_dir", type=click.Path(path_type=Path))
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="[MODEL_DIR] PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), help="Write the table there.  [default: standard output]")
 @trusts_code
 @click.option(
     "--missed", type=click.Choice(["keep", "quarantine"]),
     help="Images without a face: taken whole, or refused.  [default: those of 400 px and more are refused]",
 )  # fmt: skip
-def predict(
-    model_dir: Path, paths: tuple[Path, ...], output: Path | None, missed: Literal["keep", "quarantine"] | None
-) -> None:
+def predict(paths: tuple[Path, ...], output: Path | None, missed: Literal["keep", "quarantine"] | None) -> None:
     """Classify the faces in images, folders and archives with the model in MODEL_DIR; writes CSV.
 
-    One row per face, and one per file that cannot be used, with the reason. The same command goes on where it was cut
-    off: until it is done, --output grows under the name OUTPUT.part.
+    MODEL_DIR is a model's folder or an exported .onnx file; without it, the small model answers that comes along. One
+    row per face, and one per file that cannot be used, with the reason. The same command goes on where it was cut off:
+    until it is done, --output grows under the name OUTPUT.part.
     """
+    from emotion_utils.deploy.asked_model import take_model
     from emotion_utils.deploy.predict_command import predict_to_file, predict_to_screen
     from emotion_utils.progress import progress_bar
 
+    model_dir, images = take_model(paths)
     bar = progress_bar("predict", unit="image")
     if output:
-        tally = predict_to_file(model_dir, paths, output, missed, bar)
+        tally = predict_to_file(model_dir, images, output, missed, bar)
         _say(f"{output}: {tally.faces:,} faces, {tally.refused.total():,} files refused")
     else:
-        predict_to_screen(model_dir, paths, missed, lambda text: click.echo(text, nl=False), bar)
+        predict_to_screen(model_dir, images, missed, lambda text: click.echo(text, nl=False), bar)
 
 
 @main.command()
@@ -189,7 +189,7 @@ def export(model_dir: Path, form: str, int8: bool, output: Path | None, runtime:
     It is held against the model on the whole test split first, and written only if it answers the same. A page can be
     made of an exported .onnx file as well.
     """
-    from emotion_utils.deploy.export import default_output, export_onnx
+    from emotion_utils.deploy.export_files import default_output
 
     name = "_int8" if int8 else ""
     if form == "page":
@@ -204,6 +204,8 @@ def export(model_dir: Path, form: str, int8: bool, output: Path | None, runtime:
 
         _say(export_int8(model_dir, output or default_output(model_dir, f"{name}.onnx")))
     else:
+        from emotion_utils.deploy.export import export_onnx
+
         _say(export_onnx(model_dir, output or default_output(model_dir)))
 
 
@@ -235,8 +237,7 @@ def evaluate(model_dir: Path, data: str, votes: str | None, output: Path | None)
 
 
 @main.command()
-@click.argument("model", metavar="MODEL_DIR", type=click.Path(path_type=Path))
-@click.argument("source", metavar="IN")
+@click.argument("given", metavar="[MODEL_DIR] IN", nargs=-1, required=True)
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="The folder to write.")
 @click.option("--annotate", is_flag=True, help="Write a copy with boxes and labels too: annotated.mp4.")
 @click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Analyse one of so many frames.")
@@ -246,20 +247,28 @@ def evaluate(model_dir: Path, data: str, votes: str | None, output: Path | None)
 @click.option("--hide-faces", is_flag=True, help="Show no face in timeline.html.")
 @trusts_code
 def video(
-    model: Path, source: str, output: Path, annotate: bool, every: int, fps: float | None, seconds: float | None,
+    given: tuple[str, ...], output: Path, annotate: bool, every: int, fps: float | None, seconds: float | None,
     causal: bool, hide_faces: bool,
 ) -> None:  # fmt: skip
     """Follow the faces in IN, a video, a folder of numbered images or a camera's number, with the model in MODEL_DIR.
 
+    MODEL_DIR is a model's folder or an exported .onnx file; without it, the small model answers that comes along.
     Writes faces.csv (a row per face and frame), summary.json, timeline.svg and timeline.html. The same command goes on
     where it was cut off. Ctrl-C ends a camera.
     """
+    from emotion_utils.deploy.asked_model import introduce, take_model
     from emotion_utils.deploy.classifier import open_network
     from emotion_utils.deploy.video.analyse import analyse_video, list_lines
     from emotion_utils.progress import progress_bar
 
+    if len(given) > 2:
+        raise click.UsageError(f"one video at a time, not {', '.join(given[1:])}")
+    model = Path(given[0]) if len(given) == 2 else take_model([Path(given[0])])[0]
+    network = open_network(model)
+    if model is None:
+        click.echo(f"emotion: {printable(introduce(network))}", err=True)
     summary = analyse_video(
-        open_network(model), source, output, every=every, fps=fps, causal=causal or None, seconds=seconds,
+        network, given[-1], output, every=every, fps=fps, causal=causal or None, seconds=seconds,
         annotate=annotate, show_faces=not hide_faces, progress=progress_bar,
     )  # fmt: skip
     for line in list_lines(summary, output):

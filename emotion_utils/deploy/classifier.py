@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -126,24 +127,35 @@ class Classifier:
 def load_classifier(model: str | Path | None = None) -> Classifier:
     """The classifier of a model folder, of a file that `emotion export` wrote, or the small one that comes along.
 
-    A model folder needs PyTorch, an exported file onnxruntime. Raises InputError that says what is wrong with the
-    model.
+    A model folder needs PyTorch, an exported file and the small one onnxruntime. Raises InputError that says what is
+    wrong with the model.
     """
-    return Classifier(open_network(SMALL_MODEL if model is None else Path(model).expanduser()))
+    return Classifier(open_network(None if model is None else Path(model).expanduser()))
 
 
-def open_network(model: Path) -> Network:
+def open_network(model: Path | None) -> Network:
     """What `load_classifier` loads."""
+    if model is None:
+        _require_small()
+        model = SMALL_MODEL
     if (model / CARD_FILE).exists():
         from emotion_utils.deploy.torch_network import TorchNetwork
 
         return TorchNetwork(model)
-    if model == SMALL_MODEL and not model.exists():
-        raise InputError("no small model comes with this version: name a model folder or an exported .onnx file")
     if model.name in (CARD_FILE, "model.safetensors"):
         raise InputError(f"{model}: is a file of a model; give its folder, {model.parent}")
-    if model.suffix == ".onnx":
+    if model.suffix.lower() == ".onnx":
         from emotion_utils.deploy.onnx_file import OnnxNetwork
 
         return OnnxNetwork(model)
     raise InputError(f"{model}: no {CARD_FILE}: this is not the folder of a trained model, and no .onnx file")
+
+
+def _require_small() -> None:
+    """Raises InputError where no model is named, and the small one cannot be asked."""
+    if not SMALL_MODEL.exists():
+        raise InputError("no small model comes with this version: name a model folder or an exported .onnx file")
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise InputError(
+            'no model is named, and the small one that comes along needs onnxruntime: pip install "emotion-utils[edge]"'
+        )

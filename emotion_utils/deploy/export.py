@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from emotion_utils.deploy.compare import CLOSE, Agreement, compare
-from emotion_utils.deploy.export_images import Images, test_images
+from emotion_utils.deploy.export_files import check_output, copy_card, model_name
+from emotion_utils.deploy.export_images import Images, find_run, test_images
 from emotion_utils.deploy.graph import make_graph, require_edge
 from emotion_utils.deploy.network import Network
 from emotion_utils.deploy.onnx_file import FORMAT, KEY, OnnxNetwork
-from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.predict import predict_probs
 from emotion_utils.files import replacing
 from emotion_utils.models.card import load_model
@@ -48,26 +49,28 @@ def export_onnx(model_dir: Path, output: Path) -> str:
     images, reason = test_images(model_dir, net.input_spec.size_px)
     with replacing(output) as temporary:
         network = write_graph(net, card, temporary)
-        found = hold_against(TorchAnswers(net), network, images)
+        found, probs = hold_against(TorchAnswers(net), network, images)
+        if images.labels is not None:
+            accuracy = float((probs.argmax(axis=1) == images.labels).mean())
+            add_facts(temporary, describe_run(model_dir, images.count, accuracy))
         size = temporary.stat().st_size
     held = f"{found.same + found.ties:,} of {images.what} are answered as by PyTorch, within {found.largest:.1g}"
     because = f" (no test images: {reason})" if reason else ""
-    return f"{output}: {size / 1e6:,.1f} MB; {held}{because}"
+    said = f"{size / 1e6:,.2f} MB; {held}{because}"
+    return f"{output}: {said}{copy_card(model_dir, output, said)}"
 
 
-def check_output(output: Path, suffix: str = ".onnx") -> None:
-    """Raises InputError where no file of that name can be meant."""
-    if output.is_dir():
-        raise InputError(f"{output}: is a folder; name a file for the model")
-    if output.suffix != suffix:
-        raise InputError(f"{output}: give the file a name that ends in {suffix}")
+def describe_run(model_dir: Path, images: int, accuracy: float) -> dict[str, Any]:
+    """What the metadata say of the run of a model: its name, the data, and how the file did on the test split."""
+    from emotion_utils.report.results import data_name
 
-
-def default_output(model_dir: Path, suffix: str = ".onnx") -> Path:
-    """<model>.onnx, or with another ending, in the current folder; a run keeps only what it made."""
-    folder = model_dir.resolve()
-    name = folder.parent.name if folder.name.startswith("seed-") else folder.name
-    return Path(f"{name.removesuffix('.onnx')}{suffix}")
+    run = find_run(model_dir)
+    known = run.read("audit").get("dataset") or {}
+    return {
+        "model": model_name(model_dir),
+        "data": known.get("name") or data_name(run.config),
+        "test": {"images": images, "accuracy": accuracy},
+    }
 
 
 def write_graph(net: EmotionNet, card: dict[str, Any], path: Path) -> OnnxNetwork:
@@ -102,18 +105,31 @@ def save_graph(model: onnx.ModelProto, facts: dict[str, Any], path: Path) -> Non
     path.write_bytes(model.SerializeToString())
 
 
+def add_facts(path: Path, facts: dict[str, Any]) -> None:
+    """Adds to the metadata of a file."""
+    import onnx
+
+    model = onnx.load(path)
+    stored = {entry.key: entry.value for entry in model.metadata_props}
+    save_graph(model, json.loads(stored[KEY]) | facts, path)
+
+
 def answers_of(network: Network | TorchAnswers, images: Images) -> np.ndarray:
     """Probabilities float64 (n, k) of all images."""
     return np.concatenate([network.predict(batch) for batch in images.batches()])
 
 
-def hold_against(expected: TorchAnswers, network: Network, images: Images) -> Agreement:
-    """How far both agree on the images. Raises EmotionError where rounding does not explain what differs."""
-    found = compare(answers_of(expected, images), answers_of(network, images))
+def hold_against(expected: TorchAnswers, network: Network, images: Images) -> tuple[Agreement, np.ndarray]:
+    """How far both agree on the images, and the answers of `network`.
+
+    Raises EmotionError where rounding does not explain what differs.
+    """
+    answers = answers_of(network, images)
+    found = compare(answers_of(expected, images), answers)
     if not found.is_exact:
         others = found.images - found.same - found.ties
         raise EmotionError(
             f"the file would not answer as the model does: of {images.what} {others:,} have another answer, and "
             f"probabilities differ by {found.largest:.2g} (at most {CLOSE:g} is rounding); nothing is written"
         )
-    return found
+    return found, answers

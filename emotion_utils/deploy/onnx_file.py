@@ -43,6 +43,7 @@ class OnnxNetwork:
         self.crop: CropMode = facts["crop"]
         self.views: int = facts["views"]
         self.facts = [facts[name] for name in ("sha256", "input", "class_names", "numbers", "views")]
+        self.about = facts  # all that the metadata say
         self._check_answers(path, facts)
 
     def predict(self, faces: np.ndarray) -> np.ndarray:
@@ -120,6 +121,8 @@ def _find_fault(facts: dict[str, Any], session: onnxruntime.InferenceSession) ->
         return "answers"
     if facts.get("crop") not in get_args(CropMode) or facts.get("numbers") not in TOLERANCE:
         return "crop or numbers"
+    if (test := facts.get("test")) is not None and not _is_test(test):
+        return "test"
     if not isinstance(facts.get("views"), int) or not isinstance(facts.get("sha256"), str):
         return "views or sha256"
     given = facts.get("input")
@@ -136,6 +139,10 @@ def _are_probs(row: Any, count: int) -> bool:
     return isinstance(row, list) and len(row) == count and all(
         isinstance(value, float | int) and math.isfinite(value) for value in row
     )  # fmt: skip
+
+
+def _is_test(test: Any) -> bool:
+    return isinstance(test, dict) and isinstance(test.get("images"), int) and isinstance(test.get("accuracy"), float)
 
 
 def _read_input(path: Path, stored: dict[str, Any]) -> InputSpec:

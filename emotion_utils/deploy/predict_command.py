@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from emotion_utils.deploy.asked_model import introduce
 from emotion_utils.deploy.input_images import Missed
 from emotion_utils.deploy.input_warnings import Tally
 from emotion_utils.deploy.part_table import PartTable
@@ -17,13 +18,13 @@ from emotion_utils.progress import Progress
 
 
 def predict_to_file(
-    model_dir: Path, paths: Iterable[Path], output: Path, missed: Missed, progress: Progress | None
+    model_dir: Path | None, paths: Iterable[Path], output: Path, missed: Missed, progress: Progress | None
 ) -> Tally:
     """Writes the table of `predict_files` to `output`, which grows as OUTPUT.part. Raises as `_warn` does."""
     predictor, tally = FilePredictor(model_dir, paths, missed), Tally()
     table = PartTable(output)
     try:
-        predictor.load()
+        _load(predictor, model_dir)
         table.resume(predictor.key)
         if table.done:
             rows = table.read()
@@ -43,13 +44,20 @@ def predict_to_file(
 
 
 def predict_to_screen(
-    model_dir: Path, paths: Iterable[Path], missed: Missed, write: Callable[[str], None], progress: Progress | None
-) -> None:
+    model_dir: Path | None, paths: Iterable[Path], missed: Missed, write: Callable[[str], None],
+    progress: Progress | None,
+) -> None:  # fmt: skip
     """Writes the table of `predict_files`, a few rows at a time. Raises as `_warn` does."""
     predictor, tally = FilePredictor(model_dir, paths, missed), Tally()
-    predictor.load()
+    _load(predictor, model_dir)
     _predict(predictor, tally, write, progress)
     _warn(predictor, tally)
+
+
+def _load(predictor: FilePredictor, model_dir: Path | None) -> None:
+    predictor.load()
+    if model_dir is None:
+        _tell(introduce(predictor.network))
 
 
 def _predict(predictor: FilePredictor, tally: Tally, write: Callable[[str], None], progress: Progress | None) -> None:

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.artefacts import BOX_COLUMNS, PROBABILITY_DECIMALS
-from emotion_utils.deploy.classifier import CARD_FILE, Answered, Classifier, open_network
+from emotion_utils.deploy.classifier import Answered, Classifier, open_network
 from emotion_utils.deploy.input_images import Faces, Missed
 from emotion_utils.deploy.listing import list_images
-from emotion_utils.errors import InputError
 from emotion_utils.sources.usable_names import FORMULA
 
 # Then the classes, then reason and search.
@@ -26,19 +25,18 @@ LAST_COLUMNS = ("reason", "search")
 class FilePredictor:
     """A model and the images that it is to be asked about; both are checked before any work.
 
-    Raises InputError for a model that fails its own checks, for a path that is not there, and where there is no image.
+    Without `model_dir` the small model is asked. Raises InputError for a model that fails its own checks, for a path
+    that is not there, and where there is no image.
     """
 
-    def __init__(self, model_dir: str | Path, paths: Iterable[str | Path], missed: Missed = None) -> None:
-        paths = [Path(path) for path in paths]
-        _refuse_swapped(Path(model_dir), paths)
+    def __init__(self, model_dir: str | Path | None, paths: Iterable[str | Path], missed: Missed = None) -> None:
         self.images, self.notes = list_images(paths)
         self.missed = missed
-        self._model_dir = Path(model_dir)
+        self._model = None if model_dir is None else Path(model_dir)
 
     def load(self) -> None:
         """Opens the model."""
-        self.network = open_network(self._model_dir)
+        self.network = open_network(self._model)
         self._classifier = Classifier(self.network)
 
     @property
@@ -67,14 +65,6 @@ class FilePredictor:
             rows += _rows(faces, probs.round(PROBABILITY_DECIMALS), classes)
         table = pd.DataFrame(rows, columns=[*FACE_COLUMNS, *classes, *LAST_COLUMNS])
         return table.astype(dict.fromkeys(("face", *BOX_COLUMNS), "Int64"))
-
-
-def _refuse_swapped(model_dir: Path, paths: Sequence[Path]) -> None:
-    """Raises InputError where the model does not stand first."""
-    if not (model_dir / CARD_FILE).exists():
-        for path in paths:
-            if (path / CARD_FILE).exists():
-                raise InputError(f"{model_dir}: is no model, but {path} is: name the model first, then the images")
 
 
 def _cell(path: str) -> str:

@@ -13,13 +13,15 @@ import numpy as np
 from emotion_utils.deploy.compare import compare
 from emotion_utils.deploy.export import (
     TorchAnswers,
+    add_facts,
     answers_of,
-    check_output,
     describe,
+    describe_run,
     hold_against,
     save_graph,
     write_graph,
 )
+from emotion_utils.deploy.export_files import check_output, copy_card
 from emotion_utils.deploy.export_images import Images, find_run, split_images
 from emotion_utils.deploy.graph import quiet, require_edge, without_notes
 from emotion_utils.deploy.onnx_file import BATCH_FACES, INPUT, OnnxNetwork, run_session, start_session
@@ -46,7 +48,8 @@ class Judged:
 
     images: int
     same: float  # share of images with the same answer
-    loss: float  # of accuracy
+    accuracy: float  # of the one of whole numbers
+    loss: float  # of accuracy, in place of the other's
     ms: float  # a face, on one thread
     float_ms: float
 
@@ -59,7 +62,8 @@ class Judged:
         few = "" if self.images >= ENOUGH_IMAGES else f", too few to claim {LEAST_SAME:.0%}"
         return (
             f"the same answer as float32 on {self.same:.2%} of {self.images:,} test images{few}, accuracy "
-            f"{0 - 100 * self.loss:+.2f} points, {self.ms:.2f} ms a face on one thread in place of {self.float_ms:.2f}"
+            f"{self.accuracy:.1%}, {0 - 100 * self.loss:+.2f} points, {self.ms:.2f} ms a face on one thread in place "
+            f"of {self.float_ms:.2f}"
         )
 
 
@@ -86,16 +90,18 @@ def export_int8(model_dir: Path, output: Path) -> str:
         )
     with replacing(output) as temporary:
         write_int8(model, card, net.views, temporary)
+        add_facts(temporary, describe_run(model_dir, judged.images, judged.accuracy))
         OnnxNetwork(temporary)
         size = temporary.stat().st_size
-    return f"{output}: {size / 1e6:,.1f} MB; {method}; {judged}"
+    said = f"{size / 1e6:,.2f} MB; {method}; {judged}"
+    return f"{output}: {said}{copy_card(model_dir, output, said)}"
 
 
 def quantise(path: Path, train: Images, val: Images) -> tuple[onnx.ModelProto, str]:
     """The float32 file with layers of whole numbers, by the method that agrees best on `val`; and its name.
 
     Static, per channel, with weights of 7 bits: where a processor adds two products in 16 bits, as those without VNNI
-    and WebAssembly do, 255 * 63 * 2 does not overflow, so that all machines give the same sums.
+    and WebAssembly do, 255 * 64 * 2 does not overflow, so that all machines give the same sums.
     Raises InputError where `train` is too small.
     """
     if train.count < LEAST_FACES:
@@ -126,7 +132,7 @@ def judge(path: Path, model: onnx.ModelProto, images: Images) -> Judged:
     right = [(probs.argmax(axis=1) == images.labels).mean() for probs in (expected, found)]
     float_ms, ms = time_together(OnnxNetwork(path, threads=1), InMemory(model, threads=1), images.spread(BATCH_FACES))
     same = compare(expected, found).same / images.count
-    return Judged(images.count, same, float(right[0] - right[1]), ms, float_ms)
+    return Judged(images.count, same, float(right[1]), float(right[0] - right[1]), ms, float_ms)
 
 
 def write_int8(model: onnx.ModelProto, card: dict[str, Any], views: int, path: Path) -> None:

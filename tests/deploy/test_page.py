@@ -171,7 +171,7 @@ def test_model_folder_is_exported_first(onnx_file, model_dir, pinned, tmp_path, 
         shutil.copy(onnx_file, path)
         return f"{path}: held against PyTorch"
 
-    monkeypatch.setattr(write, "export_onnx", export_onnx)
+    monkeypatch.setattr("emotion_utils.deploy.export.export_onnx", export_onnx)
     monkeypatch.chdir(tmp_path)
     put_runtime(tmp_path / "runtime")
     result = export(model_dir, "--runtime", "runtime")

@@ -108,7 +108,7 @@ def test_too_few_training_faces_are_refused(plain, images):
     [(0.98, 0.005, 1.0, True), (0.979, 0, 1.0, False), (1, 0.0051, 1.0, False), (1, 0, 2.0, False)],
 )
 def test_it_is_kept_only_where_all_three_hold(same, loss, ms, is_worth_it):
-    assert Judged(1200, same, loss, ms, 2.0).is_worth_it == is_worth_it
+    assert Judged(1200, same, 0.7, loss, ms, 2.0).is_worth_it == is_worth_it
 
 
 def test_what_is_not_worth_it_is_refused_with_its_figures(monkeypatch, tmp_path, model_dir, plain, images):
@@ -116,7 +116,7 @@ def test_what_is_not_worth_it_is_refused_with_its_figures(monkeypatch, tmp_path,
     monkeypatch.setattr(quantise_module, "write_graph", lambda *_: None)
     monkeypatch.setattr(quantise_module, "hold_against", lambda *_: None)
     monkeypatch.setattr(quantise_module, "quantise", lambda *_: (None, "Entropy"))
-    monkeypatch.setattr(quantise_module, "judge", lambda *_: Judged(1200, 0.9, 0.02, 3.0, 2.0))
+    monkeypatch.setattr(quantise_module, "judge", lambda *_: Judged(1200, 0.9, 0.7, 0.02, 3.0, 2.0))
     with pytest.raises(
         EmotionError, match=r"\(Entropy\): the same answer as float32 on 90.00% of 1,200 .* -2.00 points"
     ):

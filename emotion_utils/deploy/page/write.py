@@ -17,7 +17,7 @@ from string import Template
 from typing import Any
 
 from emotion_utils.audit.faces import SMALL_PX
-from emotion_utils.deploy.export import check_output, export_onnx
+from emotion_utils.deploy.export_files import check_output
 from emotion_utils.deploy.onnx_file import INPUT, OUTPUT, TOLERANCE, OnnxNetwork, open_session, read_facts
 from emotion_utils.deploy.page.runtime import LOADER, VERSION, WASM, find_runtime
 from emotion_utils.errors import InputError
@@ -54,6 +54,8 @@ def _export(model_dir: Path, path: Path, int8: bool, say: Callable[[str], None])
 
         line = export_int8(model_dir, path)
     else:
+        from emotion_utils.deploy.export import export_onnx
+
         line = export_onnx(model_dir, path)
     say(line.removeprefix(f"{path}: "))
     return path
@@ -106,6 +108,9 @@ def list_origins(facts: dict[str, Any]) -> Iterator[str]:
     if licence := provenance.get("licence"):
         yield f"Licence of what it began as: {licence}."
     yield f"Classes: {', '.join(facts['class_names'])}."
+    if test := facts.get("test"):
+        data = f" of {facts['data']}" if "data" in facts else ""
+        yield f"Right on {test['accuracy']:.1%} of the {test['images']:,} test images{data}."
 
 
 def _name(facts: dict[str, Any]) -> str:
