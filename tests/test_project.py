@@ -44,7 +44,8 @@ REPORT_TOOLS = (
 RENDERS = ("emotion_utils.report.page.exporter", "emotion_utils.report.page.clean")
 NEED_NO_TORCH = (
     "config", "run", "sources.source", "audit.audit", "audit.splits", "synthetic.faces", "store.store",
-    "evaluation.metrics", "report.tables", "report.contents", "deploy.classifier", "deploy.predict_command",
+    "evaluation.metrics", "report.tables", "report.contents", "deploy.classifier",
+    "deploy.predict_command", "deploy.page.write",
 )  # fmt: skip
 
 

@@ -67,6 +67,7 @@ def read_labels(
     finder = FileFinder(files)
     found: dict[str, _Row] = {}
     missing: dict[str, str] = {}
+    unused: dict[str, list[str]] = {}
     notes, strict, mapping = [], False, ""
     for name in names:
         table = read_table(spec, name, read_needed(files.tree, name))
@@ -79,7 +80,8 @@ def read_labels(
         check_rows(spec, name, table)
         strict, mapping = columns.is_own_form, columns.mapping
         _collect(f"--data {spec}", name, table, columns, finder, found, missing)
-        notes += filter(None, [check_columns(spec, name, table, columns), _note_unused(name, columns)])
+        unused[name] = columns.unused
+        notes += filter(None, [check_columns(spec, name, table, columns), _note_unused(name, columns.unused)])
         if table.odd:
             number, reason = min(table.odd.items())
             what = "1 line that is no row" if len(table.odd) == 1 else f"{len(table.odd)} lines that are no rows"
@@ -102,8 +104,10 @@ def read_labels(
     base = posixpath.basename(names[0])
     shown = base if len(names) == 1 else f"{len(names)} tables like {base}"
 
-    def read_column(column: str) -> dict[str, str]:
-        return _read_column(spec, names, files, root, column)
+    def read_column(column: str) -> tuple[dict[str, str], dict[str, str]]:
+        less = {name: [each for each in columns if each != column] for name, columns in unused.items()}
+        instead = {_note_unused(name, unused[name]): _note_unused(name, less[name]) for name in unused}
+        return _read_column(spec, names, files, root, column), instead
 
     return Reading(f"{shown} ({mapping})", frame, root, "labels.csv", tuple(notes), faults, column=read_column)
 
@@ -157,8 +161,7 @@ def _collect(
         _add_votes(row, values, columns)
 
 
-def _note_unused(name: str, columns: Columns) -> str:
-    unused = columns.unused
+def _note_unused(name: str, unused: list[str]) -> str:
     shown = ", ".join(unused[:MAX_NAMED]) + (f" ... {len(unused)} in all" if len(unused) > MAX_NAMED else "")
     return f"{name}: columns that are not used: {shown}" if unused else ""
 

@@ -41,6 +41,8 @@ _FOREIGN = (
     ("_annotations.coco.json", "COCO"), ("_annotations.createml.json", "CreateML"), ("data.yaml", "YOLO"),
     (".tfrecord", "TFRecord"), (".parquet", "Parquet"), (".arrow", "Arrow"),
 )  # fmt: skip
+# The name of a column to its values by path, and notes (as they were -> as they are now that it is used).
+ReadColumn = Callable[[str], tuple[dict[str, str], dict[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Reading:
     notes: tuple[str, ...] = ()
     faults: Mapping[str, str] = field(default_factory=dict)  # path -> why it is set aside without being read
     read: Callable[[str], bytes] | None = None  # where a path is not simply a file below `root`
-    column: Callable[[str], dict[str, str]] | None = None  # of a table of labels: its values by path, read again
+    column: ReadColumn | None = None  # of a table of labels, read again
 
 
 def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: bool = True) -> Reading:

@@ -23,7 +23,7 @@ from emotion_utils.sources.files import is_image_name
 from emotion_utils.sources.joined import JoinedTree, has_archive_name
 from emotion_utils.sources.known_layouts import find_persons
 from emotion_utils.sources.known_sets import KnownSet
-from emotion_utils.sources.layouts import LAYOUTS, TABLE_COLUMNS, VOTES, Reading, pool_lone_parts
+from emotion_utils.sources.layouts import LAYOUTS, TABLE_COLUMNS, VOTES, ReadColumn, Reading, pool_lone_parts
 from emotion_utils.sources.left_out import SPREADSHEET, kind_of
 from emotion_utils.sources.levels import MAX_CLASSES
 from emotion_utils.sources.reading import pixel_tables, read_pixels, read_tree
@@ -60,7 +60,7 @@ class Source:
     dataset: KnownSet | None = None  # what is known of it, where it was recognised
     others: Mapping[str, int] = field(default_factory=dict)  # class that was not chosen -> its images
     auxiliary: tuple[str, ...] = ()  # classes that were not chosen and are in the table all the same, to learn from
-    column: Callable[[str], dict[str, str]] | None = None  # of a table of labels: its values by path
+    column: ReadColumn | None = None  # of a table of labels
     recipe: str = ""  # what decides the content where that is computed, not stored
 
     def fingerprint(self, file_ids: Sequence[str] | None = None) -> str:
@@ -150,7 +150,7 @@ def _add_fairness(source: Source, column: str) -> Source:
             f"fairness={column}: needs a table of labels with that column, path,label,...; --data {source.spec} is "
             f"{source.kind}"
         )
-    values = source.column(column)
+    values, instead = source.column(column)
     table = source.table.assign(**{FAIRNESS: [values.get(path, "") for path in source.table["path"]]})
     groups = sorted(set(table[FAIRNESS]) - {""})
     if not 2 <= len(groups) <= MOST_GROUPS:
@@ -162,7 +162,8 @@ def _add_fairness(source: Source, column: str) -> Source:
     note = f"fairness: groups of persons by {column}: " + ", ".join(
         f"{group} {count:,}" for group, count in table[FAIRNESS].value_counts().sort_index().items() if group
     )
-    return replace(source, table=table, notes=(*source.notes, note))
+    notes = [instead.get(each, each) for each in source.notes]
+    return replace(source, table=table, notes=(*filter(None, notes), note))
 
 
 def _open_path(spec: str, path: Path, lenient: bool, ask: bool) -> Source:

@@ -32,7 +32,9 @@ def test_groups_go_with_the_images(table):
     for data in (table, table.parent):
         found = open_with(data, "age").table.set_index("path")["fairness"]
         assert (found["happy/3.png"], found["sad/4.png"]) == ("old", "young")
-    assert "age: old 12, young 12" in open_with(table, "age").notes[-1]
+    notes = open_with(table, "age").notes
+    assert "age: old 12, young 12" in notes[-1]
+    assert notes[0] == "labels.csv: columns that are not used: skin tone, id"
     assert "fairness" not in source_of(resolve_config("smoke", data=str(table))).table
 
 
