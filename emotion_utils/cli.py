@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sys
@@ -15,37 +14,15 @@ import click
 from emotion_utils.config import PROFILES, RunConfig, absolute, resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.model_table import trust_code
-from emotion_utils.printable import printable, shorten
+from emotion_utils.near_names import did_you_mean
+from emotion_utils.short_options import rates_of, refuse_contradictions, takes_device, takes_recipe
+from emotion_utils.terminal import OneLineErrors
+from emotion_utils.terminal import say as _say
 from emotion_utils.waiting import limit_spinning
 
 if TYPE_CHECKING:
     from emotion_utils.bench.tables import Measured
     from emotion_utils.run import Run
-
-
-class OneLineErrors(click.Group):
-    """A group whose errors are one line on standard error; exit status 1 for a failed run, 2 for bad input."""
-
-    def main(self, *args, **kwargs):  # type: ignore[override]
-        try:
-            return super().main(*args, **{**kwargs, "standalone_mode": False})
-        except click.exceptions.Abort:
-            _fail("interrupted; the same command continues from the last checkpoint, which is at most a minute old", 1)
-        except click.ClickException as error:
-            _fail(error.format_message(), 2)
-        except InputError as error:
-            _fail(str(error), 2)
-        except EmotionError as error:
-            _fail(str(error), 1)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not error.filename:
-                raise
-            _fail(f"{error.filename}: {error.strerror}: change its permissions, or work on a copy", 1)
-
-
-def _say(line: object) -> None:
-    """A line for a person; what it quotes cannot reach the terminal as a code."""
-    click.echo(printable(str(line)))
 
 
 trusts_code = click.option(
@@ -55,12 +32,13 @@ trusts_code = click.option(
 )  # fmt: skip
 
 
-def _fail(message: str, status: int) -> None:
-    click.echo("emotion: " + shorten(printable(" ".join(message.split()))), err=True)
-    sys.exit(status)
-
-
-@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    "emotion",
+    cls=OneLineErrors,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="First: emotion run --profile smoke. Then: emotion run --data FOLDER, with a folder of images per class.",
+)
+@click.version_option(package_name="emotion-utils", message="emotion %(version)s")
 def main() -> None:
     """Facial emotion: train three classifiers, compare them, and get a report whose numbers can be checked."""
     limit_spinning(os.environ)  # here, as each command loads torch by itself, or not at all
@@ -74,16 +52,24 @@ def main() -> None:
     "--output", type=click.Path(path_type=Path), help="The run folder.  [default: reports/<profile>[-<data>]]"
 )
 @click.option("--fresh", is_flag=True, help="Delete what an earlier run left in the run folder, and start again.")
+@click.option("--models", metavar="A,B", help="The models to train and compare; the study's three if left out.")
+@takes_recipe
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", help="Random seed.  [default: 0]")
+@takes_device
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Change one setting of the profile; `emotion settings` lists them.")  # fmt: skip
 @trusts_code
 def run(
-    profile: str, data: str | None, classes: str | None, output: Path | None, fresh: bool, settings: tuple[str, ...]
-) -> None:
+    profile: str, data: str | None, classes: str | None, output: Path | None, fresh: bool, models: str | None,
+    lr: float | None, epochs: int | None, seed: int | None, settings: tuple[str, ...],
+) -> None:  # fmt: skip
     """From faces to report.html and report.pdf; what is finished and unchanged is not run again."""
     from emotion_utils.pipeline import run_pipeline
 
-    config = resolve_config(profile, settings, data=_absolute(data), classes=_split(classes))
+    options = {"data": _absolute(data), "classes": classes, "models": models, "epochs": epochs, "seed": seed}
+    refuse_contradictions(settings, profile=profile, **options)
+    config = resolve_config(profile, settings, **options)
+    config = resolve_config(profile, [*rates_of(config.models, lr), *settings], **options)
     run_pipeline(output or default_output(config), config, fresh=fresh, say=_say)
 
 
@@ -99,14 +85,17 @@ def settings(profile: str) -> None:
     click.echo(f"MODEL is one of {', '.join(config.models)}; where their values differ, they are listed in this order.")
 
 
-@main.command()
+@main.command(options_metavar="--run DIR [OPTIONS]")
 @click.argument("model")
 @click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
 @click.option("--folds", type=click.IntRange(2, 20), metavar="K",
               help="Train K models beside the run, each on all training images but a K-th: teachers.")  # fmt: skip
+@takes_recipe
+@takes_device
 @trusts_code
-def train(model: str, run_dir: Path, folds: int | None) -> None:
+def train(model: str, run_dir: Path, folds: int | None, lr: float | None, epochs: int | None) -> None:
     """Train one model of a prepared run, from each of its seeds, and write the predictions."""
+    from emotion_utils.devices import pick_device
     from emotion_utils.evaluation.predict import predict_splits
     from emotion_utils.history import best_epoch
     from emotion_utils.progress import progress_bar
@@ -115,8 +104,10 @@ def train(model: str, run_dir: Path, folds: int | None) -> None:
     from emotion_utils.training.folds import divide_run
     from emotion_utils.training.trainer import train_model
 
-    opened = Run.open(run_dir)
-    _check_model(opened, model)
+    changed = [*rates_of([model], lr), *([f"recipes.{model}.epochs={epochs}"] if epochs else [])]
+    _check_model(Run.open(run_dir), model)
+    opened = Run.open(run_dir, changed)
+    pick_device()  # refuses --device before anything is done
     runs = divide_run(opened, model, folds) if folds else [opened, *opened.replicas()]
     trained = []
     for each in runs:
@@ -275,9 +266,10 @@ def video(
         _say(line)
 
 
-@main.command()
+@main.command(options_metavar="--run DIR [OPTIONS]")
 @click.argument("model")
 @click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
+@takes_device
 @trusts_code
 @click.option("--sampler", default="tpe", help="tpe: learns from earlier trials; grid: fixed points.  [default: tpe]")
 @click.option("--trials", default=20, type=click.IntRange(min=1), help="How many different ones in all.  [default: 20]")
@@ -560,7 +552,10 @@ def _split(classes: str | None) -> tuple[str, ...] | None:
 
 def _check_model(run: Run, model: str) -> None:
     if model not in run.config.recipes:
-        raise InputError(f"the run at {run.root} has no model {model!r}: it has {', '.join(run.config.recipes)}")
+        known = run.config.recipes
+        raise InputError(
+            f"the run at {run.root} has no model {model!r}: it has {', '.join(known)}{did_you_mean(model, known)}"
+        )
 
 
 def _width() -> int:

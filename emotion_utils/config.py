@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
@@ -23,7 +22,8 @@ from pydantic import (
 )
 
 from emotion_utils.errors import InputError
-from emotion_utils.model_table import STUDY_MODELS, get_spec, require_code, trust_code
+from emotion_utils.model_table import MODELS, STUDY_MODELS, get_spec, require_code, trust_code
+from emotion_utils.near_names import did_you_mean
 
 PROFILES = ("smoke", "demo", "thorough", "paper")
 SPLITS = ("train", "val", "test")
@@ -36,6 +36,10 @@ MOST_THREADS = 1024
 MOST_CHANGE = 0.9  # of a scale, shift or factor: at 1 nothing of the image would be left
 
 OFFLINE_VARIABLE = "EMOTION_OFFLINE"
+# What other programs call a setting, where its own name is too far from that to be found.
+ALSO_CALLED = {
+    "learning_rate": "lr", "wd": "weight_decay", "bs": "batch_size", "size": "image_size_px", "random_state": "seed",
+}  # fmt: skip
 Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -71,8 +75,7 @@ class Recipe(FrozenModel):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in type(self).model_fields:
-            near = difflib.get_close_matches(name, type(self).model_fields, n=1)
-            raise InputError(f"a recipe has no {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise InputError(f"a recipe has no {name!r}" + did_you_mean(name, type(self).model_fields))
         try:
             super().__setattr__(name, value)
         except ValidationError as error:
@@ -302,6 +305,17 @@ class RunConfig(FrozenModel):
     def _keep_votes_absolute(cls, votes: str | None) -> str | None:
         return votes and absolute(votes)
 
+    @field_validator("classes", "models", mode="before")
+    @classmethod
+    def _names_need_no_brackets(cls, names: Any) -> Any:
+        """`a,b` as `[a, b]`."""
+        return tuple(name.strip() for name in names.split(",")) if isinstance(names, str) else names
+
+    @field_validator("modules", mode="before")
+    @classmethod
+    def _one_module_needs_no_list(cls, modules: Any) -> Any:
+        return (modules,) if isinstance(modules, str) else modules
+
     @field_validator("modules")
     @classmethod
     def _modules_of_a_new_run_can_be_imported(cls, modules: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
@@ -323,8 +337,12 @@ class RunConfig(FrozenModel):
     @classmethod
     def _recipes_of_a_new_run_begin_with_their_defaults(cls, recipes: Any, info: ValidationInfo) -> Any:
         """Those of the study's models, of the models asked for and of what else is named."""
-        if info.context != NEW_RUN or not isinstance(recipes, Mapping) or "models" not in info.data:
+        if info.context != NEW_RUN or not isinstance(recipes, Mapping):
             return recipes
+        if "models" not in info.data:  # they are mended first
+            return {}
+        if stray := [name for name in recipes if name in Recipe.model_fields]:
+            raise ValueError(f"{stray[0]!r} is no model{_suggest_recipe_key(stray[0])}")
         names = (*STUDY_MODELS, *info.data["models"], *recipes)
         return _merge({name: dict(get_spec(name).recipe) for name in names}, recipes)
 
@@ -396,7 +414,9 @@ def resolve_config(profile: str = "demo", settings: Iterable[str] = (), **overri
     Overrides that are None are left out. Raises InputError that names the key and what it may be.
     """
     if profile not in PROFILES:
-        raise InputError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
+        raise InputError(
+            f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}{did_you_mean(profile, PROFILES)}"
+        )
     text = resources.files("emotion_utils").joinpath(f"profiles/{profile}.yaml").read_text(encoding="utf-8")
     values = {"recipes": {}} | yaml.safe_load(text) | {"profile": profile}
     settings, with_data = list(settings), values.pop("with_data", {})
@@ -451,7 +471,7 @@ def _apply(
     given = {key: value for key, value in overrides.items() if value is not None}
     values = _merge(values, given)
     if "modules" in given or any(setting.partition("=")[0].strip() == "modules" for setting in settings):
-        modules = values["modules"] if isinstance(values["modules"], list | tuple) else ()
+        modules = [values["modules"]] if isinstance(values["modules"], str) else values["modules"] or ()
         trust_code(absolute(path) for path in modules if isinstance(path, str))  # somebody has just named them
     return validate_config(values, context)
 
@@ -476,7 +496,7 @@ def _parse_value(setting: str, text: str) -> Any:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):  # a 13th month, 5,000 digits or brackets
         shown = setting if len(setting) <= 80 else f"{setting[:80]}..."
-        raise InputError(f"--set {shown!r}: the value is not readable") from None
+        raise InputError(f"--set {shown!r}: the value is not readable; quote the whole, as in 'a=[b, c]'") from None
     return value if value is not None or text.strip() in ("null", "~") else text
 
 
@@ -492,10 +512,28 @@ def _explain(fault: Mapping[str, Any]) -> str:
     """One pydantic fault as a line: the key, what is wrong, and the nearest known key for a misspelt one."""
     place = ".".join(str(part) for part in fault["loc"])
     if fault["type"] != "extra_forbidden":
-        message = fault["msg"].removeprefix("Value error, ")
+        message = "should be a list: [a, b]" if fault["type"] == "tuple_type" else fault["msg"]
+        message = message.removeprefix("Value error, ")
         return f"{place}: {message}" if place else message
-    near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(fault["loc"]), n=1)
-    return f"unknown key {place!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"unknown key {place!r}" + _suggest_key(fault["loc"])
+
+
+def _suggest_key(place: tuple[str | int, ...]) -> str:
+    """Where a key belongs that stands in the wrong place, or the nearest one that would have been right there."""
+    name = ALSO_CALLED.get(str(place[-1]), str(place[-1]))
+    if len(place) > 1 or name in RunConfig.model_fields:
+        return did_you_mean(name, _known_keys(place))
+    if name in MODELS:
+        return f"; did you mean 'recipes.{name}'?"
+    if name in AugmentConfig.model_fields:
+        return f"; did you mean 'augment.{name}'?"
+    if name in Recipe.model_fields:
+        return _suggest_recipe_key(name)
+    return did_you_mean(name, RunConfig.model_fields)
+
+
+def _suggest_recipe_key(name: str) -> str:
+    return f"; did you mean 'recipes.MODEL.{name}', such as recipes.{STUDY_MODELS[0]}.{name}?"
 
 
 def _known_keys(place: tuple[str | int, ...]) -> list[str]:

@@ -86,14 +86,14 @@ def _check_named(named: str, local_rank: int) -> torch.device:
     try:
         device = torch.device(named)
     except RuntimeError:
-        raise InputError(f"{VARIABLE}={named}: no such device; name cpu, cuda, cuda:N or mps") from None
+        raise InputError(f"--device or {VARIABLE}={named}: no such device; name cpu, cuda, cuda:N or mps") from None
     if device.type == "cpu":
         return CPU
     if device.type == "cuda" and device.index is None and torch.cuda.is_available():
         device = torch.device("cuda", local_rank % torch.cuda.device_count())
     fault = find_fault(device)
     if fault:
-        raise InputError(f"{VARIABLE}={named}: it cannot be used ({fault}); unset it, or name cpu")
+        raise InputError(f"--device or {VARIABLE}={named}: it cannot be used ({fault}); leave it out, or name cpu")
     return device
 
 

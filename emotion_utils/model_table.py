@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from emotion_utils.errors import InputError
+from emotion_utils.near_names import did_you_mean
 from emotion_utils.own_files import is_installed, read_own_files
 
 if TYPE_CHECKING:
@@ -213,7 +214,10 @@ MODELS: dict[str, ModelSpec] = {
 def get_spec(name: str) -> ModelSpec:
     """The model called `name`. Raises InputError that names the known ones."""
     if name not in MODELS:
-        raise InputError(f"unknown model {name!r}: known are {', '.join(MODELS)}; --set modules=[FILE] adds your own")
+        raise InputError(
+            f"unknown model {name!r}: known are {', '.join(MODELS)}; --set modules=[FILE] adds your own"
+            + did_you_mean(name, MODELS)
+        )
     return MODELS[name]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from emotion_utils.errors import InputError
 from emotion_utils.models.input_spec import IMAGENET, LITE, VGGFACE, Normalisation
+from emotion_utils.near_names import did_you_mean
 
 IMAGENET_LICENCE = "BSD-3-Clause (torchvision); the images of ImageNet are for non-commercial research"
 VGGFACE_LICENCE = "Creative Commons Attribution, for non-commercial research (Visual Geometry Group, Oxford)"
@@ -200,5 +201,5 @@ OTHER_SOURCES = (
 def get_source(name: str) -> WeightSource:
     """The source called `name`. Raises InputError that names the known ones."""
     if name not in SOURCES:
-        raise InputError(f"unknown weights {name!r}: known are {', '.join(SOURCES)}")
+        raise InputError(f"unknown weights {name!r}: known are {', '.join(SOURCES)}" + did_you_mean(name, SOURCES))
     return SOURCES[name]

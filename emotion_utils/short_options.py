@@ -1,0 +1,48 @@
+"""Options of the command that are short forms of --set: what somebody types first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from emotion_utils.errors import InputError
+
+DEVICE_VARIABLE = "EMOTION_DEVICE"  # of devices.py, which needs torch
+
+
+def takes_recipe(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--lr and --epochs: what a training of one model can change as well."""
+    for option in (
+        click.option("--epochs", type=click.IntRange(1, 1000), metavar="N", help="Passes over the training images."),
+        click.option("--lr", type=click.FloatRange(0, 10, min_open=True), metavar="RATE",
+                     help="Learning rate of the head, of every model that is trained."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+takes_device = click.option(
+    "--device", metavar="NAME", expose_value=False, callback=lambda _, __, name: _name_device(name),
+    help="cpu, cuda, cuda:1 or mps.  [default: a GPU that computes what the CPU does, else the CPU]",
+)  # fmt: skip
+
+
+def _name_device(name: str | None) -> None:
+    """For this process and those that it starts."""
+    if name is not None:
+        os.environ[DEVICE_VARIABLE] = name
+
+
+def refuse_contradictions(settings: Iterable[str], **options: Any) -> None:
+    """Raises InputError where --set gives a value to what an option gives one to as well."""
+    for key in (setting.partition("=")[0].strip() for setting in settings):
+        if options.get(key) is not None:
+            raise InputError(f"--{key} and --set {key}=... are the same setting: give it once")
+
+
+def rates_of(models: Iterable[str], lr: float | None) -> list[str]:
+    """The settings that --lr stands for; those of --set come behind them, and so overrule them for one model."""
+    return [] if lr is None else [f"recipes.{model}.lr={lr!r}" for model in models]
