@@ -16,7 +16,7 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.model_table import trust_code
 from emotion_utils.near_names import did_you_mean
 from emotion_utils.short_options import rates_of, refuse_contradictions, takes_device, takes_recipe
-from emotion_utils.terminal import OneLineErrors
+from emotion_utils.terminal import OneLineErrors, note
 from emotion_utils.terminal import say as _say
 from emotion_utils.waiting import limit_spinning
 
@@ -257,7 +257,7 @@ def video(
     model = Path(given[0]) if len(given) == 2 else take_model([Path(given[0])])[0]
     network = open_network(model)
     if model is None:
-        click.echo(f"emotion: {printable(introduce(network))}", err=True)
+        note(introduce(network))
     summary = analyse_video(
         network, given[-1], output, every=every, fps=fps, causal=causal or None, seconds=seconds,
         annotate=annotate, show_faces=not hide_faces, progress=progress_bar,

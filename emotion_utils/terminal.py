@@ -26,6 +26,11 @@ def say(line: object) -> None:
     click.echo(printable(str(line)))
 
 
+def note(line: str) -> None:
+    """What has to be known beside the output, on standard error."""
+    click.echo(f"emotion: {printable(line)}", err=True)
+
+
 def paint(text: str, stream: TextIO, **style: object) -> str:
     """`text` in the style of `click.style` where `stream` is a terminal that takes colour."""
     return click.style(text, **style) if has_colour(stream) else text

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import click
-
 from emotion_utils.deploy.asked_model import introduce
 from emotion_utils.deploy.input_images import Missed
 from emotion_utils.deploy.input_warnings import Tally
 from emotion_utils.deploy.part_table import PartTable
 from emotion_utils.deploy.predict_files import FilePredictor, to_csv
 from emotion_utils.errors import InputError
-from emotion_utils.printable import printable
 from emotion_utils.progress import Progress
+from emotion_utils.terminal import note
 
 
 def predict_to_file(
@@ -30,9 +28,9 @@ def predict_to_file(
             rows = table.read()
             if predictor.made(rows, table.done):
                 tally.add_rows(rows, table.done)
-                _tell(f"{output}: {table.done:,} of {len(predictor.images):,} images were predicted before")
+                note(f"{output}: {table.done:,} of {len(predictor.images):,} images were predicted before")
             else:
-                _tell(f"{output}.part: is not what this command wrote; it starts from the first image")
+                note(f"{output}.part: is not what this command wrote; it starts from the first image")
                 table.restart()
         _predict(predictor, tally, lambda text: table.append(text, tally.images), progress)
     except BaseException:
@@ -57,12 +55,12 @@ def predict_to_screen(
 def _load(predictor: FilePredictor, model_dir: Path | None) -> None:
     predictor.load()
     if model_dir is None:
-        _tell(introduce(predictor.network))
+        note(introduce(predictor.network))
 
 
 def _predict(predictor: FilePredictor, tally: Tally, write: Callable[[str], None], progress: Progress | None) -> None:
-    for note in predictor.notes:
-        _tell(note)
+    for line in predictor.notes:
+        note(line)
     for rows, group in predictor.tables(tally.images):
         is_first = not tally.images
         tally.add(group)
@@ -76,12 +74,6 @@ def _warn(predictor: FilePredictor, tally: Tally) -> None:
     if tally.refused.total() == tally.images:
         raise InputError(f"none of the {tally.images} files can be used: {tally.first_refused}")
     if predictor.network.views > 1:
-        _tell(
-            f"each face is read in {predictor.network.views} views, as the model's card asks; probabilities are means"
-        )
+        note(f"each face is read in {predictor.network.views} views, as the model's card asks; probabilities are means")
     for line in tally.lines(predictor.network.input_spec):
-        _tell(line)
-
-
-def _tell(line: str) -> None:
-    click.echo("emotion: " + printable(line), err=True)
+        note(line)
