@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from emotion_utils.config import cache_dir
 from emotion_utils.errors import InputError
+from emotion_utils.printable import count_of
 from emotion_utils.sources.columns import check_columns, understand
 from emotion_utils.sources.decoded import MIN_SIDE_PX, ImageFault
 from emotion_utils.sources.layouts import make_table
@@ -83,7 +84,7 @@ class FerCsv:
                 continue
             fields = _split_line(line, delimiter, len(names))
             if len(fields) != len(names):
-                odd[number] = f"{len(fields)} fields, expected {len(names)}; is it cut short?"
+                odd[number] = f"{count_of(len(fields), 'field')}, expected {len(names)}; is it cut short?"
                 continue
             label, part = (_text(fields[n]) if n >= 0 else "" for n in (columns.label, columns.split))
             place = columns.pixels

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from emotion_utils.errors import InputError
+from emotion_utils.printable import count_of
 from emotion_utils.sources.files import is_image_name
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -133,7 +134,7 @@ def _parse(spec: str, name: str, text: str) -> TextTable:
             if is_header:
                 is_header = False
             elif len(values) != len(columns):
-                odd[reader.line_num] = f"{len(values)} fields, expected {len(columns)}; is it cut short?"
+                odd[reader.line_num] = f"{count_of(len(values), 'field')}, expected {len(columns)}; is it cut short?"
             else:
                 rows.append((reader.line_num, values))
     except csv.Error as error:

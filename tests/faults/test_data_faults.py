@@ -493,7 +493,7 @@ def test_dialects_of_pixel_tables(tmp_path):
     (tmp_path / "fer2013.csv").write_bytes(text.encode("utf-16"))
     source = open_source(str(tmp_path / "fer2013.csv"))
     assert source.classes == ("angry", "contempt", "happy", "sad")
-    assert source.faults == {"line 6": "no row: 1 fields, expected 3; is it cut short?"}
+    assert source.faults == {"line 6": "no row: 1 field, expected 3; is it cut short?"}
 
 
 @pytest.mark.fault("links without target (DVC, git-annex, a moved cache)", "W E",

@@ -120,7 +120,7 @@ def test_line_that_is_no_row_is_set_aside_with_its_number(tmp_path):
     rows = [f"{name},{label}" for name, label in LABELS.items()]
     source = read(tmp_path, {"l.csv": "\n".join(["image,emotion", *rows, "# exported yesterday"])})
     assert labels(source) == LABELS
-    assert "l.csv: left out 1 line that is no row, e.g. line 6 (1 fields, expected 2; is it cut short?)" in source.notes
+    assert "l.csv: left out 1 line that is no row, e.g. line 6 (1 field, expected 2; is it cut short?)" in source.notes
 
 
 # -- several tables, and other forms -----------------------------------------------------------------

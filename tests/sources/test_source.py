@@ -336,7 +336,7 @@ def test_missing_files_and_files_without_rows_are_errors_or_faults(tmp_path):
         (labels_csv(("../a/0.png", "happy")), "relative to the folder of the CSV"),
         (labels_csv(("/a/0.png", "happy")), "relative to the folder of the CSV"),
         (labels_csv(("a/0.png", "")), "line 2: no label"),
-        (b"path,label\na/0.png\n", "line 2: 1 fields, expected 2"),
+        (b"path,label\na/0.png\n", "line 2: 1 field, expected 2"),
         (b'path,label\n"a/0.png,sad\n', "is it cut short"),
         (
             labels_csv(("a/0.png", "sad", "later"), header=("path", "label", "split")),
