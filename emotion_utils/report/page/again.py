@@ -69,7 +69,7 @@ def compare_pages(run: Run, results: Results) -> str:
         compare_cells(source, notebook)
         if source.name == COMPARISON:
             said = compare_outputs(notebook, shown, same_drawings=there == here)
-        page = read_page(run.inside(source.with_suffix(".html")))
+        page = read_page(run.inside(f"notebooks/{source.stem}.html"))
         _compare(f"notebooks/{source.stem}.html", page, fill_notebook(notebook, source.stem, names))
     moved = f"; the report calls this folder {name!r}" if name != results.name else ""
     return (
@@ -99,7 +99,7 @@ def look_through_pages(run: Run, results: Results, compared: str) -> str:
         more += other_cells(source, notebook)
         if source.name == COMPARISON:
             replace_outputs(notebook, shown)
-        page = read_page(run.inside(source.with_suffix(".html")))
+        page = read_page(run.inside(f"notebooks/{source.stem}.html"))
         pages[f"notebooks/{source.stem}.html"] = (page, fill_notebook(notebook, source.stem, names))
     others = {}
     for name, (page, ours) in pages.items():

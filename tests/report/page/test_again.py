@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -54,8 +55,10 @@ def test_the_same_bytes_follow_from_the_same_artefacts(report, expected):
     assert run.path("claims").stat().st_mtime_ns == claims  # the cell that writes them was not run
 
 
-def test_a_folder_may_have_been_moved(copied):
-    assert compare_pages(*copied) == "; the report calls this folder 'study'"
+def test_a_folder_may_have_been_moved_and_be_named_from_where_one_stands(copied, monkeypatch):
+    run, results = copied
+    monkeypatch.chdir(run.root.parent)
+    assert compare_pages(Run.open(Path(run.root.name)), results) == "; the report calls this folder 'study'"
 
 
 @pytest.mark.parametrize(
