@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import Any
 
+__version__ = "0.2.0"
+
 _MODULES = {
     "Run": "run",
     "Trainer": "training.trainer",

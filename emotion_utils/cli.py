@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from emotion_utils import __version__
 from emotion_utils.config import PROFILES, RunConfig, absolute, resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.model_table import trust_code
@@ -38,7 +39,7 @@ trusts_code = click.option(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="First: emotion run --profile smoke. Then: emotion run --data FOLDER, with a folder of images per class.",
 )
-@click.version_option(package_name="emotion-utils", message="emotion %(version)s")
+@click.version_option(__version__, message="emotion %(version)s")
 def main() -> None:
     """Facial emotion: train three classifiers, compare them, and get a report whose numbers can be checked."""
     limit_spinning(os.environ)  # here, as each command loads torch by itself, or not at all
@@ -71,6 +72,16 @@ def run(
     config = resolve_config(profile, settings, **options)
     config = resolve_config(profile, [*rates_of(config.models, lr), *settings], **options)
     run_pipeline(output or default_output(config), config, fresh=fresh, say=_say)
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def notebooks(folder: Path) -> None:
+    """Copy the notebooks to DIR, to be opened in JupyterLab; runs that they make lie in a folder reports beside it."""
+    from emotion_utils.notebook_files import copy_notebooks
+
+    for path in copy_notebooks(folder):
+        _say(path)
 
 
 @main.command()
@@ -330,9 +341,9 @@ def list_sources() -> None:
     """Every source of weights, what else lies in the folders of weights, and the models of earlier runs."""
     from emotion_utils.models.weights.listing import format_weights, list_earlier_runs, list_local_files, list_weights
     from emotion_utils.models.weights.registry import OTHER_SOURCES
-    from emotion_utils.provenance import PROJECT_DIR
+    from emotion_utils.provenance import REPORTS_DIR
 
-    for row in [*list_weights(), *list_local_files(), *list_earlier_runs(PROJECT_DIR / "reports")]:
+    for row in [*list_weights(), *list_local_files(), *list_earlier_runs(REPORTS_DIR)]:
         for line in format_weights(row, _width()).splitlines():
             _say(line)
     for name, what in OTHER_SOURCES:
@@ -565,10 +576,10 @@ def _width() -> int:
 
 def default_output(config: RunConfig) -> Path:
     """reports/<profile>, or reports/<profile>-<data> for data that were given."""
-    from emotion_utils.provenance import PROJECT_DIR
+    from emotion_utils.provenance import REPORTS_DIR
 
     suffix = "" if config.data == "synthetic" else f"-{Path(config.data).stem}"
-    return PROJECT_DIR / "reports" / f"{config.profile}{suffix}"
+    return REPORTS_DIR / f"{config.profile}{suffix}"
 
 
 def _absolute(data: str | None) -> str | None:

@@ -14,7 +14,7 @@ from emotion_utils.config import absolute
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import FULL_DISK, FullDisk
 from emotion_utils.progress import QUIET_VARIABLE
-from emotion_utils.provenance import PACKAGE_DIR
+from emotion_utils.provenance import IN_CHECKOUT, PROJECT_DIR
 from emotion_utils.waiting import limit_spinning
 
 FOLDER_VARIABLES = ("EMOTION_CACHE_DIR", "EMOTION_WEIGHTS_DIR", "XDG_CACHE_HOME")
@@ -142,8 +142,8 @@ def _count_memory_kills() -> int:
 def _kernel_environment(private: str, more: Mapping[str, str]) -> Iterator[None]:
     """The package's place, no bars, a private folder for how to reach the kernel, how threads wait, and `more`."""
     before = dict(os.environ)
-    search_path = [str(PACKAGE_DIR.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
+    own = str(PROJECT_DIR) if IN_CHECKOUT else ""  # an installed package is found where this process found it
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [own, os.environ.get("PYTHONPATH")]))
     os.environ["JUPYTER_RUNTIME_DIR"] = private
     os.environ["IPYTHONDIR"] = os.path.join(private, "ipython")  # a person's own startup files are for sessions
     Path(private, "matplotlibrc").touch()  # a person's own look is for their own figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -11,8 +12,13 @@ from typing import Any
 
 import psutil
 
+from emotion_utils import __version__
+
 PACKAGE_DIR = Path(__file__).parent
-PROJECT_DIR = PACKAGE_DIR.parent
+PROJECT_DIR = PACKAGE_DIR.parent  # the checkout; of an installed package the folder of all packages
+IN_CHECKOUT = (PROJECT_DIR / "pyproject.toml").is_file()
+NOTEBOOKS_DIR = (PROJECT_DIR if IN_CHECKOUT else PACKAGE_DIR) / "notebooks"  # a wheel carries them in the package
+REPORTS_DIR = PROJECT_DIR / "reports" if IN_CHECKOUT else Path("reports")
 PACKAGES_SHOWN = (
     "torch", "torchvision", "numpy", "pandas", "scikit-learn", "statsmodels", "pillow", "opencv-python-headless",
     "matplotlib", "papermill", "nbconvert", "weasyprint",
@@ -22,6 +28,7 @@ PACKAGES_SHOWN = (
 def describe_environment() -> dict[str, Any]:
     """Versions, hardware and git revision, as they go into run.json."""
     return {
+        "version": __version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -32,12 +39,27 @@ def describe_environment() -> dict[str, Any]:
 
 
 def git_revision() -> str:
-    """The commit of the checkout, with '+changes' where files differ from it; 'unknown' outside a checkout."""
+    """The commit of the checkout, with '+changes' where files differ from it, or that which pip installed from a
+    repository; 'unknown' where neither is known."""
+    if not IN_CHECKOUT:
+        return _installed_commit()
     try:
-        commit = _git("rev-parse", "--short=12", "HEAD")
+        commit, *above = _git("rev-parse", "--short=12", "HEAD", "--show-cdup").split()
+        if above:  # an unpacked copy below somebody else's repository
+            return "unknown"
         return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _installed_commit() -> str:
+    """What pip wrote down where it was given the address of a repository (PEP 610)."""
+    try:
+        origin = metadata.distribution("emotion-utils").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        origin = None
+    commit = json.loads(origin or "{}").get("vcs_info", {}).get("commit_id", "")
+    return commit[:12] or "unknown"
 
 
 def _git(*arguments: str) -> str:

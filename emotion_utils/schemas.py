@@ -207,6 +207,7 @@ class StageFacts(Part):
 
 
 class Environment(Part):
+    version: Name = "unknown"  # of emotion_utils
     git_revision: Name = "unknown"
     versions: dict[Name, Text] = {}
 

@@ -15,12 +15,11 @@ from emotion_utils.files import file_sha256, read_json
 from emotion_utils.import_closure import closure_sha256
 from emotion_utils.locks import LOCK_FILE
 from emotion_utils.model_table import MODELS, module_sources
-from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR
+from emotion_utils.provenance import NOTEBOOKS_DIR, PACKAGE_DIR
 from emotion_utils.report.checksums import remove_checksums
 from emotion_utils.run import Run
 from emotion_utils.training.model_folder import RETRAINING, hold_model
 
-NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
 OWN_NOTEBOOK = PACKAGE_DIR / "models" / "template" / "own_model.ipynb"  # for every model without one of its own
 MODEL_FILES = ("history.csv", "predictions.csv", "model.safetensors", "model.json")
 # What writes MODEL_FILES. A notebook also shows them, and is run again where that has changed, but trains nothing then.

@@ -107,7 +107,7 @@ def install(environment: Environment, checkout: Path, extras: set[str], lock_fil
                 f"pip could not install the packages into {environment.root} (its message is above); "
                 "fix that, or the connection, and start again"
             )
-    write_pointer(packages / "emotion_utils.pth", checkout)
+    write_pointer(packages / "_emotion_utils.pth", checkout)
     check_torch_pair(environment)
     facts = {"fingerprint": environment.fingerprint(checkout), "root": str(environment.root), "extras": sorted(extras)}
     part = environment.marker.with_suffix(".part")

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
+from emotion_utils import __version__
 from emotion_utils.provenance import PROJECT_DIR
 from emotion_utils.report.page.page_tables import squeeze
 from emotion_utils.report.references import REFERENCES, list_references, mark_references
@@ -61,7 +62,7 @@ def test_report_lists_what_it_marks_and_names_nothing_that_it_does_not_list(repo
 def test_references_are_in_the_order_of_their_authors_and_citation_file_names_the_study():
     assert [each.authors for each in REFERENCES] == sorted(each.authors for each in REFERENCES)
     citation = yaml.safe_load((PROJECT_DIR / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] in (PROJECT_DIR / "pyproject.toml").read_text(encoding="utf-8")
+    assert citation["version"] == __version__
     assert citation["references"][0]["authors"][0]["family-names"] in {
         each.authors.split(",")[0] for each in REFERENCES
     }

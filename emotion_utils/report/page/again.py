@@ -88,8 +88,6 @@ def look_through_pages(run: Run, results: Results, compared: str) -> str:
     _need_tools()
     notebooks = find_notebooks(run)
     names = [source.stem for source in notebooks]
-    if not NOTEBOOKS_DIR.exists():
-        return "; nothing else of the pages was compared, as the project's notebooks are not here"
     page = read_page(run.inside("report.html"))
     _, ours, shown = _make_report_again(run, results, page)
     pages = {"report.html": (page, ours)}

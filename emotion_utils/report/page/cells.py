@@ -14,11 +14,10 @@ from typing import Any
 
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import read_bytes
-from emotion_utils.provenance import PACKAGE_DIR, PROJECT_DIR
+from emotion_utils.provenance import NOTEBOOKS_DIR, PACKAGE_DIR
 from emotion_utils.report.exhibits import Shown
 from emotion_utils.report.page.same_page import SHOWN, find_difference, read_pieces
 
-NOTEBOOKS_DIR = PROJECT_DIR / "notebooks"
 COMPARISON = "06_comparison.ipynb"
 OWN_NOTEBOOK = PACKAGE_DIR / "models" / "template" / "own_model.ipynb"  # of models without one of their own
 MOST_PAGE_BYTES = 512 << 20

@@ -15,7 +15,7 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.evaluation.unseen_metrics import tabulate_metrics
 from emotion_utils.figures.style import theme_svgs
 from emotion_utils.files import read_json, replacing, write_csv, write_json
-from emotion_utils.provenance import PROJECT_DIR, describe_environment
+from emotion_utils.provenance import REPORTS_DIR, describe_environment
 from emotion_utils.report import evaluation as parts
 from emotion_utils.report.claims import check_claim, join_words
 from emotion_utils.report.evaluation import EvaluationResults
@@ -46,7 +46,7 @@ def default_folder(model_dir: Path, data: str) -> Path:
     inside = "models" in model_dir.resolve().parts[:-1]
     above = model_dir.resolve().parts[::-1].index("models") + 1 if inside else 1
     words = [*parts[-above:], "on", Path(name_data(data)).stem]
-    return PROJECT_DIR / "reports" / re.sub(r"[^\w.-]+", "-", "-".join(words))
+    return REPORTS_DIR / re.sub(r"[^\w.-]+", "-", "-".join(words))
 
 
 def check_output(folder: Path, model_sha256: str, data: str) -> None:

@@ -18,7 +18,9 @@ from emotion_utils.report.names import safe, short_path
 from emotion_utils.report.results import Results, data_name
 from emotion_utils.report.tables import frame_of
 
-MACHINE = {"cpu_cores": "CPU cores", "memory_gb": "memory, GB", "git_revision": "Git revision"}
+MACHINE = {
+    "version": "emotion_utils", "cpu_cores": "CPU cores", "memory_gb": "memory, GB", "git_revision": "Git revision",
+}  # fmt: skip
 
 
 def show_command(results: Results) -> Shown:
