@@ -107,7 +107,8 @@ def install(environment: Environment, checkout: Path, extras: set[str], lock_fil
                 f"pip could not install the packages into {environment.root} (its message is above); "
                 "fix that, or the connection, and start again"
             )
-    write_pointer(packages / "_emotion_utils.pth", checkout)
+    for pointer in list(packages.glob("*emotion_utils.pth")) or [packages / "emotion_utils.pth"]:  # pip's own
+        write_pointer(pointer, checkout)
     check_torch_pair(environment)
     facts = {"fingerprint": environment.fingerprint(checkout), "root": str(environment.root), "extras": sorted(extras)}
     part = environment.marker.with_suffix(".part")

@@ -36,7 +36,7 @@ if importlib.util.find_spec("torch") is None:
     sys.path.insert(0, os.environ["FAKE_SITE"])
     import fake_torch
     fake_torch.write(site, "2.15.0", broken="FAKE_BROKEN" in os.environ)
-(site / "emotion_utils.pth").write_text(os.getcwd() + "\\n", encoding="utf-8")
+(site / "_editable_impl_emotion_utils.pth").write_text(os.getcwd() + "\\n", encoding="utf-8")
 """
 FAKE_TORCH = """
 def write(site, version, broken=False):
