@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
     config = settle(config, root)
     obtain_weights(config, say)
     origins = {"data": check_data(config), **check_weights(config)}
-    made_here = not root.exists()
+    made_here = [path for path in (root, *root.parents) if not path.exists()]
+    _refuse_foreign(root)  # here too: nothing of ours, not even a lock, goes into somebody else's folder
     try:
         with _only_one(root):
             _refuse_foreign(root)
@@ -72,6 +73,9 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
     except InputError:
         if made_here and not _holds_results(root):  # bad input leaves nothing half-written
             shutil.rmtree(root, ignore_errors=True)
+            with suppress(OSError):  # somebody else uses one of them meanwhile
+                for folder in made_here[1:]:
+                    folder.rmdir()
         raise
     return run
 
@@ -264,7 +268,8 @@ def _only_one(root: Path):
 
 
 def _refuse_foreign(root: Path) -> None:
-    others = [path.name for path in root.iterdir() if path.name != LOCK_FILE and not path.name.startswith(ASIDE)]
+    paths = root.iterdir() if root.is_dir() else ()
+    others = [path.name for path in paths if path.name != LOCK_FILE and not path.name.startswith(ASIDE)]
     if others and not (root / "run.json").exists():
         raise InputError(f"{root} holds files but no run (no run.json): choose an empty or new --output")
 

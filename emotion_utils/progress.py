@@ -1,9 +1,12 @@
-"""Progress for a person who watches: bars in a terminal and in JupyterLab, silence in a pipeline."""
+"""Progress for a person who watches: bars in a terminal and in JupyterLab, silence in a pipeline and in a log."""
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
 
 from tqdm.auto import tqdm
 
@@ -13,7 +16,10 @@ Progress = Callable[[int, int], None]  # images, steps or bytes that are done, a
 
 
 def progress_bar(what: str, unit: str = "image") -> Progress | None:
-    """A callback that draws a bar, or None where EMOTION_QUIET is set."""
+    """A callback that draws a bar, or None where EMOTION_QUIET is set.
+
+    Where standard error is no terminal and no notebook nothing is drawn: a log would hold each state of the bar.
+    """
     if os.environ.get(QUIET_VARIABLE):
         return None
     bar: tqdm | None = None
@@ -21,13 +27,20 @@ def progress_bar(what: str, unit: str = "image") -> Progress | None:
     def update(done: int, total: int) -> None:
         nonlocal bar
         if bar is None:  # not before the first step: what is refused at once gets no bar
-            bar = tqdm(desc=what, unit=unit, unit_scale=unit == "B", leave=False)
+            bar = tqdm(desc=what, unit=unit, unit_scale=unit == "B", leave=False, disable=None)
         bar.total = total or None  # 0: not known
         bar.update(done - bar.n)
         if total and done >= total:
             bar.close()
 
     return update
+
+
+@contextmanager
+def bars_for_a_terminal() -> Iterator[None]:
+    """For a library that draws bars of its own, wherever standard error leads."""
+    with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):
+        yield
 
 
 def format_duration(seconds: float) -> str:

@@ -71,8 +71,8 @@ def test_bad_input_found_by_a_notebook_leaves_no_new_folder(small, tmp_path):
         small / f"{FIRST}.ipynb", "from emotion_utils.errors import InputError\nraise InputError('too few faces')"
     )
     with pytest.raises(InputError, match=r"^too few faces$"):
-        run_once(tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+        run_once(tmp_path / "deep" / "run")
+    assert not (tmp_path / "deep").exists()
 
 
 def test_bad_input_that_a_later_notebook_finds_leaves_what_is_finished(small, tmp_path):
@@ -103,6 +103,7 @@ def test_fresh_starts_again_but_deletes_no_foreign_folder(small, tmp_path):
     for fresh in (True, False):
         with pytest.raises(InputError, match="holds files but no run"):
             run_once(foreign, fresh=fresh)
+    assert [path.name for path in foreign.iterdir()] == ["chapter.txt"]
     assert (foreign / "chapter.txt").read_text() == "years of work"
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from emotion_utils.published.finding import Finding, say_range, say_rate
+from emotion_utils.published.finding import Finding, say_list, say_range, say_rate
 from emotion_utils.published.integer_counts import (
     SLACK,
-    compatible_matrices,
+    Margins,
+    find_margins,
     half_unit,
+    list_matrices,
     possible_hits,
     possible_predictions,
 )
@@ -46,7 +48,8 @@ def audit_report(report: PrintedReport) -> list[Finding]:
     findings += [*_check_support(report), *_check_accuracy(report)]
     for name in report.averages:
         findings += _check_average(report, name)
-    return [*findings, _check_matrices(report)]
+    margins = find_margins(report)
+    return [*findings, _check_matrices(report, margins), *_count_predictions(report, margins or [])]
 
 
 # -- one classification report ---------------------------------------------------------------------
@@ -146,13 +149,12 @@ def _check_average(report: PrintedReport, name: str) -> Iterator[Finding]:
         yield Finding("average", f"{report.name}, {name}, {rate_name}", printed, recomputed, ok, sentence)
 
 
-def _check_matrices(report: PrintedReport) -> Finding:
+def _check_matrices(report: PrintedReport, margins: list[Margins] | None) -> Finding:
     """Is there a confusion matrix of whole numbers that gives all printed figures at once?"""
-    found = compatible_matrices(report)
-    if found is None:
+    if margins is None:
         sentence = "The printed decimals leave too many confusion matrices to try them all."
         return Finding("matrix", report.name, "", "", None, sentence)
-    matrices, complete = found
+    matrices, complete = list_matrices(report, margins)
     count = f"{len(matrices):,}" if complete else f"more than {len(matrices):,}"
     if not len(matrices):
         sentence = "No confusion matrix of whole numbers gives all printed figures at once."
@@ -163,6 +165,18 @@ def _check_matrices(report: PrintedReport) -> Finding:
         sentence = f"There are {count} confusion matrices that give all printed figures"
     sentence += f": {_say_errors(matrices, list(report.classes))}." if complete else "."
     return Finding("matrix", report.name, "", count, True, sentence)
+
+
+def _count_predictions(report: PrintedReport, margins: list[Margins]) -> Iterator[Finding]:
+    """How often each class is predicted: the column sums of the confusion matrices that give all printed figures."""
+    if not margins:
+        return
+    counts = [sorted(set(column)) for column in zip(*(each.predicted for each in margins), strict=True)]
+    said = say_list([f"{say_range(column)} as {name}" for name, column in zip(report.classes, counts, strict=True)])
+    is_one = all(each.predicted == margins[0].predicted for each in margins)
+    subject = "Every confusion matrix that gives" if is_one else "The confusion matrices that give"
+    sentence = f"{subject} all printed figures predict{'s' * is_one} {said}."
+    yield Finding("predictions", report.name, "", ", ".join(map(say_range, counts)), None, sentence)
 
 
 # -- all tables together ---------------------------------------------------------------------------

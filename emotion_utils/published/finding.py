@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Finding:
     """The result of a check. `ok` is None where it is neither right nor wrong: a consequence, or not to be checked."""
 
-    check: str  # f1, recall, precision, support, accuracy, average, matrix, best, validation size, split, test set
+    check: str
+    """f1, recall, precision, support, accuracy, average, matrix, predictions, best, validation size, split, test set"""
     place: str  # table, and row where it is about one
     printed: str
     recomputed: str
@@ -38,7 +39,11 @@ def summarise_findings(findings: Sequence[Finding]) -> list[str]:
     lines = [f"{len(checked) - len(wrong)} of {len(checked)} checks agree within the rounding of the printed decimals."]
     groups = {
         "Does not agree": wrong,
-        "Confusion matrix": [finding for finding in checked if finding.ok and finding.check == "matrix"],
-        "What follows": [finding for finding in findings if finding.ok is None],
+        "Confusion matrix": [
+            finding
+            for finding in findings
+            if (finding.check == "matrix" and finding.ok) or finding.check == "predictions"
+        ],
+        "What follows": [finding for finding in findings if finding.ok is None and finding.check != "predictions"],
     }
     return lines + [f"{name}: {each.place}: {each.sentence}" for name, group in groups.items() for each in group]

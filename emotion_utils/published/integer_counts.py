@@ -87,13 +87,16 @@ def find_margins(report: PrintedReport) -> list[Margins] | None:
 
 
 def compatible_matrices(report: PrintedReport) -> tuple[np.ndarray, bool] | None:
+    """The matrices that `list_matrices` gives; None where there is too much to try."""
+    margins = find_margins(report)
+    return None if margins is None else list_matrices(report, margins)
+
+
+def list_matrices(report: PrintedReport, margins: Sequence[Margins]) -> tuple[np.ndarray, bool]:
     """int64 (m, k, k): the confusion matrices, label by prediction, that give every printed figure of `report`.
 
-    The second value is False where there are more than MAX_MATRICES; None where there is too much to try.
+    `margins` are those of `find_margins`. The second value is False where there are more than MAX_MATRICES.
     """
-    margins = find_margins(report)
-    if margins is None:
-        return None
     supports = [figures.support for figures in report.classes.values()]
     listed = list(islice((matrix for each in margins for matrix in _fill(each, supports)), MAX_MATRICES + 1))
     matrices = np.array(listed[:MAX_MATRICES], dtype=np.int64).reshape(-1, len(supports), len(supports))

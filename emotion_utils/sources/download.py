@@ -11,6 +11,7 @@ from types import ModuleType
 
 from emotion_utils.config import OFFLINE_VARIABLE, cache_dir, is_offline
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.progress import bars_for_a_terminal
 from emotion_utils.sources.archives import is_archive, open_archive
 
 _DRIVE_HOSTS = re.compile(r"^https?://(drive|docs|drive\.usercontent)\.google\.com/")
@@ -84,7 +85,8 @@ def _fetch_kaggle(spec: str, handle: str) -> Path:
         raise InputError(f"--data {spec}: expected kaggle:owner/name")
     kagglehub = _require("kagglehub", spec)
     try:
-        return Path(kagglehub.dataset_download(handle))
+        with bars_for_a_terminal():
+            return Path(kagglehub.dataset_download(handle))
     except Exception as error:  # network and service fail in ways of their own
         raise _failed(spec, error) from None
 

@@ -127,6 +127,18 @@ def test_single_confusion_matrix_is_reconstructed():
     assert finding.sentence == "Exactly one confusion matrix gives all printed figures: 1 sad as angry."
 
 
+def test_counts_of_predictions_are_those_of_every_matrix():
+    for matrix, decimals in (([[153, 0, 0], [0, 145, 0], [1, 0, 133]], 4), ([[20, 5], [6, 31]], 1)):
+        report = read_tables(table_2_any=print_table(matrix, decimals)).reports[0]
+        (finding,) = [each for each in audit_report(report) if each.check == "predictions"]
+        sums = compatible_matrices(report)[0].sum(axis=1)
+        ends = zip(sums.min(axis=0), sums.max(axis=0), strict=True)
+        assert finding.recomputed == ", ".join(f"{low} to {high}" if low < high else f"{low}" for low, high in ends)
+    assert "the confusion matrices that give" in finding.sentence.lower()
+    line = summarise_findings(audit_results(published_results()))[6]
+    assert line.endswith(" all printed figures predicts 154 as angry, 145 as happy and 133 as sad.")
+
+
 def test_matrices_are_all_that_trying_every_one_finds():
     matrix = np.array([[4, 2, 1], [1, 5, 1], [2, 0, 3]])
     table = print_table(matrix)

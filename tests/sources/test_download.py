@@ -139,11 +139,17 @@ def test_missing_package_says_what_to_install(monkeypatch):
         open_source(FILE_LINK)
 
 
-def test_kaggle_data_set_is_opened_where_kagglehub_keeps_it(monkeypatch, tmp_path):
+def test_kaggle_data_set_is_opened_where_kagglehub_keeps_it(monkeypatch, tmp_path, capsys):
     module = types.ModuleType("kagglehub")
-    module.dataset_download = lambda handle: str(write_folder(tmp_path / handle, faces("train/happy", "train/sad")))
+
+    def download(handle):
+        print("99%|####", file=sys.stderr)  # its own bar, which a log would keep
+        return str(write_folder(tmp_path / handle, faces("train/happy", "train/sad")))
+
+    module.dataset_download = download
     monkeypatch.setitem(sys.modules, "kagglehub", module)
     assert open_source("kaggle:somebody/faces").classes == ("happy", "sad")
+    assert capsys.readouterr().err == ""
     with pytest.raises(InputError, match="expected kaggle:owner/name"):
         open_source("kaggle:faces")
 
