@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from emotion_utils.provenance import PACKAGE_DIR
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 TIMEOUT_S = 600
+_RELATIVE_LINK = re.compile(r' href="(?!#|[a-z]+:)[^"]*"')  # which Chromium would complete with the folder it prints in
 
 
 def print_pdf(page: str, target: Path) -> tuple[Path | None, list[str]]:
@@ -57,7 +59,7 @@ def _print_chromium(page: str, target: Path) -> None:
         raise FileNotFoundError("no Chromium on the PATH")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "report.html"
-        source.write_text(page, encoding="utf-8")
+        source.write_text(_RELATIVE_LINK.sub("", page), encoding="utf-8")
         command = [browser, "--headless", "--disable-gpu", "--disable-background-networking", "--no-pdf-header-footer"]
         command += ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses root otherwise
         command += [f"--user-data-dir={folder}/profile", f"--print-to-pdf={target}", source.as_uri()]
@@ -66,9 +68,12 @@ def _print_chromium(page: str, target: Path) -> None:
 
 def _run(command: Sequence[str], page: str = "", environment: dict[str, str] | None = None) -> None:
     """Raises OSError with the signal that ended the command, or with the last line that it wrote."""
-    done = subprocess.run(
-        command, input=page.encode(), capture_output=True, timeout=TIMEOUT_S, env=environment, check=False
-    )
+    try:
+        done = subprocess.run(
+            command, input=page.encode(), capture_output=True, timeout=TIMEOUT_S, env=environment, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise OSError(f"it was not done after {TIMEOUT_S} seconds") from None
     if done.returncode < 0:
         raise OSError(f"it was ended by {signal.Signals(-done.returncode).name}")
     if done.returncode:

@@ -2,6 +2,8 @@
 
 import http.server
 import threading
+from pathlib import Path
+from urllib.request import url2pathname
 
 import pytest
 from PIL import ImageFile
@@ -64,6 +66,21 @@ def test_chromium_is_tried_where_weasyprint_prints_no_text(tmp_path, monkeypatch
     assert path is not None
     assert len(printed) == 1
     assert notes == ["WeasyPrint could not print the report (it printed no text: is there a font on this machine?)"]
+
+
+def test_chromium_is_given_no_link_that_it_would_complete_with_a_folder_of_this_machine(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(pdf.shutil, "which", lambda name: name)
+    monkeypatch.setattr(pdf, "_run", lambda command: given.append(Path(url2pathname(command[-1][7:])).read_text()))
+    links = ('<a href="notebooks/01.html">one</a>', '<a href="#two">two</a>', '<a href="https://e.org/">three</a>')
+    pdf._print_chromium("".join(links), tmp_path / "a.pdf")
+    assert given == ["<a>one</a>" + "".join(links[1:])]
+
+
+def test_printer_that_does_not_end_is_told_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(pdf, "TIMEOUT_S", 0.01)
+    with pytest.raises(OSError, match=r"^it was not done after 0\.01 seconds$"):
+        pdf_of("text", tmp_path / "a.pdf")
 
 
 def pdf_of(text, target):
