@@ -36,7 +36,7 @@ def find_training_images(model_dir: Path) -> TrainingImages:
     if not _belongs(folder, manifest):
         return TrainingImages(unknown="the data of its run are not those that the model was trained on")
     images = [manifest, *([run.read("auxiliary")] if run.config.auxiliary_classes else [])]
-    return TrainingImages(root.name, _splits_of_files(pd.concat(images)))
+    return TrainingImages(root.name, _splits_of_files(pd.concat(images, ignore_index=True)))
 
 
 def describe_start(folder: Path, manifest: pd.DataFrame) -> dict[str, Any]:

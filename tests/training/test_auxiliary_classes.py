@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from face_files import encode, make_image, write_folder
@@ -17,6 +18,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import predict_splits
 from emotion_utils.models.card import load_model
 from emotion_utils.run import Run
+from emotion_utils.sources.decode import decode_rgb
 from emotion_utils.sources.source import source_of
 from emotion_utils.store.batches import open_split, prepare_images
 from emotion_utils.training.fingerprint import data_sha256
@@ -26,9 +28,11 @@ MODEL = "r18_scratch_emotion"
 TAUGHT = ("happy", "angry", "fear", "surprise")
 
 
-def prepare(tmp_path, *settings, name="run"):
+def prepare(tmp_path, *settings, name="run", copies=()):
     files = {f"{name}/{number:02d}.png": encode(make_image(100 * place + number, 36))
              for place, name in enumerate(TAUGHT) for number in range(12)}  # fmt: skip
+    for path in copies:  # the pixels of another file
+        files[f"{path[:-4]}_copy.bmp"] = encode(decode_rgb(files[path]), "BMP")
     data = write_folder(tmp_path / "data", files)
     settings = [
         "models=[r18_scratch_emotion]",
@@ -81,6 +85,15 @@ def test_all_classes_teach_and_the_asked_ones_are_answered(tmp_path, store):
     assert {"fear", "surprise"}.isdisjoint(predictions.columns)
     seen = find_training_images(run.model_dir(MODEL)).splits
     assert set(run.read("auxiliary")["id"]) <= {name for name, split in seen.items() if split == "train"}
+
+
+def test_copies_of_what_taught_were_seen_too(tmp_path):
+    run = prepare(tmp_path, copies=("happy/03.png", "fear/03.png"))
+    images = pd.concat([run.read("manifest"), run.read("auxiliary")]).set_index("path")
+    seen = find_training_images(run.model_dir(MODEL)).splits
+    for path in ("happy/03", "fear/03"):
+        assert images["reason"][f"{path}_copy.bmp"].startswith("same pixels")
+        assert seen[images["id"][f"{path}_copy.bmp"]] == seen[images["id"][f"{path}.png"]]
 
 
 def test_a_network_for_the_asked_classes_alone_is_refused(tmp_path):
