@@ -105,7 +105,8 @@ def settings(profile: str) -> None:
 @takes_device
 @trusts_code
 def train(model: str, run_dir: Path, folds: int | None, lr: float | None, epochs: int | None) -> None:
-    """Train one model of a prepared run, from each of its seeds, and write the predictions."""
+    """Train one model of a prepared run, from each of its seeds and for each of its ablations, and predict."""
+    from emotion_utils.ablation import all_trainings
     from emotion_utils.devices import pick_device
     from emotion_utils.evaluation.predict import predict_splits
     from emotion_utils.history import best_epoch
@@ -119,10 +120,10 @@ def train(model: str, run_dir: Path, folds: int | None, lr: float | None, epochs
     _check_model(Run.open(run_dir), model)
     opened = Run.open(run_dir, changed)
     pick_device()  # refuses --device before anything is done
-    runs = divide_run(opened, model, folds) if folds else [opened, *opened.replicas()]
+    runs = divide_run(opened, model, folds) if folds else all_trainings(opened, model)
     trained = []
     for each in runs:
-        name = f"{model}, {each.root.name}" if folds else f"{model}, seed {each.config.seed}"
+        name = f"{model}, {each.root.name}" if folds else f"{each.title(model)}, seed {each.config.seed}"
         history = train_model(each, model, progress=progress_bar(name, unit="step"))
         if is_main_process():
             predict_splits(each, model)

@@ -27,6 +27,7 @@ from emotion_utils.near_names import did_you_mean
 
 PROFILES = ("smoke", "demo", "thorough", "paper")
 SPLITS = ("train", "val", "test")
+ABLATIONS = ("augmentation", "pretraining", "unfreezing")
 TEACHER_SETTINGS = ("teacher", "teacher_weight", "teacher_temperature", "teacher_seen")  # of a recipe
 NEW_RUN = "new run"  # the context in which settings are validated that are not complete yet
 
@@ -239,6 +240,9 @@ class RunConfig(FrozenModel):
     """Random seed of splits, initial weights, image order and augmentation."""
     seeds: int = Field(1, ge=1, le=20)
     """Trainings of each model, with seed, seed + 1, ...; the report gives mean and standard deviation."""
+    ablate: tuple[str, ...] = ()
+    """Parts of the training that each model is trained without once more, one at a time and from each seed:
+    augmentation, pretraining, unfreezing; the report compares."""
     modules: tuple[str, ...] = ()
     """Python files that add models of your own; see docs/own_network.md."""
     models: tuple[str, ...] = Field(STUDY_MODELS, min_length=1)
@@ -305,7 +309,7 @@ class RunConfig(FrozenModel):
     def _keep_votes_absolute(cls, votes: str | None) -> str | None:
         return votes and absolute(votes)
 
-    @field_validator("classes", "models", mode="before")
+    @field_validator("classes", "models", "ablate", mode="before")
     @classmethod
     def _names_need_no_brackets(cls, names: Any) -> Any:
         """`a,b` as `[a, b]`."""
@@ -315,6 +319,17 @@ class RunConfig(FrozenModel):
     @classmethod
     def _one_module_needs_no_list(cls, modules: Any) -> Any:
         return (modules,) if isinstance(modules, str) else modules
+
+    @field_validator("ablate")
+    @classmethod
+    def _parts_are_known(cls, ablate: tuple[str, ...]) -> tuple[str, ...]:
+        for part in ablate:
+            if part not in ABLATIONS:
+                mend = did_you_mean(part, ABLATIONS) or f"; choose from {', '.join(ABLATIONS)}"
+                raise ValueError(f"unknown part {part!r}{mend}")
+        if len(set(ablate)) != len(ablate):
+            raise ValueError("a part is named twice")
+        return ablate
 
     @field_validator("modules")
     @classmethod

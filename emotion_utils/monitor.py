@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import takewhile
+from typing import Any
 
 import pandas as pd
 
+from emotion_utils.ablation import all_trainings
 from emotion_utils.errors import EmotionError
 from emotion_utils.events import event_lines
 from emotion_utils.progress import format_duration
@@ -17,24 +19,26 @@ POLL_S = 0.5
 
 
 class EpochMonitor:
-    """Follows a model's history.csv and events.jsonl from a thread of its own and says a line for each epoch and for
-    what is out of the ordinary; without a model, nothing."""
+    """Follows history.csv and events.jsonl of a model from a thread of its own and says a line for each epoch and for
+    what is out of the ordinary, in each of its trainings in turn; without a model, nothing."""
 
     def __init__(self, run: Run, model: str | None, say: Callable[[str], None]) -> None:
-        self._run, self._model, self._say = run, model, say
+        self._say = say
+        runs = all_trainings(run, model) if model else []
+        self._trainings = [
+            _Training(each, model, still_to_come=len(runs) - number) for number, each in enumerate(runs, start=1)
+        ]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._history = self._read_history()  # as told; what was there before needs no telling
-        self._events = run.read("events", model) if model else []  # told, or of an earlier training
 
     def __enter__(self) -> EpochMonitor:
-        if self._model:
+        if self._trainings:
             self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        if self._model:
+        if self._trainings:
             self._thread.join()
 
     def _follow(self) -> None:
@@ -46,11 +50,28 @@ class EpochMonitor:
             self._say(f"its progress can no longer be followed: {error}")
 
     def _tell(self) -> None:
-        self._tell_events()
+        for training in self._trainings:
+            for line in training.new_lines():
+                self._say(line)
+
+
+class _Training:
+    """One training of a model, and what was told of it; what was there before needs no telling."""
+
+    def __init__(self, run: Run, model: str, still_to_come: int) -> None:
+        self._run, self._model, self._still_to_come = run, model, still_to_come
+        self._name = f"{run.title(model)}, seed {run.config.seed}: " if run.model_folder else ""
+        self._history = self._read_history()
+        self._events = run.read("events", model)  # told, or of an earlier training
+
+    def new_lines(self) -> Iterator[str]:
+        """What has happened since this was asked last."""
+        for event in self._new_events():
+            yield from (f"{self._name}{line}" for line in event_lines(event))
         history = self._read_history()
         if not history.empty and not history.equals(self._history):
             self._history = history
-            self._say(epoch_line(history, self._count_epochs()))
+            yield self._name + epoch_line(history, self._count_epochs(), self._still_to_come)
 
     def _count_epochs(self) -> int:
         """Of the whole training, which may have shortened itself."""
@@ -58,20 +79,20 @@ class EpochMonitor:
         return next((event["epochs"] for event in reversed(self._events) if event["kind"] == "shortened"), own)
 
     def _read_history(self) -> pd.DataFrame:
-        has_one = self._model and self._run.path("history", self._model).exists()
+        has_one = self._run.path("history", self._model).exists()
         return self._run.read("history", self._model) if has_one else pd.DataFrame()
 
-    def _tell_events(self) -> None:
+    def _new_events(self) -> list[dict[str, Any]]:
+        """A training that begins again takes back what it had told."""
         known, self._events = self._events, self._run.read("events", self._model)
         told = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(known, self._events, strict=False))))
-        for event in self._events[told:]:  # a training that begins again takes back what it had told
-            for line in event_lines(event):
-                self._say(line)
+        return self._events[told:]
 
 
-def epoch_line(history: pd.DataFrame, epochs: int) -> str:
-    """The last epoch in one line, with the time that the rest takes at its pace."""
+def epoch_line(history: pd.DataFrame, epochs: int, still_to_come: int = 0) -> str:
+    """The last epoch in one line, with the time that the rest takes at its pace, and that of trainings to come."""
     last = history.iloc[-1]
-    remaining_s = float(last["seconds"]) * (epochs - len(history))
+    remaining_s = float(last["seconds"]) * (epochs * (1 + still_to_come) - len(history))
     still = f", about {format_duration(remaining_s)} left" if remaining_s else ""
-    return f"epoch {len(history)}/{epochs}, val accuracy {last['val_acc']:.3f}{still}"
+    more = f" with {still_to_come} more training{'s' * (still_to_come > 1)} of it" if still_to_come else ""
+    return f"epoch {len(history)}/{epochs}, val accuracy {last['val_acc']:.3f}{still}{more}"

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from emotion_utils.ablation import ablation_lines, all_trainings
 from emotion_utils.audit.class_sizes import refuse_small_classes
 from emotion_utils.audit.lines import audit_lines
 from emotion_utils.budget import VARIABLE, Budget
@@ -54,6 +55,8 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
     check_device()
     config = settle(config, root)
     obtain_weights(config, say)
+    for line in ablation_lines(config):
+        say(line)
     origins = {"data": check_data(config), **check_weights(config)}
     made_here = [path for path in (root, *root.parents) if not path.exists()]
     _refuse_foreign(root)  # here too: nothing of ours, not even a lock, goes into somebody else's folder
@@ -133,16 +136,17 @@ def check_weights(config: RunConfig) -> dict[str, str]:
     return {model: with_teachers(model) for model in config.models}
 
 
-def check_space(root: Path, origins: dict[str, str]) -> None:
+def check_space(run: Run, origins: dict[str, str]) -> None:
     """Refuses a disk that the trainings would fill; `origins` says what each model starts from."""
     from emotion_utils.models.weights.registry import SOURCES
 
     known = {name: source.size_mb or WEIGHTS_MB for name, source in SOURCES.items()}
-    sizes = [known.get(origin, WEIGHTS_MB) for origin in origins.values()]
-    needed_mb, free_mb = COPIES * max(sizes) + sum(sizes), shutil.disk_usage(root).free / 1e6
+    sizes = {model: known.get(origin, WEIGHTS_MB) for model, origin in origins.items()}
+    kept_mb = sum(sizes[model] * len(all_trainings(run, model)) for model in sizes)
+    needed_mb, free_mb = COPIES * max(sizes.values()) + kept_mb, shutil.disk_usage(run.root).free / 1e6
     if free_mb < needed_mb:
         raise InputError(
-            f"{root}: {free_mb:,.0f} MB are free, trainings and their checkpoints take up to {needed_mb:,.0f} MB: "
+            f"{run.root}: {free_mb:,.0f} MB are free, trainings and their checkpoints take up to {needed_mb:,.0f} MB: "
             "make room, or choose another --output"
         )
 
@@ -159,7 +163,7 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
             say(f"{label}: up to date")
             continue
         if not ran:
-            check_space(run.root, {model: origins[model] for model in run.config.models})
+            check_space(run, {model: origins[model] for model in run.config.models})
             run.record(environment=describe_environment() | {"threads": run.config.threads})
         _run_stage(run, stage, inputs, origins["data"], budget, label, say)
         ran = True
@@ -197,7 +201,7 @@ def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> st
     threads = run.config.threads
     environment = {} if threads == "auto" else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     if stage.model:
-        trainings = run.config.seeds * len(_models_to_come(run, stage))
+        trainings = sum(len(all_trainings(run, model)) for model in _models_to_come(run, stage))
         environment[VARIABLE] = str(budget.share(trainings))
 
     def execute() -> None:

@@ -225,6 +225,7 @@ class RunFacts(Part):
     stages: dict[Name, StageFacts]
     environment: Environment = Environment()
     weights: dict[Name, Provenance] = {}
+    begun: dict[Name, Text] = {}  # stages that train and have not ended, with what decides their models
     report: Printed = ABSENT
 
 

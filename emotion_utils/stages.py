@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from emotion_utils.ablation import all_trainings
 from emotion_utils.config import RunConfig
 from emotion_utils.files import file_sha256, read_json
 from emotion_utils.import_closure import closure_sha256
@@ -68,9 +69,8 @@ def stages_of(config: RunConfig) -> list[Stage]:
 
 
 def _model_files(model: str, config: RunConfig) -> tuple[str, ...]:
-    seeds = range(config.seed + 1, config.seed + config.seeds)
-    folders = [f"models/{model}", *(f"models/{model}/seed-{seed}" for seed in seeds)]
-    files = tuple(f"{folder}/{file}" for folder in folders for file in MODEL_FILES)
+    folders = [Path("models", model, each.model_folder) for each in all_trainings(Run(Path(), config), model)]
+    files = tuple(f"{folder.as_posix()}/{file}" for folder in folders for file in MODEL_FILES)
     return (*files, f"models/{model}/robustness.csv")
 
 
@@ -135,25 +135,42 @@ def is_up_to_date(run: Run, stage: Stage, inputs: Inputs) -> bool:
 def forget(run: Run, stage: Stage, inputs: Inputs, say: Callable[[str], None] = print) -> bool:
     """Before a stage starts: its success marker and what an earlier run of it wrote go, so that nothing is mixed.
 
-    A model stays if only what shows it has changed; returns whether it did. One that a notebook trained with changes to
-    the settings is moved into the folder of its own that it would have had. Raises EmotionError where another process
-    trains into one of the folders.
+    A model stays if only what shows it has changed; returns whether it did. So do those that a killed run of the stage
+    had finished, of several seeds or ablations. One that a notebook trained with changes to the settings is moved into
+    the folder of its own that it would have had. Raises EmotionError where another process trains into one of the
+    folders.
     """
     facts = run.facts
     done = facts["stages"].pop(stage.notebook, None)
+    goes_on = done is None and facts.get("begun", {}).get(stage.notebook) == inputs.model_inputs
+    facts.get("begun", {}).pop(stage.notebook, None)
     facts.pop("report", None)
     run.write("facts", facts)
     remove_checksums(run)
-    if stage.model and done and done.get("model_inputs") == inputs.model_inputs and _is_unchanged(run, done):
-        return True
-    places = [each.model_dir(stage.model) for each in [run, *run.replicas()]] if stage.model else []
+    stays = done is not None and done.get("model_inputs") == inputs.model_inputs and _is_unchanged(run, done)
+    if not (stage.model and stays):
+        _delete_outputs(run, stage, say, keep_finished=goes_on)
+    if stage.model:
+        run.record(begun={stage.notebook: inputs.model_inputs})
+    return bool(stage.model and stays)
+
+
+def _delete_outputs(run: Run, stage: Stage, say: Callable[[str], None], *, keep_finished: bool) -> None:
+    places = [each.model_dir(stage.model) for each in all_trainings(run, stage.model)] if stage.model else []
     folders = [folder for folder in places if folder.is_dir()]
     with hold_model(*folders):
         if stage.model:
             _keep_edited(run, stage.model, say)
-        for path in [*(run.inside(name) for name in stage.writes), *(folder / RETRAINING for folder in folders)]:
+        kept = {folder for folder in folders if keep_finished and _holds_whole_model(folder)}
+        outputs = [path for path in map(run.inside, stage.writes) if path.parent not in kept]
+        for path in [*outputs, *(folder / RETRAINING for folder in folders)]:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    return False
+
+
+def _holds_whole_model(folder: Path) -> bool:
+    """Whether a training has ended here, and its weights are those that its card names."""
+    card, weights = folder / "model.json", folder / "model.safetensors"
+    return card.exists() and weights.exists() and read_json(card).get("sha256") == file_sha256(weights)
 
 
 def _keep_edited(run: Run, model: str, say: Callable[[str], None]) -> None:
@@ -170,8 +187,11 @@ def _keep_edited(run: Run, model: str, say: Callable[[str], None]) -> None:
 def mark_done(run: Run, stage: Stage, inputs: Inputs, seconds: float, death: str | None) -> None:
     """The success marker, written last; `death` says why its kernel had to be started once more, if it had."""
     outputs = {name: _artefact_sha256(run.inside(name)) for name in stage.writes}
-    facts = {**inputs._asdict(), "outputs": outputs, "seconds": round(seconds, 1)}
-    run.record(stages={stage.notebook: facts | ({"kernel_restarted": death} if death else {})})
+    stage_facts = {**inputs._asdict(), "outputs": outputs, "seconds": round(seconds, 1)}
+    facts = run.facts
+    facts["stages"][stage.notebook] = stage_facts | ({"kernel_restarted": death} if death else {})
+    facts.get("begun", {}).pop(stage.notebook, None)
+    run.write("facts", facts)
 
 
 def _is_unchanged(run: Run, done: dict[str, Any]) -> bool:

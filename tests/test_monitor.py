@@ -20,6 +20,23 @@ def history(epochs):
 def test_line_tells_epoch_accuracy_and_time_left():
     assert epoch_line(history(2), 8) == "epoch 2/8, val accuracy 0.500, about 3 min 0 s left"
     assert epoch_line(history(8), 8) == "epoch 8/8, val accuracy 0.500"
+    assert (
+        epoch_line(history(8), 8, 2)
+        == "epoch 8/8, val accuracy 0.500, about 8 min 0 s left with 2 more trainings of it"
+    )
+
+
+def test_each_seed_and_ablation_is_told_by_its_name(tmp_path):
+    run = Run.create(tmp_path / "run", resolve_config("smoke", ["ablate=augmentation"]))
+    said = []
+    monitor = EpochMonitor(run, MODEL, said.append)
+    run.write("history", history(2), MODEL)
+    run.variant("without-augmentation").write("history", history(1), MODEL)
+    monitor._tell()
+    assert said == [
+        "epoch 2/2, val accuracy 0.500, about 1 min 0 s left with 1 more training of it",
+        f"{MODEL}/without-augmentation, seed 0: epoch 1/2, val accuracy 0.500, about 30 s left",
+    ]
 
 
 def test_last_epoch_is_told_even_if_training_ends_at_once(tmp_path):

@@ -1,12 +1,15 @@
 """What is run again when a file of the package changes: on a copy of the package, with the real notebooks."""
 
+import hashlib
 import shutil
 
+import fake_run
 import pytest
 from two_notebooks import write_notebook
 
 from emotion_utils import import_closure
 from emotion_utils.config import resolve_config
+from emotion_utils.files import write_json
 from emotion_utils.model_table import STUDY_MODELS
 from emotion_utils.provenance import PACKAGE_DIR
 from emotion_utils.run import Run
@@ -126,3 +129,30 @@ def test_model_goes_where_its_training_or_the_notebook_has_changed_or_a_file_was
     (run.root / "weights").write_text("somebody's")
     run.write("facts", facts)
     assert not forget(run, stage, inputs)
+
+
+def test_what_a_killed_run_had_trained_stays_and_what_was_not_whole_goes(tmp_path):
+    run = Run.create(tmp_path / "run", resolve_config("smoke", ["seeds=3", "ablate=augmentation"]))
+    stage = next(stage for stage in stages_of(run.config) if stage.model == STUDY_MODELS[0])
+    inputs = take_inputs(run, stage, ORIGINS)
+    assert not forget(run, stage, inputs)  # it begins
+    card = fake_run.make_card(stage.model, ("a", "b"), "proxy") | {"sha256": hashlib.sha256(b"weights").hexdigest()}
+    folders = {name: run.root / "models" / stage.model / name for name in ("", "seed-1", "without-augmentation")}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.safetensors").write_bytes(b"weights")
+        write_json(folder / "model.json", card)
+    (folders["seed-1"] / "model.safetensors").write_bytes(b"half")
+
+    def there():
+        return [name for name, folder in folders.items() if (folder / "model.json").exists()]
+
+    assert not forget(run, stage, inputs)  # it was killed, and begins again
+    assert there() == ["", "without-augmentation"]
+    assert not forget(run, stage, inputs._replace(model_inputs="another optimizer"))
+    assert there() == []
+    assert not forget(run, stage, inputs)  # of the other one nothing counts
+    write_json(folders[""] / "model.json", card)
+    run.write("facts", run.facts | {"begun": {}})
+    assert not forget(run, stage, inputs)  # whose it is, nothing says
+    assert there() == []

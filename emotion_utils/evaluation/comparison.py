@@ -12,7 +12,15 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.evaluation.metrics import accuracy, class_rates, confusion
-from emotion_utils.evaluation.statistics import adjust_holm, mcnemar_p, percentile_interval, resample_counts
+from emotion_utils.evaluation.statistics import (
+    LEVEL,
+    adjust_holm,
+    bootstrap_means,
+    mcnemar_p,
+    percentile_interval,
+    resample_counts,
+    sign_flip_p,
+)
 
 F1 = 2  # its place in `metrics.class_rates`
 
@@ -31,6 +39,21 @@ def compare_pairs(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         rows.append((a, b, only_a, only_b, difference, mcnemar_p(only_a, only_b)))
     pairs = pd.DataFrame(rows, columns=["model_a", "model_b", "only_a", "only_b", "difference", "p_value"])
     return pairs.assign(p_holm=adjust_holm(pairs["p_value"].to_numpy()))
+
+
+def compare_trainings(differences: Sequence[np.ndarray], seed: int) -> pd.DataFrame:
+    """One row for each of several comparisons of two trainings, or of as many from several seeds, on the same images.
+
+    differences: each int (trainings, N), 1 where only the first one is correct on an image, -1 where only the second,
+    else 0. Columns: the mean `difference` of accuracies, `low` and `high` (bootstrap intervals over images that hold
+    together at LEVEL, by Bonferroni), `p_value` of the exact paired permutation test, and `p_holm`.
+    """
+    means = np.stack([each.mean(axis=0) for each in differences], axis=1)
+    drawn = bootstrap_means(means, seed)
+    low, high = percentile_interval(drawn, 1 - (1 - LEVEL) / len(differences))
+    p_values = np.array([sign_flip_p(each.sum(axis=0)) for each in differences])
+    table = {"difference": means.mean(axis=0), "low": low, "high": high, "p_value": p_values}
+    return pd.DataFrame(table | {"p_holm": adjust_holm(p_values)})
 
 
 def macro_intervals(predictions: pd.DataFrame, class_names: Sequence[str], seed: int) -> pd.DataFrame:

@@ -74,9 +74,9 @@ def sum_by_group(values: np.ndarray, groups: Sequence[str]) -> np.ndarray:
     return sums
 
 
-def percentile_interval(values: np.ndarray) -> np.ndarray:
-    """Low and high at LEVEL of bootstrap values (RESAMPLES, ...): float64 (2, ...)."""
-    return np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+def percentile_interval(values: np.ndarray, level: float = LEVEL) -> np.ndarray:
+    """Low and high at `level` of bootstrap values (RESAMPLES, ...): float64 (2, ...)."""
+    return np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
 
 
 # -- paired tests ----------------------------------------------------------------------------------
@@ -87,6 +87,23 @@ def mcnemar_p(only_a: int, only_b: int) -> float:
     from statsmodels.stats.contingency_tables import mcnemar
 
     return float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue) if only_a + only_b else 1.0
+
+
+def sign_flip_p(differences: np.ndarray) -> float:
+    """The p-value of the exact permutation test of paired differences, int (N,): how likely their sum is to be as far
+    from 0 if each might as well have had the other sign (Fisher 1935). Of differences of 1 it is McNemar's.
+    """
+    from scipy.signal import fftconvolve
+    from scipy.stats import binom
+
+    sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
+    chances = np.ones(1)  # of each sum, the middle one 0
+    for size, count in zip(sizes, counts, strict=True):
+        flipped = np.zeros(2 * size * count + 1)
+        flipped[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = fftconvolve(chances, flipped).clip(0)
+    sums = np.abs(np.arange(len(chances)) - len(chances) // 2)
+    return min(1.0, float(chances[sums >= abs(differences.sum())].sum()))
 
 
 def adjust_holm(p_values: np.ndarray) -> np.ndarray:

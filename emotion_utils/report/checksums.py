@@ -14,10 +14,12 @@ SIGNATURE = f"{CHECKSUMS}.sig"  # see signature.py; what is signed cannot hold i
 SEALED = (
     "run.json", "claims.json", "report.html", "report.pdf", "data/*.csv", "data/*.json*", "figures/*", "creative/*",
     "video/*", "models/*/*.csv", "models/*/*.json*", "models/*/*.safetensors", "models/*/README.md",
-    "models/*/seed-*/*.*", "notebooks/*.ipynb", "notebooks/*.html",
+    "models/*/seed-*/*.*", "models/*/without-*/*.*", "models/*/without-*/seed-*/*.*", "notebooks/*.ipynb",
+    "notebooks/*.html",
 )  # fmt: skip
 WEIGHTS = "model.safetensors"  # may be left out where only the numbers are passed on
-PASSING = re.compile(r"(?:models/[^/]+/(?:seed-\d+/)?)?\.lock|notebooks/[\w.-]+\.log")  # no part of the report
+# No part of the report.
+PASSING = re.compile(r"(?:models/[^/]+/(?:without-[a-z]+/)?(?:seed-\d+/)?)?\.lock|notebooks/[\w.-]+\.log")
 LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 

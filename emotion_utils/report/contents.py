@@ -9,6 +9,7 @@ from emotion_utils.report.exhibits import Shown
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 from emotion_utils.report.sections import (
+    ablation,
     abstract,
     architectures,
     calibration,
@@ -46,6 +47,7 @@ TEXTS: dict[str, Callable[[Results], Prose]] = {
     "metrics": metrics.write_metrics,
     "seeds": seeds.write_seeds,
     "power": differences.write_power,
+    "ablation": ablation.write_ablation,
     "calibration": calibration.write_calibration,
     "corruptions": corruptions.write_corruptions,
     "published": published.write_published,
@@ -63,6 +65,7 @@ TABLES: tuple[Callable[[Results], Shown], ...] = (
     metrics.metrics_table,
     shortcuts.strata_table,
     metrics.pairs_table,
+    ablation.ablation_table,
     published.published_comparison,
     classification.intervals_table,
     challenges.events_table,

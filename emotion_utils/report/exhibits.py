@@ -73,7 +73,8 @@ def number_exhibits(results: Results) -> dict[str, str]:
     """
     many, measured = len(results.models) > 1, results.saliency is not None
     tables = ["tbl-epochs", *(report_key(model) for model in results.models)]
-    tables += ["tbl-metrics", *["tbl-strata"] * results.has_shortcuts, *["tbl-pairs"] * many, "tbl-published"]
+    tables += ["tbl-metrics", *["tbl-strata"] * results.has_shortcuts, *["tbl-pairs"] * many]
+    tables += [*["tbl-ablation"] * bool(results.ablations), "tbl-published"]
     figures = [
         "fig-summary",
         "fig-balance",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from emotion_utils.ablation import ablated_runs
 from emotion_utils.config import Recipe
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.metrics import classification_table, confusion
@@ -19,6 +20,7 @@ from emotion_utils.progress import Progress
 from emotion_utils.report.exhibits import Shown
 from emotion_utils.report.model_tables import show_classification, show_events, show_history, show_phases, show_search
 from emotion_utils.report.tables import frame_of, table_html
+from emotion_utils.run import Run
 from emotion_utils.training.schedule import phase_table
 from emotion_utils.training.trainer import Trainer, new_model
 
@@ -83,16 +85,36 @@ def train_further_seeds(trainer: Trainer, bar: Callable[..., Progress | None]) -
 
     Raises InputError where the network was edited by hand: what it was built from says nothing of another seed.
     """
-    runs = trainer.run.replicas()
+    _train_likewise(trainer, _with_recipe(trainer).replicas(), "has no other seed", bar)
+
+
+def train_ablations(trainer: Trainer, bar: Callable[..., Progress | None]) -> None:
+    """Trains and predicts, from each seed, without each part that the setting `ablate` names, in folders of their own.
+
+    Raises InputError where the network was edited by hand: what it was built from may differ in more than one part.
+    """
+    runs = [each for first in ablated_runs(_with_recipe(trainer), trainer.model) for each in (first, *first.replicas())]
+    _train_likewise(trainer, runs, "cannot be built again for an ablation", bar)
+
+
+def _with_recipe(trainer: Trainer) -> Run:
+    """The run of `trainer` with its recipe in the settings; a notebook may have changed it."""
+    run = trainer.run
+    recipes = run.config.recipes | {trainer.model: trainer.recipe}
+    return Run(run.root, run.config.model_copy(update={"recipes": recipes}), run.model_folder)
+
+
+def _train_likewise(trainer: Trainer, runs: list[Run], refusal: str, bar: Callable[..., Progress | None]) -> None:
     if runs and trainer.is_edited:
         raise InputError(
-            "the network was edited in this notebook, so that it has no other seed: leave this cell out, or write the "
-            "network as a file (docs/own_network.md)"
+            f"the network was edited in this notebook, so that it {refusal}: leave this cell out, or write the network "
+            "as a file (docs/own_network.md)"
         )
     for run in runs:
+        recipe = run.config.recipes[trainer.model]
         other = Trainer(
-            new_model(run, trainer.model, trainer.recipe), trainer.train_set, trainer.val_set, trainer.recipe, run=run,
+            new_model(run, trainer.model, recipe), trainer.train_set, trainer.val_set, recipe, run=run,
             model=trainer.model, retrain=trainer.retrain,
         )  # fmt: skip
-        other.fit(bar(f"{trainer.model}, seed {run.config.seed}", unit="step"))
+        other.fit(bar(f"{run.title(trainer.model)}, seed {run.config.seed}", unit="step"))
         predict_splits(other.run, trainer.model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,15 +19,21 @@ from emotion_utils.evaluation.calibration import (
     measure_calibration,
     measure_selective_prediction,
 )  # fmt: skip
-from emotion_utils.evaluation.comparison import compare_pairs, macro_intervals, resample_rates
-from emotion_utils.evaluation.metrics import classification_table, confusion, count_correct
+from emotion_utils.evaluation.comparison import compare_pairs, compare_trainings, macro_intervals, resample_rates
+from emotion_utils.evaluation.metrics import classification_table, confusion
 from emotion_utils.report.exhibits import number_exhibits
 from emotion_utils.report.saliency import SaliencyResults, read_saliency
+from emotion_utils.report.trainings import (
+    Ablation,
+    check_history,
+    check_model,
+    read_ablations,
+    read_seeds,
+    split_rows,
+    used_recipe,
+)
 from emotion_utils.run import Run
 
-SAME_RATE = 1e-9
-# How far the validation of the best epoch may be from the stored predictions: another device rounds differently.
-VAL_SLACK, VAL_SLACK_IMAGES = 0.02, 2
 IMAGES = ("average_faces", "cards_certain", "cards_mistaken", "cards_borderline")  # what notebook 05 may have made
 
 
@@ -61,6 +67,7 @@ class Results:
     video: tuple[str, pd.DataFrame, pd.DataFrame] | None = None
     """Of the synthetic clip: the model that read it, what it found, and what is there; None where none was read."""
     seeds: Mapping[str, pd.DataFrame] | None = None  # a row per training; None where each model has one
+    ablations: Sequence[Ablation] = ()
 
     @property
     def models(self) -> list[str]:
@@ -100,6 +107,11 @@ class Results:
     @cached_property
     def pairs(self) -> pd.DataFrame:
         return compare_pairs(self.tests)
+
+    @cached_property
+    def ablation_comparisons(self) -> pd.DataFrame:
+        """A row for each of `ablations`: the model against itself without the part."""
+        return compare_trainings([each.correct - each.correct_without for each in self.ablations], self.config.seed)
 
     @cached_property
     def macro(self) -> dict[str, pd.DataFrame]:
@@ -176,9 +188,9 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
     cards = {model: run.read("model_card", model) for model in models}
     histories = {model: run.read("history", model) for model in models}
     for model in models:
-        _check_model(run, model, manifest, predictions[model], cards[model], classes)
-        _check_history(run, model, histories[model], predictions[model], cards[model])
-    tests = {model: _rows(table, "test") for model, table in predictions.items()}
+        check_model(run, model, manifest, predictions[model], cards[model], classes)
+        check_history(run, model, histories[model], predictions[model], cards[model])
+    tests = {model: split_rows(table, "test") for model, table in predictions.items()}
     return Results(
         name=run.root.resolve().name,
         config=run.config,
@@ -187,14 +199,15 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
         manifest=manifest,
         audit=_read_audit(run),
         histories=histories,
-        vals={model: _rows(table, "val") for model, table in predictions.items()},
+        vals={model: split_rows(table, "val") for model, table in predictions.items()},
         tests=tests,
         cards=cards,
         events={model: run.read("events", model) for model in models},
         searches={model: found for model in models if (found := run.read_search(model))},
         robustness=_read_robustness(run, cards),
         openings=[line["reader"] for line in run.read("test_openings")],
-        seeds=_read_seeds(run, models, manifest, classes) if run.config.seeds > 1 else None,
+        seeds=read_seeds(run, models, manifest, classes) if run.config.seeds > 1 else None,
+        ablations=read_ablations(run, models, manifest, classes),
         images={name: path for name in IMAGES if (path := run.figures_dir / f"{name}.png").exists()},
         saliency=read_saliency(run, tests) if measured else None,
         video=_read_video(run, models) if measured and run.config.video else None,
@@ -221,34 +234,6 @@ def _read_audit(run: Run) -> dict[str, Any]:
     return audit
 
 
-def _read_seeds(run: Run, models: list[str], manifest: pd.DataFrame, classes: tuple) -> dict[str, pd.DataFrame]:
-    """For each model a row per training: `seed`, `accuracy` and `macro_f1` on test, `best_val`."""
-    tables = {}
-    for model in models:
-        rows, first = [], run.read("model_card", model)
-        for each in [run, *run.replicas()]:
-            predictions, history = each.read("predictions", model), each.read("history", model)
-            card = each.read("model_card", model)
-            _check_model(each, model, manifest, predictions, card, classes)
-            _check_history(each, model, history, predictions, card)
-            if _trained_as(card) != _trained_as(first):
-                raise EmotionError(
-                    f"{each.model_dir(model)}: trained with another network, recipe or data than the first seed: "
-                    f"run `emotion train {model} --run {run.root}`, which trains all seeds alike"
-                )
-            f1 = classification_table(_rows(predictions, "test"), classes)["f1-score"]
-            right, macro = f1.iloc[len(classes) : len(classes) + 2]  # by place: a class may be called accuracy
-            rows.append((each.config.seed, right, macro, history["val_acc"].max()))
-        tables[model] = pd.DataFrame(rows, columns=["seed", "accuracy", "macro_f1", "best_val"])
-    return tables
-
-
-def _trained_as(card: Mapping[str, Any]) -> dict[str, Any]:
-    """All that trainings from several seeds share: of the network its design, as its weights follow from the seed."""
-    training = card.get("training", {})
-    return {"design": card["design"], **{name: training.get(name) for name in ("recipe_used", "data", "edits")}}
-
-
 def _read_robustness(run: Run, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, pd.DataFrame]:
     """Of the models that were measured; all of them in the same ways, and as they are now (EmotionError)."""
     found = {m: run.read("robustness", m) for m in cards if run.path("robustness", m).exists()}
@@ -262,74 +247,3 @@ def _read_robustness(run: Run, cards: Mapping[str, Mapping[str, Any]]) -> dict[s
             path = run.path("robustness", model)
             raise EmotionError(f"{path}: measured with other weights than model.json has: run the notebook of {model}")
     return found
-
-
-def _rows(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
-    return predictions[predictions["split"] == split].sort_values("id", ignore_index=True)
-
-
-def _check_model(
-    run: Run, model: str, manifest: pd.DataFrame, predictions: pd.DataFrame, card: Mapping[str, Any], classes: tuple
-) -> None:
-    """Raises EmotionError where predictions, manifest and model.json are not of one run."""
-    path = run.path("predictions", model)
-    if tuple(card["class_names"]) != classes:
-        raise EmotionError(
-            f"{run.model_dir(model) / 'model.json'}: classes {', '.join(card['class_names'])}, but the data have "
-            f"{', '.join(classes)}: train {model} again"
-        )
-    columns = ["id", "split", "label"]
-    held_out = manifest[(manifest["status"] == "kept") & manifest["split"].isin(["val", "test"])]
-    expected = held_out[columns].sort_values("id", ignore_index=True)
-    found = predictions[columns].sort_values("id", ignore_index=True)
-    if len(found) != len(expected):
-        raise EmotionError(
-            f"{path}: {len(found)} images, but the manifest has {len(expected)} in val and test: train {model} again"
-        )
-    if not found.equals(expected.astype(found.dtypes)):
-        row = int((found.to_numpy() != expected.to_numpy()).any(axis=1).argmax())
-        raise EmotionError(
-            f"{path}: image {found['id'][row]} is not in val or test with that label in the manifest: "
-            f"train {model} again"
-        )
-    for split in ("val", "test"):
-        if not (found["split"] == split).any():
-            raise EmotionError(f"{path}: no {split} image, so nothing can be reported: prepare the data again")
-
-
-def used_recipe(config: RunConfig, model: str, card: Mapping[str, Any]) -> Recipe:
-    """The recipe of `config`, or the one that the model's card says was used."""
-    used = card.get("training", {}).get("recipe_used")
-    return Recipe.model_validate(used) if used else config.recipes[model]
-
-
-def _check_history(
-    run: Run, model: str, history: pd.DataFrame, predictions: pd.DataFrame, card: Mapping[str, Any]
-) -> None:
-    """Raises EmotionError where the epochs are not those of the model that predicted."""
-    path, epochs = run.path("history", model), used_recipe(run.config, model, card).epochs or run.config.epochs
-    if not 1 <= len(history) <= epochs:
-        raise EmotionError(f"{path}: {len(history)} epochs, but the run has {epochs}: train {model} again")
-    for part in ("train", "val"):
-        columns = [f"{part}_acc", f"{part}_correct", f"{part}_count"]
-        if set(columns) <= set(history.columns):
-            rate, correct, count = (history[column] for column in columns)
-            wrong = (rate - correct / count).abs() > SAME_RATE
-            if wrong.any():
-                raise EmotionError(
-                    f"{path}, row {int(wrong.idxmax()) + 2}: {columns[0]} is not {columns[1]} of {columns[2]}"
-                )
-    val = predictions[predictions["split"] == "val"]
-    best, found = history["val_acc"].max(), count_correct(val) / len(val)
-    alone, together = view_accuracies(card) or (found, found)
-    if max(abs(best - alone), abs(together - found)) > max(VAL_SLACK, VAL_SLACK_IMAGES / len(val)):
-        raise EmotionError(
-            f"{path}: the best val_acc is {best:.4f}, but predictions.csv beside it has {found:.4f} right in val; they "
-            f"are not of one training: train {model} again"
-        )
-
-
-def view_accuracies(card: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Validation accuracy with one view of each image, and with those that the model answers with; None if with one."""
-    views = card.get("views")
-    return views and tuple(views["val_correct"][count] / views["val_count"] for count in ("1", str(views["used"])))

@@ -27,7 +27,8 @@ GRID = {
     "augment_strength": (0.5, 1.0, 1.5),
 }
 MIDDLE = {"lr_doublings": 0.0, "weight_decay_log10": -2.0, "augment_strength": 1.0}
-ELSEWHERE = {"data", "show_faces", "tracking", "models"}  # may differ between machines without changing a result
+# May differ between machines without changing a result.
+ELSEWHERE = {"data", "show_faces", "tracking", "models", "ablate"}
 
 
 def propose(trial: optuna.Trial) -> dict[str, float]:

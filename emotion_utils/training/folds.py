@@ -26,7 +26,7 @@ def divide_run(run: Run, model: str, count: int) -> Iterator[Run]:
     auxiliary = run.read("auxiliary") if run.config.auxiliary_classes else manifest.head(0)
     rows = pd.concat([manifest, auxiliary], ignore_index=True)
     folds = draw_folds(rows, count, run.config.seed)
-    config = run.config.model_copy(update={"models": (model,), "seeds": 1})
+    config = run.config.model_copy(update={"models": (model,), "seeds": 1, "ablate": ()})
     for fold in range(count):
         other = Run.create(run.root.with_name(f"{run.root.name}-folds") / f"fold-{fold + 1}", config)
         split = rows["split"].mask(rows["split"] == "test", "")

@@ -10,12 +10,14 @@ import nbformat
 import numpy as np
 import pandas as pd
 
+from emotion_utils.ablation import all_trainings
 from emotion_utils.audit.audit import count_images
 from emotion_utils.audit.leaks import find_leaks
 from emotion_utils.audit.splits import measure_balance
 from emotion_utils.config import resolve_config
 from emotion_utils.files import write_json
 from emotion_utils.provenance import PROJECT_DIR
+from emotion_utils.report.trainings import CHANGED
 from emotion_utils.run import Run
 
 STUDY_MODELS = {"VGG16_emotion": 0.86, "r18_scratch_emotion": 0.72, "r18_pre_emotion": 0.95}  # chance of being right
@@ -25,24 +27,28 @@ NOTEBOOK = PROJECT_DIR / "notebooks" / "06_comparison.ipynb"
 
 
 def make_run(
-    root, *, classes=CLASSES, skills=STUDY_MODELS, images=600, epochs=8, seed=0, weights="proxy", broken=2, seeds=1
-):
+    root, *, classes=CLASSES, skills=STUDY_MODELS, images=600, epochs=8, seed=0, weights="proxy", broken=2, seeds=1,
+    ablate=(),
+):  # fmt: skip
     """A run at `root` with `images` images and a model for each of `skills`."""
     rng = np.random.default_rng(seed)
     config = resolve_config("demo", epochs=epochs, seed=seed)
     recipe = config.recipes["r18_scratch_emotion"]
     recipes = {model: config.recipes.get(model, recipe) for model in skills}
     run = Run(root, config.model_copy(update={"models": tuple(skills), "recipes": recipes, "seeds": seeds}))
+    run.config = run.config.model_copy(update={"ablate": ablate})
     run.write("facts", {"config": run.config.model_dump(mode="json"), "environment": ENVIRONMENT, "stages": STAGES})
     manifest = make_manifest(classes, images, broken)
     run.write("manifest", manifest)
     run.write("audit", make_audit(manifest, classes))
     for model, skill in skills.items():
-        for each in [run, *run.replicas()]:
-            each.write("predictions", make_predictions(rng, manifest, classes, skill), model)
+        for each in all_trainings(run, model):
+            lost = 0.3 if "pretraining" in each.model_folder else 0
+            each.write("predictions", make_predictions(rng, manifest, classes, skill - lost), model)
             each.write("history", make_history(rng, each, model, epochs), model)
-            write_json(each.model_dir(model) / "model.json", make_card(model, classes, weights))
-            run.note_test_opening(f"{model}, seed {each.config.seed}")
+            card = make_card(model, classes, weights) | (make_training(each, model) if ablate else {})
+            write_json(each.model_dir(model) / "model.json", card)
+            run.note_test_opening(f"{each.title(model)}, seed {each.config.seed}")
         run.write("robustness", make_robustness(rng, classes, skill), model)
         run.append(
             "events", model, kind="started", device="cpu", processes=1, threads=2, precision="bfloat16", compiled=False,
@@ -188,6 +194,14 @@ def make_card(model, classes, weights):
             "licence": None, "sentence": sentence,
         },
     }  # fmt: skip
+
+
+def make_training(run, model):
+    """What a card says of a training, which an ablation differs from by one setting."""
+    parts = [part for part, key in CHANGED.items() if part in run.model_folder]
+    edits = [f"{CHANGED[part].format(model=model)}: other in place of before" for part in parts]
+    facts = {"network": "n", "recipe": "r", "data": "d", "folder": "edited-01234567", "edits": edits}
+    return {"training": facts | {"recipe_used": run.recipe(model).model_dump(mode="json")}}
 
 
 def execute(notebook, run, target):

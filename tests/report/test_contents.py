@@ -307,4 +307,7 @@ def test_openings_of_the_test_images_are_counted(base):
     assert "were read seven times in this run (Table D3)" in text_of(opened, "conclusion")
     table = read_tables(parse_html(machine_tables(opened).html))["tbl-openings"]
     assert table.rows[1:] == [["VGG16_emotion\xa0proxy", "5", "4"], ["a notebook", "2", "0"]]
+    opened = replace(base, openings=["VGG16_emotion, seed 0", "VGG16_emotion/without-augmentation, seed 0"])
+    table = read_tables(parse_html(machine_tables(opened).html))["tbl-openings"]
+    assert table.rows[1:] == [["VGG16_emotion\xa0proxy", "2", "0", "1"]]
     assert "There is no record" in text_of(replace(base, openings=[]), "conclusion")

@@ -22,7 +22,7 @@ from emotion_utils.evaluation.predict import predict_splits
 from emotion_utils.evaluation.robustness import measure_robustness
 from emotion_utils.model_table import MODELS
 from emotion_utils.models.card import load_model
-from emotion_utils.report.model_notebook import train_further_seeds
+from emotion_utils.report.model_notebook import train_ablations, train_further_seeds
 from emotion_utils.run import Run
 from emotion_utils.sources.source import source_of
 from emotion_utils.stages import Inputs, forget, stages_of
@@ -413,6 +413,20 @@ def test_further_seeds_of_an_edited_network_are_refused_and_those_of_an_edited_r
     cards = [each.read("model_card", MODEL) for each in (trainer.run, seed)]
     assert cards[0]["training"]["edits"] == cards[1]["training"]["edits"] != []
     assert cards[0]["sha256"] != cards[1]["sha256"]
+
+
+def test_ablation_is_trained_beside_the_model_with_one_setting_changed(run):
+    run = Run(run.root, run.config.model_copy(update={"ablate": ("augmentation", "pretraining")}))
+    run.write("facts", run.facts | {"config": run.config.model_dump(mode="json")})
+    trainer = make(run, recipe=run.recipe(MODEL, lr=0.5), retrain=True)
+    trainer.fit()
+    train_ablations(trainer, lambda *names, **options: None)
+    assert folders(run) == ["without-augmentation"]  # this model starts from random weights
+    whole, without = (each.read("model_card", MODEL) for each in (run, run.variant("without-augmentation")))
+    (changed,) = set(without["training"]["edits"]) ^ set(whole["training"]["edits"])
+    assert changed.startswith("augment: ")
+    assert without["sha256"] != whole["sha256"]
+    assert run.variant("without-augmentation").path("predictions", MODEL).exists()
 
 
 def test_class_of_ones_own_in_the_disguise_of_a_layer_is_refused(run):

@@ -15,11 +15,12 @@ from emotion_utils.figures.style import figure_svg
 from emotion_utils.report.claims import AHEAD, UNDECIDED, Label, Model, Ref, join_words
 from emotion_utils.report.exhibits import Shown, show_figure, show_table
 from emotion_utils.report.prose import Prose
-from emotion_utils.report.results import Results, view_accuracies
+from emotion_utils.report.results import Results
 from emotion_utils.report.sections.fairness import say_groups
 from emotion_utils.report.sections.majority import say_majority
 from emotion_utils.report.sections.shortcuts import say_largest_strata
 from emotion_utils.report.tables import MINUS, Estimate, Figures, frame_of, p_value
+from emotion_utils.report.trainings import view_accuracies
 
 LISTED = 4  # models whose accuracies fit into one sentence
 METRICS = {"accuracy": "Accuracy", "precision": "Macro precision", "recall": "Macro recall", "f1-score": "Macro F1"}

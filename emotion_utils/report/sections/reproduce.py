@@ -95,13 +95,15 @@ def _threads_note(results: Results) -> str:
 
 
 def _openings_table(results: Results) -> Shown:
-    """A row per model or notebook, with a column for the models that a notebook had edited."""
-    readers = pd.Series(results.openings).str.extract(r"^([^/,]+)(/)?")  # VGG16_emotion/edited-12ab34, seed 0
-    counts = readers.groupby(0, sort=False)[1].agg(["size", "count"])
+    """A row per model or notebook, with columns for the models that a notebook had edited, and for ablations."""
+    # VGG16_emotion/edited-12ab34, seed 0
+    readers = pd.Series(results.openings).str.extract(r"^([^/,]+)(?:.*/(edited)-)?(?:.*/(without)-)?")
+    counts = readers.groupby(0, sort=False).agg(size=(0, "size"), edited=(1, "count"), without=(2, "count"))
+    columns = ["size", "edited", *["without"] * bool(counts["without"].any())]
     frame = frame_of(
-        [(Model(name) if name in results.models else name, *row) for name, *row in counts.itertuples()],
-        ["Read for", "Times", "of these edited"],
+        [(Model(name) if name in results.models else name, *row) for name, *row in counts[columns].itertuples()],
+        ["Read for", "Times", "of these edited", "of these in an ablation"][: 1 + len(columns)],
     )
     caption = "How often the test images were read."
     note = "Edited: a model that a notebook trained in a folder of its own, with another network, recipe or data."
-    return show_table(results, "tbl-openings", frame, caption, note if counts["count"].any() else "")
+    return show_table(results, "tbl-openings", frame, caption, note if counts["edited"].any() else "")

@@ -10,8 +10,9 @@ from emotion_utils.config import TEACHER_SETTINGS
 from emotion_utils.report.claims import Model
 from emotion_utils.report.exhibits import Shown, show_table
 from emotion_utils.report.names import safe, short_path
-from emotion_utils.report.results import Results, view_accuracies
+from emotion_utils.report.results import Results
 from emotion_utils.report.tables import Markup, frame_of
+from emotion_utils.report.trainings import view_accuracies
 from emotion_utils.search.selection_bias import METHOD
 
 SHARED = ("image_size_px", "batch_size", "epochs", "max_steps_per_epoch", "seed")
