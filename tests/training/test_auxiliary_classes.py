@@ -88,10 +88,10 @@ def test_all_classes_teach_and_the_asked_ones_are_answered(tmp_path, store):
 
 
 def test_copies_of_what_taught_were_seen_too(tmp_path):
-    run = prepare(tmp_path, copies=("happy/03.png", "fear/03.png"))
+    run = prepare(tmp_path, copies=("angry/03.png", "fear/03.png"))  # in the same row of both tables
     images = pd.concat([run.read("manifest"), run.read("auxiliary")]).set_index("path")
     seen = find_training_images(run.model_dir(MODEL)).splits
-    for path in ("happy/03", "fear/03"):
+    for path in ("angry/03", "fear/03"):
         assert images["reason"][f"{path}_copy.bmp"].startswith("same pixels")
         assert seen[images["id"][f"{path}_copy.bmp"]] == seen[images["id"][f"{path}.png"]]
 
