@@ -46,7 +46,9 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--profile", default="demo", help=f"How much: {', '.join(PROFILES)}.  [default: demo]")
+@click.option("--profile", help=f"How much: {', '.join(PROFILES)}.  [default: demo]")
+@click.option("--like", type=click.Path(path_type=Path), metavar="FILE",
+              help="The settings of this run.json; says what could not be as in its run.")  # fmt: skip
 @click.option("--data", help="Folder, archive, CSV or link with faces; synthetic faces if left out.")
 @click.option("--classes", help="The classes to tell apart, separated by commas; all of the data's if left out.")
 @click.option(
@@ -61,17 +63,27 @@ def main() -> None:
               help="Change one setting of the profile; `emotion settings` lists them.")  # fmt: skip
 @trusts_code
 def run(
-    profile: str, data: str | None, classes: str | None, output: Path | None, fresh: bool, models: str | None,
-    lr: float | None, epochs: int | None, seed: int | None, settings: tuple[str, ...],
+    profile: str | None, like: Path | None, data: str | None, classes: str | None, output: Path | None, fresh: bool,
+    models: str | None, lr: float | None, epochs: int | None, seed: int | None, settings: tuple[str, ...],
 ) -> None:  # fmt: skip
     """From faces to report.html and report.pdf; what is finished and unchanged is not run again."""
+    from emotion_utils.like import Original
     from emotion_utils.pipeline import run_pipeline
 
     options = {"data": _absolute(data), "classes": classes, "models": models, "epochs": epochs, "seed": seed}
     refuse_contradictions(settings, profile=profile, **options)
-    config = resolve_config(profile, settings, **options)
-    config = resolve_config(profile, [*rates_of(config.models, lr), *settings], **options)
-    run_pipeline(output or default_output(config), config, fresh=fresh, say=_say)
+    if like and profile:
+        raise click.UsageError("--like has the profile of its run: leave out --profile")
+    original = Original.read(like) if like else None
+
+    def resolve(settings: Iterable[str]) -> RunConfig:
+        if original:
+            return original.config_here(settings, **options)
+        return resolve_config(profile or "demo", settings, **options)
+
+    config = resolve([*rates_of(resolve(settings).models, lr), *settings])
+    folder = output or default_output(config, f"like-{original.path.absolute().parent.name}" if original else "")
+    run_pipeline(folder, config, fresh=fresh, like=original, say=_say)
 
 
 @main.command()
@@ -575,12 +587,12 @@ def _width() -> int:
     return min(max(shutil.get_terminal_size((100, 24)).columns, 80), 120)
 
 
-def default_output(config: RunConfig) -> Path:
-    """reports/<profile>, or reports/<profile>-<data> for data that were given."""
+def default_output(config: RunConfig, name: str = "") -> Path:
+    """reports/`name`; without one reports/<profile>, or reports/<profile>-<data> for data that were given."""
     from emotion_utils.provenance import REPORTS_DIR
 
     suffix = "" if config.data == "synthetic" else f"-{Path(config.data).stem}"
-    return REPORTS_DIR / f"{config.profile}{suffix}"
+    return REPORTS_DIR / (name or f"{config.profile}{suffix}")
 
 
 def _absolute(data: str | None) -> str | None:

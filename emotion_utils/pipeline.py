@@ -22,6 +22,7 @@ from emotion_utils.figures.fonts import font_note
 from emotion_utils.files import remove_leftovers
 from emotion_utils.import_closure import closure_sha256
 from emotion_utils.kernels import KernelDeath, execute_notebook
+from emotion_utils.like import Original
 from emotion_utils.locks import LOCK_FILE, hold
 from emotion_utils.monitor import EpochMonitor
 from emotion_utils.planning import obtain_weights, settle
@@ -50,8 +51,13 @@ COPIES = 16  # of the weights: an old and a new checkpoint, each with the best, 
 Say = Callable[[str], None]
 
 
-def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say = print) -> Run:
-    """Runs what is not up to date and renders the report. Raises InputError or EmotionError with one line."""
+def run_pipeline(
+    root: Path, config: RunConfig, *, fresh: bool = False, like: Original | None = None, say: Say = print
+) -> Run:
+    """Runs what is not up to date and renders the report. Raises InputError or EmotionError with one line.
+
+    What is not as in the run `like` is said: before the notebooks what is known by then, behind them the rest.
+    """
     check_device()
     config = settle(config, root)
     obtain_weights(config, say)
@@ -72,6 +78,10 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
                 _clear(root)
             remove_leftovers(root)
             run = Run.create(root, config)
+            here = {"environment": describe_environment(), "data": {"fingerprint": origins["data"]}}
+            known = like.differences(run.facts | here) if like else []
+            for difference in known:
+                say(f"not as in {like.path}: {difference}")
             _run_stages(run, origins, say)
     except InputError:
         if made_here and not _holds_results(root):  # bad input leaves nothing half-written
@@ -80,6 +90,11 @@ def run_pipeline(root: Path, config: RunConfig, *, fresh: bool = False, say: Say
                 for folder in made_here[1:]:
                     folder.rmdir()
         raise
+    if like:
+        found = [f"not as in {like.path}: {difference}" for difference in like.differences(run.facts)]
+        found = [line for line in found if line.partition(": ")[2] not in known]
+        for line in [*found, *(f"beside {like.path}: {answer}" for answer in like.outcome(run))]:
+            say(line)
     return run
 
 
@@ -164,7 +179,8 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
             continue
         if not ran:
             check_space(run, {model: origins[model] for model in run.config.models})
-            run.record(environment=describe_environment() | {"threads": run.config.threads})
+            environment = describe_environment() | {"threads": run.config.threads}
+            run.record(environment=environment, data={"fingerprint": origins["data"]})
         _run_stage(run, stage, inputs, origins["data"], budget, label, say)
         ran = True
     _render(run, ran, say)

@@ -97,7 +97,7 @@ class Run:
                 f"no run at {root}: run notebook 01_data_preparation first, or `emotion run --output {root}`"
             )
         refuse_links_below(root, LEAVE)
-        stored = _read_config(root / "run.json")
+        stored = read_config(root / "run.json")
         config = change_config(stored, settings)
         decided = [name for name in type(config).model_fields
                    if name not in NOTEBOOK_SETTINGS and getattr(config, name) != getattr(stored, name)]  # fmt: skip
@@ -230,7 +230,7 @@ class Run:
 
     def stored_config(self) -> RunConfig:
         """The settings as run.json has them; `config` may differ from them in a notebook."""
-        return _read_config(self.path("facts"))
+        return read_config(self.path("facts"))
 
     def record(self, **facts: Any) -> None:
         """Adds facts to run.json (versions, hardware, weights provenance ...); mappings are merged one level deep."""
@@ -263,7 +263,7 @@ class Run:
         return [name for name in self.config.models if self.path("predictions", name).exists()]
 
 
-def _read_config(path: Path) -> RunConfig:
+def read_config(path: Path) -> RunConfig:
     """The settings in run.json. Raises InputError that names the file and the setting that is none."""
     facts = read_json(path, "--fresh")
     check_schema(path, facts, RunFacts, "start the run again with --fresh")

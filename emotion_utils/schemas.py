@@ -204,6 +204,11 @@ class StageFacts(Part):
     outputs: dict[InsideName, Text] = {}
     model_inputs: Text = ""
     kernel_restarted: Text = ""
+    trained_on: dict[Name, Name | Count] = {}
+
+
+class DataFacts(Part):
+    fingerprint: Text = ""
 
 
 class Environment(Part):
@@ -224,6 +229,7 @@ class RunFacts(Part):
     config: dict[str, Any]
     stages: dict[Name, StageFacts]
     environment: Environment = Environment()
+    data: DataFacts = DataFacts()
     weights: dict[Name, Provenance] = {}
     begun: dict[Name, Text] = {}  # stages that train and have not ended, with what decides their models
     report: Printed = ABSENT

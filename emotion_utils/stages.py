@@ -28,6 +28,8 @@ TRAINING = (
     "import emotion_utils.training.trainer, emotion_utils.evaluation.predict, emotion_utils.evaluation.robustness"
 )
 
+TRAINED_ON = ("device", "threads", "processes", "precision")  # what the bits of a training depend on
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -188,6 +190,9 @@ def mark_done(run: Run, stage: Stage, inputs: Inputs, seconds: float, death: str
     """The success marker, written last; `death` says why its kernel had to be started once more, if it had."""
     outputs = {name: _artefact_sha256(run.inside(name)) for name in stage.writes}
     stage_facts = {**inputs._asdict(), "outputs": outputs, "seconds": round(seconds, 1)}
+    started = [event for event in run.read("events", stage.model) if event["kind"] == "started"] if stage.model else []
+    if started:
+        stage_facts["trained_on"] = {name: started[-1][name] for name in TRAINED_ON if name in started[-1]}
     facts = run.facts
     facts["stages"][stage.notebook] = stage_facts | ({"kernel_restarted": death} if death else {})
     facts.get("begun", {}).pop(stage.notebook, None)
