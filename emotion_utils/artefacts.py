@@ -12,7 +12,17 @@ import pandas as pd
 from emotion_utils.config import SPLITS
 from emotion_utils.errors import InputError
 from emotion_utils.files import Kind, refuse_rows
-from emotion_utils.schemas import Audit, Event, ModelCard, RunFacts, SearchSummary, StoredClaim, TestOpening, VideoModel
+from emotion_utils.schemas import (
+    Audit,
+    Event,
+    ModelCard,
+    Rubric,
+    RunFacts,
+    SearchSummary,
+    StoredClaim,
+    TestOpening,
+    VideoModel,
+)
 
 CLEAN = "as they are"  # the kind of uncorrupted images in robustness.csv
 PROBABILITY_DECIMALS = 6
@@ -92,6 +102,7 @@ ARTEFACTS = {
     "manifest": MANIFEST,
     "auxiliary": MANIFEST._replace(path="data/auxiliary.csv"),  # of the images whose classes only teach
     "audit": Artefact("data/audit.json", DATA, schema=Audit),
+    "rubric": Artefact("data/rubric.json", "--set rubric=FILE", schema=Rubric),  # see `rubric.store_rubric`
     "test_openings": Artefact("data/test_openings.jsonl", schema=TestOpening),  # see `run.note_test_opening`
     "history": Artefact(  # one row per epoch; accuracies 0-1, seconds of wall time
         "models/{model}/history.csv", MODEL, HISTORY_COLUMNS, others="number", check=check_history

@@ -297,6 +297,9 @@ class RunConfig(FrozenModel):
     """Time limit of one notebook cell; a cell that takes longer ends the run."""
     video: bool = False
     """true: a synthetic clip is followed through time too (notebook 07); needs classes that synthetic faces show."""
+    rubric: str | None = None
+    """File of criteria, one a line (.txt), a list (.md, .yaml) or the column criterion (.csv); the report says where it
+    answers each. May be changed in a finished run."""
     show_faces: bool = True
     """false: no image of a person is in the report."""
     tracking: Literal["none", "wandb"] = "none"
@@ -304,10 +307,10 @@ class RunConfig(FrozenModel):
     augment: AugmentConfig = AugmentConfig()
     recipes: dict[str, Recipe]
 
-    @field_validator("votes")
+    @field_validator("votes", "rubric")
     @classmethod
-    def _keep_votes_absolute(cls, votes: str | None) -> str | None:
-        return votes and absolute(votes)
+    def _keep_files_absolute(cls, path: str | None) -> str | None:
+        return path and absolute(path)
 
     @field_validator("classes", "models", "ablate", mode="before")
     @classmethod
@@ -419,8 +422,8 @@ class RunConfig(FrozenModel):
         return self.recipes[model].weights or self.weights
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the whole resolved configuration."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """SHA-256 (hex) of all that decides what is trained and measured."""
+        return hashlib.sha256(self.model_dump_json(exclude={"rubric"}).encode()).hexdigest()
 
 
 def resolve_config(profile: str = "demo", settings: Iterable[str] = (), **overrides: Any) -> RunConfig:

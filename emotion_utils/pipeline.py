@@ -29,6 +29,7 @@ from emotion_utils.planning import obtain_weights, settle
 from emotion_utils.progress import format_duration
 from emotion_utils.provenance import describe_environment
 from emotion_utils.report.checksums import CHECKSUMS, remove_checksums, write_checksums
+from emotion_utils.rubric import read_rubric, store_rubric
 from emotion_utils.run import Run
 from emotion_utils.sources.source import source_of
 from emotion_utils.stages import (
@@ -78,6 +79,7 @@ def run_pipeline(
                 _clear(root)
             remove_leftovers(root)
             run = Run.create(root, config)
+            store_rubric(run)
             here = {"environment": describe_environment(), "data": {"fingerprint": origins["data"]}}
             known = like.differences(run.facts | here) if like else []
             for difference in known:
@@ -114,6 +116,8 @@ def check_device() -> None:
 def check_data(config: RunConfig) -> str:
     """The data's fingerprint; refuses before anything is written what 01 could not prepare."""
     check_tracking(config)
+    if config.rubric is not None:
+        read_rubric(config.rubric)
     source = source_of(config)
     refuse_small_classes(source, config)
     return source.fingerprint()

@@ -15,6 +15,7 @@ from emotion_utils.models.weights.cache import locate_weights
 from emotion_utils.models.weights.choice import AUTO, needed_weights
 from emotion_utils.models.weights.fetch import fetch_weights
 from emotion_utils.models.weights.registry import SOURCES
+from emotion_utils.rubric import store_rubric
 from emotion_utils.run import Run
 from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.source import Source, source_of
@@ -54,7 +55,9 @@ def start_run(root: str | Path, *, profile: str, data: str, seed: int, settings:
     if (Path(root) / "run.json").exists():
         return Run.start(root, profile=profile, data=data, seed=seed, settings=settings)
     config = resolve_config(profile, settings, data=data, seed=seed)
-    return Run.create(root, settle(config, Path(root)))
+    run = Run.create(root, settle(config, Path(root)))
+    store_rubric(run)
+    return run
 
 
 def obtain_weights(config: RunConfig, say: Say) -> None:

@@ -56,6 +56,9 @@ class Run:
         root = Path(root)
         if (root / "run.json").exists():
             run = cls.open(root)
+            if run.config == config.model_copy(update={"rubric": run.config.rubric}):
+                run.config = config  # a rubric decides nothing but what the report says of it
+                run.record(config={"rubric": config.rubric})
             if run.config != config:
                 raise InputError(
                     f"{root} holds a run with other settings ({_first_difference(run.config, config)}); "

@@ -235,6 +235,13 @@ class RunFacts(Part):
     report: Printed = ABSENT
 
 
+class Rubric(Part):
+    """The criteria that somebody judges the report by, and the name of the file that they are from."""
+
+    file: Name
+    criteria: Annotated[list[Name], Field(min_length=1)]
+
+
 class StoredClaim(Part):
     """A sentence of the report."""
 

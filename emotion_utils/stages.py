@@ -57,7 +57,7 @@ def stages_of(config: RunConfig) -> list[Stage]:
     written = {model: _model_files(model, config) for model in config.models}
     predictions = tuple(file for model in config.models for file in written[model])
     # What others add later, and the report shows too: an edited training opens the test images, a search has a table.
-    added = ("data/test_openings.jsonl", *(f"models/{model}/search.csv" for model in config.models))
+    added = ("data/test_openings.jsonl", "data/rubric.json", *(f"models/{model}/search.csv" for model in config.models))
     cards = tuple(f"models/{model}/README.md" for model in config.models)
     clip = ("video",) if config.video else ()
     training = [Stage(spec.notebook or f"04_{spec.name}", data, written[spec.name], spec.name) for spec in specs]

@@ -23,6 +23,7 @@ from emotion_utils.run import Run
 
 TOLERANCE = 0.0005  # what rounding to one decimal of a percent may hide
 NUMBER_WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+NUMBERED = {"Table", "Figure", "Section"}  # of which several are Tables 1 and 2
 NUMERAL = re.compile(r"\d(?:[\d,]*\d)?(?:\.\d+)?")
 # Words that make one model a winner; a claim may use them only where a test stands behind it.
 WINNER = re.compile(
@@ -39,6 +40,10 @@ class Model(str):
 
 class Label(str):
     """The name of a class."""
+
+
+class Lead(str):
+    """What a sentence is about, at its beginning."""
 
 
 class Ref(str):
@@ -158,7 +163,7 @@ class _Plain(string.Formatter):
     def show_list(self, values: Sequence[Any], form: str) -> str:
         """Joined by commas and `and`; references of one kind as `Tables 2, 3 and 4`."""
         kinds = {self.names[value].split()[0] for value in values if isinstance(value, Ref)}
-        if len(values) == 1 or len(kinds) != 1:
+        if len(values) == 1 or len(kinds) != 1 or not kinds <= NUMBERED:
             return join_words(self.format_field(value, form) for value in values)
         return f"{kinds.pop()}s " + join_words(self.show_reference(ref, self.names[ref].split()[1]) for ref in values)
 
@@ -194,6 +199,8 @@ class _Html(_Plain):
             shown = safe_model(value, self.proxies)
             self.proxies.discard(value)
             return shown
+        if isinstance(value, Lead):
+            return f"<b>{safe(value)}</b>"
         return f"<em>{safe(value)}</em>" if isinstance(value, Label) else safe(value)
 
     def show_reference(self, key: str, name: str) -> str:

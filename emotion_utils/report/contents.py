@@ -14,6 +14,7 @@ from emotion_utils.report.sections import (
     architectures,
     calibration,
     challenges,
+    checklist,
     classification,
     conclusion,
     corruptions,
@@ -57,6 +58,8 @@ TEXTS: dict[str, Callable[[Results], Prose]] = {
     "video": video.write_video,
     "conclusion": conclusion.write_conclusion,
     "audit": published_audit.write_audit,
+    "checklist": checklist.write_checklist,
+    "rubric": checklist.write_rubric,
 }
 # What the cells of notebook 06 call; a table of the page that none of them makes is an error.
 TABLES: tuple[Callable[[Results], Shown], ...] = (

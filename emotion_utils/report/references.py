@@ -101,6 +101,11 @@ REFERENCES = (
         "expected calibration error",
     ),
     Reference(
+        "neurips", "NeurIPS", 2021, "NeurIPS paper checklist guidelines",
+        "Conference on Neural Information Processing Systems", "neurips.cc/public/guides/PaperChecklist",
+        "NeurIPS paper checklist",
+    ),
+    Reference(
         "northcutt", "Northcutt, C. G., Jiang, L., Chuang, I. L.", 2021,
         "Confident learning: estimating uncertainty in dataset labels",
         "Journal of Artificial Intelligence Research 70",
@@ -109,6 +114,11 @@ REFERENCES = (
     Reference(
         "parkhi", "Parkhi, O. M., Vedaldi, A., Zisserman, A.", 2015, "Deep face recognition", "BMVC",
         "doi.org/10.5244/C.29.41", "VGGFace",
+    ),
+    Reference(
+        "pineau", "Pineau, J., Vincent-Lamarre, P., Sinha, K., and others", 2021,
+        "Improving reproducibility in machine learning research", "Journal of Machine Learning Research 22(164), 1-20",
+        "jmlr.org/papers/v22/20-303.html", "Machine Learning Reproducibility Checklist",
     ),
     Reference(
         "russakovsky", "Russakovsky, O., Deng, J., Su, H., and others", 2015,

@@ -68,6 +68,7 @@ class Results:
     """Of the synthetic clip: the model that read it, what it found, and what is there; None where none was read."""
     seeds: Mapping[str, pd.DataFrame] | None = None  # a row per training; None where each model has one
     ablations: Sequence[Ablation] = ()
+    rubric: Mapping[str, Any] | None = None  # `file` and `criteria`
 
     @property
     def models(self) -> list[str]:
@@ -208,6 +209,7 @@ def read_results(run: Run, *, measured: bool = True) -> Results:
         openings=[line["reader"] for line in run.read("test_openings")],
         seeds=read_seeds(run, models, manifest, classes) if run.config.seeds > 1 else None,
         ablations=read_ablations(run, models, manifest, classes),
+        rubric=run.read("rubric") if run.path("rubric").exists() else None,
         images={name: path for name in IMAGES if (path := run.figures_dir / f"{name}.png").exists()},
         saliency=read_saliency(run, tests) if measured else None,
         video=_read_video(run, models) if measured and run.config.video else None,

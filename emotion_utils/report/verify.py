@@ -36,7 +36,7 @@ from emotion_utils.report.tables import MINUS
 from emotion_utils.run import Run
 
 FLOAT_NOISE = 1e-9  # relative: what another processor or release may round differently
-REFERENCE = re.compile(r"\b(?:Table|Figure)s? [A-H]?\d+(?:(?:, | and )[A-H]?\d+)*")
+REFERENCE = re.compile(r"\b(?:Table|Figure|Section)s? [A-H]?[\d.]*\d(?:(?:, | and )[A-H]?[\d.]*\d)*")
 
 
 @dataclass
@@ -218,7 +218,7 @@ def _same(theirs: Any, ours: Any, comparison: Comparison) -> bool:
 def _check_numerals(place: str, theirs: dict[str, Any], ours: Claim) -> None:
     """Raises EmotionError where a stored sentence shows a number that is none of its values."""
     text = REFERENCE.sub("", theirs["text"])
-    names = [" ".join(value.split()) for value in flat(theirs["values"]) if isinstance(value, str)]
+    names = [REFERENCE.sub("", " ".join(v.split())) for v in flat(theirs["values"]) if isinstance(v, str)]
     for name in sorted(names, key=len, reverse=True):
         text = text.replace(name, "")
     unknown = unknown_numerals(text, ours.values)

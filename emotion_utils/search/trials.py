@@ -28,7 +28,7 @@ GRID = {
 }
 MIDDLE = {"lr_doublings": 0.0, "weight_decay_log10": -2.0, "augment_strength": 1.0}
 # May differ between machines without changing a result.
-ELSEWHERE = {"data", "show_faces", "tracking", "models", "ablate"}
+ELSEWHERE = {"data", "show_faces", "tracking", "models", "ablate", "rubric"}
 
 
 def propose(trial: optuna.Trial) -> dict[str, float]:

@@ -41,6 +41,7 @@ def repeat_command(config: RunConfig) -> str:
     for key, value in _differences(default, ours):
         if key not in ("classes", "data", "profile"):
             shown = Path(value).name if key.endswith(".weights") and value else value  # of a path only the last part
+            shown = Path(value).name if key == "rubric" else shown
             shown = [Path(path).name for path in value] if key == "modules" else shown
             shown = [short_path(path) for path in value] if key.endswith(".teacher") else shown
             words += ["--set", f"{key}={json.dumps(shown)}"]
