@@ -302,8 +302,8 @@ class RunConfig(FrozenModel):
     answers each. May be changed in a finished run."""
     show_faces: bool = True
     """false: no image of a person is in the report."""
-    tracking: Literal["none", "wandb"] = "none"
-    """wandb: log to Weights & Biases too, offline without an account."""
+    tracking: Literal["none", "wandb", "tensorboard"] = "none"
+    """wandb: log to Weights & Biases too, offline without an account; tensorboard: to the run folder's tensorboard."""
     augment: AugmentConfig = AugmentConfig()
     recipes: dict[str, Recipe]
 

@@ -1,9 +1,10 @@
-"""Weights & Biases: nothing of it unless it is asked for, offline without an account, and what the curves hold."""
+"""Curves elsewhere: nothing of wandb or TensorBoard unless it is asked for, and what the curves hold."""
 
 import json
 import struct
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,17 +37,20 @@ from emotion_utils.config import resolve_config
 from emotion_utils.run import Run
 with tracking.track(Run.create(sys.argv[1], resolve_config("smoke")), "r18_scratch_emotion") as log_epoch:
     log_epoch([{}])
-assert "wandb" not in sys.modules
+assert not {"wandb", "tensorboard"} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "run" / "wandb").exists()
 
 
-def test_a_run_that_asks_for_wandb_where_it_is_missing_is_refused_before_it_writes(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("asked", "extra"), [("wandb", "tracking"), ("tensorboard", "tensorboard")])
+def test_a_run_that_asks_for_curves_where_they_are_missing_is_refused_before_it_writes(
+    tmp_path, monkeypatch, asked, extra
+):
     monkeypatch.setattr(tracking, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"not installed; pip install"):
-        run_pipeline(tmp_path / "run", resolve_config("smoke", ["tracking=wandb"]))
+    with pytest.raises(InputError, match=rf"not installed; pip install 'emotion-utils\[{extra}\]'"):
+        run_pipeline(tmp_path / "run", resolve_config("smoke", [f"tracking={asked}"]))
     assert not (tmp_path / "run").exists()
 
 
@@ -115,3 +119,60 @@ def test_a_training_that_fails_closes_its_curves_as_failed(tmp_path, monkeypatch
     with tracking.track(run, MODEL):
         pass
     assert Curves.ended == 0
+
+
+# -- TensorBoard -----------------------------------------------------------------------------------
+
+
+class Writer:
+    """In place of TensorBoard's: what was written where."""
+
+    def __init__(self, folder, purge_step):
+        self.folder, self.purge_step, self.scalars, self.is_closed = folder, purge_step, [], False
+
+    def add_scalar(self, *scalar):
+        self.scalars.append(scalar)
+
+    def flush(self):
+        pass
+
+    def close(self):
+        self.is_closed = True
+
+
+def log_twice(run):
+    """A training of two epochs, resumed for a third."""
+    for begin, end in ((0, 2), (2, 3)):
+        with tracking.track(run, MODEL) as log_epoch:
+            for number in range(begin, end):
+                log_epoch(rows(end)[: number + 1])
+
+
+def test_tensorboard_gets_each_epoch_once_also_of_a_resumed_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, "find_spec", lambda name: True)
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Writer(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=make))
+    run = make_run(tmp_path / "run", "tensorboard")
+    log_twice(run)
+    assert [(writer.folder, writer.purge_step) for writer in made] == [
+        (run.root / "tensorboard" / MODEL, 1), (run.root / "tensorboard" / MODEL, 3)
+    ]  # fmt: skip
+    scalars = [scalar for writer in made for scalar in writer.scalars]
+    assert [scalar[1:] for scalar in scalars if scalar[0] == "val_acc"] == [(0.4, 1), (0.8, 2), (0.6, 3)]
+    assert {scalar[0] for scalar in scalars} == set(tracking.CURVES)
+    assert all(writer.is_closed for writer in made)
+
+
+def test_tensorboard_itself_reads_the_curves_back(tmp_path):
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run = make_run(tmp_path / "run", "tensorboard")
+    log_twice(run)
+    curves = reader.EventAccumulator(str(run.root / "tensorboard" / MODEL))
+    curves.Reload()
+    points = [(point.step, round(point.value, 3)) for point in curves.Scalars("val_acc")]
+    assert points == [(1, 0.4), (2, 0.8), (3, 0.6)]
