@@ -17,7 +17,7 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.model_table import trust_code
 from emotion_utils.near_names import did_you_mean
 from emotion_utils.short_options import rates_of, refuse_contradictions, takes_device, takes_recipe
-from emotion_utils.terminal import OneLineErrors, note
+from emotion_utils.terminal import OneLineErrors, is_watched, note, paint
 from emotion_utils.terminal import say as _say
 from emotion_utils.waiting import limit_spinning
 
@@ -83,7 +83,20 @@ def run(
 
     config = resolve([*rates_of(resolve(settings).models, lr), *settings])
     folder = output or default_output(config, f"like-{original.path.absolute().parent.name}" if original else "")
-    run_pipeline(folder, config, fresh=fresh, like=original, say=_say)
+    _say_scores(run_pipeline(folder, config, fresh=fresh, like=original, say=_say, is_live=is_watched()))
+
+
+def _say_scores(run: Run) -> None:
+    """The figures that one looks for first, and where the rest is."""
+    from emotion_utils.report.results import read_results
+    from emotion_utils.report.scores import score_lines
+
+    heading, columns, *rows = score_lines(read_results(run))
+    for line in ("", heading, paint(columns, sys.stdout, bold=True), *rows, ""):
+        click.echo(line)
+    for name in ("report.html", "report.pdf"):
+        if (run.root / name).exists():
+            _say(run.root / name)
 
 
 @main.command()
@@ -122,6 +135,8 @@ def train(model: str, run_dir: Path, folds: int | None, lr: float | None, epochs
     from emotion_utils.devices import pick_device
     from emotion_utils.evaluation.predict import predict_splits
     from emotion_utils.history import best_epoch
+    from emotion_utils.live_line import PlainLines
+    from emotion_utils.monitor import EpochMonitor
     from emotion_utils.progress import progress_bar
     from emotion_utils.run import Run
     from emotion_utils.training.distributed import is_main_process
@@ -136,7 +151,9 @@ def train(model: str, run_dir: Path, folds: int | None, lr: float | None, epochs
     trained = []
     for each in runs:
         name = f"{model}, {each.root.name}" if folds else f"{each.title(model)}, seed {each.config.seed}"
-        history = train_model(each, model, progress=progress_bar(name, unit="step"))
+        followed = model if is_main_process() and not sys.stderr.isatty() else None  # a terminal has the bar
+        with EpochMonitor(_training_place(each, model), followed, PlainLines(_say)):
+            history = train_model(each, model, progress=progress_bar(name, unit="step"))
         if is_main_process():
             predict_splits(each, model)
             best, found = best_epoch(history["val_acc"]), f"val accuracy {history['val_acc'].max():.3f}"
@@ -144,6 +161,15 @@ def train(model: str, run_dir: Path, folds: int | None, lr: float | None, epochs
         trained.append(absolute(str(each.model_dir(model))))
     if folds and is_main_process():
         _say(f"as teachers of a model of this run: --set 'recipes.MODEL.teacher=[{', '.join(trained)}]'")
+
+
+def _training_place(run: Run, model: str) -> Run:
+    """Where one training writes its history: a finished model stays in place until its successor is finished."""
+    from emotion_utils.run import Run
+    from emotion_utils.training.model_folder import CARD_FILE, RETRAINING
+
+    place = run.variant(RETRAINING) if (run.model_dir(model) / CARD_FILE).exists() else run
+    return Run(run.root, run.config.model_copy(update={"seeds": 1, "ablate": ()}), place.model_folder)
 
 
 @main.command("audit-table")

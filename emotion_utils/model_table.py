@@ -68,6 +68,7 @@ class ModelSpec:
     weights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What the setting `weights` ("proxy" or "official") stands for: registered sources, the preferred one first.
     Random weights where it has no entry."""
+    cost: float = 1.0  # of an epoch in epochs of a ResNet18: what a run says of the time left
     from_scratch: bool = False  # it never starts from other than random weights
     notebook: str | None = None  # the stem of the notebook that trains it; None: one that serves every model
     module: str | None = None  # the file that registered it; None: the package itself
@@ -152,6 +153,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="VGG16_emotion",
             architecture=VGG16,
+            cost=5.0,
             recipe={  # the study: early convolutions frozen for the first epochs, unfrozen later
                 "lr": 5.0e-4,
                 "dropout": 0.2,
@@ -189,6 +191,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="lite0_pre_emotion",
             architecture=LITE0,
+            cost=0.7,
             recipe={  # as r18_pre_emotion; its groups are twice as many, so neighbours differ by half as much
                 "lr": 1.0e-3,
                 "dropout": 0.2,
@@ -201,6 +204,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="tiny_emotion",
             architecture=TINY,
+            cost=0.2,
             recipe={  # random weights, or a model of the same kind that was trained before
                 "lr": 4.0e-3,
                 "schedule": "one_cycle",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import Any
 
@@ -11,19 +10,18 @@ import pandas as pd
 
 from emotion_utils.ablation import all_trainings
 from emotion_utils.errors import EmotionError
-from emotion_utils.events import event_lines
-from emotion_utils.progress import format_duration
+from emotion_utils.live_line import PlainLines
 from emotion_utils.run import Run
 
 POLL_S = 0.5
 
 
 class EpochMonitor:
-    """Follows history.csv and events.jsonl of a model from a thread of its own and says a line for each epoch and for
-    what is out of the ordinary, in each of its trainings in turn; without a model, nothing."""
+    """Follows history.csv and events.jsonl of a model from a thread of its own and tells `lines` of each epoch and each
+    event, in each of its trainings in turn; without a model, nothing."""
 
-    def __init__(self, run: Run, model: str | None, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, run: Run, model: str | None, lines: PlainLines) -> None:
+        self._lines = lines
         runs = all_trainings(run, model) if model else []
         self._trainings = [
             _Training(each, model, still_to_come=len(runs) - number) for number, each in enumerate(runs, start=1)
@@ -47,12 +45,11 @@ class EpochMonitor:
                 self._tell()
             self._tell()
         except (EmotionError, OSError) as error:  # the training goes on, and will say itself what it cannot read
-            self._say(f"its progress can no longer be followed: {error}")
+            self._lines.tell(f"its progress can no longer be followed: {error}")
 
     def _tell(self) -> None:
         for training in self._trainings:
-            for line in training.new_lines():
-                self._say(line)
+            training.tell(self._lines)
 
 
 class _Training:
@@ -64,14 +61,14 @@ class _Training:
         self._history = self._read_history()
         self._events = run.read("events", model)  # told, or of an earlier training
 
-    def new_lines(self) -> Iterator[str]:
+    def tell(self, lines: PlainLines) -> None:
         """What has happened since this was asked last."""
         for event in self._new_events():
-            yield from (f"{self._name}{line}" for line in event_lines(event))
+            lines.tell_event(event, self._name)
         history = self._read_history()
         if not history.empty and not history.equals(self._history):
             self._history = history
-            yield self._name + epoch_line(history, self._count_epochs(), self._still_to_come)
+            lines.tell_epoch(history, self._count_epochs(), self._still_to_come, self._name)
 
     def _count_epochs(self) -> int:
         """Of the whole training, which may have shortened itself."""
@@ -87,12 +84,3 @@ class _Training:
         known, self._events = self._events, self._run.read("events", self._model)
         told = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(known, self._events, strict=False))))
         return self._events[told:]
-
-
-def epoch_line(history: pd.DataFrame, epochs: int, still_to_come: int = 0) -> str:
-    """The last epoch in one line, with the time that the rest takes at its pace, and that of trainings to come."""
-    last = history.iloc[-1]
-    remaining_s = float(last["seconds"]) * (epochs * (1 + still_to_come) - len(history))
-    still = f", about {format_duration(remaining_s)} left" if remaining_s else ""
-    more = f" with {still_to_come} more training{'s' * (still_to_come > 1)} of it" if still_to_come else ""
-    return f"epoch {len(history)}/{epochs}, val accuracy {last['val_acc']:.3f}{still}{more}"

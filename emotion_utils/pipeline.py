@@ -23,6 +23,7 @@ from emotion_utils.files import remove_leftovers
 from emotion_utils.import_closure import closure_sha256
 from emotion_utils.kernels import KernelDeath, execute_notebook
 from emotion_utils.like import Original
+from emotion_utils.live_line import LiveLines, PlainLines
 from emotion_utils.locks import LOCK_FILE, hold
 from emotion_utils.monitor import EpochMonitor
 from emotion_utils.planning import obtain_weights, settle
@@ -43,6 +44,7 @@ from emotion_utils.stages import (
     stages_of,
     take_inputs,
 )
+from emotion_utils.time_left import Part
 from emotion_utils.tracking import check_tracking
 
 ASIDE = ".emotion-deleted-"  # the folder that --fresh moves everything into
@@ -53,11 +55,13 @@ Say = Callable[[str], None]
 
 
 def run_pipeline(
-    root: Path, config: RunConfig, *, fresh: bool = False, like: Original | None = None, say: Say = print
-) -> Run:
+    root: Path, config: RunConfig, *, fresh: bool = False, like: Original | None = None, say: Say = print,
+    is_live: bool = False,
+) -> Run:  # fmt: skip
     """Runs what is not up to date and renders the report. Raises InputError or EmotionError with one line.
 
     What is not as in the run `like` is said: before the notebooks what is known by then, behind them the rest.
+    `is_live`: on a terminal, where a line that is drawn anew tells what goes by.
     """
     check_device()
     config = settle(config, root)
@@ -84,7 +88,11 @@ def run_pipeline(
             known = like.differences(run.facts | here) if like else []
             for difference in known:
                 say(f"not as in {like.path}: {difference}")
-            _run_stages(run, origins, say)
+            lines = LiveLines(run, _parts_of(run)) if is_live else PlainLines(say)
+            try:
+                _run_stages(run, origins, lines)
+            finally:
+                lines.close()
     except InputError:
         if made_here and not _holds_results(root):  # bad input leaves nothing half-written
             shutil.rmtree(root, ignore_errors=True)
@@ -170,7 +178,15 @@ def check_space(run: Run, origins: dict[str, str]) -> None:
         )
 
 
-def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
+def _parts_of(run: Run) -> list[Part]:
+    stages = stages_of(run.config)
+    return [
+        Part(each.notebook, each.model, len(all_trainings(run, each.model))) if each.model else Part(each.notebook)
+        for each in stages
+    ]
+
+
+def _run_stages(run: Run, origins: dict[str, str], lines: PlainLines) -> None:
     started, budget = time.monotonic(), Budget(run.config.budget_minutes)
     stages = stages_of(run.config)
     ran = False
@@ -179,25 +195,25 @@ def _run_stages(run: Run, origins: dict[str, str], say: Say) -> None:
         label = f"[{number}/{len(stages)}] {stage.notebook}"
         is_last = stage is stages[-1]  # it shows what run.json says of all the others
         if is_up_to_date(run, stage, inputs) and not (ran and is_last):
-            say(f"{label}: up to date")
+            lines.say(f"{label}: up to date")
             continue
         if not ran:
             check_space(run, {model: origins[model] for model in run.config.models})
             environment = describe_environment() | {"threads": run.config.threads}
             run.record(environment=environment, data={"fingerprint": origins["data"]})
-        _run_stage(run, stage, inputs, origins["data"], budget, label, say)
+        lines.begin(label, stage.notebook)
+        _run_stage(run, stage, inputs, origins["data"], budget, lines)
         ran = True
-    _render(run, ran, say)
-    say(f"done in {format_duration(time.monotonic() - started)}: {run.root / 'report.html'}")
+    _render(run, ran, lines)
+    lines.say(f"done in {format_duration(time.monotonic() - started)}: {run.root / 'report.html'}")
 
 
-def _run_stage(run: Run, stage: Stage, inputs: Inputs, data: str, budget: Budget, label: str, say: Say) -> None:
-    say(label)
-    if forget(run, stage, inputs, lambda line: say(f"{label}: {line}")):
-        say(f"{label}: its model stays; only what shows it has changed")
+def _run_stage(run: Run, stage: Stage, inputs: Inputs, data: str, budget: Budget, lines: PlainLines) -> None:
+    if forget(run, stage, inputs, lines.tell):
+        lines.tell("its model stays; only what shows it has changed")
     started = time.monotonic()
-    with EpochMonitor(run, stage.model, lambda line: say(f"{label}: {line}")):
-        death = _execute(run, stage, budget, label, say)
+    with EpochMonitor(run, stage.model, lines):
+        death = _execute(run, stage, budget, lines.tell)
     missing = [name for name in stage.writes if not (run.root / name).exists()]
     if missing:
         raise EmotionError(
@@ -209,11 +225,11 @@ def _run_stage(run: Run, stage: Stage, inputs: Inputs, data: str, budget: Budget
     mark_done(run, stage, inputs, seconds, death)  # papermill's own metadata can call a dead kernel finished
     if stage.prepares_data:
         for line in filter(None, [*audit_lines(run.read("audit")), font_note(run.class_names())]):
-            say(f"{label}: {line}")
-    say(f"{label}: finished in {format_duration(seconds)}")
+            lines.tell(line)
+    lines.finish(seconds)
 
 
-def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> str | None:
+def _execute(run: Run, stage: Stage, budget: Budget, tell: Say) -> str | None:
     """Runs the notebook in its kernel; if that dies, once more, as training continues from its checkpoint.
 
     Returns why it died, or None.
@@ -234,7 +250,7 @@ def _execute(run: Run, stage: Stage, budget: Budget, label: str, say: Say) -> st
         execute()
         return None
     except KernelDeath as death:
-        say(f"{label}: {death}; starting it again")
+        tell(f"{death}; starting it again")
         try:
             execute()
         except KernelDeath as again:
@@ -261,18 +277,18 @@ def _parameters(run: Run, stage: Stage) -> dict[str, Any]:
     return parameters
 
 
-def _render(run: Run, ran: bool, say: Say) -> None:
+def _render(run: Run, ran: bool, lines: PlainLines) -> None:
     from emotion_utils.report.page.render import render_report
 
     code = closure_sha256("import emotion_utils.report.page.render")
     is_finished = all((run.root / name).exists() for name in ("report.html", CHECKSUMS))
     if not ran and is_finished and run.facts.get("report", {}).get("code") == code:
         return
-    say("report")
+    lines.begin("report", "report")
     remove_checksums(run)
     outcome = render_report(run, run.notebooks_dir / "06_comparison.ipynb")
     for note in outcome["notes"]:
-        say(f"report: {note}")
+        lines.tell(note)
     run.record(report={"pdf": outcome["pdf"] is not None, "notes": outcome["notes"], "code": code})
     write_checksums(run)  # last: it says that the report is finished
 

@@ -36,6 +36,11 @@ def paint(text: str, stream: TextIO, **style: object) -> str:
     return click.style(text, **style) if has_colour(stream) else text
 
 
+def is_watched() -> bool:
+    """Whether both streams lead to a terminal on which a line can be drawn anew."""
+    return sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def has_colour(stream: TextIO) -> bool:
     """Not in a file or a pipe, nor where NO_COLOR is set (no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -5,7 +5,8 @@ import pytest
 
 from emotion_utils.artefacts import HISTORY_COLUMNS
 from emotion_utils.config import resolve_config
-from emotion_utils.monitor import EpochMonitor, epoch_line
+from emotion_utils.live_line import PlainLines, epoch_line
+from emotion_utils.monitor import EpochMonitor
 from emotion_utils.run import Run
 
 MODEL = "r18_scratch_emotion"
@@ -29,7 +30,7 @@ def test_line_tells_epoch_accuracy_and_time_left():
 def test_each_seed_and_ablation_is_told_by_its_name(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke", ["ablate=augmentation"]))
     said = []
-    monitor = EpochMonitor(run, MODEL, said.append)
+    monitor = EpochMonitor(run, MODEL, PlainLines(said.append))
     run.write("history", history(2), MODEL)
     run.variant("without-augmentation").write("history", history(1), MODEL)
     monitor._tell()
@@ -42,7 +43,7 @@ def test_each_seed_and_ablation_is_told_by_its_name(tmp_path):
 def test_last_epoch_is_told_even_if_training_ends_at_once(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke"))
     said = []
-    with EpochMonitor(run, MODEL, said.append):
+    with EpochMonitor(run, MODEL, PlainLines(said.append)):
         run.write("history", history(2), MODEL)
     assert said[-1].startswith("epoch 2/2")
     assert len(said) == len(set(said))
@@ -51,7 +52,7 @@ def test_last_epoch_is_told_even_if_training_ends_at_once(tmp_path):
 def test_events_are_told_once_also_those_that_a_resumed_training_adds(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke"))
     said = []
-    monitor = EpochMonitor(run, MODEL, said.append)
+    monitor = EpochMonitor(run, MODEL, PlainLines(said.append))
     run.append("events", MODEL, kind="phase", epoch=1, phase="head", trainable_parameters=1500)
     run.append("events", MODEL, kind="started", **STARTED)
     run.append("events", MODEL, kind="rollback", epoch=1, rate_factor=0.5, rollbacks=1)
@@ -71,7 +72,7 @@ def test_events_of_an_earlier_training_are_not_told(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke"))
     run.append("events", MODEL, kind="early_stop", epoch=2, reason="old")
     said = []
-    monitor = EpochMonitor(run, MODEL, said.append)
+    monitor = EpochMonitor(run, MODEL, PlainLines(said.append))
     monitor._tell()
     run.append("events", MODEL, kind="early_stop", epoch=3, reason="new")
     monitor._tell()
@@ -81,7 +82,7 @@ def test_events_of_an_earlier_training_are_not_told(tmp_path):
 def test_a_line_counts_the_epochs_of_the_recipe(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke", [f"recipes.{MODEL}.epochs=5"]))
     said = []
-    monitor = EpochMonitor(run, MODEL, said.append)
+    monitor = EpochMonitor(run, MODEL, PlainLines(said.append))
     run.write("history", history(2), MODEL)
     monitor._tell()
     assert said[0].startswith("epoch 2/5")
@@ -91,7 +92,7 @@ def test_epochs_of_a_model_that_is_only_loaded_are_not_told(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke"))
     run.write("history", history(2), MODEL)
     said = []
-    monitor = EpochMonitor(run, MODEL, said.append)
+    monitor = EpochMonitor(run, MODEL, PlainLines(said.append))
     monitor._tell()
     assert said == []
     run.write("history", history(1).assign(seconds=20.0), MODEL)  # trained anew after all
@@ -103,7 +104,7 @@ def test_epochs_of_a_model_that_is_only_loaded_are_not_told(tmp_path):
 def test_table_that_is_damaged_under_way_ends_the_telling_and_not_the_run(tmp_path):
     run = Run.create(tmp_path / "run", resolve_config("smoke"))
     said = []
-    with EpochMonitor(run, MODEL, said.append):
+    with EpochMonitor(run, MODEL, PlainLines(said.append)):
         run.write("history", history(1), MODEL)
         run.path("history", MODEL).write_text("epoch,pha")
     assert said[-1].startswith("its progress can no longer be followed: ")
