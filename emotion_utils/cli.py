@@ -474,6 +474,20 @@ def bench_video(model_dir: Path, csv: Path | None, persons: int) -> None:
     _show(measure_video(model_dir, persons=persons), csv)
 
 
+@bench.command("edge")
+@click.argument("folders", metavar="[DIR]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too.")
+@trusts_code
+def bench_edge(folders: tuple[Path, ...], csv: Path | None) -> None:
+    """Milliseconds a face in PyTorch, as an ONNX file and in INT8: one thread and all, faces alone and in batches.
+
+    DIR is a run or the folder of a model in one; with it accuracy is measured too. Without, networks of random weights.
+    """
+    from emotion_utils.bench.subjects import measure_edge
+
+    _show(measure_edge(folders), csv)
+
+
 @bench.command("train")
 @bench_options
 @click.option("--classes", help="The classes to tell apart, separated by commas; all of the data's if left out.")

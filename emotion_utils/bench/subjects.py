@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,13 @@ def measure_video(model_dir: Path, *, persons: int) -> Iterator[Measured]:
     from emotion_utils.bench.video import bench_video
 
     yield Measured(f"{model_dir}: synthetic sequences", bench_video(model_dir, persons=persons))
+
+
+def measure_edge(folders: Sequence[Path]) -> Iterator[Measured]:
+    """How quickly networks answer on this processor, in each form that they are used in."""
+    from emotion_utils.bench.edge import bench_edge
+
+    yield Measured("ms a face, alone and in batches of 16; ratio: PyTorch's time to it", bench_edge(folders))
 
 
 def measure_train(

@@ -76,7 +76,7 @@ def export_int8(model_dir: Path, output: Path) -> str:
     require_edge()
     check_output(output)
     net, card = load_model(model_dir)
-    train, val, test = _open_splits(model_dir, net.input_spec.size_px)
+    train, val, test = open_splits(model_dir, net.input_spec.size_px)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "float32.onnx"
         plain = write_graph(net, card, path)
@@ -110,20 +110,25 @@ def quantise(path: Path, train: Images, val: Images) -> tuple[onnx.ModelProto, s
         )
     expected = answers_of(OnnxNetwork(path), val)
     best: tuple[tuple[float, float], Any, str] | None = None
-    prepared = path.with_name("prepared.onnx")
-    faces = train.spread(MOST_FACES)
-    with quiet():
-        from onnxruntime.quantization.shape_inference import quant_pre_process
-
-        quant_pre_process(str(path), str(prepared))
+    prepared, faces = prepare(path), train.spread(MOST_FACES)
     for method in METHODS:
-        model = _quantise(prepared, faces, method)
+        model = quantise_by(method, prepared, faces)
         found = answers_of(InMemory(model), val)
         agreement = compare(expected, found)
         rank = (agreement.same / agreement.images, -float(np.abs(expected - found).mean()))
         if best is None or rank > best[0]:
             best = (rank, model, method)
     return best[1], best[2]
+
+
+def prepare(path: Path) -> Path:
+    """A float32 file beside that of `path`, as `quantise_by` takes it: with folded layers and known shapes."""
+    prepared = path.with_name("prepared.onnx")
+    with quiet():
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        quant_pre_process(str(path), str(prepared))
+    return prepared
 
 
 def judge(path: Path, model: onnx.ModelProto, images: Images) -> Judged:
@@ -153,7 +158,7 @@ def time_together(one: Any, other: Any, faces: np.ndarray) -> tuple[float, float
     return tuple(1000 * seconds.min(axis=1) / (TIMED_BATCHES * len(faces)))
 
 
-def _open_splits(model_dir: Path, size_px: int) -> list[Images]:
+def open_splits(model_dir: Path, size_px: int) -> list[Images]:
     """Train, val and test. Raises InputError where the model lies in no run, or its data are no longer there."""
     run = find_run(model_dir)
     if run is None:
@@ -181,7 +186,8 @@ class _Faces:
         return {INPUT: self._waiting.pop()} if self._waiting else None
 
 
-def _quantise(prepared: Path, faces: np.ndarray, method: str) -> onnx.ModelProto:
+def quantise_by(method: str, prepared: Path, faces: np.ndarray) -> onnx.ModelProto:
+    """The file with layers of whole numbers, whose ranges one of METHODS finds on faces (n, S, S, 3), n >= STRIDE."""
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 

@@ -112,7 +112,7 @@ def test_it_is_kept_only_where_all_three_hold(same, loss, ms, is_worth_it):
 
 
 def test_what_is_not_worth_it_is_refused_with_its_figures(monkeypatch, tmp_path, model_dir, plain, images):
-    monkeypatch.setattr(quantise_module, "_open_splits", lambda *_: [images(260), images(20), images(20)])
+    monkeypatch.setattr(quantise_module, "open_splits", lambda *_: [images(260), images(20), images(20)])
     monkeypatch.setattr(quantise_module, "write_graph", lambda *_: None)
     monkeypatch.setattr(quantise_module, "hold_against", lambda *_: None)
     monkeypatch.setattr(quantise_module, "quantise", lambda *_: (None, "Entropy"))
