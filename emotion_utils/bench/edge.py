@@ -1,7 +1,8 @@
 """How quickly networks answer on this processor: in PyTorch, as an ONNX file, and of whole numbers of 8 bits.
 
-The three of a network take turns, so that what else the machine does slows them alike: the ratios hold where the
-milliseconds are those of a busy machine.
+The three of a network take turns, and of all calls the shortest counts. On one thread it is measured in time of the
+processor: what else the machine does hardly lengthens that. On all threads it is the time that passes, and on a busy
+machine far longer.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +38,8 @@ NETWORKS = (  # name and image size in px, with random weights, where no model i
 )  # fmt: skip
 CLASSES = 7
 BATCHES = (1, 16)
-ROUNDS = 7
-TURN_S = 0.1  # shortest time of a turn
+ROUNDS = 10
+TURN_S = 0.1
 NOISE_FACES = 32  # that ranges are found on where no model is given: they change no time
 WAYS = TORCH, ONNX, INT8 = ("PyTorch", "ONNX", "INT8")
 
@@ -59,9 +61,9 @@ def bench_edge(folders: Sequence[Path] = (), *, rounds: int = ROUNDS) -> pd.Data
     """A row for each network, way and number of threads: those of NETWORKS, or the models in `folders`.
 
     A folder is that of a model within its run, or of a run, all of whose models are measured. Columns: model; size_px;
-    way; threads; mb (its file, for PyTorch the weights); ms_1 and ms_16 (a face, in batches of so many: medians over
-    rounds); ratio_1 and ratio_16 (of PyTorch's time to this one within a round, medians); accuracy (0-1, on the test
-    split; NaN with random weights). Raises InputError for a folder that is neither.
+    way; threads; mb (its file, for PyTorch the weights); ms_1 and ms_16 (a face, in batches of so many);
+    ratio_1 and ratio_16 (of PyTorch's time to this one); accuracy (0-1, on the test split; NaN with random weights).
+    Raises InputError for a folder that is neither.
     """
     require_edge()
     models = [model for folder in folders for model in list_models(folder)]
@@ -93,31 +95,31 @@ def measure(candidate: Candidate, rounds: int) -> Iterator[dict[str, object]]:
     for threads in sorted({1, count_workers()}):
         torch.set_num_threads(threads)
         ways = {way: start(threads) for way, start in candidate.start.items()}
-        times = {batch: take_turns(ways, faces[:batch], rounds) / batch for batch in BATCHES}
-        for row, way in enumerate(ways):
+        clock = time.process_time if threads == 1 else time.perf_counter
+        times = {batch: take_turns(ways, faces[:batch], rounds, clock) for batch in BATCHES}
+        for way in ways:
             yield {
                 "model": candidate.name, "size_px": candidate.size_px, "way": way, "threads": threads,
                 "mb": candidate.megabytes[way],
-                **{f"ms_{batch}": 1000 * np.median(times[batch][row]) for batch in BATCHES},
-                **{f"ratio_{batch}": np.median(times[batch][0] / times[batch][row]) for batch in BATCHES},
+                **{f"ms_{batch}": 1000 * times[batch][way] / batch for batch in BATCHES},
+                **{f"ratio_{batch}": times[batch][TORCH] / times[batch][way] for batch in BATCHES},
                 "accuracy": candidate.accuracy.get(way, np.nan),
             }  # fmt: skip
 
 
-def take_turns(ways: Mapping[str, Predict], faces: np.ndarray, rounds: int) -> np.ndarray:
-    """Seconds of one call, float64 (ways, rounds): in each round every way has a turn of several calls."""
-    calls = {way: max(1, int(TURN_S / _time(predict, faces, 2))) for way, predict in ways.items()}
-    return np.array([
-        [_time(predict, faces, calls[way]) for way, predict in ways.items()] for _ in range(rounds)
-    ]).T  # fmt: skip
-
-
-def _time(predict: Predict, faces: np.ndarray, calls: int) -> float:
-    """Seconds of a call."""
-    start = time.perf_counter()
-    for _ in range(calls):
-        predict(faces)
-    return max(time.perf_counter() - start, 1e-9) / calls
+def take_turns(
+    ways: Mapping[str, Predict], faces: np.ndarray, rounds: int, clock: Callable[[], float]
+) -> dict[str, float]:
+    """Seconds of the shortest call of each way; in each round every way has a turn of TURN_S, and two calls or more."""
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for _, (way, predict) in product(range(rounds), ways.items()):
+        end, calls = time.perf_counter() + TURN_S, 0
+        while calls < 2 or time.perf_counter() < end:
+            start = clock()
+            predict(faces)
+            times[way].append(clock() - start)
+            calls += 1
+    return {way: min(found) for way, found in times.items()}
 
 
 def _untrained(path: Path) -> Iterator[Candidate]:

@@ -17,11 +17,13 @@ from PIL import Image
 
 from emotion_utils.cli import main
 from emotion_utils.config import cache_dir
-from emotion_utils.deploy.export import write_graph
+from emotion_utils.deploy.export import save_graph, write_graph
 from emotion_utils.deploy.onnx_file import OnnxNetwork, open_session, read_facts
 from emotion_utils.deploy.page import runtime, write
+from emotion_utils.deploy.quantise import InMemory, prepare, quantise_by
 from emotion_utils.errors import EmotionError
 from emotion_utils.models.input_spec import IMAGENET
+from emotion_utils.models.reference import reference_pixels
 from emotion_utils.store.resize import KERNEL, resize_square
 
 FILES = {runtime.LOADER: b"export {};", runtime.WASM: b"\0asm"}  # stand for the real ones
@@ -269,6 +271,25 @@ def test_page_answers_as_python_and_asks_for_nothing(opened, onnx_file, tmp_path
     asked = {each["params"]["request"]["url"] for each in requests if each["method"] == "Network.requestWillBeSent"}
     assert {address.partition(":")[0] for address in asked} == {"file", "blob"}
     assert [entry for entry in opened.get_log("browser") if entry["source"] != "rendering"] == []
+
+
+def test_whole_numbers_are_the_same_in_the_browser(browser, real_runtime, onnx_file, tmp_path):
+    rng = np.random.default_rng(5)
+    shutil.copy(onnx_file, tmp_path / "float32.onnx")
+    faces = rng.integers(0, 256, (32, 32, 32, 3)).astype(np.uint8)
+    model = quantise_by("MinMax", prepare(tmp_path / "float32.onnx"), faces)
+    answers = InMemory(model).predict(reference_pixels(32)).tolist()
+    path = tmp_path / "int8.onnx"
+    save_graph(model, read_metadata(onnx_file) | {"numbers": "int8", "answers": answers}, path)
+    (tmp_path / "page.html").write_bytes(write.make_page(read_metadata(path), path.read_bytes(), real_runtime))
+    browser.get((tmp_path / "page.html").as_uri())
+    wait_for(browser, 'document.body.classList.contains("ready") || document.querySelector(".error")')
+    network = OnnxNetwork(path)
+    for side in (32, 64):
+        image = rng.integers(0, 256, (side, side, 3)).astype(np.uint8)
+        open_image(browser, tmp_path, image)
+        read_answer(browser, network, image, (0, 0, side))
+    browser.get("about:blank")
 
 
 def test_square_is_moved_and_resized(opened, onnx_file, tmp_path):

@@ -1,5 +1,7 @@
 """INT8: kept where it answers nearly the same, is hardly less accurate and quicker; else refused with its figures."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -41,8 +43,8 @@ def plain(tmp_path_factory):
             return 8 * self.fc(seen.mean((2, 3)))
 
     net = build_model("r18_scratch_emotion", num_classes=3, image_size_px=16, weights="random", seed=1)
-    torch.manual_seed(1)
-    net.network = Small()
+    torch.manual_seed(10)
+    net.network, net.input_spec = Small(), replace(net.input_spec, colour="grey")
     path = tmp_path_factory.mktemp("plain") / "float32.onnx"
     facts = quantise_module.describe(CARD, 1, np.zeros((2, 3)), "float32")
     model = make_graph(net.eval())
@@ -96,6 +98,13 @@ def test_its_answers_and_figures_are_those_of_the_two_files(plain, quantised, im
     assert judged.loss == pytest.approx(1 - judged.same)
     assert "of 300 test images, too few to claim 98%" in str(judged)
     assert network.facts != OnnxNetwork(plain).facts
+
+
+def test_turn_to_grey_stays_before_the_first_whole_number(quantised):
+    network = quantise_module.InMemory(quantised[0])
+    colours, greys = [[1, 255, 44], [43, 255, 197], [8, 240, 252]], [[155] * 3, [185] * 3, [172] * 3]  # no fractions
+    given, expected = (np.tile(np.uint8(each)[:, None, None], (1, 16, 16, 1)) for each in (colours, greys))
+    np.testing.assert_allclose(network.predict(given), network.predict(expected), rtol=0, atol=0.02)
 
 
 def test_too_few_training_faces_are_refused(plain, images):
