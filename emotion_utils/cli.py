@@ -17,8 +17,9 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.model_table import trust_code
 from emotion_utils.near_names import did_you_mean
 from emotion_utils.short_options import rates_of, refuse_contradictions, takes_device, takes_recipe
-from emotion_utils.terminal import OneLineErrors, is_watched, note, paint
+from emotion_utils.terminal import is_watched, note, paint
 from emotion_utils.terminal import say as _say
+from emotion_utils.usage import OneLineErrors
 from emotion_utils.waiting import limit_spinning
 
 if TYPE_CHECKING:

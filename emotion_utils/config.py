@@ -550,6 +550,16 @@ def _suggest_key(place: tuple[str | int, ...]) -> str:
     return did_you_mean(name, RunConfig.model_fields)
 
 
+def suggest_setting(name: str) -> str:
+    """The key of --set that somebody means who calls it `name`; `lr` is that of all models; "" where there is none."""
+    name = ALSO_CALLED.get(name, name)
+    if name in AugmentConfig.model_fields:
+        return f"augment.{name}"
+    if name in Recipe.model_fields and name not in RunConfig.model_fields:
+        return name if name == "lr" else f"recipes.MODEL.{name}"
+    return name if name in RunConfig.model_fields else ""
+
+
 def _suggest_recipe_key(name: str) -> str:
     return f"; did you mean 'recipes.MODEL.{name}', such as recipes.{STUDY_MODELS[0]}.{name}?"
 

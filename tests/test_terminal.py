@@ -32,6 +32,16 @@ def test_version_is_asked_for_as_everywhere():
         (["train", "r18_pre_emotion"], "Missing option '--run': The prepared run folder; usage: emotion train"),
         (["weights", "fetch"], "usage: emotion weights fetch [OPTIONS] NAME"),
         (["runn"], "Did you mean 'run'?"),
+        (["run", "smoke"], "did you mean '--profile smoke'?"),
+        (["run", "/"], "did you mean '--data /'?"),
+        (["run", "--data", "my", "faces"], "names with spaces or brackets need quotes"),
+        (["run", "--set", "models=[a,", "b]"], "--set 'key=[a, b]'"),
+        (["run", "-profile", "smoke"], "did you mean '--profile'?"),
+        (["run", "--learning-rate", "1"], "did you mean '--lr'?"),
+        (["run", "--batch-size", "8"], "did you mean '--set batch_size=...'?"),
+        (["run", "--dropout=0.1"], "did you mean '--set recipes.MODEL.dropout=...'?"),
+        (["run", "--config", "a.yaml"], "No such option '--config'; emotion run --help lists them"),
+        (["predict", "--lr", "1"], "No such option '--lr'; emotion predict --help lists them"),
     ],
 )
 def test_what_is_missing_is_said_with_how_it_is_written(arguments, line):
