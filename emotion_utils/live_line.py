@@ -18,6 +18,7 @@ from emotion_utils.terminal import paint
 from emotion_utils.time_left import Part, TimeLeft
 
 REDRAW_S = 1.0
+LOOKING = "looking for what is up to date, "  # between the stages
 ROUTINE = ("started", "phase", "grow")  # events that the live line makes superfluous
 
 
@@ -58,7 +59,7 @@ class LiveLines(PlainLines):
     def __init__(self, run: Run, parts: Sequence[Part]) -> None:
         super().__init__(lambda line: tqdm.write(printable(line), file=sys.stdout))
         earlier = {name: done["seconds"] for name, done in run.facts["stages"].items() if "seconds" in done}
-        self._time, self._state = TimeLeft(parts, run.config, earlier), "what is up to date is looked for, "
+        self._time, self._state = TimeLeft(parts, run.config, earlier), LOOKING
         self._line = tqdm(bar_format="{desc}", leave=False, dynamic_ncols=True, file=sys.stderr)
         self._closed = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
@@ -86,6 +87,7 @@ class LiveLines(PlainLines):
     def finish(self, seconds: float) -> None:
         self._time.finish()
         super().finish(seconds)
+        self._label, self._state = "", LOOKING
 
     def close(self) -> None:
         self._closed.set()
