@@ -48,6 +48,7 @@ from emotion_utils.time_left import Part
 from emotion_utils.tracking import check_tracking
 
 ASIDE = ".emotion-deleted-"  # the folder that --fresh moves everything into
+REPORT = "report"  # what comes behind the notebooks
 WEIGHTS_MB = 60.0  # of a network at most, but for VGGFace with its own head
 COPIES = 16  # of the weights: an old and a new checkpoint, each with the best, Adam's two means, and the epoch's start
 
@@ -179,11 +180,8 @@ def check_space(run: Run, origins: dict[str, str]) -> None:
 
 
 def _parts_of(run: Run) -> list[Part]:
-    stages = stages_of(run.config)
-    return [
-        Part(each.notebook, each.model, len(all_trainings(run, each.model))) if each.model else Part(each.notebook)
-        for each in stages
-    ]
+    trainings = {stage: len(all_trainings(run, stage.model)) if stage.model else 0 for stage in stages_of(run.config)}
+    return [*(Part(stage.notebook, stage.model, count) for stage, count in trainings.items()), Part(REPORT)]
 
 
 def _run_stages(run: Run, origins: dict[str, str], lines: PlainLines) -> None:
@@ -284,7 +282,7 @@ def _render(run: Run, ran: bool, lines: PlainLines) -> None:
     is_finished = all((run.root / name).exists() for name in ("report.html", CHECKSUMS))
     if not ran and is_finished and run.facts.get("report", {}).get("code") == code:
         return
-    lines.begin("report", "report")
+    lines.begin(REPORT, REPORT)
     remove_checksums(run)
     outcome = render_report(run, run.notebooks_dir / "06_comparison.ipynb")
     for note in outcome["notes"]:
