@@ -39,6 +39,8 @@ def read_rubric(path: str | Path) -> list[str]:
         raise InputError(f"rubric: {path}: expected a file that ends in .txt, .md, .csv or .yaml")
     try:
         text = read_bytes(path, MOST_BYTES).decode("utf-8-sig")
+    except InputError as error:
+        raise InputError(f"rubric: {error}; name another file, or null for none") from None
     except UnicodeDecodeError:
         raise InputError(f"rubric: {path}: not text in UTF-8; save it so") from None
     found = [(place, " ".join(said.replace("**", "").replace("`", "").split())) for place, said in reader(path, text)]

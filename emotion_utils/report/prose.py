@@ -12,8 +12,8 @@ from emotion_utils.report.exhibits import Exhibited, Shown
 class Prose:
     """One section's generated text: claims, gathered into paragraphs and list items."""
 
-    def __init__(self, results: Exhibited, section: str) -> None:
-        self.results, self.section = results, section
+    def __init__(self, results: Exhibited, section: str, css: str = "") -> None:
+        self.results, self.section, self.css = results, section, css
         self.names = results.exhibits
         self._blocks: list[tuple[str, list[Claim]]] = []
 
@@ -55,4 +55,5 @@ class Prose:
             html += "<ul>" * (kind == "li" and not inside) + "</ul>" * (kind == "p" and inside)
             html += f"<{kind}>{sentences}</{kind}>"
             inside = kind == "li"
-        return Shown(f'<div class="prose">{html}{"</ul>" * inside}</div>')
+        css = f"prose {self.css}".strip()
+        return Shown(f'<div class="{css}">{html}{"</ul>" * inside}</div>')

@@ -56,7 +56,7 @@ def label_code(cell: Any) -> str:
     shown = "".join(str(output.get("data", {}).get("text/html", "")) for output in cell.get("outputs", []))
     if names := EXHIBIT.findall(shown):
         return f"Code of {join_words(names)}"
-    if 'class="prose"' in shown:
+    if '<div class="prose' in shown:
         return "Code of the text above"
     line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
     return f"Code: {line[:LABEL_LETTERS]}{'…' * (len(line) > LABEL_LETTERS)}"

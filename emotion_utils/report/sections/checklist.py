@@ -52,7 +52,7 @@ def write_rubric(results: Results) -> Prose:
 
 
 def _start(results: Results, section: str) -> Prose:
-    prose = Prose(results, section)
+    prose = Prose(results, section, css="checklist")
     prose.names = {**SECTIONS, **results.exhibits}
     return prose
 
