@@ -92,6 +92,11 @@ class Results:
         return self.manifest[self.manifest["status"] == "quarantined"]
 
     @property
+    def auxiliary(self) -> dict[str, int]:
+        """The images of each class that only teaches; empty where there is none."""
+        return {name: count for name, count in self.audit.get("auxiliary", {}).get("classes", {}).items() if count}
+
+    @property
     def has_shortcuts(self) -> bool:
         """Whether a property of the images alone predicts their labels; older audits did not ask."""
         return bool(self.audit.get("shortcuts", {}).get("found"))

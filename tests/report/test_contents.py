@@ -251,6 +251,18 @@ def test_overfitting_takes_several_epochs(base, losses, overfits):
     assert ("VGG16_emotion overfits" in challenges) == overfits
 
 
+def test_training_accuracy_with_auxiliary_classes_is_set_beside_nothing(base):
+    assert "no higher than the validation accuracy" in text_of(
+        replace(base, histories=dict.fromkeys(MODELS, history_with((1, 0.9)))), "accuracy analysis"
+    )
+    audit = base.audit | {"auxiliary": {"classes": {"fear": 40, "disgust": 0, "neutral": 30}}}
+    for train_acc in (0.3, 0.9):
+        histories = dict.fromkeys(MODELS, history_with((1, 0.9)).assign(train_acc=train_acc))
+        course = text_of(replace(base, audit=audit, histories=histories), "accuracy analysis")
+        assert f"The final training accuracy, {train_acc:.1%}, is that of 5 classes, with the auxiliary ones" in course
+        assert "above the validation" not in course
+
+
 def test_class_without_test_images_is_named(base):
     labels = np.arange(40) % 2
     text = text_of(with_answers(base, fake_run.CLASSES, labels, [labels]), "in-depth analysis")

@@ -39,11 +39,11 @@ def write_architectures(results: Results) -> Prose:
         f"{they} images of {{size:count}} by {{size:count}} pixels and {have} {{k:words}} outputs, one for each class.",
         size=results.config.image_size_px, k=len(results.class_names),
     )  # fmt: skip
-    teaching = sum(count > 0 for count in results.audit.get("auxiliary", {}).get("classes", {}).values())
-    if teaching:
+    if results.auxiliary:
         prose.say(
-            "In training there are outputs for the auxiliary classes beside them ({count:count} more).", count=teaching
-        )
+            "In training there are outputs for the auxiliary classes beside them ({count:count} more).",
+            count=len(results.auxiliary),
+        )  # fmt: skip
     return prose
 
 

@@ -86,10 +86,7 @@ def _say_origin(prose: Prose) -> None:
 
 def _say_auxiliary(prose: Prose) -> None:
     """Which classes teach beside those that the report is about."""
-    teaching = {
-        name: count for name, count in prose.results.audit.get("auxiliary", {}).get("classes", {}).items() if count
-    }
-    if teaching:
+    if teaching := prose.results.auxiliary:
         prose.say(
             "Beside them, {count:count} images of further classes ({names}) only teach: in training the networks learn "
             "to tell these from the others as well, and their answers are renormalised to the classes of this report. "

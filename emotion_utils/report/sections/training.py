@@ -145,7 +145,14 @@ def _say_course(prose: Prose, model: str, curve: Curve, count: int) -> None:
 def _say_gap(prose: Prose, curve: Curve) -> None:
     """Training beside validation at the end, and overfitting where the losses show it."""
     gap = curve.train_last - curve.last
-    if gap > 0:
+    classes = len(prose.results.class_names)
+    if taught := len(prose.results.auxiliary):
+        prose.say(
+            "The final training accuracy, {train:pct}, is that of {all:count} classes, with the auxiliary ones, and "
+            "does not compare with the validation accuracy, of {asked:count}.",
+            train=curve.train_last, all=classes + taught, asked=classes,
+        )  # fmt: skip
+    elif gap > 0:
         prose.say(
             "The final training accuracy is {train:pct}, {gap:points} above the validation accuracy.",
             train=curve.train_last, gap=gap,
