@@ -17,7 +17,7 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.model_table import trust_code
 from emotion_utils.near_names import did_you_mean
 from emotion_utils.short_options import rates_of, refuse_contradictions, takes_device, takes_recipe
-from emotion_utils.terminal import is_watched, note, paint
+from emotion_utils.terminal import is_watched, note
 from emotion_utils.terminal import say as _say
 from emotion_utils.usage import OneLineErrors
 from emotion_utils.waiting import limit_spinning
@@ -84,20 +84,16 @@ def run(
 
     config = resolve([*rates_of(resolve(settings).models, lr), *settings])
     folder = output or default_output(config, f"like-{original.path.absolute().parent.name}" if original else "")
-    _say_scores(run_pipeline(folder, config, fresh=fresh, like=original, say=_say, is_live=is_watched()))
+    run_pipeline(folder, config, fresh=fresh, like=original, say=_say, is_live=is_watched(), summarise=_summarise)
 
 
-def _say_scores(run: Run) -> None:
-    """The figures that one looks for first, and where the rest is."""
+def _summarise(run: Run) -> list[str]:
+    """The figures that one looks for first, and where they can be printed from."""
     from emotion_utils.report.results import read_results
     from emotion_utils.report.scores import score_lines
 
-    heading, columns, *rows = score_lines(read_results(run))
-    for line in ("", heading, paint(columns, sys.stdout, bold=True), *rows, ""):
-        click.echo(line)
-    for name in ("report.html", "report.pdf"):
-        if (run.root / name).exists():
-            _say(run.root / name)
+    printed = run.root / "report.pdf"
+    return ["", *score_lines(read_results(run)), "", *([f"to be printed: {printed}"] if printed.exists() else [])]
 
 
 @main.command()

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,12 @@ Say = Callable[[str], None]
 
 def run_pipeline(
     root: Path, config: RunConfig, *, fresh: bool = False, like: Original | None = None, say: Say = print,
-    is_live: bool = False,
+    is_live: bool = False, summarise: Callable[[Run], Iterable[str]] = lambda run: (),
 ) -> Run:  # fmt: skip
     """Runs what is not up to date and renders the report. Raises InputError or EmotionError with one line.
 
     What is not as in the run `like` is said: before the notebooks what is known by then, behind them the rest.
-    `is_live`: on a terminal, where a line that is drawn anew tells what goes by.
+    `is_live`: on a terminal, where a line that is drawn anew tells what goes by. `summarise`: lines on what came out.
     """
     check_device()
     config = settle(config, root)
@@ -91,7 +91,7 @@ def run_pipeline(
                 say(f"not as in {like.path}: {difference}")
             lines = LiveLines(run, _parts_of(run)) if is_live else PlainLines(say)
             try:
-                _run_stages(run, origins, lines)
+                _run_stages(run, origins, lines, summarise)
             finally:
                 lines.close()
     except InputError:
@@ -184,7 +184,9 @@ def _parts_of(run: Run) -> list[Part]:
     return [*(Part(stage.notebook, stage.model, count) for stage, count in trainings.items()), Part(REPORT)]
 
 
-def _run_stages(run: Run, origins: dict[str, str], lines: PlainLines) -> None:
+def _run_stages(
+    run: Run, origins: dict[str, str], lines: PlainLines, summarise: Callable[[Run], Iterable[str]]
+) -> None:
     started, budget = time.monotonic(), Budget(run.config.budget_minutes)
     stages = stages_of(run.config)
     ran = False
@@ -203,6 +205,8 @@ def _run_stages(run: Run, origins: dict[str, str], lines: PlainLines) -> None:
         _run_stage(run, stage, inputs, origins["data"], budget, lines)
         ran = True
     _render(run, ran, lines)
+    for line in summarise(run):
+        lines.say(line)
     lines.say(f"done in {format_duration(time.monotonic() - started)}: {run.root / 'report.html'}")
 
 

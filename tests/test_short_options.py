@@ -16,7 +16,6 @@ def configured(monkeypatch):
     """configured(*options) -> the settings of the run that the command would make, or its complaint."""
     made = []
     monkeypatch.setattr("emotion_utils.pipeline.run_pipeline", lambda root, config, **_: made.append(config))
-    monkeypatch.setattr("emotion_utils.cli._say_scores", lambda run: None)
 
     def call(*options):
         result = CliRunner().invoke(main, ["run", "--profile", "smoke", *options])
