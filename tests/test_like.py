@@ -31,7 +31,7 @@ def theirs(tmp_path):
 def repeat(tmp_path, monkeypatch):
     """repeat(*arguments) -> (exit status, lines said, the new run); no notebook runs, but a model of it is recorded."""
 
-    def fill(run, origins, say):
+    def fill(run, *_):
         trained = {"seconds": 1.0, "outputs": {MODEL: "a" * 64}, "trained_on": {"device": "cpu", "threads": 3}}
         run.record(stages={"03_resnet18_scratch": trained})
 
