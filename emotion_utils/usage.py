@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import sys
 from collections.abc import Sequence
@@ -75,6 +76,8 @@ def explain(error: click.ClickException, words: Sequence[str]) -> str:
         return message if near else f"No such option {name!r}" + _suggest_option(name, context, words)
     if message.startswith("Got unexpected extra argument"):
         return message + _suggest_quotes(message.partition("(")[2].removesuffix(")"), context)
+    if message.startswith("No such command"):
+        return _suggest_command(message, context)
     for theirs, ours in PLAIN.items():
         message = message.replace(theirs, ours)
     return message
@@ -92,6 +95,16 @@ def _suggest_option(name: str, context: click.Context, words: Sequence[str]) -> 
     return f"; did you mean '--set {setting}=...'?" if setting else f"; {context.command_path} --help lists them"
 
 
+def _suggest_command(message: str, context: click.Context) -> str:
+    """An option of this name, or where the commands are listed, if click has found no command that is close."""
+    name = message.split("'")[1]
+    option = difflib.get_close_matches(f"--{name}", _options(context), n=1, cutoff=0.8)
+    if option:
+        return f"No such command {name!r}; did you mean '{context.command_path} {option[0]}'?"
+    known = f"; {context.command_path} --help lists them"
+    return message if "Did you mean" in message else message.removesuffix(".") + known
+
+
 def _suggest_quotes(extra: str, context: click.Context) -> str:
     """What a word may be that stands where none is expected."""
     options, first = _options(context), extra.split(" ")[0]
@@ -103,4 +116,4 @@ def _suggest_quotes(extra: str, context: click.Context) -> str:
 
 
 def _options(context: click.Context) -> list[str]:
-    return [option for param in context.command.params for option in param.opts]
+    return ["--help", *(option for param in context.command.params for option in param.opts)]

@@ -14,6 +14,7 @@ MODELS = ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
     [
         ("vgg16_emotion", "; did you mean 'VGG16_emotion'?"),
         ("r18", "; did you mean 'r18_scratch_emotion' or 'r18_pre_emotion'?"),
+        ("scratch", "; did you mean 'r18_scratch_emotion'?"),
         ("r18_pre_emtion", "; did you mean 'r18_pre_emotion'?"),
         ("xyz", ""),
         ("", ""),
