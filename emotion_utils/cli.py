@@ -88,12 +88,12 @@ def run(
 
 
 def _summarise(run: Run) -> list[str]:
-    """The figures that one looks for first, and where they can be printed from."""
+    """The figures that one looks for first, and the report as it is printed."""
     from emotion_utils.report.results import read_results
     from emotion_utils.report.scores import score_lines
 
     printed = run.root / "report.pdf"
-    return ["", *score_lines(read_results(run)), "", *([f"to be printed: {printed}"] if printed.exists() else [])]
+    return ["", *score_lines(read_results(run)), "", *([f"PDF: {printed}"] if printed.exists() else [])]
 
 
 @main.command()

@@ -12,7 +12,7 @@ import secrets
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -335,3 +335,15 @@ def refuse_rows(path: Path, bad: pd.Series, complaint: str) -> None:
 def _require(path: Path, made_by: str) -> None:
     if not path.exists():
         raise InputError(f"{path} is missing: run {made_by} first")
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """`folder` and those above it that are not there yet, the deepest first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Takes back folders that were made for what then was refused, up to the first that somebody uses."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from emotion_utils.budget import VARIABLE, Budget
 from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.figures.fonts import font_note
-from emotion_utils.files import remove_leftovers
+from emotion_utils.files import missing_folders, remove_empty, remove_leftovers
 from emotion_utils.import_closure import closure_sha256
 from emotion_utils.kernels import KernelDeath, execute_notebook
 from emotion_utils.like import Original
@@ -70,7 +70,7 @@ def run_pipeline(
     for line in ablation_lines(config):
         say(line)
     origins = {"data": check_data(config), **check_weights(config)}
-    made_here = [path for path in (root, *root.parents) if not path.exists()]
+    made_here = missing_folders(root)
     _refuse_foreign(root)  # here too: nothing of ours, not even a lock, goes into somebody else's folder
     try:
         with _only_one(root):
@@ -97,9 +97,7 @@ def run_pipeline(
     except InputError:
         if made_here and not _holds_results(root):  # bad input leaves nothing half-written
             shutil.rmtree(root, ignore_errors=True)
-            with suppress(OSError):  # somebody else uses one of them meanwhile
-                for folder in made_here[1:]:
-                    folder.rmdir()
+            remove_empty(made_here[1:])
         raise
     if like:
         found = [f"not as in {like.path}: {difference}" for difference in like.differences(run.facts)]

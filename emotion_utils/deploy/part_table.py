@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
 
 from emotion_utils.errors import InputError
-from emotion_utils.files import open_to_append, read_json, write_json
+from emotion_utils.files import missing_folders, open_to_append, read_json, remove_empty, write_json
 
 _Count = Annotated[int, Field(ge=0, le=2**53)]
 
@@ -37,11 +37,13 @@ class PartTable:
         self._part, self._notes = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name a file for the table")
+        self._made = missing_folders(path.parent)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._existed = self._part.exists()
             self._file = open_to_append(self._part)
         except OSError as error:
+            remove_empty(self._made)
             raise self._refused(error) from None
 
     def resume(self, key: str) -> None:
@@ -95,6 +97,7 @@ class PartTable:
         self._file.close()
         if not self._existed and not self._notes.exists():
             self._part.unlink(missing_ok=True)
+            remove_empty(self._made)
 
     def _refused(self, error: OSError) -> InputError:
         return InputError(f"{self.path}: cannot be written ({error.strerror}); name another --output")

@@ -100,6 +100,13 @@ def test_nothing_is_left_where_nothing_was_done(model_dir, folder, tmp_path):
     assert not list(tmp_path.glob("out*"))
 
 
+def test_folders_that_were_made_for_a_refused_table_go_again(tmp_path):
+    table = PartTable(tmp_path / "a" / "b" / "out.csv")
+    (tmp_path / "a" / "mine.txt").touch()
+    table.abandon()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["mine.txt"]
+
+
 @pytest.mark.parametrize("change", ["columns", "paths", "bytes", "more rows", "nothing"])
 def test_part_that_somebody_else_changed_is_begun_again(model_dir, folder, tmp_path, monkeypatch, change):
     predict(model_dir, folder, "--output", tmp_path / "whole.csv")
