@@ -18,8 +18,7 @@ from click.testing import CliRunner
 from face_files import encode, make_image
 from PIL import Image
 
-from emotion_utils import pipeline, provenance
-from emotion_utils.cli import main
+from emotion_utils import cli, pipeline, provenance
 from emotion_utils.models.card import save_model
 from emotion_utils.models.zoo import build_model
 from emotion_utils.published.study import read_published
@@ -187,7 +186,7 @@ def here(world, tmp_path, monkeypatch):
 
 
 def _command(words):
-    result = CliRunner().invoke(main, words)
+    result = CliRunner().invoke(cli.main, words)
     assert result.exit_code == 0, result.output + result.stderr
 
 
@@ -198,7 +197,8 @@ def test_command_that_makes_a_run_gets_as_far_as_its_first_notebook(command, her
         if str(path.relative_to(here)) in words:
             path.unlink()
     started = []
-    monkeypatch.setattr(pipeline, "_run_stages", lambda run, origins, say: started.append(run))
+    monkeypatch.setattr(pipeline, "_run_stages", lambda run, *_, **__: started.append(run))
+    monkeypatch.setattr(cli, "_say_scores", lambda run: None)
     _command(words)
     assert [(run.root / "run.json").exists() for run in started] == [True]
 
