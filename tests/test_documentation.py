@@ -198,7 +198,6 @@ def test_command_that_makes_a_run_gets_as_far_as_its_first_notebook(command, her
             path.unlink()
     started = []
     monkeypatch.setattr(pipeline, "_run_stages", lambda run, *_, **__: started.append(run))
-    monkeypatch.setattr(cli, "_say_scores", lambda run: None)
     _command(words)
     assert [(run.root / "run.json").exists() for run in started] == [True]
 
