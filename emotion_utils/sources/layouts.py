@@ -20,10 +20,12 @@ from emotion_utils.sources.levels import (
     name_some,
     names_of_levels,
     pairs_of,
+    plain_splits,
     refuse_class_elsewhere,
     refuse_classes_within,
     refuse_unknown_parts,
     take_split,
+    tell_folders,
 )
 from emotion_utils.sources.split_words import is_wrapper, split_of
 from emotion_utils.sources.text_tables import TABLE_SUFFIXES, is_decodable, is_via, peek_table
@@ -71,8 +73,11 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
         raise InputError(f"--data {spec}: no images among {count_of(len(files.others), 'file')}; {_why_none(files)}")
     root = find_root([name.split("/") for name in images])
     inside = [tuple(name.removeprefix(root).split("/")) for name in images if name.startswith(root)]
-    split_levels = [level for level, found in enumerate(names_of_levels(inside)) if is_split_level(found)]
-    chains = [take_split(spec, parts, split_levels) for parts in inside]
+    levels = names_of_levels(inside)
+    plain = [plain_splits(found) for found in levels]
+    split_levels = [level for level, found in enumerate(levels) if plain[level] or is_split_level(found)]
+    told = [(*(plain[level].get(name, name) for level, name in enumerate(parts[:-1])), parts[-1]) for parts in inside]
+    chains = [take_split(spec, parts, split_levels) for parts in told]
     names = names_of_levels([(*folders, "") for _, folders in chains])
     folders_of = [folders for _, folders in chains]
     level = find_class_level(spec, names, folders_of, frozenset(codes))
@@ -86,6 +91,11 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
     ]
     if not rows:
         are = "1 image is" if len(images) == 1 else f"{len(images)} images are"
+        if seen := tell_folders(inside):
+            raise InputError(
+                f"--data {spec}: {are} in folders without classes ({seen}); {_why_flat(files)}; put the folders of "
+                "the classes into those of the parts, as in train/happy/1.jpg"
+            )
         raise InputError(f"--data {spec}: {are} in one flat folder, without classes; {_why_flat(files)}")
     for above in range(level if ask else 0):
         refuse_unknown_parts(spec, names[above], names[level], pairs_of(folders_of, above, level))
@@ -144,6 +154,9 @@ def _refuse_foreign(spec: str, files: Files, classes: list[str]) -> None:
         for name in files.others:
             if name.lower().endswith(ending):
                 raise not_read(spec, name, form)
+    boxes = [name for name in files.others if name.lower().endswith(".xml")]
+    if boxes and 2 * len(boxes) >= len(files.images):  # one beside each image; a lone one may be anything
+        raise not_read(spec, boxes[0], "Pascal VOC")
     for name in files.others:
         if name.lower().endswith(".csv") and is_via(peek_table(files.tree.peek(name), name).columns):
             raise not_read(spec, name, "VIA")

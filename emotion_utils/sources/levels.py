@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable
+from difflib import get_close_matches
 from itertools import pairwise
 
 from emotion_utils.errors import InputError
+from emotion_utils.printable import count_of
 from emotion_utils.sources.class_names import class_key, is_emotion
-from emotion_utils.sources.split_words import is_fold, is_wrapper, names_person, split_of, without_split
+from emotion_utils.sources.split_words import is_fold, is_wrapper, level_word, names_person, split_of, without_split
 
 MAX_CLASSES = 10  # more than that are likely names of persons, or numbers
 MIN_PERSONS = 10  # so many folders above the classes are persons, whatever their names; parts of data are fewer
 CROSSED_SHARE = 0.8  # of all pairs of folders: some persons and some parts lack a class
 MAX_NAMED = 4  # folders that a note names
+MAX_SEEN = 8  # folders that an error lists one by one
+_WORD = re.compile(r"[^\W\d_]+|\d+")
 
 
 def names_of_levels(images: list[tuple[str, ...]]) -> list[list[str]]:
@@ -26,6 +31,19 @@ def names_of_levels(images: list[tuple[str, ...]]) -> list[list[str]]:
                 names.append(set())
             names[level].add(name)
     return [sorted(found) for found in names]
+
+
+def plain_splits(names: list[str]) -> dict[str, str]:
+    """The split of each name where these differ in its word alone: fer_train_48x48, fer_test_48x48; else empty."""
+    found, around = {}, set()
+    for name in names:
+        words = _WORD.findall(level_word(name))
+        splits = [split for word in words if (split := split_of(word))]
+        around.add(tuple(word for word in words if not split_of(word)))
+        if len(splits) != 1 or len(around) > 1:
+            return {}
+        found[name] = splits[0]
+    return found if len(set(found.values())) > 1 else {}
 
 
 def is_split_level(names: list[str]) -> bool:
@@ -93,9 +111,13 @@ def _name_persons(names: list[str]) -> bool:
 
 
 def _ask_what_is_meant(spec: str, above: list[str], below: list[str]) -> str:
+    words = ("train", "training", "val", "valid", "validation", "test", "testing")
+    near = {name: get_close_matches(level_word(name), words, 1, 0.75) for name in above if not split_of(name)}
+    typing = "".join(f" ({name}: {words[0]}?)" for name, words in near.items() if words)
     return (
         f"--data {spec}: the folders {name_some(above)} hold the same folders ({name_some(below)}), and their names do "
-        "not say what they are: rename parts of the data to train, val, test, and persons to person_1, person_2 ..."
+        f"not say what they are{typing}: rename parts of the data to train, val, test, and persons to "
+        "person_1, person_2 ..."
     )
 
 
@@ -145,6 +167,24 @@ def refuse_class_elsewhere(spec: str, root: str, strays: list[str], rows: list[t
                 f"--data {spec}: class folders of two levels, e.g. {stray} and {root}{rows[0][0]}: move those of one "
                 "level into a folder train, or away, and name the folder of the others val or test"
             )
+
+
+def tell_folders(inside: Iterable[tuple[str, ...]]) -> str:
+    """Each first folder with its images and what it is taken for, where images lie in several; else ''."""
+    counts = Counter(parts[0] if len(parts) > 1 else "" for parts in inside)
+    if len(counts) < 2 and not any(map(split_of, counts)):
+        return ""
+    seen = [
+        f"{name or 'no folder'}: {count_of(number, 'image')}, taken for {_tell_kind(name)}"
+        for name, number in sorted(counts.items())
+    ]
+    return "; ".join(seen[:MAX_SEEN]) + (f"; ... {len(seen)} folders in all" if len(seen) > MAX_SEEN else "")
+
+
+def _tell_kind(name: str) -> str:
+    if split := split_of(name):
+        return f"the part {split}"
+    return "a class" if is_emotion(name) else "neither part nor class"
 
 
 def name_some(names: list[str]) -> str:

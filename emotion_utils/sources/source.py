@@ -26,6 +26,7 @@ from emotion_utils.sources.known_sets import KnownSet
 from emotion_utils.sources.layouts import LAYOUTS, TABLE_COLUMNS, VOTES, ReadColumn, Reading, pool_lone_parts
 from emotion_utils.sources.left_out import SPREADSHEET, kind_of
 from emotion_utils.sources.levels import MAX_CLASSES
+from emotion_utils.sources.not_classes import refuse_no_classes
 from emotion_utils.sources.reading import pixel_tables, read_pixels, read_tree
 from emotion_utils.sources.text_tables import TABLE_SUFFIXES, peek_table
 from emotion_utils.sources.trees import PEEK_BYTES, FolderTree, Tree
@@ -250,6 +251,8 @@ def _name_classes(
     notes = [*source.notes, renaming_note({name: names[name] for name in source.table["label"].unique() if name}), note]
     notes.append(_note_same_classes(classes or ()))
     more = tuple(sorted(others.index)) if auxiliary else ()
+    if source.kind in ("folder", "zip", "tar") and known is None:
+        refuse_no_classes(source.spec, chosen, source.table["path"], are_chosen=classes is not None)
     if len(others):
         counts = ", ".join(f"{name} {count}" for name, count in sorted(others.items()))
         use = "teaching only:" if auxiliary else "left out"
@@ -277,17 +280,20 @@ def _name_classes(
     return replace(
         source, table=table, classes=chosen, notes=tuple(note for note in notes if note),
         others=others.sort_index().to_dict(), auxiliary=more,
-        found=_found_line(source.found, table[~table["label"].isin(more)], len(chosen)),
+        found=_found_line(source.found, table[~table["label"].isin(more)], chosen),
     )  # fmt: skip
 
 
-def _found_line(what: str, table: pd.DataFrame, num_classes: int) -> str:
+def _found_line(what: str, table: pd.DataFrame, classes: Iterable[str]) -> str:
     """What was found, in one line that a person can check."""
     labelled = table[table["label"] != ""]
     counts = labelled["split"].value_counts()
     parts = [f"{counts[split]:,} {split}" for split in SPLITS if split in counts] or [count_of(len(labelled), "image")]
     aside = [f"{len(table) - len(labelled):,} without a label"] if len(table) > len(labelled) else []
-    return f"read as {what}: {', '.join([*parts, *aside, f'{num_classes} classes'])}"
+    images = labelled["label"].value_counts()
+    named = [f"{name} {images.get(name, 0):,}" for name in classes]
+    told = f"{len(named)} classes ({', '.join(named)})"
+    return f"read as {what}: {', '.join([*parts, *aside, told])}"
 
 
 def _find_common(spec: str, found: Iterable[str], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -339,7 +345,7 @@ def _open_synthetic(
 
     samples = table.groupby("label")["path"].first()  # a change of how faces are rendered shows in these
     recipe = hashlib.sha256(b"".join(map(read, samples))).hexdigest()
-    found = _found_line("synthetic faces", table, len(names))
+    found = _found_line("synthetic faces", table, names)
     alone = "auxiliary_classes: synthetic faces are made of the asked classes alone" if auxiliary else ""
     notes = tuple(note for note in (_note_same_classes(chosen), alone) if note)
     return Source("synthetic", "synthetic", table, read, names, notes, found=found, recipe=f"seed {seed}, {recipe}")

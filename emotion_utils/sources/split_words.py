@@ -105,6 +105,12 @@ def without_split(name: str) -> str:
     return " ".join(rest) if len(rest) < len(words) else name
 
 
+def has_split_word(name: str) -> bool:
+    """Whether a name begins or ends with a word for a split, beside what says nothing: trainA, fer_train_aug."""
+    words = [word for word in _WORD.findall(level_word(name)) if word not in _FILLED]
+    return bool(words) and (split_of(words[0]) or split_of(words[-1])) is not None
+
+
 def is_wrapper(name: str) -> bool:
     """Whether the name of a folder says nothing about what is in it: images, Data, img_1."""
     words = _WORD.findall(level_word(name))

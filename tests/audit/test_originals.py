@@ -155,7 +155,8 @@ def test_votes_reach_the_manifest_and_how_far_people_agree_is_said(tmp_path):
     lines = audit_lines(audit | division | {"suspects": {"judged": 0}})
     assert (
         lines[0]
-        == "read as votes.csv (path from image, votes from happy, sad): 39 images, 1 without a label, 2 classes"
+        == "read as votes.csv (path from image, votes from happy, sad): 39 images, 1 without a label, 2 classes "
+        "(happy 19, sad 20)"
     )
     assert any("75.0% of the votes on an image are for its label" in line for line in lines)
 

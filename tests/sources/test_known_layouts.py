@@ -61,7 +61,7 @@ def test_raf_db_aligned_is_read_with_its_list(tmp_path, parts):
     source = read(tmp_path, files | {"raf/list_patition_label.txt": RAF_LIST})
     assert labels(source) == {f"{name}_aligned.jpg": label for name, label in RAF_LABELS.items()}
     assert splits(source) == {f"{name}_aligned.jpg": name.split("_")[0] for name in RAF_NAMES}
-    assert source.found == "read as RAF-DB, aligned: 2 train, 2 test, 3 classes"
+    assert source.found == "read as RAF-DB, aligned: 2 train, 2 test, 3 classes (happy 2, sad 1, surprise 1)"
 
 
 @pytest.mark.fault(
@@ -82,7 +82,7 @@ def test_raf_db_archive_takes_the_aligned_images_and_names_the_others(tmp_path):
 def test_raf_db_original_alone_is_read_as_such(tmp_path):
     files = images(*(f"Image/original/{name}.jpg" for name in RAF_NAMES))
     source = read(tmp_path, files | {"EmoLabel/list_patition_label.txt": RAF_LIST.replace(b"\n", b"\r\n")})
-    assert source.found == "read as RAF-DB, not aligned: 2 train, 2 test, 3 classes"
+    assert source.found == "read as RAF-DB, not aligned: 2 train, 2 test, 3 classes (happy 2, sad 1, surprise 1)"
 
 
 @pytest.mark.parametrize("with_tables", [True, False])
@@ -229,7 +229,8 @@ def test_affectnet_is_read_by_its_annotations(tmp_path, store):
         "train_set/images/0.jpg": "happy", "train_set/images/1.jpg": "contempt", "train_set/images/2.jpg": "neutral",
         "val_set/images/0.jpg": "angry", "val_set/images/1.jpg": "happy",
     }  # fmt: skip
-    assert source.found == "read as AffectNet, with its annotations: 3 train, 2 val, 4 classes"
+    counts = "angry 1, contempt 1, happy 2, neutral 1"
+    assert source.found == f"read as AffectNet, with its annotations: 3 train, 2 val, 4 classes ({counts})"
 
 
 def test_affectnet_of_csv_files_has_their_labels(tmp_path):
@@ -270,7 +271,7 @@ def test_ck_plus_labels_the_peak_of_each_sequence(tmp_path):
 
 def test_ck_plus_in_class_folders_names_its_persons(tmp_path):
     source = read(tmp_path, images("CK+48/anger/S010_004_00000017.png", "CK+48/happy/S010_006_00000013.png"))
-    assert source.found == "read as CK+, class folders: 2 images, 2 classes"
+    assert source.found == "read as CK+, class folders: 2 images, 2 classes (angry 1, happy 1)"
     assert source.table["group"].tolist() == ["S010"] * 2
 
 
@@ -377,7 +378,9 @@ def test_fer2013_in_folders_of_kaggle(tmp_path):
         "train/angry/Training_3908.jpg", "train/happy/Training_1.jpg", "test/angry/PrivateTest_7.jpg",
         "test/happy/PublicTest_8.jpg",
     ))  # fmt: skip
-    assert source.found == "read as FER2013, folders of splits and classes: 2 train, 2 test, 2 classes"
+    assert (
+        source.found == "read as FER2013, folders of splits and classes: 2 train, 2 test, 2 classes (angry 2, happy 2)"
+    )
 
 
 def test_expw_face_that_is_listed_twice_counts_once_and_another_of_its_number_is_its_own(tmp_path):
