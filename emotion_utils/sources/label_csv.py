@@ -10,7 +10,6 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key, is_emotion
@@ -19,6 +18,7 @@ from emotion_utils.sources.contradictions import compare_with_folders
 from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.files import FileFinder, Files
 from emotion_utils.sources.layouts import Reading, common_root, make_table, not_read
+from emotion_utils.sources.several_rows import Row, mostly_several, names_voter, note_differing, tell_lines
 from emotion_utils.sources.split_words import split_of, split_of_file, split_of_path
 from emotion_utils.sources.text_tables import TextTable, check_rows, is_via, peek_table, read_table
 from emotion_utils.sources.trees import read_needed
@@ -27,19 +27,6 @@ from emotion_utils.sources.votes import Majority, majority, write_votes
 MAX_NAMED = 8  # columns
 MISSING = ("nan", "null", "n/a", "na", "<na>")
 _WHOLE = re.compile(r"(\d+)\.0*")
-
-
-@dataclass
-class _Row:
-    """One file of a table; several lines about it are votes."""
-
-    line: str  # the table and the number of the line, for messages
-    labels: list[str] = field(default_factory=list)
-    votes: dict[str, float] = field(default_factory=dict)
-    confidence: float | None = None
-    is_polled: bool = False  # votes were asked for, given or not
-    group: str = ""
-    split: str = ""
 
 
 def describes(files: Files, name: str, finder: FileFinder) -> bool:
@@ -65,7 +52,7 @@ def read_labels(
     named the table (`is_meant`). Raises InputError for everything else that is wrong.
     """
     finder = FileFinder(files)
-    found: dict[str, _Row] = {}
+    found: dict[str, Row] = {}
     missing: dict[str, str] = {}
     unused: dict[str, list[str]] = {}
     notes, strict, mapping = [], False, ""
@@ -90,9 +77,11 @@ def read_labels(
     _refuse_gaps(spec, names, strict and not lenient, strict, len(found), list(missing), unlisted)
     classes = sorted({_translate(label, codes) for row in found.values() for label in (*row.labels, *row.votes)})
     root = common_root([*names, *found])
+    are_votes = any(map(names_voter, unused.values())) or mostly_several(found.values())
+    notes += [] if are_votes else note_differing(found)
     rows, faults = [], {}
     for path, row in found.items():
-        label, votes, fault = _decide(row, codes, classes, count)
+        label, votes, fault = _decide(row, codes, classes, count, are_votes)
         rows.append((path.removeprefix(root), label, row.group, row.split or split_of_path(path), votes))
         faults |= {path.removeprefix(root): fault} if fault else {}
     faults |= dict.fromkeys(missing, "the CSV names this file, but it is not there")
@@ -132,7 +121,7 @@ def _read_column(spec: str, names: list[str], files: Files, root: str, column: s
 
 
 def _collect(
-    spec: str, name: str, table: TextTable, columns: Columns, finder: FileFinder, found: dict[str, _Row],
+    spec: str, name: str, table: TextTable, columns: Columns, finder: FileFinder, found: dict[str, Row],
     missing: dict[str, str],
 ) -> None:  # fmt: skip
     """Adds the rows of one table to `found`, by the path of the file in the tree, and to `missing`."""
@@ -151,12 +140,19 @@ def _collect(
         if file is None:
             missing[path or f"line {number} of {name}"] = place
             continue
-        row = found.setdefault(file, _Row(place))
+        row = found.setdefault(file, Row())
         text = values[columns.split].strip() if columns.split >= 0 else ""
         split = split_of(text)
         if text and not split:
             raise InputError(f"{place}: {columns.names[columns.split]} {text!r} is not train, val or test")
-        row.split = row.split or split or part
+        split = split or part
+        if split and row.split and split != row.split:
+            raise InputError(
+                f"{spec}: {file} is listed twice, for {row.split} ({tell_lines(row.lines[-1:])}) and for {split} "
+                f"({tell_lines([(name, number)])}), so the lists are no split; list each image once"
+            )
+        row.split = row.split or split
+        row.lines.append((name, number))
         row.group = values[columns.person].strip() if columns.person >= 0 else row.group
         _add_votes(row, values, columns)
 
@@ -184,7 +180,7 @@ def _own_split(columns: Columns) -> str:
     return next((name for name in columns.names if name.lower() == "split"), "")
 
 
-def _add_votes(row: _Row, values: list[str], columns: Columns) -> None:
+def _add_votes(row: Row, values: list[str], columns: Columns) -> None:
     row.is_polled |= bool(columns.raters or columns.shares)
     if columns.label >= 0 and (label := _tidy_label(values[columns.label])):
         row.labels.append(label)
@@ -197,9 +193,15 @@ def _add_votes(row: _Row, values: list[str], columns: Columns) -> None:
         row.confidence = number / 100 if number > 1 else number
 
 
-def _decide(row: _Row, codes: Mapping[str, str] | None, classes: list[str], count: Majority) -> tuple[str, str, str]:
-    """Label, votes as text and fault of one file; "" for what it has not."""
+def _decide(
+    row: Row, codes: Mapping[str, str] | None, classes: list[str], count: Majority, are_votes: bool
+) -> tuple[str, str, str]:
+    """Label, votes as text and fault of one file; "" for what it has not. Several rows may be votes."""
     labels = [_translate(label, codes) for label in row.labels]
+    if len(labels) > 1 and not are_votes and not row.votes:
+        if len(set(map(class_key, labels))) > 1:
+            return "", "", f"several rows that differ: {', '.join(labels)} ({tell_lines(row.lines)})"
+        labels = labels[:1]
     votes = row.votes or (Counter(labels) if len(labels) > 1 else {})
     votes = _level_votes({_translate(name, codes): number for name, number in votes.items()})
     labels = labels if row.votes or len(labels) == 1 else []

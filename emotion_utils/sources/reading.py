@@ -15,6 +15,7 @@ from emotion_utils.sources.class_lists import find_names, name_numbers, tell_nam
 from emotion_utils.sources.columns import Columns, understand
 from emotion_utils.sources.fer_csv import FerCsv
 from emotion_utils.sources.files import FileFinder, Files, sort_files
+from emotion_utils.sources.folder_labels import labels_folders, read_folder_labels
 from emotion_utils.sources.known_layouts import label_files, read_ferplus_csv, read_known, recognise
 from emotion_utils.sources.known_sets import KnownSet
 from emotion_utils.sources.label_csv import describes, read_labels
@@ -50,7 +51,11 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     columns = tables_of(tree)
     finder = FileFinder(files)
     if table:
-        reading = read_labels(spec, [table], files, lenient=lenient, codes=codes, is_meant=True)
+        reading = (
+            read_folder_labels(spec, table, files)
+            if not describes(files, table, finder) and labels_folders(files, table)
+            else read_labels(spec, [table], files, lenient=lenient, codes=codes, is_meant=True)
+        )
         reading, lists = name_numbers(spec, files, reading) if not codes else (reading, [])
         return _read_beside(spec, files, finder, reading, columns, {table, *lists})[0], known
     if pixels := _choose_pixels(spec, columns):
@@ -64,6 +69,10 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     if reading is None and used:
         _refuse_several(spec, own or used)
         reading = read_labels(spec, own or used, files, lenient=lenient, codes=codes)
+    elif reading is None and (of_folders := [name for name in columns if labels_folders(files, name)]):
+        if len(of_folders) > 1:
+            raise InputError(f"--data {spec}: holds several tables ({', '.join(of_folders)}); name the one to use")
+        reading, used = read_folder_labels(spec, of_folders[0], files), of_folders
     elif reading is None:
         reading = read_folders(spec, files, codes, ask=ask)
         reading = replace(reading, notes=(*reading.notes, *(

@@ -482,3 +482,31 @@ def test_columns_that_are_not_used_are_named(tmp_path):
     rows = "".join(f"u,{name},3,{label},x\n" for name, label in LABELS.items())
     source = read(tmp_path, {"legend.csv": f"user.id,image,age,emotion,\n{rows}"})
     assert "legend.csv: columns that are not used: user.id, age" in source.notes
+
+
+# -- several rows for one image ----------------------------------------------------------------------
+
+
+def test_an_image_in_two_splits_is_refused(tmp_path):
+
+    rows = [f"{name}.jpg,happy,{split}" for name, split in zip("abcd", ("train", "train", "test", "test"), strict=True)]
+    said = r"images/a\.jpg is listed twice, for train \(l\.csv, line 2\) and for test \(l\.csv, line 6\), so the lists"
+    with pytest.raises(InputError, match=said):
+        read(tmp_path / "one", {"l.csv": "\n".join(["image,label,split", *rows, "a.jpg,happy,test"])})
+    whole = "\n".join(["image,label", *(f"{name},{label}" for name, label in LABELS.items())])
+    with pytest.raises(InputError, match=r"for test \(test\.csv, line 2\) and for train \(train\.csv, line 4\)"):
+        read(tmp_path / "two", {"train.csv": whole, "test.csv": "image,label\nc.jpg,happy\n"})
+
+
+def test_rows_that_differ_are_set_aside_unless_people_voted(tmp_path):
+    rows = [f"{name},{label}" for name, label in LABELS.items()]
+    source = read(tmp_path, {"l.csv": "\n".join(["image,label", *rows, "a.jpg,sad", "a.jpg,sad", "b.jpg,sadness"])})
+    assert source.faults == {"images/a.jpg": "several rows that differ: happy, sad, sad (l.csv, lines 2, 6, 7)"}
+    assert labels(source) == LABELS | {"a.jpg": ""}
+    assert "votes" not in source.table
+    said = "1 image has several rows that differ (images/a.jpg, l.csv, lines 2, 6, 7): set aside"
+    assert any(note.startswith(said) for note in source.notes)
+    voted = [f"{row},{who}" for who, row in enumerate([*rows, "a.jpg,sad", "a.jpg,sad"])]
+    assert "votes" in read(tmp_path / "v", {"l.csv": "\n".join(["image,label,annotator", *voted])}).table
+    most = [*rows, "a.jpg,sad", "a.jpg,sad", "b.jpg,sad", "c.jpg,happy"]
+    assert "votes" in read(tmp_path / "m", {"l.csv": "\n".join(["image,label", *most])}).table
