@@ -20,7 +20,7 @@ from emotion_utils.sources.votes import rename_votes
 
 _LIST = re.compile(
     r"(?:.*(?:class|label|emotion|expression|categor|mapping|legend).*|names|data|dataset|config|obj)"
-    r"\.(?:txt|names|labels|json|ya?ml)",
+    r"\.(?:txt|names|labels|json|ya?ml|csv|tsv)",
     re.IGNORECASE,
 )
 _README = re.compile(r"read_?me.*\.(?:txt|md|rst)|readme", re.IGNORECASE)
@@ -34,14 +34,26 @@ _NUMBER_LAST = re.compile(rf"\W*{_WORDS}\W+(\d{{1,3}})\W*")
 
 def name_numbers(spec: str, files: Files, reading: Reading) -> tuple[Reading, list[str]]:
     """`reading` with names for its classes where a file beside names each of their numbers; and the files used."""
-    names, used = find_names(spec, files, set(reading.rows["label"]) - {""})
+    labels = set(reading.rows["label"]) - {""}
+    names, used = find_names(spec, files, labels)
     if not used:
-        return reading, []
+        return replace(reading, notes=(*reading.notes, *_tell_unnamed(files, labels))), []
     rows = reading.rows.assign(label=reading.rows["label"].map({**names, "": ""}))
     if VOTES in rows:
         rows = rows.assign(**{VOTES: [rename_votes(text, names) for text in rows[VOTES]]})
     what = f"{reading.what} with names from {posixpath.basename(used[0])}"
     return replace(reading, rows=rows, what=what, notes=(*reading.notes, tell_names(names, used))), used
+
+
+def _tell_unnamed(files: Files, labels: set[str]) -> list[str]:
+    """A line on what would give names to classes that are numbers, and why a list that is there does not."""
+    if len(labels) < 2 or not all(map(str.isdecimal, labels)):
+        return []
+    lists = [name for name in files.others if _LIST.fullmatch(posixpath.basename(name))
+             and not name.lower().endswith((".csv", ".tsv"))]  # fmt: skip
+    shown = ", ".join(sorted(labels, key=int))
+    note = f"classes are numbers ({shown}): put a labels.txt beside, with a line such as '0 happy' for each"
+    return [note + (f"; {lists[0]} does not name each of them once, so it is not used" if lists else "")]
 
 
 def tell_names(names: Mapping[str, str], used: list[str]) -> str:
@@ -112,6 +124,8 @@ def _read_list(name: str, text: str) -> list[tuple[int | None, str]]:
         except (ValueError, yaml.YAMLError, RecursionError):
             return []
     lines = [line for line in text.splitlines() if line.strip()]
+    if name.lower().endswith((".csv", ".tsv")):
+        return _read_mapping(lines)
     for pattern, number, word in ((_NUMBER_FIRST, 1, 2), (_NUMBER_LAST, 2, 1)):
         pairs = [pattern.fullmatch(line) for line in lines]
         if pairs and all(pairs):
@@ -120,6 +134,16 @@ def _read_list(name: str, text: str) -> list[tuple[int | None, str]]:
     if all(names):
         return [(None, match[1]) for match in names]
     return _read_prose(text)
+
+
+def _read_mapping(lines: list[str]) -> list[tuple[int | None, str]]:
+    """Numbers and names of a table of these two, with or without header; empty for any other table."""
+    rows = [re.split(r"[,;\t|]", line) for line in lines if line.strip(" ,;\t|")]
+    rows = [[value.strip(" \"'") for value in row] for row in rows]
+    rows = rows if rows and any(map(str.isdecimal, rows[0])) else rows[1:]
+    if not rows or any(len(row) != 2 or sum(map(str.isdecimal, row)) != 1 for row in rows):
+        return []
+    return [(int(number), name) for number, name in (row if row[0].isdecimal() else row[::-1] for row in rows)]
 
 
 def _read_entries(data: Any) -> list[tuple[int | None, str]]:

@@ -16,6 +16,11 @@ from emotion_utils.sources.text_tables import MIN_PIXELS, TextTable, is_via, num
 MOST = 0.9  # of the values tell what a column holds whose name does not
 MAX_LOOKED_AT = 1000  # different values of a column, to learn what it holds
 MAX_PARTS = 10  # a column with more different words than these is no split, whatever its name
+_BOXES = (
+    ("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"),
+    ("x", "y", "w", "h"), ("x", "y", "width", "height"), ("left", "top", "width", "height"),
+)  # fmt: skip
+_BOX_PREFIX = re.compile("^(?:bbox|box|bndbox)")
 # Usual names without case, accents, spaces and signs; of several in one table the first counts.
 _PATHS = level_word(
     "path filepath imagepath imgpath pth filename file subdirectoryfilepath imagefile imagefilename "
@@ -134,9 +139,15 @@ def understand(table: TextTable) -> Columns:
 def check_columns(spec: str, name: str, table: TextTable, columns: Columns) -> str:
     """A line on a column of the table `name` that is called a split and is none, or ''.
 
-    Raises InputError where such a column holds a few words, which may be splits; and where the numbers beside the words
-    of the labels do not stand for these, one for one.
+    Raises InputError for columns of boxes; where such a column holds a few words, which may be splits; and where the
+    numbers beside the words of the labels do not stand for these, one for one.
     """
+    if columns.path >= 0 and (box := _find_box(columns.names)):
+        line = table.rows[0][0] if table.rows else 1
+        raise InputError(
+            f"--data {spec}: {name}, line {line}: columns {', '.join(box)} are boxes within images, which are not cut "
+            "out: make an image of each face, or remove these columns if each image is one face already"
+        )
     if columns.numbers >= 0:
         _check_numbers(f"--data {spec}: {name}", table, columns)
     if columns.unclear < 0:
@@ -151,6 +162,12 @@ def check_columns(spec: str, name: str, table: TextTable, columns: Columns) -> s
             "instead, or call the column something else if it is no split"
         )
     return f"{name}: column {column} ({shown}) is no split and not used" if values else ""
+
+
+def _find_box(names: list[str]) -> list[str]:
+    """The four columns that are a box, as they are spelled; empty where there are none."""
+    spelled = {_BOX_PREFIX.sub("", _key(name)): name for name in reversed(names)}
+    return next(([spelled[key] for key in keys] for keys in _BOXES if spelled.keys() >= set(keys)), [])
 
 
 def _check_numbers(place: str, table: TextTable, columns: Columns) -> None:

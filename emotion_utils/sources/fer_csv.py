@@ -95,16 +95,18 @@ class FerCsv:
                 counts[len(split_pixels(fields[place]))] += 1
             if columns.numbers >= 0 or columns.unclear >= 0:
                 told.append((number, ["" if n == place else _text(field) for n, field in enumerate(fields)]))
-        self.notes = tuple(
-            filter(None, [check_columns(spec, "the table of pixels", TextTable(names, told, {}), columns)])
-        )
+        notes = [check_columns(spec, "the table of pixels", TextTable(names, told, {}), columns)]
         self.side_px = _side(counts)
         self.paths: dict[int, str] = {}
         self._pixels: dict[str, tuple[int, int]] = {}
         usage = names[columns.split] if columns.split >= 0 else ""
         in_words = sum(not _is_number(line.label) for line in lines if line.label) > len(lines) / 2
-        codes = {} if in_words else name_labels({_whole(line.label) for line in lines} - {""})
-        codes = codes or {str(number): name for number, name in enumerate(CLASS_NAMES)}
+        numbers = {_whole(line.label) for line in lines} - {""}
+        codes = {} if in_words else name_labels(numbers)
+        if not codes:
+            codes = {str(number): name for number, name in enumerate(CLASS_NAMES)}
+            notes += [] if in_words else _tell_codes(names[columns.label], codes, numbers)
+        self.notes = tuple(filter(None, notes))
         rows = self._index(names[columns.label], usage, lines, odd, {} if in_words else codes)
         if odd and len(odd) >= len(rows):
             number, reason = min(odd.items())
@@ -191,6 +193,18 @@ def _whole(label: str) -> str:
     """The whole number in '3', '03' and '3.0'; '' for what is none."""
     whole, point, rest = label.partition(".")
     return (whole.lstrip("0") or "0") if whole.isdecimal() and not (point and rest.strip("0")) else ""
+
+
+def _tell_codes(column: str, codes: Mapping[str, str], numbers: set[str]) -> list[str]:
+    """What the numbers were taken for, and a warning where not all of FER2013's seven occur."""
+    seen = [number for number in codes if number in numbers]
+    notes = [f"{column} as in FER2013: {', '.join(f'{number} is {codes[number]}' for number in seen)}"]
+    if seen and not set(list(codes)[:7]) <= numbers:
+        notes.append(
+            f"not all of FER2013's seven classes are there (only {', '.join(seen)}): if the numbers mean something "
+            "else, put a labels.txt with a line such as '0 happy' for each beside the table, and give the folder"
+        )
+    return notes
 
 
 def _is_number(text: str) -> bool:

@@ -16,6 +16,7 @@ from emotion_utils.printable import count_of
 from emotion_utils.sources import known_sets
 from emotion_utils.sources.boxes import BoxReader
 from emotion_utils.sources.class_names import is_emotion
+from emotion_utils.sources.columns import Columns
 from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.fer_csv import FerCsv
 from emotion_utils.sources.files import FileFinder, Files
@@ -41,6 +42,12 @@ def recognise(files: Files) -> KnownSet | None:
         if aligned or not known.needs_signs or label_files(known, files):
             return known
     return None
+
+
+def is_of_affectnet(columns: Columns) -> bool:
+    """Whether a table has the columns of AffectNet's own training.csv and validation.csv."""
+    names = {name.strip().casefold() for name in columns.names}
+    return {"subdirectory_filepath", "expression", "valence", "arousal"} <= names
 
 
 def label_files(known: KnownSet, files: Files) -> list[str]:

@@ -122,7 +122,10 @@ AFFECTNET = KnownSet(
     stem=re.compile(r".*"),
     signs=re.compile(r"annotations/\d+_exp\.npy$"),
     needs_signs=True,
-    codes=_numbered("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt"),
+    codes={
+        **_numbered("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt"),
+        **dict.fromkeys(("8", "9", "10"), ""),  # none, uncertain, no face
+    },
     counts={
         "train": (
             _counts(neutral=74874, happy=134415, sad=25459, surprise=14090, fear=6378, disgust=3803, angry=24882,

@@ -214,6 +214,8 @@ def _decide(
         label = labels[0] if labels else count(votes)
     except ImageFault as fault:
         return "", write_votes(votes), str(fault)
+    if not label:
+        return "", "", f"no emotion: the table says {', '.join(row.labels)}"
     return label, write_votes(votes), ""
 
 

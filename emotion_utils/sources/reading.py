@@ -16,7 +16,13 @@ from emotion_utils.sources.columns import Columns, understand
 from emotion_utils.sources.fer_csv import FerCsv
 from emotion_utils.sources.files import FileFinder, Files, sort_files
 from emotion_utils.sources.folder_labels import labels_folders, read_folder_labels
-from emotion_utils.sources.known_layouts import label_files, read_ferplus_csv, read_known, recognise
+from emotion_utils.sources.known_layouts import (
+    is_of_affectnet,
+    label_files,
+    read_ferplus_csv,
+    read_known,
+    recognise,
+)
 from emotion_utils.sources.known_sets import KnownSet
 from emotion_utils.sources.label_csv import describes, read_labels
 from emotion_utils.sources.layouts import (
@@ -47,8 +53,10 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     """
     files = sort_files(tree)
     known = recognise(files)
-    codes = known.codes if known else {}
     columns = tables_of(tree)
+    if known is None and any(map(is_of_affectnet, columns.values())):
+        known = known_sets.AFFECTNET
+    codes = known.codes if known else {}
     finder = FileFinder(files)
     if table:
         reading = (
@@ -65,7 +73,7 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     labels = [name for name in labels if name not in forms]
     used = [name for name in labels if describes(files, name, finder)]
     own = [name for name in used if columns[name].is_own_form]
-    reading = read_known(spec, files, known) if known and not own else None
+    reading, unnamed = read_known(spec, files, known) if known and not own else None, []
     if reading is None and used:
         _refuse_several(spec, own or used)
         reading = read_labels(spec, own or used, files, lenient=lenient, codes=codes)
@@ -75,13 +83,15 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
         reading, used = read_folder_labels(spec, of_folders[0], files), of_folders
     elif reading is None:
         reading = read_folders(spec, files, codes, ask=ask)
-        reading = replace(reading, notes=(*reading.notes, *(
-            f"{name} is a table of labels, but names none of these images: it is not used" for name in labels
-        )))  # fmt: skip
+        unnamed = labels
         used = labels
     if not codes:
         reading, lists = name_numbers(spec, files, reading)
         used = [*used, *lists]
+        unnamed = [name for name in unnamed if name not in lists]
+    reading = replace(reading, notes=(*reading.notes, *(
+        f"{name} is a table of labels, but names none of these images: it is not used" for name in unnamed
+    )))  # fmt: skip
     signs = label_files(known, files) if known else ()
     reading, used = _read_beside(spec, files, finder, reading, columns, {*used, *signs})
     undecodable = [name for name in name_undecodable(files) if name not in used]

@@ -100,3 +100,31 @@ def test_numbers_in_a_table_of_pixels_get_names(tmp_path):
         "sad": 1, "happy": 11, "calm": 21,
     }  # fmt: skip
     assert "classes.txt: 0 is sad, 1 is happy, 2 is calm" in source.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("label_map.csv", "label,name\n0,angry\n1,happy\n2,sad\n"), ("labels.csv", "id;name\n0;angry\n1;happy\n2;sad\n"),
+     ("mapping.tsv", "angry\t0\nhappy\t1\nsad\t2\n")],
+)  # fmt: skip
+def test_a_table_of_numbers_and_names_gives_the_names(tmp_path, name, text):
+    source = read(tmp_path, {name: text.encode()}, "0", "1", "2")
+    assert source.classes == NAMES
+    assert not any("not used" in note or "not read" in note for note in source.notes)
+
+
+def test_numbers_without_names_say_what_would_name_them_and_why_a_list_did_not(tmp_path):
+    said = "classes are numbers (0, 1, 2): put a labels.txt beside"
+    alone, beside = (read(tmp_path / str(len(files)), files, "0", "1", "2").notes
+                     for files in ({}, {"classes.txt": b"angry\nhappy\n"}))  # fmt: skip
+    assert any(note.startswith(said) for note in alone)
+    assert any(note.startswith(said) and "classes.txt does not name each of them once" in note for note in beside)
+
+
+def test_numbers_of_pixels_are_told_with_a_warning_where_some_of_the_seven_are_missing(tmp_path):
+    rows = [f"{n},{' '.join([str(10 * n + 1)] * 2304)}" for n in range(7)]
+    for count in (3, 7):
+        table = "\n".join(["emotion,pixels", *rows[:count]]).encode()
+        notes = read(tmp_path / str(count), {"f.csv": table}).notes
+        assert any(note.startswith("emotion as in FER2013: 0 is angry, 1 is disgust, 2 is fear") for note in notes)
+        assert any("(only 0, 1, 2)" in note and "labels.txt" in note for note in notes) == (count == 3)

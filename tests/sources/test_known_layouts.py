@@ -247,6 +247,17 @@ def test_affectnet_of_csv_files_has_their_labels(tmp_path):
     assert splits(source) == {"29a.jpg": "train", "b.jpg": "train", "c.jpg": "val"}
 
 
+def test_numbers_in_affectnets_own_tables_are_known(tmp_path):
+    head = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal\n"
+    numbers = (0, 1, 6, 8, 10)
+    files = images(*(f"Manually_Annotated_Images/7/{number}.jpg" for number in numbers))
+    files["training.csv"] = (head + "".join(f"7/{n}.jpg,1,2,3,4,1;2,{n},0.1,0.2\n" for n in numbers)).encode()
+    source = read(tmp_path, files)
+    assert labels(source) == {"0.jpg": "neutral", "1.jpg": "happy", "6.jpg": "angry", "8.jpg": "", "10.jpg": ""}
+    assert source.found.startswith("read as AffectNet, training.csv")
+    assert [fault[-1] for fault in sorted(source.faults.values())] == ["0", "8"]
+
+
 def test_affectnet_of_kaggle_has_a_table_beside_its_folders(tmp_path):
     files = images("anger/image0.png", "happy/image1.png", "happy/image2.png")
     files["labels.csv"] = (

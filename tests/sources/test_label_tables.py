@@ -510,3 +510,15 @@ def test_rows_that_differ_are_set_aside_unless_people_voted(tmp_path):
     assert "votes" in read(tmp_path / "v", {"l.csv": "\n".join(["image,label,annotator", *voted])}).table
     most = [*rows, "a.jpg,sad", "a.jpg,sad", "b.jpg,sad", "c.jpg,happy"]
     assert "votes" in read(tmp_path / "m", {"l.csv": "\n".join(["image,label", *most])}).table
+
+
+@pytest.mark.parametrize(
+    ("head", "times"),
+    [("filename,width,height,class,xmin,ymin,xmax,ymax", 2), ("filename,width,height,class,xmin,ymin,xmax,ymax", 1),
+     ("image,a,b,label,x,y,w,h", 1), ("image,a,b,label,bbox_x1,bbox_y1,bbox_x2,bbox_y2", 1)],
+)  # fmt: skip
+def test_boxes_within_images_are_refused_by_table_line_and_columns(tmp_path, head, times):
+    rows = [f"{name},40,40,{label},1,2,30,30" for name, label in LABELS.items() for _ in range(times)]
+    columns = ", ".join(head.split(",")[-4:])
+    with pytest.raises(InputError, match=rf"_annotations\.csv, line 2: columns {columns} are boxes within images"):
+        read(tmp_path, {"_annotations.csv": "\n".join([head, *rows])})
