@@ -2,6 +2,7 @@
 
 import gc
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,11 @@ def browser(tmp_path_factory):
     opened.set_script_timeout(60)
     yield opened
     opened.quit()
+
+
+@pytest.fixture
+def sigint_heard():
+    """This process and those that it starts hear SIGINT, also in a background job, where shells ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -19,6 +19,7 @@ from face_files import encode, make_image
 from PIL import Image
 
 from emotion_utils import cli, pipeline, provenance
+from emotion_utils.model_table import MODELS
 from emotion_utils.models.card import save_model
 from emotion_utils.models.zoo import build_model
 from emotion_utils.published.study import read_published
@@ -109,6 +110,14 @@ def words_of(command):
         command = re.sub(rf"(?<!\S){re.escape(name)}(?=[\s\]]|$)", given, command)
     program, *words = shlex.split(re.sub(r"\[(--[^\]]+)\]", r"\1", command))
     return ["run", *words] if program == "./run_all.sh" else words
+
+
+@pytest.fixture(autouse=True)
+def no_more_models():
+    """Models that a command adds are forgotten after it."""
+    yield
+    for name in [name for name, spec in MODELS.items() if spec.module]:
+        del MODELS[name]
 
 
 @pytest.fixture(scope="module")

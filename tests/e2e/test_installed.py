@@ -54,6 +54,7 @@ def made(emotion, installed):
     return installed / "here" / "reports" / "smoke"
 
 
+@pytest.mark.slow
 def test_wheel_makes_a_report_that_verifies_beside_where_it_was_started(emotion, made):
     assert (made / "report.html").exists()
     facts = json.loads((made / "run.json").read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ from emotion_utils.provenance import PROJECT_DIR
 from emotion_utils.run import Run
 from emotion_utils.synthetic.faces import render_path, synthetic_table
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def emotion(*arguments):

@@ -209,7 +209,7 @@ def test_stopped_run(small, tmp_path):
 @pytest.mark.fault(
     "Ctrl-C during a notebook", "R", "one line; what the kernel says of its lost sockets goes to the notebook's log"
 )
-def test_interrupted_notebook(small, tmp_path, capfd):
+def test_interrupted_notebook(small, sigint_heard, tmp_path, capfd):
     cell = f"""import os, sys, time
 print("[IPKernelApp] ERROR | Exception in message handler", file=sys.__stderr__, flush=True)
 os.kill({os.getpid()}, 2)

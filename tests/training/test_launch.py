@@ -62,14 +62,6 @@ def elsewhere(monkeypatch):
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 
 
-@pytest.fixture
-def sigint_heard():
-    """Processes that are started hear SIGINT, even if these tests run in a background job, where shells ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.fixture(scope="module")
 def by_torchrun(tmp_path_factory):
     """A run that the line in docs/gpus.md has trained with two processes."""
@@ -95,6 +87,7 @@ def test_the_documented_line_trains_with_two_processes(by_torchrun):
     assert set(by_torchrun.read("predictions", MODEL)["split"]) == {"val", "test"}
 
 
+@pytest.mark.slow
 def test_a_notebook_trains_with_two_processes_to_the_bits_of_torchrun(by_torchrun, tmp_path):
     run = prepare(tmp_path / "run", "processes=2")
     code = f"""

@@ -108,7 +108,7 @@ def test_every_figure_and_table_is_there_in_order_with_caption_and_alternative(r
 def test_contents_name_every_heading(html):
     headings = re.findall(r'<h[23] id="([^"]+)"', html)
     assert headings[0] == "sec-abstract"
-    assert headings[-1] == "sec-audit-of-the-published-tables"
+    assert headings[-1] == "sec-reproducibility-checklist"
     linked = re.findall(r'href="#(sec-[^"]+)"', html.split("</nav>")[0])
     assert linked == headings
 
@@ -141,7 +141,7 @@ def test_paper_has_title_contents_bookmarks_language_and_tags(pages):
     assert re.search(r"Conclusion[ .]*\d+", contents)
     bookmarks = [entry["/Title"] for entry in pages.outline if not isinstance(entry, list)]
     assert bookmarks[0] == "Abstract"
-    assert bookmarks[-1] == "F Audit of the published tables"
+    assert bookmarks[-1] == "G Reproducibility checklist"
     assert pages.trailer["/Root"]["/Lang"] == "en"
     assert (
         alternatives(pages.trailer["/Root"]["/StructTreeRoot"]) == 1 + 1 + 2 + 3 + 4 + 2 + 3 + 3 + 3 + 1
@@ -217,7 +217,9 @@ def test_notebook_06_is_clean_short_and_has_stable_ids():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
-    assert [cell.id for cell in notebook.cells] == [f"06-{place:02d}" for place in range(len(notebook.cells))]
+    ids = [cell.id for cell in notebook.cells]  # a cell that comes between two others takes a letter: theirs stay
+    assert ids == sorted(set(ids))
+    assert all(re.fullmatch(r"06-\d\d[a-z]?", name) for name in ids)
     assert max(len(cell.source.splitlines()) for cell in code) <= 15
     assert [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
     shown = [cell for cell in notebook.cells if "remove-cell" not in cell.metadata.get("tags", [])]
