@@ -12,12 +12,14 @@ from emotion_utils.sources.split_words import has_person_word, has_split_word, i
 
 _DATE = re.compile(r"(?:19|20)\d\d(?:[-_. ]?[01]\d(?:[-_. ]?[0-3]\d)?)?|[0-3]?\d[-_. ][0-3]?\d[-_. ](?:19|20)\d\d")
 _NUMBERED = re.compile(r"([a-z]{1,2})[-_ ]?\d+")  # S005, p 3
-# What is done to all of the data, or kept apart for a search.
+# What is done to all of the data, kept apart for a search, or counted when images are taken.
 _PARTS = frozenset(level_word(
     "original originals orig augmented augmentation augmentations aug labeled labelled unlabeled unlabelled annotated "
     "unannotated query queries gallery probe probes flipped mirrored rotated resized cropped uncropped aligned "
-    "unaligned processed preprocessed unprocessed"
+    "unaligned processed preprocessed unprocessed session sessions day week month camera cam take scene trial visit "
+    "episode round recording"
 ).split())  # fmt: skip
+_CLASS_WORDS = frozenset(("class", "label", "emotion", "expression"))  # class1 is one, whatever it means
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -52,7 +54,7 @@ def _are_no_classes(names: Sequence[str]) -> bool:
     letters = [match[1] for name in names if (match := _NUMBERED.fullmatch(name.casefold()))]
     return all(
         has_person_word(name)
-        or is_fold(name)
+        or (is_fold(name) and _CLASS_WORDS.isdisjoint(_WORD.findall(level_word(name))))
         or _DATE.fullmatch(name)
         or ((words := _WORD.findall(level_word(name))) and _PARTS.issuperset(words))
         or ((match := _NUMBERED.fullmatch(name.casefold())) and letters.count(match[1]) > 1)

@@ -15,7 +15,8 @@ def read(tmp_path, *folders, **options):
     "names",
     ["person1 person2", "Actor_01 Actor_02", "S005 S010", "F01 F02 M01 M02", "video_1 video_2 video_3", "fold0 fold1",
      "part1 part2", "2023-01-01 2023-01-02", "20230101 20230102", "2019 2020", "original augmented",
-     "labeled unlabeled", "images labels", "query gallery", "Versuchsperson_1 Versuchsperson_2"],
+     "labeled unlabeled", "images labels", "query gallery", "Versuchsperson_1 Versuchsperson_2",
+     "session_1 session_2", "Camera1 Camera2", "day1 day2"],
 )  # fmt: skip
 def test_names_of_persons_and_parts_are_no_classes_unless_they_are_chosen(tmp_path, names):
     names = names.split()
@@ -25,7 +26,18 @@ def test_names_of_persons_and_parts_are_no_classes_unless_they_are_chosen(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "names", ["anna ben cem", "cat dog", "0 1 2", "0_an 1_di 2_fe", "a b", "1_高兴 2_悲伤", "s1 t2"]
+    "names",
+    [
+        "anna ben cem",
+        "cat dog",
+        "0 1 2",
+        "0_an 1_di 2_fe",
+        "a b",
+        "class1 class2",
+        "emotion_0 emotion_1",
+        "1_高兴 2_悲伤",
+        "s1 t2",
+    ],
 )
 def test_names_of_unknown_meaning_stay_classes_and_are_counted(tmp_path, names):
     counts = ", ".join(f"{name} 1" for name in sorted(names.split()))
