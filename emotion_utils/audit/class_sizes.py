@@ -8,6 +8,7 @@ import pandas as pd
 
 from emotion_utils.config import RunConfig
 from emotion_utils.errors import InputError
+from emotion_utils.near_names import did_you_mean
 from emotion_utils.printable import count_of
 from emotion_utils.sources.source import Source
 
@@ -22,7 +23,10 @@ def refuse_small_classes(source: Source, config: RunConfig) -> None:
         return
     faults, ways = [], ["add images"]
     if len(small):
-        listed = ", ".join(f"class {name!r} has {count_of(count, 'image')}" for name, count in small.items())
+        listed = ", ".join(
+            f"class {name!r} has {count_of(count, 'image')}{_tell_slip(source, rows, name, sizes)}"
+            for name, count in small.items()
+        )
         faults.append(f"{listed}: {config.min_images_per_class} are needed to fill train, val and test")
     faults += [f"class {name!r} has no image in {split} as the data are split" for name, split in lacking]
     left_out = {*small.index, *(name for name, _ in lacking)}
@@ -38,6 +42,14 @@ def refuse_small_classes(source: Source, config: RunConfig) -> None:
         reads = " ".join(f"--set {setting}" for setting in settings)
         ways.append(f"use {reads}" + (" (a new split)" if lacking else ""))
     raise InputError("; ".join(faults) + ": " + ", or ".join(ways))
+
+
+def _tell_slip(source: Source, rows: pd.DataFrame, name: str, sizes: pd.Series) -> str:
+    """Where a table gives the label `name` first, and the larger class that it may be a misspelling of."""
+    line = next((source.places[path] for path in rows["path"][rows["label"] == name] if path in source.places), "")
+    larger = did_you_mean(name, [other for other in sizes.index if sizes[other] > sizes[name]])
+    told = "; ".join(filter(None, (line, larger.removeprefix("; "))))
+    return f" ({told})" if told else ""
 
 
 def _find_lacking(rows: pd.DataFrame, config: RunConfig) -> list[tuple[str, str]]:

@@ -68,7 +68,8 @@ def find_groups(table: pd.DataFrame, rule: str = "auto") -> tuple[pd.Series, str
             return groups, _describe(f"{origin} give", groups)
     line = "no groups: neither the data, nor file names, nor folders name persons"
     if len(paths) and sum(_NUMBERED.search(path) is not None for path in paths) >= NUMBERED_SHARE * len(paths):
-        line += f"; the files are only numbered (e.g. {paths[0]})"
+        stem = paths[0].rpartition("/")[2].rpartition(".")[0]  # of a table of pixels the row; its path is no file's
+        line += f"; the images are only numbered (e.g. {stem})"
     return _no_groups(table), (
         f"{line}; if few people posed for many images, one person is in several splits and the test is too easy: name "
         "the persons with --set group or a column person"

@@ -51,9 +51,9 @@ def set_aside_line(audit: Mapping[str, Any]) -> str:
     reasons = sorted(audit["reasons"].items(), key=lambda each: -each[1])
     if not reasons:
         return ""
-    parts = [f"{count:,} {reason}" for reason, count in reasons[:MAX_REASONS]]
+    parts = [f"{reason}: {count:,}" for reason, count in reasons[:MAX_REASONS]]
     if others := sum(count for _, count in reasons[MAX_REASONS:]):
-        parts.append(f"{others:,} for other reasons")
+        parts.append(f"other reasons: {others:,}")
     return f"set aside: {count_of(audit['quarantined'], 'image')} ({'; '.join(parts)}); data/manifest.csv has each"
 
 
@@ -96,7 +96,8 @@ def copies_line(audit: Mapping[str, Any]) -> str:
     copies, conflicts = audit["duplicates"], audit["conflicts"]
     line = f"{copies['exact']:,} exact copies of files and {copies['pixels']:,} of pixels were set aside"
     if conflicts["pictures"]:
-        line += f"; {conflicts['pictures']:,} images have two labels ({conflicts['images']:,} files, set aside)"
+        has = "1 image has" if conflicts["pictures"] == 1 else f"{conflicts['pictures']:,} images have"
+        line += f"; {has} two labels ({conflicts['images']:,} files, set aside)"
     return line
 
 

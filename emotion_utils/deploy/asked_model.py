@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emotion_utils.deploy.classifier import CARD_FILE
+from emotion_utils.deploy.listing import why_missing
 from emotion_utils.deploy.onnx_file import OnnxNetwork
 from emotion_utils.errors import InputError
 
@@ -15,8 +16,8 @@ MODEL_FILES = (CARD_FILE, "model.safetensors")
 def take_model(paths: Sequence[Path]) -> tuple[Path | None, list[Path]]:
     """The model among the arguments of a command, None for the small one, and the others.
 
-    Raises InputError where a model stands elsewhere than first, where nothing stands behind it, and for the folder of
-    a run, of which one model has to be named.
+    Raises InputError where a model stands elsewhere than first, where nothing stands behind it or the first of several
+    is not there, and for the folder of a run, of which one model has to be named.
     """
     first, *others = paths
     if is_model(first):
@@ -26,6 +27,8 @@ def take_model(paths: Sequence[Path]) -> tuple[Path | None, list[Path]]:
     for path in others:
         if is_model(path):
             raise InputError(f"{first}: is no model, but {path} is: name the model first, then the images")
+    if others and (missing := why_missing(first.expanduser())):  # it may be a model with a slip in its name
+        raise InputError(f"{first}: {missing}")
     if found := _models_below(first):
         raise InputError(f"{first}: holds models, but is none: name one, such as {found[0]}")
     return None, list(paths)

@@ -76,7 +76,8 @@ class Tally:
         if self.grey and spec.colour == "colour":
             yield f"the model knows colour images alone, and {self.grey:,} are grey"
         for values, paths in self.values.items():
-            yield f"{_count(paths)} hold {values} in a format for more; 255 of 255 is the largest of these"
+            hold = "holds" if len(paths) == 1 else "hold"
+            yield f"{_count(paths)} {hold} {values} in a format for more; 255 of 255 is the largest of these"
         if self._sides and spec.source_px:
             side = round(median(self._sides.elements()))
             if not spec.source_px / FAR <= side <= spec.source_px * FAR:

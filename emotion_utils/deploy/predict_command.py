@@ -72,7 +72,8 @@ def _predict(predictor: FilePredictor, tally: Tally, write: Callable[[str], None
 def _warn(predictor: FilePredictor, tally: Tally) -> None:
     """Says what has to be known of the images. Raises InputError where none of them can be used."""
     if tally.refused.total() == tally.images:
-        raise InputError(f"none of the {tally.images} files can be used: {tally.first_refused}")
+        none = "the file cannot be used" if tally.images == 1 else f"none of the {tally.images:,} files can be used"
+        raise InputError(f"{none}: {tally.first_refused}")
     if predictor.network.views > 1:
         note(f"each face is read in {predictor.network.views} views, as the model's card asks; probabilities are means")
     for line in tally.lines(predictor.network.input_spec):

@@ -25,8 +25,8 @@ LAST_COLUMNS = ("reason", "search")
 class FilePredictor:
     """A model and the images that it is to be asked about; both are checked before any work.
 
-    Without `model_dir` the small model is asked. Raises InputError for a model that fails its own checks, for a path
-    that is not there, and where there is no image.
+    Without `model_dir` the small model is asked. Raises InputError for a model that fails its own checks, and where
+    there is no image.
     """
 
     def __init__(self, model_dir: str | Path | None, paths: Iterable[str | Path], missed: Missed = None) -> None:

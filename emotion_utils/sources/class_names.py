@@ -16,8 +16,11 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "sad": ("sadness",),
     "surprise": ("surprised", "suprise", "suprised"),  # the misspelling is common in published folders
 }
-# What stands around a name and is no part of it: "0_angry", "Happy faces".
-_AROUND = re.compile(r"^\d+[\W_]+|[\W_]+(?:faces?|images?|imgs?|pictures?|photos?|emotions?|expressions?|class)$")
+# What stands around a name and is no part of it: "0_angry", "Happy faces", "angry 😀".
+_AROUND = re.compile(
+    r"^\d+[\W_]+|^[^\w\x00-\u206f]+\s*|(?:\s*[^\w\x00-\u200c\u200e-\u206f])+$"
+    r"|[\W_]+(?:faces?|images?|imgs?|pictures?|photos?|emotions?|expressions?|class)$"
+)
 _CLASS_OF = {word: name for name, words in SYNONYMS.items() for word in (name, *words)}
 
 

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 from emotion_utils.config import cache_dir
 from emotion_utils.errors import InputError
 from emotion_utils.printable import count_of
-from emotion_utils.sources.columns import check_columns, understand
+from emotion_utils.sources.columns import Columns, check_columns, understand
 from emotion_utils.sources.decoded import MIN_SIDE_PX, ImageFault
 from emotion_utils.sources.layouts import make_table
 from emotion_utils.sources.split_words import split_of
@@ -24,6 +24,7 @@ from emotion_utils.sources.text_tables import (
     TextTable,
     encoding_of,
     is_record,
+    list_some,
     number_columns,
     split_header,
     split_pixels,
@@ -71,11 +72,7 @@ class FerCsv:
         columns = understand(TextTable(names, rows, {}))
         self._file.seek(at)
         if columns.pixels < 0 or columns.label < 0:
-            missing = [what for what, at in (("emotion", columns.label), ("pixels", columns.pixels)) if at < 0]
-            raise InputError(
-                f"--data {spec}: column {', '.join(missing)} is missing; found {', '.join(names)}: "
-                + ("these images have no labels" if columns.pixels >= 0 else "it holds no images")
-            )
+            raise InputError(f"--data {spec}: {_tell_missing(columns)}")
         odd: dict[int, str] = {}
         lines, counts, offset, told = [], Counter(), at, []
         for number, line in enumerate(self._file, start=first):
@@ -149,6 +146,24 @@ class FerCsv:
                 self.paths[line.number - 2] = path
                 rows.append((path, label, "", split or ""))
         return rows
+
+
+def _tell_missing(columns: Columns) -> str:
+    """Which column a table of pixels lacks; one without a header has none, but may well hold labels."""
+    names = columns.names
+    if columns.pixels >= 0 and len(names) > 1 and names == number_columns(len(names)):
+        return tell_headerless(columns)
+    missing = [what for what, at in (("emotion", columns.label), ("pixels", columns.pixels)) if at < 0]
+    why = "these images have no labels" if columns.pixels >= 0 else "it holds no images"
+    return f"column {', '.join(missing)} is missing; found {list_some(names)}: {why}"
+
+
+def tell_headerless(columns: Columns) -> str:
+    """What to write above a table of pixels without a header, whose order of columns is not guessed."""
+    header = {(2, 0): "pixels,emotion", (2, 1): "emotion,pixels", (3, 1): "emotion,pixels,Usage"}.get(
+        (len(columns.names), columns.pixels), "emotion, pixels and Usage, in the order of its columns,"
+    )
+    return f"has no line with the names of its columns: write {header} above the first line"
 
 
 def _plain_lines(file: BinaryIO) -> BinaryIO:

@@ -17,14 +17,23 @@ from emotion_utils.sources.columns import Columns, check_columns, to_number, und
 from emotion_utils.sources.contradictions import compare_with_folders
 from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.files import FileFinder, Files
-from emotion_utils.sources.layouts import Reading, common_root, make_table, not_read
+from emotion_utils.sources.layouts import Reading, common_root, make_table, not_read, tell_lacking
 from emotion_utils.sources.several_rows import Row, mostly_several, names_voter, note_differing, tell_lines
 from emotion_utils.sources.split_words import split_of, split_of_file, split_of_path
-from emotion_utils.sources.text_tables import TextTable, check_rows, is_via, peek_table, read_table
+from emotion_utils.sources.text_tables import (
+    TextTable,
+    check_rows,
+    is_via,
+    list_some,
+    peek_table,
+    place_of,
+    read_table,
+    refuse_pixel_columns,
+)
 from emotion_utils.sources.trees import read_needed
 from emotion_utils.sources.votes import Majority, majority, write_votes
 
-MAX_NAMED = 8  # columns
+NO_IMAGE = "the CSV names this file, but it is not there"
 MISSING = ("nan", "null", "n/a", "na", "<na>")
 _WHOLE = re.compile(r"(\d+)\.0*")
 
@@ -62,8 +71,8 @@ def read_labels(
         if not columns.labels_files:
             if is_via(table.columns):
                 raise not_read(spec, name, "VIA")
-            lacking = [what for what, at in (("path", columns.path), ("label", columns.label)) if at < 0]
-            raise InputError(f"--data {spec}: column {', '.join(lacking)} is missing; found {', '.join(table.columns)}")
+            refuse_pixel_columns(spec, table.columns)
+            raise InputError(f"--data {spec}: {tell_lacking(table.columns, columns)}")
         check_rows(spec, name, table)
         strict, mapping = columns.is_own_form, columns.mapping
         _collect(f"--data {spec}", name, table, columns, finder, found, missing)
@@ -84,7 +93,7 @@ def read_labels(
         label, votes, fault = _decide(row, codes, classes, count, are_votes)
         rows.append((path.removeprefix(root), label, row.group, row.split or split_of_path(path), votes))
         faults |= {path.removeprefix(root): fault} if fault else {}
-    faults |= dict.fromkeys(missing, "the CSV names this file, but it is not there")
+    faults |= dict.fromkeys(missing, NO_IMAGE)
     faults |= {path.removeprefix(root): "no row in the CSV" for path in unlisted}
     rows += [(path, "", "", "", "") for path in (*missing, *(path.removeprefix(root) for path in unlisted))]
     notes += compare_with_folders(spec, names[0], rows, is_meant or strict)
@@ -98,7 +107,11 @@ def read_labels(
         instead = {_note_unused(name, unused[name]): _note_unused(name, less[name]) for name in unused}
         return _read_column(spec, names, files, root, column), instead
 
-    return Reading(f"{shown} ({mapping})", frame, root, "labels.csv", tuple(notes), faults, column=read_column)
+    first = {label: (path, row.lines[:1]) for path, row in reversed(found.items()) for label in row.labels}
+    places = {path.removeprefix(root): tell_lines(line) for path, line in first.values()}
+    return Reading(
+        f"{shown} ({mapping})", frame, root, "labels.csv", tuple(notes), faults, column=read_column, places=places
+    )
 
 
 def _read_column(spec: str, names: list[str], files: Files, root: str, column: str) -> dict[str, str]:
@@ -111,7 +124,7 @@ def _read_column(spec: str, names: list[str], files: Files, root: str, column: s
         table = read_table(spec, name, read_needed(files.tree, name))
         if list(table.columns).count(column) != 1:
             there = "two such columns" if column in table.columns else "no such column"
-            raise InputError(f"fairness={column}: {name} has {there}; it has {', '.join(table.columns)}")
+            raise InputError(f"fairness={column}: {name} has {there}; it has {list_some(table.columns)}")
         columns, at = understand(table), list(table.columns).index(column)
         for number, values in table.rows:
             file, value = _find(finder, columns, name, values[columns.path]), _tidy_label(values[at])
@@ -128,7 +141,7 @@ def _collect(
     part = split_of_file(name)
     listed = set()
     for number, values in table.rows:
-        place = f"{spec}, line {number}"
+        place = place_of(spec, name, number)
         path = _tidy(values[columns.path])
         if columns.is_own_form:
             _check_own_row(place, path, values, columns, listed)
@@ -158,8 +171,7 @@ def _collect(
 
 
 def _note_unused(name: str, unused: list[str]) -> str:
-    shown = ", ".join(unused[:MAX_NAMED]) + (f" ... {len(unused)} in all" if len(unused) > MAX_NAMED else "")
-    return f"{name}: columns that are not used: {shown}" if unused else ""
+    return f"{name}: columns that are not used: {list_some(unused)}" if unused else ""
 
 
 def _check_own_row(place: str, path: str, values: list[str], columns: Columns, listed: set[str]) -> None:

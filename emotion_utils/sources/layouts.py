@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -12,8 +12,10 @@ import pandas as pd
 from emotion_utils.errors import InputError
 from emotion_utils.printable import count_of
 from emotion_utils.sources.class_names import is_emotion
+from emotion_utils.sources.columns import Columns, understand
 from emotion_utils.sources.files import Files
-from emotion_utils.sources.left_out import name_left_out
+from emotion_utils.sources.foreign_forms import find_foreign
+from emotion_utils.sources.left_out import SPREADSHEET, kind_of, name_left_out
 from emotion_utils.sources.levels import (
     find_class_level,
     is_split_level,
@@ -28,7 +30,8 @@ from emotion_utils.sources.levels import (
     tell_folders,
 )
 from emotion_utils.sources.split_words import is_wrapper, split_of
-from emotion_utils.sources.text_tables import TABLE_SUFFIXES, is_decodable, is_via, peek_table
+from emotion_utils.sources.text_tables import TABLE_SUFFIXES, is_decodable, list_some, peek_table, read_table
+from emotion_utils.sources.trees import read_needed
 
 MAX_TABLES = 100  # so many tables of a folder are looked into
 TABLE_COLUMNS = ("path", "label", "group", "split")
@@ -38,11 +41,6 @@ LAYOUTS = (
     "path, label, or a data set that docs/data.md lists"
 )
 _WORD = re.compile(r"[a-z]+|[A-Z][a-z]*|[A-Z]+", re.ASCII)
-# Files that hold the labels of boxes, or whole images, in a form that is not read here.
-_FOREIGN = (
-    ("_annotations.coco.json", "COCO"), ("_annotations.createml.json", "CreateML"), ("data.yaml", "YOLO"),
-    (".tfrecord", "TFRecord"), (".parquet", "Parquet"), (".arrow", "Arrow"),
-)  # fmt: skip
 # The name of a column to its values by path, and notes (as they were -> as they are now that it is used).
 ReadColumn = Callable[[str], tuple[dict[str, str], dict[str, str]]]
 
@@ -59,6 +57,7 @@ class Reading:
     faults: Mapping[str, str] = field(default_factory=dict)  # path -> why it is set aside without being read
     read: Callable[[str], bytes] | None = None  # where a path is not simply a file below `root`
     column: ReadColumn | None = None  # of a table of labels, read again
+    places: Mapping[str, str] = field(default_factory=dict)  # path -> the line that gives a label for the first time
 
 
 def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: bool = True) -> Reading:
@@ -70,7 +69,8 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
     """
     images = files.images
     if not images:
-        raise InputError(f"--data {spec}: no images among {count_of(len(files.others), 'file')}; {_why_none(files)}")
+        among = f"no images among {count_of(len(files.others), 'file')}" if files.others else "no files are in it"
+        raise InputError(f"--data {spec}: {among}; {_why_none(spec, files)}")
     root = find_root([name.split("/") for name in images])
     inside = [tuple(name.removeprefix(root).split("/")) for name in images if name.startswith(root)]
     levels = names_of_levels(inside)
@@ -93,10 +93,10 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
         are = "1 image is" if len(images) == 1 else f"{len(images)} images are"
         if seen := tell_folders(inside):
             raise InputError(
-                f"--data {spec}: {are} in folders without classes ({seen}); {_why_flat(files)}; put the folders of "
-                "the classes into those of the parts, as in train/happy/1.jpg"
+                f"--data {spec}: {are} in folders without classes ({seen}); {_why_flat(spec, files)}; put the folders "
+                "of the classes into those of the parts, as in train/happy/1.jpg"
             )
-        raise InputError(f"--data {spec}: {are} in one flat folder, without classes; {_why_flat(files)}")
+        raise InputError(f"--data {spec}: {are} in one flat folder, without classes; {_why_flat(spec, files)}")
     for above in range(level if ask else 0):
         refuse_unknown_parts(spec, names[above], names[level], pairs_of(folders_of, above, level))
     refuse_classes_within(spec, names[level], pairs_of(folders_of, level, level + 1))
@@ -150,16 +150,8 @@ def _refuse_foreign(spec: str, files: Files, classes: list[str]) -> None:
     """Raises InputError for an export in a form that is not read, unless folders of classes tell these."""
     if any(map(is_emotion, classes)) or (len(classes) > 1 and all(map(str.isdecimal, classes))):
         return
-    for ending, form in _FOREIGN:
-        for name in files.others:
-            if name.lower().endswith(ending):
-                raise not_read(spec, name, form)
-    boxes = [name for name in files.others if name.lower().endswith(".xml")]
-    if boxes and 2 * len(boxes) >= len(files.images):  # one beside each image; a lone one may be anything
-        raise not_read(spec, boxes[0], "Pascal VOC")
-    for name in files.others:
-        if name.lower().endswith(".csv") and is_via(peek_table(files.tree.peek(name), name).columns):
-            raise not_read(spec, name, "VIA")
+    if found := find_foreign(files):
+        raise not_read(spec, *found)
 
 
 def not_read(spec: str, name: str, form: str) -> InputError:
@@ -170,20 +162,56 @@ def not_read(spec: str, name: str, form: str) -> InputError:
     )
 
 
-def _why_none(files: Files) -> str:
+def _why_none(spec: str, files: Files) -> str:
     """What to do where there is no image at all, as far as the tree and its other files tell."""
-    return "; ".join(filter(None, (*files.tree.notes, name_left_out(files.others)))) or LAYOUTS
+    told = _tell_tables(spec, files)
+    return "; ".join(filter(None, (
+        *files.tree.notes, *told.values(), name_left_out(name for name in files.others if name not in told)
+    ))) or LAYOUTS  # fmt: skip
 
 
-def _why_flat(files: Files) -> str:
+def _why_flat(spec: str, files: Files) -> str:
     """What to do where images lie in no folder of a class."""
     named = [name for name in files.images if any(map(is_emotion, _WORD.findall(posixpath.basename(name))))]
     if 2 * len(named) > len(files.images):
         return f"most are named after one, e.g. {named[0]}: move each into a folder of its class"
-    others = files.others
-    undecodable = name_undecodable(files)
-    return "; ".join(filter(None, (LAYOUTS, *map(tell_undecodable, undecodable),
-                                   name_left_out(name for name in others if name not in undecodable))))  # fmt: skip
+    told = _tell_tables(spec, files)
+    sheets = [name for name in files.others if kind_of(name) is SPREADSHEET]
+    rest = name_left_out(name for name in files.others if name not in told and name not in sheets)
+    return "; ".join(filter(None, (*told.values(), name_left_out(sheets), LAYOUTS, rest)))
+
+
+def _tell_tables(spec: str, files: Files) -> dict[str, str]:
+    """The tables beside the images that may have been meant to hold the labels, and why they do not.
+
+    Raises InputError that names the line where one is damaged.
+    """
+    told = {name: tell_undecodable(name) for name in name_undecodable(files)}
+    for name in [name for name in files.others if name.lower().endswith(TABLE_SUFFIXES)][:MAX_TABLES]:
+        if name in told:
+            continue
+        columns = understand(peek_table(files.tree.peek(name), name))
+        if columns.labels_files:
+            table = read_table(spec, name, read_needed(files.tree, name))
+            if table.rows:
+                count = len(table.rows)
+                rows = "1 row names a file that is" if count == 1 else f"{count} rows name files that are"
+                told[name] = f"{name}: {rows} not there, e.g. {table.rows[0][1][columns.path]}"
+        elif columns.names[:1] and (columns.path >= 0 or columns.label >= 0 or len(columns.names) == 1):
+            told[name] = f"{name}: {tell_lacking(columns.names, columns)}"
+    return told
+
+
+def tell_lacking(names: Sequence[str], columns: Columns) -> str:
+    """Why a table is none of labels: the columns that it lacks, as its first line names them."""
+    lacking = [what for what, at in (("path", columns.path), ("label", columns.label)) if at < 0]
+    first = names[0] if names else ""
+    mend = ""
+    if first.startswith(("#", "//", "%")):
+        mend = ": line 1 is a comment: remove those above the header"
+    elif len(names) == 1 and len(first.split()) > 1:
+        mend = ": line 1 is separated by blanks: separate the columns by commas"
+    return f"column {', '.join(lacking)} is missing; found {list_some(names)}{mend}"
 
 
 def name_undecodable(files: Files) -> list[str]:

@@ -20,6 +20,7 @@ MAX_RATIO = 100  # images shrink by less than 2, tables of pixels by about 4; bo
 RATIO_FREE_BYTES = 16_000_000  # up to here a high ratio harms nobody (a plain bitmap of one colour has one)
 CHUNK_BYTES = 1 << 20
 _SHORTEST = re.compile(r"[^/.:][^/:]*(?:/[^/.:][^/:]*)*")  # no part is empty or starts with a dot, and no drive leads
+_MEND = "it is not safe to use: unpack it with a tool that keeps everything in one folder, and give that"
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
@@ -69,7 +70,7 @@ def check_name(path: Path, name: str) -> str:
     if _SHORTEST.fullmatch(name):
         return name
     if name.startswith("/") or _DRIVE.match(name) or ".." in name.split("/"):
-        raise InputError(f"{path}: member {name!r} leads outside of the archive; it is not safe to use")
+        raise InputError(f"{path}: member {name!r} leads outside of the archive; {_MEND}")
     return posixpath.normpath(name)
 
 
@@ -77,7 +78,7 @@ def check_link(path: Path, name: str, target: str, start: str) -> str:
     """What the link `name` points to, as a member's name. Raises InputError where that is outside."""
     end = posixpath.normpath(posixpath.join(start, target.replace("\\", "/")))
     if end.startswith(("/", "../")) or end == ".." or _DRIVE.match(end):
-        raise InputError(f"{path}: member {name!r} is a link that leads outside ({target!r}); it is not safe to use")
+        raise InputError(f"{path}: member {name!r} is a link that leads outside ({target!r}); {_MEND}")
     return end
 
 

@@ -8,12 +8,14 @@ from collections.abc import Collection, Set
 from dataclasses import replace
 from typing import BinaryIO
 
+import pandas as pd
+
 from emotion_utils.errors import InputError
 from emotion_utils.sources import known_sets
 from emotion_utils.sources.beside import read_persons, read_split_lists
 from emotion_utils.sources.class_lists import find_names, name_numbers, tell_names
 from emotion_utils.sources.columns import Columns, understand
-from emotion_utils.sources.fer_csv import FerCsv
+from emotion_utils.sources.fer_csv import FerCsv, tell_headerless
 from emotion_utils.sources.files import FileFinder, Files, sort_files
 from emotion_utils.sources.folder_labels import labels_folders, read_folder_labels
 from emotion_utils.sources.known_layouts import (
@@ -34,7 +36,7 @@ from emotion_utils.sources.layouts import (
 )
 from emotion_utils.sources.left_out import name_left_out
 from emotion_utils.sources.split_words import split_of_file
-from emotion_utils.sources.text_tables import TABLE_SUFFIXES, peek_table
+from emotion_utils.sources.text_tables import TABLE_SUFFIXES, number_columns, peek_table, refuse_pixel_columns
 from emotion_utils.sources.trees import Tree, is_junk
 
 FER_NAMES = ("fer2013.csv", "icml_face_data.csv")  # both hold all of FER2013
@@ -68,6 +70,9 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
         return _read_beside(spec, files, finder, reading, columns, {table, *lists})[0], known
     if pixels := _choose_pixels(spec, columns):
         return _read_pixels_of(spec, files, pixels, columns)
+    if not files.images:
+        for found in columns.values():
+            refuse_pixel_columns(spec, found.names)
     labels = [name for name, found in columns.items() if found.labels_files]
     forms = [name for name in labels if _SUBMISSION.search(posixpath.basename(name))]
     labels = [name for name in labels if name not in forms]
@@ -96,7 +101,10 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     reading, used = _read_beside(spec, files, finder, reading, columns, {*used, *signs})
     undecodable = [name for name in name_undecodable(files) if name not in used]
     used = {*used, *undecodable, *forms} - {*signs}
-    left_out = name_left_out((name for name in files.others if name not in used), only_images=known is not None)
+    harmless = [name for name, found in columns.items() if found.path < 0 and found.label < 0]
+    left_out = name_left_out(
+        (name for name in files.others if name not in used), only_images=known is not None, harmless=harmless
+    )
     left_out = [*map(tell_undecodable, undecodable), *filter(None, (left_out,))]
     left_out += [f"{name} is a form for the answers of a competition: it is not used" for name in forms]
     reading = replace(reading, notes=(*reading.notes, *left_out))
@@ -116,17 +124,21 @@ def _read_beside(
 
 
 def read_pixels(
-    spec: str, file: BinaryIO, name: str, votes: tuple[Tree, str] | None = None, files: Files | None = None
-) -> Found:
+    spec: str, file: BinaryIO, name: str, votes: tuple[Tree, str] | None = None, files: Files | None = None,
+    lists: list[str] | None = None,
+) -> Found:  # fmt: skip
     """A table of pixels, with FERPlus' `votes` (a table in a tree) in place of its labels where they are given.
 
-    What the numbers of classes mean is looked up in the `files` beside it, where these are given.
+    What the numbers of classes mean is looked up in the `files` beside it, where these are given; those that say it
+    are added to `lists`.
     """
-    told = []
+    told: list[str] = []
 
     def name_labels(labels: set[str]) -> dict[str, str]:
         names, used = find_names(spec, files, labels) if files else ({}, [])
         told.extend([tell_names(names, used)] if used else [])
+        if lists is not None:
+            lists.extend(used)
         return names
 
     pixels = FerCsv(spec, file, name_labels)
@@ -153,32 +165,64 @@ def pixel_tables(tree: Tree) -> list[str]:
     return [name for name, columns in tables_of(tree).items() if columns.pixels >= 0]
 
 
-def _choose_pixels(spec: str, columns: dict[str, Columns]) -> str:
-    """The table of labelled pixels to use: the one that holds all of FER2013, or else the only one; '' for none."""
+def _choose_pixels(spec: str, columns: dict[str, Columns]) -> list[str]:
+    """The tables of labelled pixels to use: the one that holds all of FER2013, or the only one, or those that are each
+    named after a split of its own (train.csv, test.csv); [] for none."""
     pixels = [name for name, found in columns.items() if found.pixels >= 0]
     labelled = [name for name in pixels if columns[name].label >= 0]
     if pixels and not labelled:
+        found = columns[pixels[0]]
+        if len(found.names) > 1 and found.names == number_columns(len(found.names)):
+            raise InputError(f"--data {spec}: {pixels[0]} {tell_headerless(found)}")
         raise InputError(
             f"--data {spec}: {', '.join(pixels)} holds images without labels; give the table that has them"
         )
     whole = [name for name in labelled if posixpath.basename(name).lower() in FER_NAMES]
     if whole:
-        return whole[0]
-    if len(labelled) > 1:
+        return whole[:1]
+    splits = {split_of_file(name) for name in labelled}
+    if len(labelled) > 1 and (len(splits) < len(labelled) or "" in splits):
         raise InputError(f"--data {spec}: holds several tables ({', '.join(labelled)}); name the one to use")
-    return labelled[0] if labelled else ""
+    return labelled
 
 
-def _read_pixels_of(spec: str, files: Files, name: str, columns: dict[str, Columns]) -> Found:
+def _read_pixels_of(spec: str, files: Files, names: list[str], columns: dict[str, Columns]) -> Found:
     votes = next((other for other in columns if posixpath.basename(other).lower() == FERPLUS_NAME), None)
-    reading, known = read_pixels(spec, files.tree.open(name), name, (files.tree, votes) if votes else None, files)
+    of_all = (files.tree, votes) if votes and len(names) == 1 else None
+    lists: list[str] = []
+    found = [read_pixels(spec, files.tree.open(name), name, of_all, files, lists) for name in names]
+    reading, known = found[0] if len(found) == 1 else _join_pixels(names, found)
     notes = [
-        f"{other} is not used: {name} is read" + ("" if columns[other].label >= 0 else ", and it has no labels")
+        f"{other} is not used: {' and '.join(names)} {'is' if len(names) == 1 else 'are'} read"
+        + ("" if columns[other].label >= 0 else ", and it has no labels")
         for other in columns
-        if columns[other].pixels >= 0 and other != name
+        if columns[other].pixels >= 0 and other not in names
     ]
-    left_out = name_left_out(other for other in files.others if other not in columns)
+    left_out = name_left_out(other for other in files.others if other not in columns and other not in lists)
     return replace(reading, notes=(*reading.notes, *notes, *filter(None, (left_out,)))), known
+
+
+def _join_pixels(names: list[str], found: list[Found]) -> Found:
+    """Tables of pixels that are each named after a split: the images of each lie in a folder of its name."""
+    tables, faults, readers = [], {}, {}
+    for name, (reading, _) in zip(names, found, strict=True):
+        folder = posixpath.splitext(name)[0]
+        split = split_of_file(name)
+        rows = reading.rows
+        splits = [each or split if label else "" for each, label in zip(rows["split"], rows["label"], strict=True)]
+        tables.append(rows.assign(path=[f"{folder}/{path}" for path in rows["path"]], split=splits))
+        faults |= {f"{folder}/{path}": fault for path, fault in reading.faults.items()}
+        readers |= dict.fromkeys(tables[-1]["path"], (len(folder) + 1, reading.read))
+
+    def read(path: str) -> bytes:
+        start, read_row = readers[path]
+        return read_row(path[start:])
+
+    notes = dict.fromkeys(note for reading, _ in found for note in reading.notes)
+    what = f"images in {' and '.join(map(posixpath.basename, names))}"
+    table = pd.concat(tables, ignore_index=True)
+    known = next((known for _, known in found if known), None)
+    return Reading(what, table, "", "fer2013.csv", tuple(notes), faults, read), known
 
 
 def _refuse_several(spec: str, names: list[str]) -> None:

@@ -23,8 +23,9 @@ from emotion_utils.sources.files import is_image_name
 from emotion_utils.sources.joined import JoinedTree, has_archive_name
 from emotion_utils.sources.known_layouts import find_persons
 from emotion_utils.sources.known_sets import KnownSet
+from emotion_utils.sources.label_csv import NO_IMAGE
 from emotion_utils.sources.layouts import LAYOUTS, TABLE_COLUMNS, VOTES, ReadColumn, Reading, pool_lone_parts
-from emotion_utils.sources.left_out import SPREADSHEET, kind_of
+from emotion_utils.sources.left_out import PACKED, SPREADSHEET, kind_of
 from emotion_utils.sources.levels import MAX_CLASSES
 from emotion_utils.sources.not_classes import refuse_no_classes
 from emotion_utils.sources.reading import pixel_tables, read_pixels, read_tree
@@ -62,6 +63,7 @@ class Source:
     others: Mapping[str, int] = field(default_factory=dict)  # class that was not chosen -> its images
     auxiliary: tuple[str, ...] = ()  # classes that were not chosen and are in the table all the same, to learn from
     column: ReadColumn | None = None  # of a table of labels
+    places: Mapping[str, str] = field(default_factory=dict)  # path -> the line that gives a label for the first time
     recipe: str = ""  # what decides the content where that is computed, not stored
 
     def fingerprint(self, file_ids: Sequence[str] | None = None) -> str:
@@ -178,6 +180,8 @@ def _open_path(spec: str, path: Path, lenient: bool, ask: bool) -> Source:
         raise InputError(f"--data {spec}: is a {SPREADSHEET.one}: {SPREADSHEET.advice}")
     if is_archive(path):
         return open_tree(spec, open_archive(path), lenient=lenient, ask=ask)
+    if kind_of(path.name) is PACKED:
+        raise InputError(f"--data {spec}: RAR, 7z and Zstandard are not read: unpack it, and give the folder")
     if path.suffix.lower() in (".zip", ".tar", ".tgz", ".gz"):
         raise InputError(f"--data {spec}: is not an archive despite its name, or is damaged; download or copy it again")
     with path.open("rb") as file:
@@ -227,7 +231,7 @@ def _as_source(spec: str, tree: Tree | None, reading: Reading, known: KnownSet |
                       "in several splits, which makes the test too easy",)  # fmt: skip
     return Source(
         spec, reading.kind or tree.kind, table, reading.read or read, (), notes, reading.faults, dataset=known,
-        column=reading.column,
+        column=reading.column, places=reading.places,
         found=", ".join(filter(None, (known.name if known else "", reading.what))),
     )  # fmt: skip
 
@@ -262,7 +266,7 @@ def _name_classes(
     if not 2 <= len(chosen) <= MAX_CLASSES:
         shown = ", ".join(chosen[:MAX_CLASSES]) + (" ..." if len(chosen) > MAX_CLASSES else "")
         unread = (note for note in notes if note.startswith("not read"))  # the labels may be in these
-        advice = "choose some with --classes" if len(chosen) > MAX_CLASSES else "; ".join((LAYOUTS, *unread))
+        advice = "choose some with --classes" if len(chosen) > MAX_CLASSES else "; ".join((*unread, LAYOUTS))
         raise InputError(
             f"--data {source.spec}: {count_of(len(chosen), 'class')}{f' ({shown})' if shown else ''}, 2 to "
             f"{MAX_CLASSES} are needed; {advice}"
@@ -280,20 +284,23 @@ def _name_classes(
     return replace(
         source, table=table, classes=chosen, notes=tuple(note for note in notes if note),
         others=others.sort_index().to_dict(), auxiliary=more,
-        found=_found_line(source.found, table[~table["label"].isin(more)], chosen),
+        found=_found_line(source, table[~table["label"].isin(more)], chosen),
     )  # fmt: skip
 
 
-def _found_line(what: str, table: pd.DataFrame, classes: Iterable[str]) -> str:
+def _found_line(source: Source, table: pd.DataFrame, classes: Iterable[str]) -> str:
     """What was found, in one line that a person can check."""
     labelled = table[table["label"] != ""]
     counts = labelled["split"].value_counts()
     parts = [f"{counts[split]:,} {split}" for split in SPLITS if split in counts] or [count_of(len(labelled), "image")]
-    aside = [f"{len(table) - len(labelled):,} without a label"] if len(table) > len(labelled) else []
+    absent = [path for path in table["path"][table["label"] == ""] if source.faults.get(path) == NO_IMAGE]
+    others = len(table) - len(labelled) - len(absent)
+    aside = [f"{others:,} without a label"] if others else []
+    aside += [f"{count_of(len(absent), 'row')} without an image, e.g. {absent[0]}"] if absent else []
     images = labelled["label"].value_counts()
     named = [f"{name} {images.get(name, 0):,}" for name in classes]
     told = f"{len(named)} classes ({', '.join(named)})"
-    return f"read as {what}: {', '.join([*parts, *aside, told])}"
+    return f"read as {source.found}: {', '.join([*parts, *aside, told])}"
 
 
 def _find_common(spec: str, found: Iterable[str], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -345,7 +352,9 @@ def _open_synthetic(
 
     samples = table.groupby("label")["path"].first()  # a change of how faces are rendered shows in these
     recipe = hashlib.sha256(b"".join(map(read, samples))).hexdigest()
-    found = _found_line("synthetic faces", table, names)
     alone = "auxiliary_classes: synthetic faces are made of the asked classes alone" if auxiliary else ""
     notes = tuple(note for note in (_note_same_classes(chosen), alone) if note)
-    return Source("synthetic", "synthetic", table, read, names, notes, found=found, recipe=f"seed {seed}, {recipe}")
+    source = Source(
+        "synthetic", "synthetic", table, read, names, notes, found="synthetic faces", recipe=f"seed {seed}, {recipe}"
+    )
+    return replace(source, found=_found_line(source, table, names))

@@ -16,6 +16,8 @@ from emotion_utils.sources.files import is_image_name
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
 MIN_PIXELS = 16 * 16  # so many numbers in one field are an image
+MAX_NAMED = 8  # columns
+_ONE_PIXEL = re.compile(r"(?:pixels?|px|p)?[ _.\-]*\d+", re.IGNORECASE)
 SEPARATOR = re.compile(r"sep=.[\r\n]*", re.IGNORECASE)  # a line that Excel writes before the header
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
@@ -76,6 +78,25 @@ def is_via(columns: Sequence[str]) -> bool:
     return {"file_attributes", "region_attributes"} <= set(columns)
 
 
+def list_some(names: Sequence[str]) -> str:
+    """The first names, and how many there are where these are not all."""
+    return ", ".join(names[:MAX_NAMED]) + (f" ... {len(names)} in all" if len(names) > MAX_NAMED else "")
+
+
+def place_of(spec: str, name: str, number: int) -> str:
+    """A line of the table `name`, for messages; `spec` may be the table itself."""
+    return f"{spec}, line {number}" if spec.endswith(name) else f"{spec}: {name}, line {number}"
+
+
+def refuse_pixel_columns(spec: str, columns: Sequence[str]) -> None:
+    """Raises InputError for a table with a column for each pixel."""
+    if sum(_ONE_PIXEL.fullmatch(name) is not None for name in columns) >= MIN_PIXELS:
+        raise InputError(
+            f"--data {spec}: {len(columns)} columns ({', '.join(columns[:3])} ...): one column for each pixel is not "
+            "read; join these in one column pixels, with blanks between the numbers"
+        )
+
+
 def number_columns(count: int) -> list[str]:
     """Names for the columns of a table that has none."""
     return [f"column {number}" for number in range(1, count + 1)]
@@ -107,7 +128,7 @@ def check_rows(spec: str, name: str, table: TextTable) -> None:
     """Raises InputError for a table without rows, or with no more rows than lines that are none."""
     if len(table.odd) >= max(len(table.rows), 1):
         number, reason = min(table.odd.items())
-        raise InputError(f"--data {spec}, line {number}: {reason}")
+        raise InputError(f"--data {place_of(spec, name, number)}: {reason}")
     if not table.rows:
         raise InputError(f"--data {spec}: {name}: no rows below the header")
 
@@ -138,7 +159,9 @@ def _parse(spec: str, name: str, text: str) -> TextTable:
             else:
                 rows.append((reader.line_num, values))
     except csv.Error as error:
-        raise InputError(f"--data {spec}, line {reader.line_num}: {error}; is it cut short?") from None
+        raise InputError(
+            f"--data {place_of(spec, name, reader.line_num)}: {error}; is it cut short, or a quote not closed?"
+        ) from None
     return TextTable(columns, rows, odd)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from emotion_utils.errors import InputError
-from emotion_utils.printable import count_of, printable
+from emotion_utils.printable import printable
 from emotion_utils.sources.decoded import MAX_FILE_BYTES, ImageFault
 
 # Hidden files and folders, and what operating systems leave behind.
@@ -138,7 +138,5 @@ def _note_dangling(links: list[str], root: Path) -> tuple[str, ...]:
         return ()
     target = os.readlink(os.path.join(root, links[0]))
     fetch = "`git annex get .` fetches them" if "annex" in target else "`dvc pull` fetches them if DVC keeps the data"
-    return (
-        f"{count_of(len(links), 'link')} to files that are not there, e.g. {printable(links[0])}: {fetch}; else copy "
-        "the files themselves",
-    )
+    found = "1 link to a file that is" if len(links) == 1 else f"{len(links):,} links to files that are"
+    return (f"{found} not there, e.g. {printable(links[0])}: {fetch}; else copy the files themselves",)

@@ -155,7 +155,7 @@ def test_person_before_the_class_in_a_name_is_one_person_for_all_classes(pattern
 def test_files_that_are_only_numbered_are_warned_of(pattern):
     groups, line = find_groups(table_of(many(pattern)))
     assert (groups == "").all()
-    assert "the files are only numbered" in line
+    assert "the images are only numbered" in line
 
 
 @pytest.mark.parametrize("pattern", ["{emotion}/{number:03d}_{emotion}.jpg", "{emotion}/img{number:03d}_{emotion}.jpg"])

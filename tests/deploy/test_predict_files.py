@@ -172,17 +172,30 @@ def test_nothing_usable_is_bad_input_and_the_table_is_written_all_the_same(model
     code, printed, said = run_command(model_dir, tmp_path / "face.jpg")
     assert code == 2
     assert read_table(printed)["reason"].tolist() == ["empty file"]
-    assert "none of the 1 files can be used" in said
+    assert "the file cannot be used: " in said
     code, _, _ = run_command(model_dir, tmp_path / "face.jpg", "--output", tmp_path / "out.csv")
     assert code == 2
     assert read_table((tmp_path / "out.csv").read_text())["reason"].tolist() == ["empty file"]
 
 
+def test_what_is_not_there_or_is_no_image_has_a_row_beside_others(model_dir, tmp_path):
+    write_face(tmp_path / "face.png", 0)
+    (tmp_path / "list.xlsx").write_bytes(b"PK\x03\x04 cut short")
+    (tmp_path / "moved.jpg").symlink_to("away.jpg")
+    code, printed, said = run_command(
+        model_dir, *(tmp_path / name for name in ("no.jpg", "face.png", "list.xlsx", "moved.jpg"))
+    )
+    reasons = ["there is no such file or folder", "", "a spreadsheet or database", "is a link to what is not there"]
+    assert code == 0
+    assert [reason.split(":")[0].split(";")[0] for reason in read_table(printed)["reason"]] == reasons
+    assert "3 of 4 images are refused" in said
+
+
 @pytest.mark.parametrize(
     ("names", "complaint"),
     [
-        (["face.png", "no.jpg"], "there is no such file or folder"),
-        (["face.png", "moved.jpg"], "is a link to what is not there"),
+        (["no.jpg", "none"], "no.jpg: there is no such file or folder"),
+        (["moved.jpg", "no.jpg"], "is a link to what is not there"),
         (["empty", "notes.zip"], "no images among 1 file"),
     ],
 )

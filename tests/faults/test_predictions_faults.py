@@ -87,8 +87,8 @@ def test_table_that_is_cut_off(tmp_path):
 
 
 @pytest.mark.fault(
-    "a folder or an archive without images, or a damaged one, beside others", "Q",
-    "a row with the reason; where none has images, and for a path that is not there, refused before any work",
+    "a folder or an archive without images, a damaged one, or a path that is not there, beside others", "Q",
+    "a row with the reason; where none has images, refused before any work",
 )  # fmt: skip
 def test_folders_and_archives_without_images(model_dir, tmp_path):
     (tmp_path / "a.png").write_bytes(encode(make_image(1)))
@@ -98,13 +98,15 @@ def test_folders_and_archives_without_images(model_dir, tmp_path):
     paths = [str(tmp_path / name) for name in ("a.png", "empty", "notes.zip", "damaged.zip")]
     result = CliRunner().invoke(main, ["predict", str(model_dir), *paths])
     table = pd.read_csv(io.StringIO(result.stdout), keep_default_na=False)
-    reasons = ["", "no images among 0 files", "no images among 1 file", "damaged, cut short or not an archive"]
+    reasons = ["", "no files are in it", "no images among 1 file", "damaged, cut short or not an archive"]
     assert (result.exit_code, table["path"].tolist()) == (0, paths)
     assert all(map(str.startswith, table["reason"], reasons))
     assert "3 of 4 images are refused" in result.stderr
-    for refused in (paths[1:], [paths[0], str(tmp_path / "no.png")]):
+    for refused in (paths[1:], [str(tmp_path / "no.png")], [str(tmp_path / "no.png"), paths[1]]):
         result = CliRunner().invoke(main, ["predict", str(model_dir), *refused])
         assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    result = CliRunner().invoke(main, ["predict", str(model_dir), paths[0], str(tmp_path / "no.png")])
+    assert (result.exit_code, result.stdout.count("\n")) == (0, 3)
 
 
 @pytest.mark.fault(

@@ -123,7 +123,7 @@ def test_what_was_set_aside_is_counted_with_the_commonest_reasons(prepared):
     audit = prepared[3]
     assert not any(line.startswith("set aside") for line in audit_lines(audit | {"quarantined": 0, "reasons": {}}))
     reasons = {"an empty file": 1, "cut off": 5, "HEIC": 2, "too small": 1, "of one colour": 1, "no image": 1}
-    said = "set aside: 11 images (5 cut off; 2 HEIC; 1 an empty file; 1 too small; 2 for other reasons); "
+    said = "set aside: 11 images (cut off: 5; HEIC: 2; an empty file: 1; too small: 1; other reasons: 2); "
     assert said + "data/manifest.csv has each" in audit_lines(audit | {"quarantined": 11, "reasons": reasons})
 
 

@@ -8,6 +8,7 @@ from emotion_utils.sources.class_names import match_names, renaming_note, unknow
     [
         ("Anger", "angry"), ("ANGRY", "angry"), ("Happiness", "happy"), ("joy", "happy"), ("Sadness", "sad"),
         ("fearful", "fear"), ("Surprised", "surprise"), ("disgusted", "disgust"), ("Neutrality", "neutral"),
+        ("angry 😀", "angry"), ("✨ Happy ❤️", "happy"), ("0_sad😢", "sad"),
     ],
 )  # fmt: skip
 def test_case_and_synonyms_do_not_matter(spelling, class_name):

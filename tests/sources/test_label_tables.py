@@ -69,7 +69,7 @@ def test_rows_without_files_and_images_without_rows_are_set_aside(tmp_path):
         "gone.jpg": "the CSV names this file, but it is not there", "images/d.jpg": "no row in the CSV",
         "images/c.jpg": "no label in the table",
     }  # fmt: skip
-    assert "2 images, 3 without a label" in source.found
+    assert "2 images, 2 without a label, 1 row without an image, e.g. gone.jpg, 2 classes" in source.found
 
 
 def test_table_that_fits_few_of_the_images_is_refused(tmp_path):

@@ -250,7 +250,7 @@ def test_links_without_target_are_counted_and_one_is_named(tmp_path):
     root = write_folder(tmp_path / "data", faces("happy", "sad"))
     (root / "sad" / "gone.png").symlink_to("../.git/annex/objects/xx.png")
     notes = open_source(str(root)).notes
-    assert any(note.startswith("1 link to files that are not there, e.g. sad/gone.png: `git annex") for note in notes)
+    assert any(note.startswith("1 link to a file that is not there, e.g. sad/gone.png: `git annex") for note in notes)
 
 
 def test_nothing_but_links_without_target_says_what_to_do(tmp_path):

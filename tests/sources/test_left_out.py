@@ -82,3 +82,55 @@ def test_thumbnail_of_a_camera_raw_file_is_not_taken_for_the_image(tags):
     with pytest.raises(ImageFault, match=r"a camera's raw file.*export it"):
         decode_rgb(encode(make_image(0), "TIFF", tiffinfo=tags))
     assert isinstance(decode_rgb(encode(make_image(0), "TIFF", tiffinfo={254: 0})), np.ndarray)
+
+
+FLAT = {f"{number}.png": b"\x89PNG\r\n\x1a\n" for number in range(4)}
+ROWS = "0.png,happy\n1.png,sad\n2.png,happy\n3.png,sad\n"
+NOT_USED = {  # a table beside images without classes: its content, and what is said of it first
+    "of other images": ("file,emotion\na.jpg,sad\nb.jpg,sad\n", r"2 rows name files that are not there, e\.g\. a\.jpg"),
+    "of one other image": ("path,label\na.jpg,sad\n", r"1 row names a file that is not there, e\.g\. a\.jpg"),
+    "comments above": (f"# mine\nfile,emotion\n{ROWS}", ".*: line 1 is a comment: remove those above the header"),
+    "blanks": ("file emotion\n0.png sad\n", ".*: line 1 is separated by blanks: separate the columns by commas"),
+    "unknown columns": ("file,a,b\n0.png,x,y\n", "column label is missing; found file, a, b"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NOT_USED)
+def test_table_that_may_have_been_meant_is_what_is_said_first(tmp_path, case):
+    text, words = NOT_USED[case]
+    files = FLAT | {"t.csv": text.encode()}
+    with pytest.raises(InputError, match=rf"without classes; t\.csv: {words}"):
+        open_source(str(write_folder(tmp_path, files)))
+
+
+@pytest.mark.parametrize("spec", ["", "t.csv"])
+def test_quote_that_is_not_closed_is_told_with_its_line(tmp_path, spec):
+    files = FLAT | {"t.csv": f'file,emotion\n{ROWS}"3.png,sad\n'.encode()}
+    with pytest.raises(InputError, match=r"t\.csv, line 6: .*or a quote not closed\?"):
+        open_source(str(write_folder(tmp_path, files) / spec))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("t.xlsx", "1 spreadsheet or database, e.g. t.xlsx"), ("t.csv", "t.csv is not UTF-8: save it")]
+)
+def test_table_in_another_format_beside_images_without_classes_is_said_first(tmp_path, name, words):
+    files = FLAT | {name: "was,ist\nfröhlich,1\n".encode("latin-1")}
+    with pytest.raises(InputError, match=f"without classes; not read: {re.escape(words)}"):
+        open_source(str(write_folder(tmp_path, files)))
+
+
+@pytest.mark.parametrize("name", ["faces.rar", "faces.7z"])
+def test_archive_of_another_kind_given_by_itself_is_to_be_unpacked(tmp_path, name):
+    with pytest.raises(InputError, match="not read: unpack it, and give the folder"):
+        open_source(str(write_folder(tmp_path, {name: b"Rar!"}) / name))
+
+
+def test_harmless_files_get_no_advice(tmp_path):
+    files = {"README.dataset.txt": b"x", "LICENSE.txt": b"", "results.csv": b"epoch,loss\n1,0.2\n"}
+    [line] = [note for note in open_source(str(write_folder(tmp_path, FACES | files))).notes if "not read" in note]
+    assert "(" not in line
+
+
+def test_empty_folder_is_said_to_be_empty(tmp_path):
+    with pytest.raises(InputError, match="no files are in it"):
+        open_source(str(tmp_path))

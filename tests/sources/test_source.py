@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from face_files import encode, faces, make_image, write_folder, write_tar, write_zip
 
+from emotion_utils.audit.class_sizes import refuse_small_classes
+from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
 from emotion_utils.sources.decode import decode_rgb
 from emotion_utils.sources.decoded import ImageFault
@@ -185,7 +187,7 @@ def test_flat_folder_of_two_thousand_files_is_explained(tmp_path):
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({}, "no images among 0 files"),
+        ({}, "no files are in it"),
         ({"happy/notes.txt": b""}, "no images among 1 file;"),
         ({"happy/0.png": b"", "happy/1.png": b""}, r"1 class \(happy\), 2 to 10 are needed"),
         ({f"person{number}/0.png": b"" for number in range(11)}, "11 classes .*choose some with --classes"),
@@ -462,7 +464,9 @@ def test_pixels_in_lists_and_without_header(tmp_path, form, quote, head):
 
     write((3, 4))
     if not is_known:  # nothing names the labels
-        with pytest.raises(InputError, match=r"column emotion is missing; found (?:column 1|What)") as caught:
+        with pytest.raises(
+            InputError, match="column emotion is missing; found What" if head else "write emotion,pixels,Usage above"
+        ) as caught:
             open_source(str(tmp_path / "f.csv"))
         assert len(str(caught.value)) < 400
         write(("happy", "sad"))
@@ -500,3 +504,49 @@ def test_synonyms_beside_another_class_are_merged():
         "angry",
         "happy",
     )
+
+
+def fer_rows(count, form="{label},{pixels}\n"):
+    return "".join(form.format(label=n % 3, pixels=" ".join(str((n * 37 + at) % 256) for at in range(256)))
+                   for n in range(count)).encode()  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [("train.csv", "test.csv"), ("fer_train.csv", "fer_test.csv")])
+def test_two_tables_of_pixels_named_after_splits_are_read_together(tmp_path, names):
+    head, legend = b"emotion,pixels\n", b"0 angry\n1 happy\n2 sad\n"
+    files = {name: head + fer_rows(count) for name, count in zip(names, (6, 3), strict=True)}
+    source = open_source(str(write_folder(tmp_path, files | {"labels.txt": legend})))
+    assert source.table["split"].value_counts().to_dict() == {"train": 6, "test": 3}
+    assert source.classes == ("angry", "happy", "sad")
+    images = decode_rgb(source.read(source.table["path"].iloc[0]))
+    assert images[0, :2, 0].tolist() == [0, 1]
+    assert not any("not read" in note or "not used" in note for note in source.notes)
+
+
+PIXEL_COLUMNS = ",".join(f"pixel{at}" for at in range(256)).encode()
+
+
+@pytest.mark.parametrize("spec", ["", "x.csv"])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (fer_rows(4, "{label},{pixels},Training\n"), "write emotion,pixels,Usage above the first line"),
+        (fer_rows(4), "write emotion,pixels above the first line"),
+        (b"emotion,%s\n1,%s\n" % (PIXEL_COLUMNS, b",".join([b"7"] * 256)), "one column for each pixel is not read"),
+    ],
+)
+def test_table_of_pixels_without_header_or_with_a_column_each_is_told_what_to_write(tmp_path, spec, data, words):
+    with pytest.raises(InputError, match=words) as refused:
+        open_source(str(write_folder(tmp_path, {"x.csv": data}) / spec))
+    assert len(str(refused.value).removeprefix(f"--data {tmp_path}")) < 250
+
+
+def test_label_with_a_slip_is_told_with_its_line_and_what_it_may_mean(tmp_path):
+    files = faces("angry", "happy", count=10)
+    rows = [f"{path},{path.partition('/')[0]}" for path in files]
+    rows[4] = rows[4].replace(",angry", ",angy")
+    write_folder(tmp_path, {path.replace("/", "_"): data for path, data in files.items()})
+    (tmp_path / "labels.csv").write_text("\n".join(["file,emotion", *rows]).replace("/", "_"))
+    source = open_source(str(tmp_path))
+    with pytest.raises(InputError, match=r"class 'angy' has 1 image \(labels\.csv, line 6; did you mean 'angry'\?\)"):
+        refuse_small_classes(source, resolve_config("smoke", [], data=str(tmp_path)))
