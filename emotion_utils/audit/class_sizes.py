@@ -10,6 +10,7 @@ from emotion_utils.config import RunConfig
 from emotion_utils.errors import InputError
 from emotion_utils.near_names import did_you_mean
 from emotion_utils.printable import count_of
+from emotion_utils.sources.class_names import is_emotion
 from emotion_utils.sources.source import Source
 
 
@@ -47,7 +48,7 @@ def refuse_small_classes(source: Source, config: RunConfig) -> None:
 def _tell_slip(source: Source, rows: pd.DataFrame, name: str, sizes: pd.Series) -> str:
     """Where a table gives the label `name` first, and the larger class that it may be a misspelling of."""
     line = next((source.places[path] for path in rows["path"][rows["label"] == name] if path in source.places), "")
-    larger = did_you_mean(name, [other for other in sizes.index if sizes[other] > sizes[name]])
+    larger = "" if is_emotion(name) else did_you_mean(name, sizes.index[sizes > sizes[name]])
     told = "; ".join(filter(None, (line, larger.removeprefix("; "))))
     return f" ({told})" if told else ""
 

@@ -12,7 +12,7 @@ from emotion_utils.sources.source import Source
 def said(counts, *settings):
     """What is said of data with counts {(class, split): images}; '' where nothing is."""
     rows = [(name, split) for (name, split), number in counts.items() for _ in range(number)]
-    table = pd.DataFrame(rows, columns=["label", "split"])
+    table = pd.DataFrame(rows, columns=["label", "split"]).assign(path=[f"{n}.png" for n in range(len(rows))])
     source = Source("x", "folder", table, lambda path: b"", tuple(sorted(set(table["label"]))))
     try:
         refuse_small_classes(source, resolve_config("smoke", settings))
