@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from html.parser import HTMLParser
+from collections.abc import Iterator, Sequence
+from functools import cache
+from html import unescape
+from html.entities import html5
 from itertools import takewhile, zip_longest
 from typing import NamedTuple
 
-# A start tag that every parser reads alike; others (unquoted values, a slash between attributes) are kept as they are.
-PLAIN = re.compile(r'<[A-Za-z][\w:-]*(?:\s+[\w:.-]+(?:\s*=\s*"[^"]*")?)*\s*/?>')
+# What this project writes and every parser reads alike: names and blanks are ASCII, values have quotes. Whatever else a
+# page holds is kept as it is: what one parser takes for the end of a script, another does not.
+MARKUP = re.compile(
+    r"(?P<text>[^<]+)|</(?P<end>[A-Za-z][A-Za-z0-9-]*)>|<!(?P<declaration>DOCTYPE html)>|"
+    r"<(?P<start>[A-Za-z][A-Za-z0-9-]*)"
+    r'(?P<given>(?:[ \t\n\r\f]+[A-Za-z_][A-Za-z0-9_:.-]*(?:="[^"]*")?)*)[ \t\n\r\f]*(?P<slash>/?)>|'
+    r"<[^>]*>?"
+)
+ATTRIBUTE = re.compile(r'([^\s="]+)(?:="([^"]*)")?')
+RAW = {  # elements that hold no other ones, and all that may be in them
+    "title": re.compile(r"[^<]*"),
+    **{name: re.compile(rf"(?:(?!</?{name}|<!--).)*", re.DOTALL | re.I | re.A) for name in ("script", "style")},
+}
+REFERENCE = re.compile(r"&(#?[A-Za-z0-9]*;?)")  # to a character
+NUMERIC = re.compile(r"#(?:[0-9]{1,7}|[xX][0-9A-Fa-f]{1,6});")
+UNREAD = "that not every browser reads alike"
 BLANKS = re.compile(r"[ \t\n\r\f]+")
 HEADINGS = ("h1", "h2", "h3")
-NUMBER = re.compile(r"\d+(?:\.\d+)?")
+NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 ROUNDED = 0.02  # px; drawings are written with two decimals
 COORDINATES = (
-    "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "rx", "ry", "width", "height", "points", "transform",
-    "viewbox",
+    "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "rx", "ry", "width", "height", "points", "viewbox",
 )  # fmt: skip
+MOVED = re.compile(r"(translate|rotate)\(([^()]*)\)")  # of a transform; what a scale has are no coordinates
 SHOWN = 120  # characters of a piece that a message quotes
 
 
 class Piece(NamedTuple):
     """What follows next in a page: an element begins or ends, a text, or anything else that a page can hold."""
 
-    kind: str  # element, end, text, drawing, or what a page of this project does not hold: comment, declaration ...
+    kind: str  # element, end, text, drawing, declaration, or what no page of this project holds
     value: str  # the element's name, or the text
     attributes: tuple[tuple[str, str | None], ...] = ()  # sorted; one that is given twice is there twice
     within: tuple[Piece, ...] = ()  # a drawing's own pieces
@@ -36,65 +52,73 @@ class Piece(NamedTuple):
         return f"</{self.value}>" if self.kind == "end" else self.value
 
 
-class _Reader(HTMLParser):
-    """Gathers the pieces of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pieces: list[Piece] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        raw = self.get_starttag_text() or ""
-        if PLAIN.fullmatch(raw):
-            ends = [("/", None)] * raw.endswith("/>")  # which a browser heeds in drawings alone
-            self.pieces.append(Piece("element", tag, tuple(sorted(attrs, key=lambda pair: pair[0]) + ends)))
-        else:
-            self.pieces.append(Piece("tag that not every browser reads alike", raw))
-
-    handle_startendtag = handle_starttag
-
-    def handle_endtag(self, tag: str) -> None:
-        self.pieces.append(Piece("end", tag))
-
-    def handle_data(self, data: str) -> None:
-        if self.cdata_elem is None:  # not within a script or a style, whose every byte counts
-            data = BLANKS.sub(" ", data)
-        last = self.pieces[-1] if self.pieces else None
-        if last and last.kind == "text":  # the parser hands a text over in parts
-            self.pieces[-1] = Piece("text", last.value + data)
-        else:
-            self.pieces.append(Piece("text", data))
-
-    def handle_comment(self, data: str) -> None:
-        self.pieces.append(Piece("comment", data))
-
-    def handle_decl(self, decl: str) -> None:
-        self.pieces.append(Piece("declaration", decl.lower()))
-
-    def handle_pi(self, data: str) -> None:
-        self.pieces.append(Piece("instruction", data))
-
-    def unknown_decl(self, data: str) -> None:
-        self.pieces.append(Piece("declaration", data))
-
-
 def read_pieces(page: str) -> list[Piece]:
     """All that `page` holds, in its order; blanks count as one, and a drawing (<svg>) is one piece."""
-    reader = _Reader()
-    reader.feed(page)
-    reader.close()
-    texts = [piece._replace(value=piece.value.strip()) if piece.kind == "text" else piece for piece in reader.pieces]
+    texts = (piece._replace(value=piece.value.strip()) if piece.kind == "text" else piece for piece in _read(page))
     return _gather_drawings(_join_code([piece for piece in texts if piece.kind != "text" or piece.value]))
+
+
+def _read(page: str) -> Iterator[Piece]:
+    place = 0
+    while found := MARKUP.match(page, place):
+        place, element = found.end(), (found["start"] or "").lower()
+        yield _read_one(found)
+        if element in RAW:
+            within = RAW[element].match(page, place)[0]
+            place += len(within)
+            yield _read_text(within) if element == "title" else Piece("text", within)  # of a script, every byte counts
+            if page[place : place + len(element) + 3].lower() != f"</{element}>":
+                yield Piece(f"{element} {UNREAD}", page[place : place + SHOWN])
+
+
+def _read_one(found: re.Match[str]) -> Piece:
+    if found["text"]:
+        return _read_text(found["text"])
+    if found["end"]:
+        return Piece("end", found["end"].lower())
+    if found["declaration"]:
+        return Piece("declaration", found["declaration"].lower())
+    if found["start"] and _are_read_alike(found["given"]):
+        given = [(each[1].lower(), each[2] and unescape(each[2])) for each in ATTRIBUTE.finditer(found["given"])]
+        ends = [("/", None)] * bool(found["slash"])  # which a browser heeds in drawings alone
+        return Piece("element", found["start"].lower(), tuple(sorted(given, key=lambda pair: pair[0]) + ends))
+    return Piece(f"tag {UNREAD}", found[0])
+
+
+def _read_text(text: str) -> Piece:
+    return Piece("text", BLANKS.sub(" ", unescape(text))) if _are_read_alike(text) else Piece(f"text {UNREAD}", text)
+
+
+def _are_read_alike(text: str) -> bool:
+    """Whether each reference in `text` ends where it must and leads to a character that can be seen, or a blank."""
+    return "\0" not in text and all(map(_is_read_alike, REFERENCE.findall(text)))
+
+
+def _is_read_alike(reference: str) -> bool:
+    if not NUMERIC.fullmatch(reference):
+        return not reference or (reference[-1] == ";" and reference in html5)
+    character = unescape(f"&{reference}")  # none where HTML has no such character
+    return character in ("\t", "\n") or " " <= character <= "~" or character >= "\xa0"
+
+
+@cache
+def _colours() -> set[str]:
+    """The classes that the highlighter gives to the words of code."""
+    from pygments.token import STANDARD_TYPES
+
+    return {*STANDARD_TYPES.values()}
 
 
 def _join_code(pieces: list[Piece]) -> list[Piece]:
     """Without the spans that colour the words of code: which word has which colour is the highlighter's affair."""
-    joined, colours, inside = [], [], False
+    joined, colours, is_code, inside = [], [], False, False
     for piece in pieces:
-        if piece.kind == "element" and piece.value == "details":
-            inside = ("class", "code") in piece.attributes
+        if piece.value == "details" and piece.kind in ("element", "end"):
+            is_code, inside = piece.attributes == (("class", "code"),), False
+        if piece.value == "pre" and piece.kind in ("element", "end"):
+            colours, inside = [], is_code and piece.kind == "element"
         if inside and piece.value == "span" and piece.kind in ("element", "end"):
-            plain = piece.kind == "element" and [name for name, _ in piece.attributes] in ([], ["class"])
+            plain = piece.kind == "element" and _only_colours(piece)
             colours += [plain] if piece.kind == "element" else []
             if plain or (piece.kind == "end" and colours and colours.pop()):
                 continue
@@ -104,6 +128,12 @@ def _join_code(pieces: list[Piece]) -> list[Piece]:
         else:
             joined.append(piece)
     return joined
+
+
+def _only_colours(span: Piece) -> bool:
+    return not span.attributes or (
+        [name for name, _ in span.attributes] == ["class"] and span.attributes[0][1] in _colours()
+    )
 
 
 def _gather_drawings(pieces: list[Piece]) -> list[Piece]:
@@ -155,10 +185,16 @@ def _part_coordinates(drawing: Piece) -> tuple[list[Piece], list[str]]:
     """A drawing's pieces without the values of their coordinates, and these values."""
     fixed, places = [], []
     for piece in (drawing._replace(within=()), *drawing.within):
-        given = piece.attributes
-        places += [value for name, value in given if name in COORDINATES and value]
-        kept = tuple((name, None if name in COORDINATES and value else value) for name, value in given)
-        fixed.append(piece._replace(attributes=kept))
+        kept = []
+        for name, value in piece.attributes:
+            if name in COORDINATES and value:
+                places.append(value)
+                value = None
+            elif name == "transform" and value:
+                places += [where for _, where in MOVED.findall(value)]
+                value = MOVED.sub(r"\1", value)
+            kept.append((name, value))
+        fixed.append(piece._replace(attributes=tuple(kept)))
     return fixed, places
 
 

@@ -27,6 +27,7 @@ PAGE = f"""<!DOCTYPE html>
 {SCRIPT}
 </script>
 </body></html>"""
+KNOWN = '<details class="code"><pre></pre></details><p class="note">'  # elements that this version has too
 STRANGE = {
     "a script": ("<script>", "<script>x()</script><script>"),
     "a byte of a script": ("one <", "one <="),
@@ -56,6 +57,13 @@ STRANGE = {
     "a title": ("<p>", '<p title="It is the best.">'),
     "the class of what the screen does not show": ("<p>", '<p class="skip">'),
     "a comment": ("<p>", "<!-- It is the best. --><p>"),
+    "an unseen character": ('http-equiv="Content-Security-Policy"', 'http-equiv="Content-Security-Policy&#1;"'),
+    "a class of what the screen does not show behind code": (
+        "<p>",
+        '<details class="code"><pre><span class="k">a</span></pre></details><p><span class="skip">not</span>',
+    ),
+    "an end tag that a browser takes for a comment": ("</style>", "</ style></style>"),
+    "markup in a title": ("<title>Run", '<title>Run<a class="</title><script>x()</script>"></a>'),
     "an attribute that not every browser reads alike": ('class="panel"', "class=panel"),
 }
 
@@ -72,7 +80,7 @@ def test_what_no_version_writes_is_quoted(strange):
     old, new = STRANGE[strange]
     assert old in PAGE
     with pytest.raises(EmotionError, match="that no version of this project writes: ") as refused:
-        refuse_strange(read_pieces(PAGE.replace(old, new, 1)), read_pieces(PAGE.replace("<p>", '<p class="note">')))
+        refuse_strange(read_pieces(PAGE.replace(old, new, 1)), read_pieces(PAGE.replace("<p>", KNOWN)))
     assert "\n" not in str(refused.value)
 
 

@@ -19,7 +19,7 @@ p { color: red; }
 <pre><span></span><span class="n">show</span><span class="p">(</span></pre></details>
 <figure id="fig-a"><svg role="img" aria-label="One bar: 3.0" width="10" height="10">
 <g><path d="M 0.01 7" style="fill: #000; opacity: 0.5"/>
-<text x="1.5">three</text><text x="2.5">0.71 each</text></g></svg>
+<text x="1.5" transform="translate(3 4) scale(0.02 1)">three</text><text x="2.5">0.71 each</text></g></svg>
 <figcaption><b>Figure 1.</b> Bars.</figcaption></figure>
 <img alt="" src="data:image/png;base64,AAAA">
 <script>
@@ -67,6 +67,28 @@ CHANGES = {
     "an element within code": ("<pre>", "<pre><b>New.</b>"),
     "something after the end": ("</html>", "</html>New."),
     "a cut end": ("</body></html>", ""),
+    "a hidden word": ("The accuracy", '<span class="skip">New.</span> The accuracy'),
+    "a hidden word behind code": ("Bars.", '<span class="skip">Bars.</span>'),
+    "a class without a meaning behind code": ("Bars.", '<span class="n">Bars.</span>'),
+    "a hidden word of code": ('class="n">show', 'class="skip">show'),
+    "a hidden summary of code": (">Code<", '><span class="n">Code</span><'),
+    "the end of a span behind code": ("</pre>", "</pre></span>"),
+    **{f"an end tag with a blank: {name}": (f"</{name}>", f"</ {name}>") for name in ("title", "details", "style")},
+    "an end of a script with a blank": ("</script>", "</ script>"),
+    "an end tag with words": ("</details>", '</details class="x">'),
+    "a comment in a script": ("one <", "<!-- <script> one <"),
+    "markup in a title": ("<title>Run", '<title>Run<b class="</title><script>x()</script>">'),
+    "a blank that is none to a browser": ('<path d="', '<path\u00a0d="'),
+    "another blank that is none to a browser": ('x="1.5"', '\u2003x="1.5"'),
+    "a letter that lower case turns into k": ("<td>3", "<t\u212a>3"),
+    "an unseen character": ('d="M', 'd="&#1;M'),
+    "an unseen character in a class": ('class="word"', 'class="word&#x1;"'),
+    "an unseen character in a text": ("0.712", "0.7&#1;12"),
+    "a character that is none": ('class="word"', 'class="word&#xFFFE;"'),
+    "a character of no number": ('class="word"', f'class="word&#{"9" * 5000};"'),
+    "a reference without its end": ("&amp; all", "&amp all"),
+    "a reference without its end in a value": ('id="sec-a"', 'id="sec-a&amp"'),
+    "an unknown reference": ("&amp; all", "&notit; all"),
 }  # fmt: skip
 
 
@@ -100,6 +122,13 @@ def test_lines_of_a_drawing_count_only_where_the_same_library_drew_it():
     assert 'in a drawing, \'<path d="M 0.01 9"' in compare(other)
     assert compare(other, same_drawings=False) is None
     assert compare(PAGE.replace("M 0.01 7", "M 0.02 7")) is None  # rounded differently
+    assert compare(PAGE.replace("translate(3 4)", "translate(3.01 4)")) is None
+    for old, new in (
+        ("0.01 7", "0.01 \u0667"),
+        ("scale(0.02", "scale(0.01"),
+        ("scale(0.02 1)", "matrix(0.02 0 0 1 0 0)"),
+    ):
+        assert compare(PAGE.replace(old, new)), new  # a digit that no browser reads; no coordinates
     assert compare(PAGE.replace("#000", "#fff"))
     assert compare(PAGE.replace("opacity: 0.5", "opacity: 0.51"))  # no coordinate
 
