@@ -29,7 +29,7 @@ from emotion_utils.report.page.page_tables import (
     read_tables,
     squeeze_text,
 )
-from emotion_utils.report.page.paper import find_additions, find_lack, read_paper
+from emotion_utils.report.page.paper import find_additions, find_garbled, find_lack, read_paper
 from emotion_utils.report.page.reread import PageText
 from emotion_utils.report.results import Results, read_results
 from emotion_utils.report.tables import MINUS
@@ -116,22 +116,23 @@ def _name_unlisted(root: Path) -> str:
 
 
 def _compare_paper(run: Run, results: Results, page: str) -> str:
-    """What report.pdf lacks of the page, or adds where it may be due to a font, as words for the line on the result.
+    """What report.pdf lacks of the page, or has otherwise for want of a font, as words for the line on the result.
 
-    Anything else that it adds raises EmotionError.
+    Anything else that it has and the page has not raises EmotionError.
     """
     pdf = run.inside("report.pdf")
     if not pdf.exists():
         return "; there is no report.pdf"
     text, paper = PageText(page), read_paper(pdf)
-    added = next(find_additions(text, paper), None)
-    if added is None:
-        lack = find_lack(text, paper)
-        return f"; report.pdf is not all that report.html is: {lack}" if lack else ""
-    said = f"report.pdf has, and report.html has not: {added}"
-    if run.facts.get("report", {}).get("notes") or not "".join(results.class_names).isascii():
-        return f"; {said}"
-    raise EmotionError(said)
+    said = "report.pdf has, and report.html has not"
+    for added in find_additions(text, paper):
+        raise EmotionError(f"{said}: {added}")
+    for garbled in find_garbled(text, paper):
+        if run.facts.get("report", {}).get("notes") or not "".join(results.class_names).isascii():
+            return f"; {said}: {garbled}"
+        raise EmotionError(f"{said}: {garbled}")
+    lack = find_lack(text, paper)
+    return f"; report.pdf is not all that report.html is: {lack}" if lack else ""
 
 
 def _recompute(run: Run, results: Results, page: str, comparison: Comparison) -> tuple[str, str]:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import fake_run
 import numpy as np
@@ -19,6 +20,7 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.provenance import PROJECT_DIR
 from emotion_utils.report import verify
 from emotion_utils.report.checksums import CHECKSUMS, read_checksums, write_checksums
+from emotion_utils.report.page.paper import Paper
 from emotion_utils.report.results import read_results
 from emotion_utils.report.verify import verify_run
 from emotion_utils.run import Run
@@ -309,14 +311,28 @@ def test_command_needs_no_torch_and_its_status_says_whether_all_is_right(finishe
     assert wrong.stderr.count("\n") == 1
 
 
-def test_line_that_only_paper_has_is_refused_unless_a_font_may_be_the_reason(finished, changed, monkeypatch):
-    monkeypatch.setattr(verify, "compare_pages", lambda *_: "")
-    monkeypatch.setattr(verify, "find_additions", lambda page, pdf: iter(["the line 'VGG16 leads'"]))
-    with pytest.raises(EmotionError, match=r"report\.pdf has, and report\.html has not: the line 'VGG16 leads'"):
-        verify_run(finished.root)
-    facts = finished.read("facts") | {"report": {"pdf": True, "notes": ["no font"]}}
-    changed("run.json", finished.path("facts").read_text(encoding="utf-8"), json.dumps(facts), sealed=True)
-    assert "; report.pdf has, and report.html has not: the line" in verify_run(finished.root)
+@pytest.mark.parametrize(
+    ("lines", "actions", "named", "excused"),
+    [
+        (["VGG16 leads"], [], "the line 'VGG16 leads'", False),
+        ([], ["/JavaScript"], "/JavaScript", False),
+        (["\u0432\u0435\u0434\u0451\u0442"], [], "the line '\u0432", True),
+    ],
+)
+def test_what_only_paper_has_is_refused_unless_a_font_may_be_the_reason(
+    tmp_path, monkeypatch, lines, actions, named, excused
+):
+    monkeypatch.setattr(verify, "read_paper", lambda path: Paper(lines, actions, 1))
+    (tmp_path / "report.pdf").touch()
+    said = f"report.pdf has, and report.html has not: {named}"
+    for notes, names in (([], ["sad"]), (["no font"], ["sad"]), ([], ["\u0433\u043d\u0435\u0432"])):
+        run = SimpleNamespace(inside=tmp_path.joinpath, facts={"report": {"notes": notes}})
+        results = SimpleNamespace(class_names=names)
+        if excused and (notes or names != ["sad"]):
+            assert said in verify._compare_paper(run, results, "<h1>Run</h1>")
+        else:
+            with pytest.raises(EmotionError, match=said):
+                verify._compare_paper(run, results, "<h1>Run</h1>")
 
 
 def test_files_that_nothing_lists_are_counted_and_named(finished, without_pages):

@@ -17,7 +17,7 @@ UNSEEN = ("\u2060", "\u2068", "\u2069", "\u200e", "\u200f")  # joiners and marks
 
 
 class PageText:
-    """A report's page as text: all of it, its title, headings and captions, and how often it has each numeral."""
+    """A report's page as text: all of it, title, headings, captions and words, and how often it has each numeral."""
 
     def __init__(self, page: str) -> None:
         seen = parse_html(page)
@@ -29,8 +29,8 @@ class PageText:
         self.sections = [part.get_text() for part in seen("h2")]
         self.title = seen.h1.get_text() if seen.h1 else ""
         self.text = seen.get_text()
-        # A numeral does not go on from one element to the next.
-        self.numerals = Counter(NUMERAL.findall(seen.get_text(" ")))
+        apart = seen.get_text(" ")  # neither a word nor a numeral goes on from one element to the next
+        self.words, self.numerals = set(apart.split()), Counter(NUMERAL.findall(apart))
 
 
 def check_files(results: Results, html: Path, pdf: Path | None) -> list[str]:

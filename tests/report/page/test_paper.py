@@ -3,11 +3,11 @@
 import pytest
 from pypdf import PdfReader, PdfWriter
 from pypdf.annotations import FreeText, Link
-from pypdf.generic import DictionaryObject, NameObject, TextStringObject
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject, TextStringObject
 
 from emotion_utils.errors import InputError
 from emotion_utils.report.page import paper as papers
-from emotion_utils.report.page.paper import read_paper
+from emotion_utils.report.page.paper import Paper, find_garbled, read_paper
 from emotion_utils.report.page.pdf import print_pdf
 from emotion_utils.report.page.reread import PageText
 
@@ -46,32 +46,81 @@ def test_added_words_are_told(tmp_path, added):
     assert next(find_additions(PAGE, pdf)).startswith("the line '")
 
 
-def open_with_script(pdf):
-    action = {NameObject("/S"): NameObject("/JavaScript"), NameObject("/JS"): TextStringObject("app.alert(1)")}
-    pdf.root_object[NameObject("/OpenAction")] = DictionaryObject(action)
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        (["It is also hard. It", "takes long."], None),
+        (["It is", "also hard. It takes lo", "ng."], None),  # broken wherever there was room
+        (["Run", "It is", "2", "is"], None),  # the number of a sheet, and a word
+        (["e"], "e"),
+        (["t", "a", "k", "e", "s"], "t"),  # any text can be spelt so
+        (["It is also hard.", "ta", "ke"], "ta"),
+        (["also . . . 1"], "also . . . 1"),
+        (["0.5 \u0443\u0434"], "0.5 \u0443\u0434"),
+        (["VGG16_emotion"], "VGG16_emotion"),
+    ],
+)
+def test_line_must_be_one_of_the_page(lines, named):
+    found = list(papers.find_additions(PageText(PAGE), Paper(lines, [], 2)))
+    assert found[:1] == [f"the line '{named}'"] * (named is not None)
 
 
-def lead_away(pdf):
-    base = DictionaryObject({NameObject("/Base"): TextStringObject("https://e.org/")})
-    pdf.root_object[NameObject("/URI")] = base  # of all links
+def test_letters_that_a_font_lacks_are_told_apart():
+    page = PageText("<h1>Run</h1><p>0.5 \u0443\u0434 0.7 sad</p>")
+    for line, garbled in (("0.5 \u0443 0.7", True), ("0.50.7", True), ("0.5 sad", False), ("\u0443\u0434", False)):
+        paper = Paper([line], [], 1)
+        assert bool(list(find_garbled(page, paper))) == garbled, line
+    assert list(find_garbled(page, Paper(["\ufffd"], [], 1))) == ["the line '\ufffd'"]
+
+
+def action(kind, **more):
+    entries = {"S": NameObject(f"/{kind}"), **more}
+    return DictionaryObject({NameObject(f"/{name}"): value for name, value in entries.items()})
+
+
+SCRIPT = action("JavaScript", JS=TextStringObject("app.alert(1)"))
+ELSEWHERE = action("URI", URI=TextStringObject("https://e.org"))
+HERE = ArrayObject([NumberObject(0), NameObject("/Fit")])
+
+
+def put(place, key, value):
+    """A change of a PDF: `value` under `key` in its root, a new link or a new bookmark."""
+
+    def change(pdf):
+        held = pdf.root_object
+        if place == "link":
+            held = pdf.add_annotation(0, Link(rect=(0, 0, 9, 9), target_page_index=0))
+        elif place == "bookmark":
+            held = pdf.add_outline_item("Run", 0).get_object()
+        held[NameObject(f"/{key}")] = pdf._add_object(value)
+
+    return change
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lead_away, "/URI"),
-        (open_with_script, "/OpenAction"),
+        (put("root", "URI", DictionaryObject({NameObject("/Base"): TextStringObject("https://e.org/")})), "/URI"),
+        (put("root", "OpenAction", SCRIPT), "/OpenAction"),
         (lambda pdf: pdf.add_attachment("a.txt", b"x"), "/EmbeddedFiles"),
         (lambda pdf: pdf.add_annotation(0, Link(rect=(0, 0, 9, 9), url="https://e.org")), "https://e.org"),
         (lambda pdf: pdf.add_annotation(0, FreeText(text="the best", rect=(0, 0, 9, 9))), "/FreeText"),
+        (put("link", "A", action("GoTo", D=HERE, Next=SCRIPT)), "/GoTo /Next"),
+        (put("link", "A", action("GoTo", D=HERE, Next=action("Launch"))), "/Launch"),
+        (put("link", "A", action("Unknown")), "/A /Unknown"),
+        (put("link", "AA", DictionaryObject({NameObject("/E"): SCRIPT})), "/AA"),
+        (put("link", "PA", ELSEWHERE), "/PA"),
+        (put("bookmark", "A", SCRIPT), "/JavaScript"),
+        (put("bookmark", "A", ELSEWHERE), "https://e.org"),
+        (put("root", "AF", ArrayObject([DictionaryObject()])), "/AF"),
+        (lambda pdf: pdf._add_object(SCRIPT), "/JavaScript"),  # that nothing leads to
     ],
-    ids=["base", "script", "file", "link", "note"],
 )
 def test_what_would_do_something_is_told(small, tmp_path, change, told):
     writer = PdfWriter(clone_from=PdfReader(small))
     change(writer)
     writer.write(tmp_path / "report.pdf")
-    assert told in next(find_additions(PAGE, tmp_path / "report.pdf"))
+    assert told in " ".join(find_additions(PAGE, tmp_path / "report.pdf"))
 
 
 @pytest.mark.parametrize("content", [b"", b"%PDF-1.7\n", b"\x00" * 99])
