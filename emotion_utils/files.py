@@ -26,6 +26,9 @@ LARGEST_WHOLE = 2**53  # up to here a float64 holds each whole number
 LARGEST_NUMBER = 1e300  # what is larger overflows in the first sum
 MOST_JSON_BYTES = 64 << 20  # far more than any audit takes: more is no file of this project
 MOST_TABLE_BYTES = 2 << 30  # a manifest of ten million images
+# What a file of a run is hashed to, by its kind; a sparse file may be larger than any disk and would take days.
+MOST_BYTES = {".csv": MOST_TABLE_BYTES, ".json": MOST_JSON_BYTES, ".safetensors": 4 << 30, ".mp4": 32 << 30}
+MOST_OTHER_BYTES = 1 << 30
 MOST_NESTED = 40  # lists and mappings in each other
 
 Kind = Literal["text", "number", "integer", "number or empty"]  # of what a column holds; what is empty reads as NaN
@@ -101,13 +104,22 @@ def refuse_links_below(root: Path, leave: tuple[str, ...] = ()) -> None:
     """Raises InputError that names the first link below `root`; folders named in `leave` are not looked into."""
     waiting = [root]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.name == JOURNAL_LOCK and entry.is_symlink():
-                    continue  # Optuna's own, left by a search that was killed; it is only ever deleted
+        for entry in list_folder(waiting.pop()):
+            if entry.name == JOURNAL_LOCK and entry.is_symlink():
+                continue  # Optuna's own, left by a search that was killed; it is only ever deleted
+            if entry.is_symlink():
                 refuse_links(root, Path(entry.path))
-                if entry.is_dir(follow_symlinks=False) and entry.name not in leave:
-                    waiting.append(Path(entry.path))
+            if entry.is_dir(follow_symlinks=False) and entry.name not in leave:
+                waiting.append(Path(entry.path))
+
+
+def list_folder(folder: Path | str) -> list[os.DirEntry[str]]:
+    """What is in a folder, by name. Raises InputError where it cannot be read, as the name of one in many others."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"{str(folder)[:200]}: cannot be read ({error.strerror})") from None
 
 
 def refuse_second_name(path: Path) -> None:
@@ -161,6 +173,13 @@ def read_bytes(path: Path, most_bytes: int) -> bytes:
     if len(content) > most_bytes:
         raise InputError(f"{path}: larger than {most_bytes >> 20:,} MB, so not what this file should hold")
     return content
+
+
+def refuse_large(path: Path) -> None:
+    """Before a file from elsewhere is hashed: raises InputError where it is larger than one of its kind may be."""
+    most_bytes = MOST_BYTES.get(path.suffix, MOST_OTHER_BYTES)
+    if path.stat().st_size > most_bytes:
+        raise InputError(f"{path}: larger than {most_bytes >> 20:,} MB, so not what this file should hold")
 
 
 def file_sha256(path: Path) -> str:

@@ -12,7 +12,16 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.files import MOST_JSON_BYTES, FullDisk, file_sha256, parse_json, read_bytes, replacing, write_json
+from emotion_utils.files import (
+    MOST_JSON_BYTES,
+    FullDisk,
+    file_sha256,
+    parse_json,
+    read_bytes,
+    refuse_large,
+    replacing,
+    write_json,
+)
 from emotion_utils.model_table import CONSENT, has_architecture, import_if_trusted, import_trusted, module_of
 from emotion_utils.models.input_spec import InputSpec
 from emotion_utils.models.network import EmotionNet, assemble_network, plan_network
@@ -82,6 +91,7 @@ def load_model(model_dir: str | Path, device: torch.device | None = None) -> tup
     weights_path, card = model_dir / WEIGHTS_FILE, read_card(model_dir)
     if file_kind(weights_path) != "safetensors":
         raise InputError(f"{weights_path}: expected a safetensors file; train the model again")
+    refuse_large(weights_path)
     found = file_sha256(weights_path)
     if found != card["sha256"]:
         raise InputError(

@@ -6,7 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.files import MOST_JSON_BYTES, file_sha256, read_bytes, replacing
+from emotion_utils.files import MOST_JSON_BYTES, file_sha256, list_folder, read_bytes, refuse_large, replacing
 from emotion_utils.run import Run
 
 CHECKSUMS = "checksums.sha256"
@@ -27,7 +27,7 @@ def write_checksums(run: Run) -> Path:
     """Lists every artefact that is there; the last thing that is written of a run."""
     with replacing(run.inside(CHECKSUMS)) as temporary:
         text = "".join(f"{file_sha256(run.root / name)}  {name}\n" for name in _sealed_files(run.root))
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
     return run.root / CHECKSUMS
 
 
@@ -46,7 +46,8 @@ def read_checksums(root: Path) -> dict[str, str]:
         )
     listed = {}
     content = read_bytes(path, MOST_JSON_BYTES).decode("utf-8", "replace")
-    for number, line in enumerate(content.splitlines(), start=1):
+    rows = content.removesuffix("\n").split("\n")  # and no other ends of lines, as sha256sum reads it
+    for number, line in enumerate(rows if content else [], start=1):
         parts = LINE.fullmatch(line)
         if parts is None or parts[2] in listed or not _is_inside(parts[2]):
             raise EmotionError(
@@ -61,7 +62,10 @@ def _is_inside(name: str) -> bool:
 
 
 def changed_files(root: Path) -> list[str]:
-    """Files that are not as they were when the report was made: changed, missing (but for weights) or not listed."""
+    """Files that are not as they were when the report was made: changed, missing (but for weights) or not listed.
+
+    Raises InputError where one is larger than any of its kind.
+    """
     listed = read_checksums(root)
     predicted = {str(PurePosixPath(name).parent) for name in listed if name.endswith("/predictions.csv")}
     weights = {f"{folder}/{WEIGHTS}" for folder in predicted}
@@ -70,16 +74,27 @@ def changed_files(root: Path) -> list[str]:
         path = root / name
         if not path.is_file():
             changed += [] if name in weights else [name]
-        elif file_sha256(path) != sha256:
+            continue
+        refuse_large(path)
+        if file_sha256(path) != sha256:
             changed.append(name)
     return changed
 
 
 def unlisted_files(root: Path) -> list[str]:
-    """Files of the run folder that the list does not name, sorted; without locks and the logs of notebooks."""
-    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir())
-    known = {*read_checksums(root), CHECKSUMS, SIGNATURE}
-    return [name for name in names if name not in known and not PASSING.fullmatch(name)]
+    """Files of the run folder that the list does not name, and empty folders (with a slash at their end), sorted.
+
+    Locks and the logs of notebooks are left out.
+    """
+    known, names, waiting = {*read_checksums(root), CHECKSUMS, SIGNATURE}, [], [str(root)]
+    while waiting:
+        folder = waiting.pop()
+        entries = list_folder(folder)
+        names += [] if entries else [f"{folder}/"]
+        for entry in entries:
+            (waiting if entry.is_dir(follow_symlinks=False) else names).append(entry.path)
+    inside = sorted(name[len(f"{root}/") :] for name in names)
+    return [name for name in inside if name not in known and not PASSING.fullmatch(name)]
 
 
 def _sealed_files(root: Path) -> list[str]:

@@ -112,7 +112,9 @@ def verify_run(root: Path) -> str:
 def _name_unlisted(root: Path) -> str:
     """Files that nothing vouches for, as words for the line on the result."""
     names = unlisted_files(root)
-    return f"; {len(names):,} files are not listed in {CHECKSUMS}: {printable(', '.join(names[:3]))}" if names else ""
+    kinds = "files and empty folders" if any(name.endswith("/") for name in names) else "files"
+    named = printable(", ".join(name[:120] for name in names[:3]))
+    return f"; {len(names):,} {kinds} are not listed in {CHECKSUMS}: {named}" if names else ""
 
 
 def _compare_paper(run: Run, results: Results, page: str) -> str:

@@ -1,6 +1,7 @@
 """A checkpoint proves itself when it is loaded, or is refused with what was expected and what was found."""
 
 import json
+import os
 import struct
 
 import pytest
@@ -169,6 +170,12 @@ def test_truncated_weights_are_refused(model_dir):
     path.write_bytes(path.read_bytes()[:-100])
     change_card(model_dir, lambda card: card.update(sha256=file_sha256(path)))
     with pytest.raises(InputError, match="a damaged safetensors file"):
+        load_model(model_dir)
+
+
+def test_weights_of_a_size_that_no_network_has_are_not_hashed(model_dir):
+    os.truncate(model_dir / "model.safetensors", 4 << 40)
+    with pytest.raises(InputError, match="larger than 4,096 MB"):
         load_model(model_dir)
 
 

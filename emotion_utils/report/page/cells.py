@@ -115,9 +115,9 @@ def _find_difference(kind: str, theirs: str | None, ours: str | None, same_drawi
 
 
 def _key(cell: Any) -> str:
-    """All of a cell that the project gives it: kind, text and metadata, without what running it noted."""
+    """All of a cell that the project gives it: kind, text, attached files, metadata without what running it noted."""
     kept = {name: value for name, value in cell.metadata.items() if name not in NOTED}
-    return json.dumps([cell.cell_type, cell.source, {"tags": [], **kept}], sort_keys=True)
+    return json.dumps([cell.cell_type, cell.source, cell.get("attachments", {}), {"tags": [], **kept}], sort_keys=True)
 
 
 def _read_source(executed: Path) -> tuple[Path, list[Any]]:

@@ -108,6 +108,15 @@ def test_lost_cell_is_named(copied, tmp_path):
         compare_cells(path)
 
 
+def test_file_attached_to_a_cell_is_named(tmp_path):
+    path = tmp_path / cells.COMPARISON
+    notebook = nbformat.read(cells.NOTEBOOKS_DIR / path.name, as_version=4)
+    notebook.cells[0]["attachments"] = {"a.png": {"image/png": "AAAA"}}
+    with pytest.raises(EmotionError, match="cell 1 is not that of"):
+        cells.compare_cells(path, notebook)
+    assert cells.other_cells(path, notebook) == [f"cell 1 of {path.name}"]
+
+
 def test_page_without_its_notebook_is_refused(copied):
     page = copied[0].notebooks_dir / "07_summary.html"
     page.write_text("<script>document.title = 1</script>", encoding="utf-8")
