@@ -28,7 +28,7 @@ from emotion_utils.locks import LOCK_FILE, hold
 from emotion_utils.monitor import EpochMonitor
 from emotion_utils.planning import obtain_weights, settle
 from emotion_utils.progress import format_duration
-from emotion_utils.provenance import describe_environment
+from emotion_utils.provenance import describe_environment, package_sha256
 from emotion_utils.report.checksums import CHECKSUMS, remove_checksums, write_checksums
 from emotion_utils.rubric import read_rubric, store_rubric
 from emotion_utils.run import Run
@@ -64,6 +64,7 @@ def run_pipeline(
     What is not as in the run `like` is said: before the notebooks what is known by then, behind them the rest.
     `is_live`: on a terminal, where a line that is drawn anew tells what goes by. `summarise`: lines on what came out.
     """
+    code, environment = package_sha256(), describe_environment()
     check_device()
     config = settle(config, root)
     obtain_weights(config, say)
@@ -85,13 +86,13 @@ def run_pipeline(
             remove_leftovers(root)
             run = Run.create(root, config)
             store_rubric(run)
-            here = {"environment": describe_environment(), "data": {"fingerprint": origins["data"]}}
+            here = {"environment": environment, "data": {"fingerprint": origins["data"]}}
             known = like.differences(run.facts | here) if like else []
             for difference in known:
                 say(f"not as in {like.path}: {difference}")
             lines = LiveLines(run, _parts_of(run)) if is_live else PlainLines(say)
             try:
-                _run_stages(run, origins, lines, summarise)
+                _run_stages(run, origins, code, environment, lines, summarise)
             finally:
                 lines.close()
     except InputError:
@@ -183,12 +184,14 @@ def _parts_of(run: Run) -> list[Part]:
 
 
 def _run_stages(
-    run: Run, origins: dict[str, str], lines: PlainLines, summarise: Callable[[Run], Iterable[str]]
-) -> None:
+    run: Run, origins: dict[str, str], code: str, environment: dict[str, Any], lines: PlainLines,
+    summarise: Callable[[Run], Iterable[str]],
+) -> None:  # fmt: skip
     started, budget = time.monotonic(), Budget(run.config.budget_minutes)
     stages = stages_of(run.config)
     ran = False
     for number, stage in enumerate(stages, start=1):
+        _refuse_changed_code(code)
         inputs = take_inputs(run, stage, origins)
         label = f"[{number}/{len(stages)}] {stage.notebook}"
         is_last = stage is stages[-1]  # it shows what run.json says of all the others
@@ -197,15 +200,24 @@ def _run_stages(
             continue
         if not ran:
             check_space(run, {model: origins[model] for model in run.config.models})
-            environment = describe_environment() | {"threads": run.config.threads}
-            run.record(environment=environment, data={"fingerprint": origins["data"]})
+            run.record(environment=environment | {"threads": run.config.threads}, data={"fingerprint": origins["data"]})
         lines.begin(label, stage.notebook)
         _run_stage(run, stage, inputs, origins["data"], budget, lines)
         ran = True
+    _refuse_changed_code(code)
     _render(run, ran, lines)
     for line in summarise(run):
         lines.say(line)
     lines.say(f"done in {format_duration(time.monotonic() - started)}: {run.root / 'report.html'}")
+
+
+def _refuse_changed_code(code: str) -> None:
+    """Raises EmotionError where the package is no longer what this process began with: it would mix both."""
+    if package_sha256() != code:
+        raise EmotionError(
+            "the code of emotion_utils has changed since this run began: run the same command again, which keeps what "
+            "the change leaves valid"
+        )
 
 
 def _run_stage(run: Run, stage: Stage, inputs: Inputs, data: str, budget: Budget, lines: PlainLines) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -36,6 +37,14 @@ def describe_environment() -> dict[str, Any]:
         "git_revision": git_revision(),
         "versions": {name: version for name in PACKAGES_SHOWN if (version := _version(name))},
     }
+
+
+def package_sha256() -> str:
+    """SHA-256 (hex) of the package's own code as it lies on the disk now."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE_DIR.rglob("*.py")):
+        digest.update(f"{path.relative_to(PACKAGE_DIR).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def git_revision() -> str:

@@ -48,6 +48,15 @@ def test_failure_names_notebook_cell_error_and_log_and_keeps_what_was_finished(s
     assert list(json.loads((root / "run.json").read_text())["stages"]) == [FIRST]
 
 
+@pytest.mark.parametrize("checks", [1, 3])  # of the first stage, and of the report
+def test_code_that_changes_under_a_run_ends_it_with_one_line(small, tmp_path, monkeypatch, checks):
+    codes = iter(["as it was"] * checks + ["updated"])
+    monkeypatch.setattr(pipeline, "package_sha256", lambda: next(codes))
+    monkeypatch.setattr(pipeline, "is_up_to_date", lambda *_: True)
+    with pytest.raises(EmotionError, match="has changed since this run began: run the same command again"):
+        run_once(tmp_path / "run")
+
+
 def test_the_first_notebook_may_open_a_run_that_the_command_has_made_with_settings(small, tmp_path):
     write_notebook(
         small / f"{FIRST}.ipynb",
