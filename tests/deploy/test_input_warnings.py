@@ -76,4 +76,4 @@ def test_range_of_deep_values_is_said(seen, tmp_path):
     Image.fromarray(grey.astype(np.uint16) * 16).save(tmp_path / "deep.png")
     said = CliRunner().invoke(main, ["predict", str(seen()), str(tmp_path / "deep.png")]).stderr
     assert "1 image (first " in said
-    assert "hold values of 0 to 4095" in said
+    assert "holds values of 0 to 4095" in said
