@@ -10,6 +10,7 @@ from emotion_utils.files import write_text
 CARD = "README.md"  # in a model folder
 FOLDER = '"path/to/this/folder"'  # what a card loads
 HEADING = "## How to load it"
+ITS_CARD = "; its card: "
 
 
 def check_output(output: Path, suffix: str = ".onnx") -> None:
@@ -45,4 +46,4 @@ def copy_card(model_dir: Path, output: Path, held: str) -> str:
     )
     text = card.read_text(encoding="utf-8").replace(FOLDER, f'"{output.name}"').replace(HEADING, about + HEADING)
     write_text(beside, text)
-    return f"; its card: {beside}"
+    return f"{ITS_CARD}{beside}"

@@ -171,7 +171,7 @@ def test_model_folder_is_exported_first(onnx_file, model_dir, pinned, tmp_path, 
     def export_onnx(folder, path):
         assert folder == model_dir
         shutil.copy(onnx_file, path)
-        return f"{path}: held against PyTorch"
+        return f"{path}: held against PyTorch; its card: {path}.md"
 
     monkeypatch.setattr("emotion_utils.deploy.export.export_onnx", export_onnx)
     monkeypatch.chdir(tmp_path)

@@ -17,7 +17,7 @@ from string import Template
 from typing import Any
 
 from emotion_utils.audit.faces import SMALL_PX
-from emotion_utils.deploy.export_files import check_output
+from emotion_utils.deploy.export_files import ITS_CARD, check_output
 from emotion_utils.deploy.onnx_file import INPUT, OUTPUT, TOLERANCE, OnnxNetwork, open_session, read_facts
 from emotion_utils.deploy.page.runtime import LOADER, VERSION, WASM, find_runtime
 from emotion_utils.errors import InputError
@@ -57,7 +57,7 @@ def _export(model_dir: Path, path: Path, int8: bool, say: Callable[[str], None])
         from emotion_utils.deploy.export import export_onnx
 
         line = export_onnx(model_dir, path)
-    say(line.removeprefix(f"{path}: "))
+    say(line.removeprefix(f"{path}: ").partition(ITS_CARD)[0])  # it is gone with the file; the page has its warnings
     return path
 
 
