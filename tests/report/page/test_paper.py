@@ -91,7 +91,7 @@ def put(place, key, value):
         if place == "link":
             held = pdf.add_annotation(0, Link(rect=(0, 0, 9, 9), target_page_index=0))
         elif place == "bookmark":
-            held = pdf.add_outline_item("Run", 0).get_object()
+            held = pdf.add_outline_item(title="Run", page_number=0).get_object()
         held[NameObject(f"/{key}")] = pdf._add_object(value)
 
     return change
