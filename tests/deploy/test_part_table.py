@@ -95,7 +95,9 @@ def test_part_is_kept_for_its_own_key_alone(tmp_path):
 
 
 def test_nothing_is_left_where_nothing_was_done(model_dir, folder, tmp_path):
-    result = predict(tmp_path, folder, "--output", tmp_path / "out.csv")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model.json").write_text("{}")
+    result = predict(tmp_path / "broken", folder, "--output", tmp_path / "out.csv")
     assert result.exit_code == 2
     assert not list(tmp_path.glob("out*"))
 
