@@ -116,6 +116,8 @@ class Recipe(FrozenModel):
         (), validation_alias=AliasChoices("progressive_resizing", "grow")
     )
     """Smaller training images first, for speed: [{epoch: 1, size_px: 32}, ...]; the last size is image_size_px."""
+    auxiliary_until: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
+    """Share of the epochs in which auxiliary classes teach; in the rest, as many images of the asked ones are drawn."""
     stem: Literal["imagenet", "small"] = "imagenet"
     """First layers of a ResNet18: as published, or with stride 1 and without pooling, for small images; 16 times the
     work, and no published weights fit."""

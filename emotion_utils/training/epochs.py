@@ -53,7 +53,8 @@ class EpochLoop:
         labels, k = train_set.labels.numpy(), len(train_set.class_names)
         self.silent = False  # while steps are tried that do not count
         even = class_weights(labels, k) if self.config.balance == "class_weights" else np.ones(k, np.float32)
-        self.draw_weights = sampler_weights(labels, k) if self.config.balance == "sampler" else None
+        self.drawn_alike = sampler_weights(labels, k) if self.config.balance == "sampler" else None
+        self.only_teaches = labels >= len(val_set.class_names)
         self.batch_size = choose_batch_size(self.config, net, train_set, team)
         self.learner = Learner(
             net, torch.from_numpy(even), self.config, self.recipe, team, self.log_event, batch_size=self.usual_batch
@@ -153,9 +154,16 @@ class EpochLoop:
     def _batches(self) -> Iterator[Any]:
         return iterate_batches(
             self.train_set, batch_size=self.batch_size, seed=self.config.seed, epoch=self.epoch, shuffle=True,
-            weights=self.draw_weights, rank=self.team.rank, world_size=self.team.size,
+            weights=self.draw_weights(), rank=self.team.rank, world_size=self.team.size,
             max_steps=self.config.max_steps_per_epoch, device=self.team.device,
         )  # fmt: skip
+
+    def draw_weights(self) -> np.ndarray | None:
+        """float (N,): how likely each image is drawn in this epoch; None: each comes once."""
+        teaches = schedule.auxiliary_teach(self.recipe, self.epoch, self.epochs)
+        if teaches or not self.only_teaches.any():
+            return self.drawn_alike
+        return np.where(self.only_teaches, 0.0, 1.0 if self.drawn_alike is None else self.drawn_alike)
 
     @property
     def batch_rate_factor(self) -> float:

@@ -48,6 +48,11 @@ def step_kind(recipe: Recipe, epoch: int) -> tuple[str, int | None]:
     return phase_at(recipe, epoch).train_from, size_at(recipe, epoch)
 
 
+def auxiliary_teach(recipe: Recipe, epoch: int, epochs: int) -> bool:
+    """Whether auxiliary classes teach in `epoch` (1-based) of so many."""
+    return epoch <= round(recipe.auxiliary_until * epochs)
+
+
 def rescale(recipe: Recipe, epochs: int, fewer: int) -> Recipe:
     """A copy of `recipe`, planned for so many `epochs`, for `fewer`: phases and sizes begin at the same share of it."""
 

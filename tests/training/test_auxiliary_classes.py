@@ -21,6 +21,8 @@ from emotion_utils.run import Run
 from emotion_utils.sources.decode import decode_rgb
 from emotion_utils.sources.source import source_of
 from emotion_utils.store.batches import open_split, prepare_images
+from emotion_utils.training.distributed import ALONE
+from emotion_utils.training.epochs import EpochLoop
 from emotion_utils.training.fingerprint import data_sha256
 from emotion_utils.training.trainer import Trainer, new_model
 
@@ -85,6 +87,21 @@ def test_all_classes_teach_and_the_asked_ones_are_answered(tmp_path, store):
     assert {"fear", "surprise"}.isdisjoint(predictions.columns)
     seen = find_training_images(run.model_dir(MODEL)).splits
     assert set(run.read("auxiliary")["id"]) <= {name for name, split in seen.items() if split == "train"}
+
+
+@pytest.mark.parametrize("balance", ["none", "sampler", "class_weights"])
+def test_auxiliary_classes_teach_in_their_share_of_the_epochs(tmp_path, balance):
+    run = prepare(tmp_path, "epochs=4", "batch_size=8", f"balance={balance}", "max_steps_per_epoch=null")
+    train_set, recipe = open_split(run, "train"), run.config.recipes[MODEL].model_copy()
+    recipe.auxiliary_until = 0.5
+    loop = EpochLoop(new_model(run, MODEL), train_set, open_split(run, "val"), recipe, run, MODEL, ALONE)
+    for loop.epoch in range(1, 5):
+        seen = torch.bincount(torch.cat([batch.labels for batch in loop._batches()]), minlength=4)
+        assert seen.sum() == len(train_set)
+        assert bool(seen[2:].all()) == (loop.epoch <= 2)
+        assert seen[2:].any() == (loop.epoch <= 2)
+        if balance == "sampler" and loop.epoch > 2:
+            assert abs(seen[0] - seen[1]) <= 1
 
 
 def test_copies_of_what_taught_were_seen_too(tmp_path):
