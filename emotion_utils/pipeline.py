@@ -17,6 +17,7 @@ from emotion_utils.audit.class_sizes import refuse_small_classes
 from emotion_utils.audit.lines import audit_lines
 from emotion_utils.budget import VARIABLE, Budget
 from emotion_utils.config import RunConfig
+from emotion_utils.deploy.video.clip import check_clip
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.figures.fonts import font_note
 from emotion_utils.files import missing_folders, remove_empty, remove_leftovers
@@ -128,6 +129,8 @@ def check_data(config: RunConfig) -> str:
         read_rubric(config.rubric)
     source = source_of(config)
     refuse_small_classes(source, config)
+    if config.video:
+        check_clip(source.classes)
     return source.fingerprint()
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from face_files import encode, make_image, write_folder
 from filelock import FileLock
 from two_notebooks import FIRST, MAKE, SECOND, write_notebook
 
@@ -55,6 +56,14 @@ def test_code_that_changes_under_a_run_ends_it_with_one_line(small, tmp_path, mo
     monkeypatch.setattr(pipeline, "is_up_to_date", lambda *_: True)
     with pytest.raises(EmotionError, match="has changed since this run began: run the same command again"):
         run_once(tmp_path / "run")
+
+
+def test_a_clip_that_cannot_be_made_is_refused_at_once(tmp_path):
+    files = {f"{name}/{n:02d}.png": encode(make_image(n, 36)) for name in ("contempt", "happy") for n in range(10)}
+    config = resolve_config("smoke", ["video=true"], data=str(write_folder(tmp_path / "data", files)))
+    with pytest.raises(InputError, match="synthetic faces do not show contempt: leave video at false"):
+        run_pipeline(tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_first_notebook_may_open_a_run_that_the_command_has_made_with_settings(small, tmp_path):

@@ -20,11 +20,17 @@ HOLD_S = (1.4, 2.6)  # shortest and longest time of an expression
 PERSONS = (7_100_000, 7_100_001)  # seeds of persons that no table of synthetic faces uses
 
 
-def plan_clip(class_names: Sequence[str], seconds: float, *, seed: int) -> list[Actor]:
-    """Two persons side by side who show one of the classes after the other. Raises InputError for unknown classes."""
+def check_clip(class_names: Sequence[str]) -> None:
+    """Raises InputError for classes that no synthetic face shows, and where nothing here writes videos."""
     unknown = sorted(set(class_names) - set(PROTOTYPES))
     if unknown:
         raise InputError(f"synthetic faces do not show {', '.join(unknown)}: leave video at false for these classes")
+    import_av()
+
+
+def plan_clip(class_names: Sequence[str], seconds: float, *, seed: int) -> list[Actor]:
+    """Two persons side by side who show one of the classes after the other. Raises InputError as check_clip."""
+    check_clip(class_names)
     rng = np.random.default_rng([seed, 10])
     actors = []
     for place, person in enumerate(PERSONS):
