@@ -5,33 +5,31 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from emotion_utils import __version__
+from emotion_utils.bench.commands import bench
 from emotion_utils.config import PROFILES, RunConfig, absolute, resolve_config
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.model_table import trust_code
 from emotion_utils.near_names import did_you_mean
-from emotion_utils.short_options import rates_of, refuse_contradictions, takes_device, takes_recipe
+from emotion_utils.options import (
+    rates_of,
+    refuse_contradictions,
+    takes_device,
+    takes_recipe,
+    trusts_code,
+)
 from emotion_utils.terminal import is_watched, note
 from emotion_utils.terminal import say as _say
 from emotion_utils.usage import OneLineErrors
 from emotion_utils.waiting import limit_spinning
 
 if TYPE_CHECKING:
-    from emotion_utils.bench.tables import Measured
     from emotion_utils.run import Run
-
-
-trusts_code = click.option(
-    "--trust-code", multiple=True, metavar="FILE", expose_value=False,
-    type=click.Path(path_type=Path), callback=lambda _, __, files: trust_code(files),
-    help="Run this Python file, which builds a network of your own or of somebody whose code you would run.",
-)  # fmt: skip
 
 
 @click.group(
@@ -70,8 +68,9 @@ def run(
     """From faces to report.html and report.pdf; what is finished and unchanged is not run again."""
     from emotion_utils.like import Original
     from emotion_utils.pipeline import run_pipeline
+    from emotion_utils.sources.download import absolute_data
 
-    options = {"data": _absolute(data), "classes": classes, "models": models, "epochs": epochs, "seed": seed}
+    options = {"data": absolute_data(data), "classes": classes, "models": models, "epochs": epochs, "seed": seed}
     refuse_contradictions(settings, profile=profile, **options)
     if like and profile:
         raise click.UsageError("--like has the profile of its run: leave out --profile")
@@ -265,8 +264,9 @@ def evaluate(model_dir: Path, data: str, votes: str | None, output: Path | None)
     from emotion_utils.progress import progress_bar
     from emotion_utils.report.evaluation import list_lines
     from emotion_utils.report.page.evaluation_page import PAGE, check_output, default_folder, write_evaluation
+    from emotion_utils.sources.download import absolute_data
 
-    spec = _absolute(data)
+    spec = absolute_data(data)
     folder = output or default_folder(model_dir, spec)
     check_output(folder, read_card(model_dir)["sha256"], spec)
     results = write_evaluation(evaluate_model(model_dir, spec, votes=votes, progress=progress_bar), folder)
@@ -416,199 +416,12 @@ def convert(source: Path, target: Path) -> None:
     _say(f"{target}: {len(report['layers'])} layers; what was checked is in {target.with_suffix('.json')}")
 
 
-def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What every subject of `emotion bench` takes."""
-    for option in (
-        click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too."),
-        click.option("--data", help="Folder, archive, CSV or link with faces; synthetic faces if left out."),
-    ):
-        command = option(command)
-    return command
-
-
-@main.group(invoke_without_command=True)
-@bench_options
-@click.pass_context
-def bench(context: click.Context, data: str | None, csv: Path | None) -> None:
-    """Speed, beside a plain PyTorch loop, in one run; without a subject, a little of each in a few minutes."""
-    from emotion_utils.bench.subjects import measure_briefly
-
-    if context.invoked_subcommand is None:
-        _show(measure_briefly(data or "synthetic"), csv)
-    elif data or csv:
-        raise click.UsageError(f"options go behind the subject: emotion bench {context.invoked_subcommand} --data SPEC")
-
-
-@bench.command("data")
-@bench_options
-@click.option("--scale", is_flag=True, help="Up to a million small images as well: some minutes more.")
-def bench_data(data: str | None, csv: Path | None, scale: bool) -> None:
-    """From files to a store and to augmented batches, beside torchvision's ImageFolder and DataLoader."""
-    from emotion_utils.bench.subjects import measure_data
-
-    _show(measure_data(data or "synthetic", scale=scale), csv)
-
-
-@bench.command("faces")
-@bench_options
-@click.option("--images", default=200, show_default=True, type=click.IntRange(1), help="So many of the images.")
-def bench_faces(data: str | None, csv: Path | None, images: int) -> None:
-    """How well and how quickly faces are found: as given, pasted into scenes, and in scenes without one."""
-    from emotion_utils.bench.subjects import measure_faces
-
-    _show(measure_faces(data or "synthetic", images=images), csv)
-
-
-@bench.command("video")
-@click.argument("model_dir", metavar="MODEL_DIR", type=click.Path(path_type=Path))
-@click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too.")
-@click.option("--persons", default=40, show_default=True, help="Synthetic persons; half of them choose.")
-@trusts_code
-def bench_video(model_dir: Path, csv: Path | None, persons: int) -> None:
-    """How answers are best smoothed over time: accuracy, lag and flips on synthetic sequences, with a trained model."""
-    from emotion_utils.bench.subjects import measure_video
-
-    _show(measure_video(model_dir, persons=persons), csv)
-
-
-@bench.command("edge")
-@click.argument("folders", metavar="[DIR]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too.")
-@trusts_code
-def bench_edge(folders: tuple[Path, ...], csv: Path | None) -> None:
-    """Milliseconds a face in PyTorch, as an ONNX file and in INT8: one thread and all, faces alone and in batches.
-
-    DIR is a run or the folder of a model in one; with it accuracy is measured too. Without, networks of random weights.
-    """
-    from emotion_utils.bench.subjects import measure_edge
-
-    _show(measure_edge(folders), csv)
-
-
-@bench.command("train")
-@bench_options
-@click.option("--classes", help="The classes to tell apart, separated by commas; all of the data's if left out.")
-@click.option("--size", "sizes_px", multiple=True, type=click.IntRange(32, 512), default=(48, 96), show_default=True)
-@click.option("--batch-size", type=click.IntRange(2, 4096), help="[default: 64, on a GPU 256]")
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(0), help="Of the plain loop's DataLoader.")
-@click.option("--curve", is_flag=True, help="Accuracy over time as well, on data with a split: an hour more.")
-def bench_train(
-    data: str | None, csv: Path | None, classes: str | None, sizes_px: tuple[int, ...], batch_size: int | None,
-    workers: int, curve: bool,
-) -> None:  # fmt: skip
-    """How quickly ResNet18 trains, beside ImageFolder, a DataLoader and Adam; and the memory that it takes."""
-    from emotion_utils.bench.subjects import measure_train
-
-    if curve and not data:
-        raise click.UsageError("--curve needs --data with folders train and validation")
-    steps = {"sizes_px": sizes_px, "batch_size": batch_size, "workers": workers}
-    _show(measure_train(data or "synthetic", steps, classes=_split(classes), curve=curve), csv)
-
-
-def compares_trainings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What the subjects take that train many times."""
-    for option in (
-        click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too."),
-        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of all trainings."),
-        click.option(
-            "--classes", help="The classes to tell apart, separated by commas; all of the data's if left out."
-        ),
-        click.option("--data", required=True, help="Folder, archive, CSV or link with labelled faces."),
-    ):
-        command = option(command)
-    return command
-
-
-def keeps_trainings(folder: str) -> Callable[..., Any]:
-    return click.option(
-        "--output", default=folder, show_default=True, type=click.Path(path_type=Path),
-        help="Keeps what was trained; the same command goes on from there.",
-    )  # fmt: skip
-
-
-@bench.command("recipes")
-@compares_trainings
-@keeps_trainings("reports/bench-recipes")
-@click.option("--epochs", default=8, show_default=True, type=click.IntRange(1), help="Of every training.")
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Trainings of every row.")
-@click.option("--row", "rows", multiple=True, metavar="NAME", help="This change alone, or some.  [default: most]")
-@click.option("--votes", metavar="FILE", help="Table of votes, which two of the changes need.")
-def bench_recipes(
-    data: str, classes: str | None, settings: tuple[str, ...], csv: Path | None, output: Path, epochs: int, seeds: int,
-    rows: tuple[str, ...], votes: str | None,
-) -> None:  # fmt: skip
-    """The recipe of thorough, one change at a time, each against the same base in as many epochs.
-
-    Judged on the part of train that chooses the epoch: the data's val and test stay unseen.
-    """
-    from emotion_utils.bench import recipes
-
-    base = recipes.base_config(_absolute(data), classes=_split(classes), epochs=epochs, votes=votes, settings=settings)
-    _show(recipes.bench_recipes(base, output, seeds=seeds, rows=rows), csv)
-
-
-@bench.command("transfer")
-@compares_trainings
-@keeps_trainings("reports/bench-transfer")
-@click.option("--start", "starts", multiple=True, metavar="NAME=WEIGHTS",
-              help="A name and weights, as for recipes.MODEL.weights: official, a file, a model's folder.")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(1), help="Of every training.  [default: the demo profile's]")
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Trainings of every fold.")
-def bench_transfer(
-    data: str, classes: str | None, settings: tuple[str, ...], csv: Path | None, output: Path, starts: tuple[str, ...],
-    epochs: int | None, seeds: int,
-) -> None:  # fmt: skip
-    """What a small set gains from where a training starts: five folds, each person in one, and random weights beside.
-
-    Images that one of the starts has seen are found by their checksums, named and left out.
-    """
-    from emotion_utils.bench import transfer
-
-    base = transfer.base_config(_absolute(data), classes=_split(classes), epochs=epochs, settings=settings)
-    _show(transfer.bench_transfer(base, transfer.read_starts(starts), output, seeds=seeds), csv)
-
-
-@bench.command("processes")
-@click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too.")
-def bench_processes(csv: Path | None) -> None:
-    """Two processes that train together, beside DistributedDataParallel: speed, and memory that runs out in one."""
-    from emotion_utils.bench.subjects import measure_processes
-
-    _show(measure_processes(), csv)
-
-
-@bench.command("proxies")
-@click.option("--seeds", default=5, show_default=True, type=click.IntRange(2), help="So many pairs of each network.")
-@click.option("--folder", default="reports/bench-proxies", show_default=True, type=click.Path(path_type=Path),
-              help="Keeps what was trained; the same command goes on from there.")  # fmt: skip
-@click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too.")
-def bench_proxies(seeds: int, folder: Path, csv: Path | None) -> None:
-    """What the proxies are worth: each pretrained network beside the same one from scratch, at equal epochs."""
-    from emotion_utils.bench.proxies import bench_proxies as measure
-
-    _show(measure(folder, range(seeds)), csv)
-
-
-def _show(tables: Iterable[Measured], csv: Path | None) -> None:
-    """Prints each table as soon as it is measured."""
-    from emotion_utils.bench.tables import format_table, write_csv
-
-    click.echo("measuring; each table is printed as soon as it is ready, which can take minutes", err=True)
-    shown = []
-    for measured in tables:
-        click.echo(format_table(measured) + "\n")
-        shown.append(measured)
-    if csv:
-        write_csv(csv, shown)
+main.add_command(bench)
 
 
 def convert_main() -> None:
     """The command keras-vggface-weights-converter SRC DST."""
     main.main(["weights", "convert", *sys.argv[1:]])
-
-
-def _split(classes: str | None) -> tuple[str, ...] | None:
-    return tuple(classes.split(",")) if classes else None
 
 
 def _check_model(run: Run, model: str) -> None:
@@ -630,12 +443,3 @@ def default_output(config: RunConfig, name: str = "") -> Path:
 
     suffix = "" if config.data == "synthetic" else f"-{Path(config.data).stem}"
     return REPORTS_DIR / (name or f"{config.profile}{suffix}")
-
-
-def _absolute(data: str | None) -> str | None:
-    """A path as the notebooks, which run elsewhere, will find it; links and `synthetic` stay as they are."""
-    from emotion_utils.sources.download import is_remote
-
-    if data is None or data == "synthetic" or is_remote(data):
-        return data
-    return absolute(data)

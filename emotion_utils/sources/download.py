@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-from emotion_utils.config import OFFLINE_VARIABLE, cache_dir, is_offline
+from emotion_utils.config import OFFLINE_VARIABLE, absolute, cache_dir, is_offline
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.progress import bars_for_a_terminal
 from emotion_utils.sources.archives import is_archive, open_archive
@@ -25,6 +25,11 @@ _KAGGLE_HANDLE = re.compile(r"^[\w.-]+/[\w.-]+(/versions/\d+)?$")
 def is_remote(spec: str) -> bool:
     """Whether `spec` names something that has to be downloaded."""
     return spec.startswith("kaggle:") or "://" in spec
+
+
+def absolute_data(data: str | None) -> str | None:
+    """A path as the notebooks, which run elsewhere, will find it; links and `synthetic` stay as they are."""
+    return data if data is None or data == "synthetic" or is_remote(data) else absolute(data)
 
 
 def fetch(spec: str) -> Path:

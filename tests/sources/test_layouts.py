@@ -309,14 +309,14 @@ def test_files_without_suffix_are_known_by_their_content(tmp_path):
 
 @pytest.mark.fault("a colon in the path of the data", "R", "found by the notebooks too", group="data")
 def test_path_with_a_colon_is_made_absolute(tmp_path, monkeypatch):
-    from emotion_utils.cli import _absolute
+    from emotion_utils.sources.download import absolute_data
 
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path / "faces 12:30", faces("happy", "sad"))
-    assert _absolute("faces 12:30") == str(tmp_path / "faces 12:30")
-    assert len(open_source(_absolute("faces 12:30")).table) == 4
+    assert absolute_data("faces 12:30") == str(tmp_path / "faces 12:30")
+    assert len(open_source(absolute_data("faces 12:30")).table) == 4
     for link in ("kaggle:ann/faces", "https://drive.google.com/drive/folders/abc", "synthetic"):
-        assert _absolute(link) == link
+        assert absolute_data(link) == link
 
 
 def test_device_pipe_and_socket_are_refused_at_once(tmp_path):

@@ -1,14 +1,16 @@
-"""Options of the command that are short forms of --set: what somebody types first."""
+"""Options that several commands take, among them short forms of --set: what somebody types first."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from emotion_utils.errors import InputError
+from emotion_utils.model_table import trust_code
 
 DEVICE_VARIABLE = "EMOTION_DEVICE"  # of devices.py, which needs torch
 
@@ -27,6 +29,13 @@ def takes_recipe(command: Callable[..., Any]) -> Callable[..., Any]:
 takes_device = click.option(
     "--device", metavar="NAME", expose_value=False, callback=lambda _, __, name: _name_device(name),
     help="cpu, cuda, cuda:1 or mps.  [default: a GPU that computes what the CPU does, else the CPU]",
+)  # fmt: skip
+
+
+trusts_code = click.option(
+    "--trust-code", multiple=True, metavar="FILE", expose_value=False,
+    type=click.Path(path_type=Path), callback=lambda _, __, files: trust_code(files),
+    help="Run this Python file, which builds a network of your own or of somebody whose code you would run.",
 )  # fmt: skip
 
 
