@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pip_progress import run_pip
+
 MARKER = ".emotion_utils.json"  # written last: an environment without it is not finished
 LIST_PACKAGES = "import importlib.metadata as m; print(*{d.metadata['Name'] for d in m.distributions()}, sep='\\n')"
 PRINT_PACKAGE_FOLDER = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -101,11 +103,13 @@ def install(environment: Environment, checkout: Path, extras: set[str], lock_fil
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text("\n".join(constrain(environment, checkout)) + "\n", encoding="utf-8")
-        command = [environment.python, "-m", "pip", "install", "--constraint", constraints, "--editable", f".[{names}]"]
-        if not succeeds(command, show=True, cwd=checkout, lock_file=lock_file):
+        pip = [environment.python, "-m", "pip", "install", "--no-color", "--progress-bar", "off"]
+        command = [*pip, "--constraint", constraints, "--editable", f".[{names}]"]
+        log = environment.marker.with_suffix(".log")
+        if not run_pip(command, log, cwd=checkout, lock_file=lock_file):
             raise EnvironmentFault(
-                f"pip could not install the packages into {environment.root} (its message is above); "
-                "fix that, or the connection, and start again"
+                f"pip could not install the packages into {environment.root} (its last lines are above, all of them "
+                f"in {log}); fix that, or the connection, and start again"
             )
     for pointer in list(packages.glob("*emotion_utils.pth")) or [packages / "emotion_utils.pth"]:  # pip's own
         write_pointer(pointer, checkout)

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,8 @@ with open(os.environ["FAKE_LOG"], "a") as log:
         "pip": {name: value for name, value in os.environ.items() if name.startswith("PIP_")}}), file=log)
 while not os.path.exists(os.environ.get("FAKE_GATE", "/")):
     time.sleep(0.05)
+for line in os.environ.get("FAKE_LINES", "").splitlines():
+    print(line, flush=True)
 if "FAKE_FAILURE" in os.environ:
     sys.exit("no connection")
 site = pathlib.Path(sysconfig.get_path("purelib"))
@@ -418,9 +421,50 @@ def test_interrupted_install_is_taken_up_again(checkout):
 def test_failed_install_ends_in_a_line_and_is_tried_again(checkout):
     result = checkout.start(FAKE_FAILURE="1")
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith("error: pip could not install")
+    *before, last = result.stderr.splitlines()
+    assert last.startswith("error: pip could not install")
+    assert before[-1] == "environment: pip: no connection"
+    log = checkout.venv / ".emotion_utils.log"
+    assert str(log) in last
+    assert log.read_text() == "no connection\n"
     assert result.stdout == ""
     checkout.facts()
+
+
+PIP_SAYS = """Collecting torch>=2.10
+  Downloading torch-2.14.1-cp311-cp311-manylinux_2_28_x86_64.whl.metadata (30 kB)
+  Using cached https://mirror/torch-2.14.1-cp311-cp311-manylinux_2_28_x86_64.whl (1.2 GB)
+Downloading triton-3.5.0-py3-none-any.whl (170.4 MB)
+Downloading six-1.17.0.tar.gz (11 kB)
+Installing collected packages: triton, torch, six
+Successfully installed six-1.17.0 torch-2.14.1 triton-3.5.0
+"""
+
+
+def test_install_into_a_log_says_each_stage_in_a_line_and_keeps_what_pip_says(checkout):
+    said = checkout.start(FAKE_LINES=PIP_SAYS).stderr.splitlines()
+    assert [re.sub(r" \d+ s$", " 0 s", line) for line in said[1:]] == [
+        "environment: 3 packages chosen and fetched, 1,370 MB, in 0 s",
+        "environment: installed in 0 s",
+    ]
+    assert (checkout.venv / ".emotion_utils.log").read_text() == PIP_SAYS
+
+
+def test_install_on_a_terminal_has_one_line_that_is_drawn_anew(checkout):
+    reader, terminal = os.openpty()
+    variables = checkout.variables(FAKE_LINES=PIP_SAYS)
+    subprocess.run([checkout.root / "run_all.sh"], env=variables, stdout=subprocess.PIPE, stderr=terminal, check=True)
+    os.close(terminal)
+    said = os.read(reader, 1 << 16).decode()
+    os.close(reader)
+    assert "\r\x1b[2Kfetching triton (170.4 MB); 2 packages, 1,370 MB so far; " in said
+    assert said.count("\n") == 3
+
+
+def test_run_gets_the_packages_that_it_asks_for(checkout):
+    checkout.facts("--models", "lite0_pre_emotion", "--set=video=yes", "--set", "tracking=tensorboard")
+    (install,) = checkout.installs()
+    assert install["arguments"][-1] == ".[download,edge,report,search,tensorboard,video]"
 
 
 def test_torchvision_that_does_not_fit_is_refused(checkout):
