@@ -263,7 +263,7 @@ def open_image(browser, tmp_path, image):
 
 def test_page_answers_as_python_and_asks_for_nothing(opened, onnx_file, tmp_path):
     network, rng = OnnxNetwork(onnx_file), np.random.default_rng(3)
-    for side in (20, 31, 32, 33, 45, 64, 96):  # interpolated, as it is, averaged over parts and over whole blocks
+    for side in (20, 31, 32, 33, 45, 64, 96, 350):  # interpolated, as it is, averaged over parts and over whole blocks
         image = rng.integers(0, 256, (side, side, 3)).astype(np.uint8)
         open_image(opened, tmp_path, image)
         read_answer(opened, network, image, (0, 0, side))
@@ -298,8 +298,11 @@ def test_square_is_moved_and_resized(opened, onnx_file, tmp_path):
     network, image = OnnxNetwork(onnx_file), np.random.default_rng(4).integers(0, 256, (150, 200, 3)).astype(np.uint8)
     open_image(opened, tmp_path, image)
     opened.set_window_size(900, 1000)
-    read_answer(opened, network, image, (55, 30, 90))  # three fifths of the shorter side
+    assert opened.find_element("id", "answer").text == "Put the square around a face"  # it may be a scene
+    assert {each.text for each in opened.find_elements("css selector", "#bars data")} == {"\u2013"}
     square = opened.find_element("id", "square")
+    square.click()
+    read_answer(opened, network, image, (55, 30, 90))  # three fifths of the shorter side
     square.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT, Keys.ARROW_DOWN)  # a hundredth of 150: 2
     read_answer(opened, network, image, (51, 32, 90))
     square.send_keys("-")
@@ -314,10 +317,15 @@ def test_square_is_moved_and_resized(opened, onnx_file, tmp_path):
 
 
 def test_file_that_is_no_image_is_told(opened, tmp_path):
+    image = np.random.default_rng(6).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    open_image(opened, tmp_path, image)
+    wait_for(opened, 'document.body.classList.contains("judged")')
     (tmp_path / "notes.txt").write_text("no image")
     opened.find_element("id", "file").send_keys(str(tmp_path / "notes.txt"))
     wait_for(opened, 'document.querySelector("#status.error")')
     assert "notes.txt: this browser cannot read it as an image" in opened.find_element("id", "status").text
+    assert opened.find_element("id", "answer").text == "No image yet"
+    assert {each.text for each in opened.find_elements("css selector", "#bars data")} == {"\u2013"}
 
 
 def test_page_refuses_to_answer_where_answers_differ(browser, real_runtime, onnx_file, tmp_path):

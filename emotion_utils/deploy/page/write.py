@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from emotion_utils.audit.faces import SMALL_PX
+from emotion_utils.audit.faces import SCENE_PX, SMALL_PX
 from emotion_utils.deploy.export_files import ITS_CARD, check_output
 from emotion_utils.deploy.onnx_file import INPUT, OUTPUT, TOLERANCE, OnnxNetwork, open_session, read_facts
 from emotion_utils.deploy.page.runtime import LOADER, VERSION, WASM, find_runtime
@@ -126,7 +126,8 @@ def _for_script(facts: dict[str, Any]) -> dict[str, Any]:
         "tolerance": TOLERANCE[facts["numbers"]],
         "input": INPUT,
         "output": OUTPUT,
-        "smallest_scene": SMALL_PX,  # an image with no longer side shows a face alone
+        "smallest_scene": SCENE_PX,  # of the longer side, as in square.js
+        "smallest_searched": SMALL_PX + 1,
     }
 
 

@@ -36,17 +36,19 @@ function cutSquare() {
   return context.getImageData(0, 0, square.side, square.side).data;
 }
 
-// Judges the square as it is now; while it is busy, once more when it is done.
+// Judges the square as it is now; while it is busy, once more when it is done. No face was put into one that waits.
 async function judge() {
   if (!source || !classify) return;
+  const isAsked = () => source === video || square.isSet;
+  if (!isAsked()) return forget("Put the square around a face");
   if (isBusy) { isStale = true; return; }
   isBusy = true;
   try {
     do {
       isStale = false;
-      const start = performance.now(), rgb = resizeSquare(cutSquare(), square.side, facts.size);
+      const start = performance.now(), asked = source, rgb = resizeSquare(cutSquare(), square.side, facts.size);
       const probabilities = await classify(rgb);
-      show(probabilities, rgb, performance.now() - start);
+      if (source === asked && isAsked()) show(probabilities, rgb, performance.now() - start);
     } while (isStale);
   } catch (error) {
     say(`The image could not be judged: ${error.message}.`, true);
@@ -72,6 +74,18 @@ function show(probabilities, rgb, ms) {
   document.body.classList.add("judged");
 }
 
+// Leaves no answer on the page that belongs to another image.
+function forget(text) {
+  for (const { row, bar, share } of bars) {
+    row.classList.remove("best");
+    bar.style.width = "0";
+    share.textContent = "–";
+    share.removeAttribute("value");
+  }
+  answer.textContent = text;
+  document.body.classList.remove("judged");
+}
+
 function say(text, isError = false) {
   status.textContent = text;
   status.classList.toggle("error", isError);
@@ -82,8 +96,16 @@ async function open(file) {
   try {
     present(await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" }), name);
   } catch {
+    close();
     say(`${name}: this browser cannot read it as an image; try JPEG or PNG.`, true);
   }
+}
+
+function close() {
+  stopCamera();
+  source = null;
+  document.body.classList.remove("opened");
+  forget("No image yet");
 }
 
 function present(image, name) {
@@ -94,7 +116,8 @@ function present(image, name) {
   view.height = Math.max(1, Math.round(image.height * scale));
   view.getContext("2d").drawImage(image, 0, 0, view.width, view.height);
   showStage(image.width, image.height);
-  say(`${name}, ${image.width} × ${image.height} pixels. Put the square around one face.`);
+  const task = square.isSet ? "Taken as a face; a smaller square looks at less of it." : "Put the square around one face, or press it.";
+  say(`${name}, ${image.width} × ${image.height} pixels. ${task}`);
 }
 
 function showStage(width, height) {
@@ -141,6 +164,7 @@ function stopCamera() {
 async function holdFrame() {
   const { left, top, side } = square, frame = await createImageBitmap(video);
   present(frame, "Frame of the camera");
+  square.isSet = true;
   square.place(left, top, side);
 }
 
@@ -153,9 +177,7 @@ hold.addEventListener("click", holdFrame);
 camera.hidden = !navigator.mediaDevices?.getUserMedia;
 camera.addEventListener("click", () => {
   if (!stream) return startCamera();
-  stopCamera();
-  source = null;
-  document.body.classList.remove("opened", "judged");
+  close();
   say("The camera is off. Choose an image, drop one here, or paste one.");
 });
 for (const name of ["dragenter", "dragover"]) document.addEventListener(name, (event) => {

@@ -1,7 +1,7 @@
 // The square that is judged, in whole pixels of the image; it never leaves the image.
 class Square {
   constructor(element, stage, onChange) {
-    Object.assign(this, { element, stage, onChange, left: 0, top: 0, side: 1, width: 1, height: 1 });
+    Object.assign(this, { element, stage, onChange, left: 0, top: 0, side: 1, width: 1, height: 1, isSet: false });
     element.addEventListener("pointerdown", (event) => this.drag(event));
     element.addEventListener("keydown", (event) => this.press(event));
   }
@@ -9,10 +9,13 @@ class Square {
   get smallest() { return Math.min(16, this.largest); }
   get largest() { return Math.min(this.width, this.height); }
 
-  // Puts it into the middle of an image of that size: all of a small one, which shows a face alone.
+  // Puts it into the middle of an image of that size: all of one that shows a face alone, as far as its size and shape
+  // tell (see audit/faces.py). In others it waits to be put around a face: `isSet`.
   centre(width, height) {
     Object.assign(this, { width, height });
-    const isFace = Math.max(width, height) <= facts.smallest_scene;
+    const longer = Math.max(width, height), isSquare = longer <= 1.1 * this.largest;
+    const isFace = longer < facts.smallest_searched || (isSquare && longer < facts.smallest_scene);
+    this.isSet = isFace;
     const side = isFace ? this.largest : Math.round(0.6 * this.largest);
     this.place(Math.floor((width - side) / 2), Math.floor((height - side) / 2), side);
   }
@@ -34,6 +37,7 @@ class Square {
 
   // About its middle.
   resize(side) {
+    this.isSet = true;
     side = Math.min(Math.max(Math.round(side), this.smallest), this.largest);
     this.place(this.left + (this.side - side) / 2, this.top + (this.side - side) / 2, side);
   }
@@ -45,6 +49,7 @@ class Square {
     const larger = { "+": step, "=": step, "-": -step, "_": -step }[event.key] ?? 0;
     if (event.ctrlKey || event.metaKey || event.altKey || !(across || down || larger)) return;
     event.preventDefault();
+    this.isSet = true;
     if (larger) this.resize(this.side + 2 * larger);
     else this.place(this.left + across, this.top + down, this.side);
   }
@@ -53,6 +58,8 @@ class Square {
   drag(event) {
     event.preventDefault();
     this.element.focus({ preventScroll: true });
+    this.isSet = true;
+    this.onChange();  // also where it is not moved
     const scale = this.width / this.stage.clientWidth, { left, top, side } = this, corner = event.target.dataset.corner;
     const right = left + side, bottom = top + side;
     const move = (to) => {
