@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from emotion_utils.audit.face_detectors import Box
+from emotion_utils.deploy.channel_order import ChannelOrder
 from emotion_utils.deploy.given import OneImage, is_one, name_images
 from emotion_utils.deploy.input_images import Faces, GivenImage, InputImage, Missed, read_faces
 from emotion_utils.deploy.network import Network
@@ -53,6 +55,7 @@ class Classifier:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.classes_ = np.asarray(network.class_names)
+        self._order = ChannelOrder()
 
     def __call__(self, images: OneImage | Iterable[OneImage], *, missed: Missed = None) -> list[Face]:
         """The faces in one image or several, in order: of each image its largest face first.
@@ -68,10 +71,20 @@ class Classifier:
 
     def stream(self, images: OneImage | Iterable[OneImage], *, missed: Missed = None) -> Iterator[list[Face]]:
         """The same, a list for each image, while the images come: of any number of them a few are in memory."""
-        one = is_one(images)
-        groups = self.answer(name_images([images] if one else images), missed, is_one=one)
-        number = 0
+        if missed not in ("keep", "quarantine", None):
+            raise InputError(f"missed={missed!r}: choose 'keep', 'quarantine' or None")
+        one, number = is_one(images), 0
+        are_arrays: deque[bool] = deque()  # of images that are read ahead
+
+        def given() -> Iterator[OneImage]:
+            for image in [images] if one else images:
+                are_arrays.append(isinstance(image, np.ndarray))
+                yield image
+
+        groups = self.answer(name_images(given()), missed, is_one=one)
         for faces, probs in (answer for group in groups for answer in group):
+            if are_arrays.popleft():
+                self._order.look(faces)
             yield self._name(number, faces, probs)
             number += 1
         if not number:
@@ -87,7 +100,8 @@ class Classifier:
             if faces[0].error:
                 raise InputError(f"image {faces[0].image}: {faces[0].error}")
             rows.append(list(faces[0].probabilities.values()))
-        return np.array(rows)
+        probs = np.array(rows)
+        return probs / probs.sum(axis=1, keepdims=True)  # of a file they are float32, whose sum is 1 to 1e-7
 
     def video(self, source: str | Path, *, every: int = 1, fps: float | None = None) -> Iterator[dict[str, Any]]:
         """Rows of the faces in a video file, a folder of numbered images (`fps` a second) or a camera, as they come.
@@ -139,7 +153,15 @@ def open_network(model: Path | None) -> Network:
         _require_small()
         model = SMALL_MODEL
     if (model / CARD_FILE).exists():
-        from emotion_utils.deploy.torch_network import TorchNetwork
+        try:
+            from emotion_utils.deploy.torch_network import TorchNetwork
+        except ModuleNotFoundError as error:
+            if str(error.name).startswith("emotion_utils"):
+                raise
+            raise InputError(
+                f"{model}: the folder of a model needs {error.name}, and an exported file onnxruntime alone: install "
+                "PyTorch, or run `emotion export` where it is"
+            ) from None
 
         return TorchNetwork(model)
     if model.name in (CARD_FILE, "model.safetensors"):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from emotion_utils.deploy.compare import CLOSE, Agreement, compare
-from emotion_utils.deploy.export_files import check_output, copy_card, model_name
+from emotion_utils.deploy.export_files import check_output, copy_card, model_name, refuse_exported
 from emotion_utils.deploy.export_images import Images, find_run, test_images
 from emotion_utils.deploy.graph import make_graph, require_edge
 from emotion_utils.deploy.network import Network
@@ -21,6 +21,7 @@ from emotion_utils.files import replacing
 from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.reference import reference_pixels
+from emotion_utils.terminal import note
 
 if TYPE_CHECKING:
     import onnx
@@ -45,6 +46,7 @@ def export_onnx(model_dir: Path, output: Path) -> str:
     """
     require_edge()
     check_output(output)
+    refuse_exported(model_dir)
     net, card = load_model(model_dir)
     images, reason = test_images(model_dir, net.input_spec.size_px)
     with replacing(output) as temporary:
@@ -124,6 +126,7 @@ def hold_against(expected: TorchAnswers, network: Network, images: Images) -> tu
 
     Raises EmotionError where rounding does not explain what differs.
     """
+    note(f"comparing with PyTorch on {images.what}")
     answers = answers_of(network, images)
     found = compare(answers_of(expected, images), answers)
     if not found.is_exact:

@@ -21,6 +21,12 @@ def check_output(output: Path, suffix: str = ".onnx") -> None:
         raise InputError(f"{output}: give the file a name that ends in {suffix}")
 
 
+def refuse_exported(model: Path) -> None:
+    """Raises InputError for a file that an export wrote, where a model's folder is needed."""
+    if model.suffix == ".onnx":
+        raise InputError(f"{model}: is exported already: give the model's folder; --to page takes the file as well")
+
+
 def default_output(model_dir: Path, suffix: str = ".onnx") -> Path:
     """<model>.onnx, or with another ending, in the current folder; a run keeps only what it made."""
     return Path(f"{model_name(model_dir).removesuffix('.onnx')}{suffix}")

@@ -15,7 +15,7 @@ import numpy as np
 from emotion_utils.deploy.input_images import GivenImage, InputImage
 from emotion_utils.errors import InputError
 from emotion_utils.printable import printable
-from emotion_utils.sources.decoded import Decoded
+from emotion_utils.sources.decoded import Decoded, ImageFault
 from emotion_utils.sources.trees import read_file
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ TAKEN = "give a path, a PIL image, or a uint8 RGB array (H, W, 3) or (H, W)"
 def is_one(images: OneImage | Iterable[OneImage]) -> bool:
     """Whether `images` is a single image. Raises InputError where it is neither that nor several."""
     if isinstance(images, np.ndarray):
-        return images.ndim < 4
+        return images.ndim < 4 and images.dtype.kind not in "UO"  # those hold paths, or images
     if isinstance(images, str | os.PathLike) or _is_pillow(images):
         return True
     if isinstance(images, bytes | dict) or not isinstance(images, Iterable):
@@ -63,7 +63,7 @@ def check_array(image: np.ndarray, name: str) -> None:
 
 def _from_array(image: np.ndarray) -> Decoded:
     if 0 in image.shape:
-        return Decoded(np.zeros((1, 1, 3), np.uint8), ())  # refused as tiny
+        raise ImageFault(f"empty: an array of shape {image.shape} has no pixels")
     if image.shape[2:] == (3,):
         return Decoded(np.ascontiguousarray(image), ())
     return Decoded(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2RGB), ("grey",))

@@ -96,7 +96,7 @@ def _read_one(source_image: InputImage | GivenImage, *, mode: CropMode, size_px:
     search = OUTCOMES.get(found.outcome, FILLS if found.faces else NOT_SEARCHED)
     turn = find_turn(image) if search == MISSED else 0
     if search == MISSED and (missed == "quarantine" or (missed is None and max(height, width) >= SCENE_PX)):
-        hint = f"it shows one turned by {turn} degrees clockwise: turn it" if turn else "--missed keep takes it whole"
+        hint = f"it shows one turned by {turn} degrees clockwise: turn it" if turn else "missed=keep takes it whole"
         return Faces(path, nothing, reason=f"{NO_FACE} of {width} x {height} pixels; {hint}", search=search, turn=turn)
     boxes = found.faces if search == FOUND else (found.box,)
     cuts = [cut_square(image, box) for box in boxes] if search == FOUND else [image]

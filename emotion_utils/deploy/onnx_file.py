@@ -36,6 +36,7 @@ class OnnxNetwork:
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
+        self._given = path.absolute(), threads
         self._session = open_session(path, threads)
         facts = read_facts(path, self._session)
         self.class_names = tuple(facts["class_names"])
@@ -45,6 +46,10 @@ class OnnxNetwork:
         self.facts = [facts[name] for name in ("sha256", "input", "class_names", "numbers", "views")]
         self.about = facts  # all that the metadata say
         self._check_answers(path, facts)
+
+    def __reduce__(self) -> tuple[type[OnnxNetwork], tuple[Path, int | None]]:
+        """A copy, also in another process, opens the file again."""
+        return OnnxNetwork, self._given
 
     def predict(self, faces: np.ndarray) -> np.ndarray:
         """Each face is computed by itself, whatever stands beside it: the last batch needs no padding."""

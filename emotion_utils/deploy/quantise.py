@@ -21,7 +21,7 @@ from emotion_utils.deploy.export import (
     save_graph,
     write_graph,
 )
-from emotion_utils.deploy.export_files import check_output, copy_card
+from emotion_utils.deploy.export_files import check_output, copy_card, refuse_exported
 from emotion_utils.deploy.export_images import Images, find_run, split_images
 from emotion_utils.deploy.graph import quiet, require_edge, without_notes
 from emotion_utils.deploy.onnx_file import BATCH_FACES, INPUT, OnnxNetwork, run_session, start_session
@@ -29,6 +29,7 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import replacing
 from emotion_utils.models.card import load_model
 from emotion_utils.models.reference import reference_pixels
+from emotion_utils.terminal import note
 
 if TYPE_CHECKING:
     import onnx
@@ -75,6 +76,7 @@ def export_int8(model_dir: Path, output: Path) -> str:
     """
     require_edge()
     check_output(output)
+    refuse_exported(model_dir)
     net, card = load_model(model_dir)
     train, val, test = open_splits(model_dir, net.input_spec.size_px)
     with tempfile.TemporaryDirectory() as folder:
@@ -112,6 +114,7 @@ def quantise(path: Path, train: Images, val: Images) -> tuple[onnx.ModelProto, s
     best: tuple[tuple[float, float], Any, str] | None = None
     prepared, faces = prepare(path), train.spread(MOST_FACES)
     for method in METHODS:
+        note(f"calibrating on {len(faces):,} training images by {method}, judging on {val.what}")
         model = quantise_by(method, prepared, faces)
         found = answers_of(InMemory(model), val)
         agreement = compare(expected, found)
@@ -133,6 +136,7 @@ def prepare(path: Path) -> Path:
 
 def judge(path: Path, model: onnx.ModelProto, images: Images) -> Judged:
     """The quantised `model` beside the float32 file, on images that neither calibrated it nor chose the method."""
+    note(f"comparing with float32 on {images.what}")
     expected, found = answers_of(OnnxNetwork(path), images), answers_of(InMemory(model), images)
     right = [(probs.argmax(axis=1) == images.labels).mean() for probs in (expected, found)]
     float_ms, ms = time_together(OnnxNetwork(path, threads=1), InMemory(model, threads=1), images.spread(BATCH_FACES))

@@ -1,5 +1,7 @@
 """`load_classifier`: whatever form an image has, the same faces and answers as `emotion predict` gives."""
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -44,9 +46,10 @@ def test_answers_are_those_of_predict_in_every_form(classifier, model_dir, faces
     for given in (faces, np.stack(faces), tuple(map(str, paths)), (Image.fromarray(face) for face in faces)):
         assert classifier(given) == found
     assert classifier(paths[3])[0].probabilities == found[3].probabilities
-    np.testing.assert_array_equal(
-        classifier.predict_proba(faces), [list(face.probabilities.values()) for face in found]
-    )
+    probs = classifier.predict_proba(faces)
+    np.testing.assert_allclose(probs, [list(face.probabilities.values()) for face in found], rtol=1e-6)
+    np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-12)
+    assert classifier(np.array(list(map(str, paths)))) == found
     assert classifier.classes_.tolist() == list(CLASSES)
 
 
@@ -93,6 +96,7 @@ def test_many_images_are_answered_while_they_come(classifier, faces, monkeypatch
         ([None], "image 0 is a NoneType: give a path"),
         (b"bytes", "a bytes is no image"),
         (3, "a int is no image"),
+        (np.array([1, "a"], dtype=object), "image 0 is a int: give a path"),
     ],
 )
 def test_what_is_no_image_is_refused_with_a_line(classifier, images, line):
@@ -103,6 +107,26 @@ def test_what_is_no_image_is_refused_with_a_line(classifier, images, line):
 def test_predict_proba_names_an_image_that_cannot_be_used(classifier, tmp_path):
     with pytest.raises(InputError, match="image 1: cannot be read"):
         classifier.predict_proba([np.arange(48 * 48, dtype=np.uint8).reshape(48, 48), tmp_path / "missing.png"])
+
+
+def test_array_without_pixels_has_its_entry(classifier):
+    assert classifier([np.zeros((0, 5, 3), np.uint8)])[0].error == "empty: an array of shape (0, 5, 3) has no pixels"
+
+
+def test_another_word_for_missed_is_refused(classifier, faces):
+    with pytest.raises(InputError, match="missed='drop': choose 'keep', 'quarantine' or None"):
+        classifier(faces, missed="drop")
+
+
+def test_frames_of_opencv_are_suspected_once(classifier, faces):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier(faces)
+        classifier([Image.fromarray(face[:, :, ::-1]) for face in faces])  # of which the order is known
+    exchanged = [face[:, :, ::-1] for face in faces]
+    with pytest.warns(UserWarning, match=r"OpenCV's frames are BGR; hand over frame\[:, :, ::-1\]") as caught:
+        list(classifier_module.Classifier(classifier.network).stream(exchanged + exchanged))
+    assert len(caught) == 1
 
 
 def test_model_that_is_none_is_refused(model_dir, tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """Beside an exported file, NumPy, OpenCV and onnxruntime are enough, and the answers are the same."""
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,26 @@ def test_numpy_opencv_and_onnxruntime_are_enough(exported, images):
         for face in load_classifier(exported)(images)
     ]
     assert json.loads(result.stdout) == json.loads(json.dumps(expected))
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("from emotion_utils.__main__ import main; main()", "emotion: the command needs "),
+        ("import emotion_utils; emotion_utils.load_classifier({folder!r})", "needs torch, and an exported file onnxr"),
+    ],
+)
+def test_what_needs_more_says_so(code, line, model_dir):
+    bare = BARE.partition("import json")[0] + code.format(folder=str(model_dir))
+    result = subprocess.run([sys.executable, "-c", bare], cwd=PROJECT, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert line in result.stderr.splitlines()[-1]
+
+
+def test_a_copy_in_another_process_opens_the_file_again(exported, images):
+    classifier = load_classifier(exported)
+    again = pickle.loads(pickle.dumps(classifier))
+    assert again(images) == copy.deepcopy(classifier)(images) == classifier(images)
 
 
 @pytest.mark.parametrize("orientation", [None, 1, 3, 6, 8, 5])
