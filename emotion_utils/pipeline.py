@@ -21,7 +21,6 @@ from emotion_utils.deploy.video.clip import check_clip
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.figures.fonts import font_note
 from emotion_utils.files import missing_folders, remove_empty, remove_leftovers
-from emotion_utils.import_closure import closure_sha256
 from emotion_utils.kernels import KernelDeath, execute_notebook
 from emotion_utils.like import Original
 from emotion_utils.live_line import LiveLines, PlainLines
@@ -30,7 +29,7 @@ from emotion_utils.monitor import EpochMonitor
 from emotion_utils.planning import obtain_weights, settle
 from emotion_utils.progress import format_duration
 from emotion_utils.provenance import describe_environment, package_sha256
-from emotion_utils.report.checksums import CHECKSUMS, remove_checksums, write_checksums
+from emotion_utils.report.checksums import CHECKSUMS
 from emotion_utils.rubric import read_rubric, store_rubric
 from emotion_utils.run import Run
 from emotion_utils.sources.source import source_of
@@ -293,19 +292,14 @@ def _parameters(run: Run, stage: Stage) -> dict[str, Any]:
 
 
 def _render(run: Run, ran: bool, lines: PlainLines) -> None:
-    from emotion_utils.report.page.render import render_report
+    from emotion_utils.report.page.render import finish_report, rendering_sha256
 
-    code = closure_sha256("import emotion_utils.report.page.render")
     is_finished = all((run.root / name).exists() for name in ("report.html", CHECKSUMS))
-    if not ran and is_finished and run.facts.get("report", {}).get("code") == code:
+    if not ran and is_finished and run.facts.get("report", {}).get("code") == rendering_sha256():
         return
     lines.begin(REPORT, REPORT)
-    remove_checksums(run)
-    outcome = render_report(run, run.notebooks_dir / "06_comparison.ipynb")
-    for note in outcome["notes"]:
+    for note in finish_report(run, run.notebooks_dir / "06_comparison.ipynb"):
         lines.tell(note)
-    run.record(report={"pdf": outcome["pdf"] is not None, "notes": outcome["notes"], "code": code})
-    write_checksums(run)  # last: it says that the report is finished
 
 
 # -- the run folder --------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Finds or makes the project's environment and prints the path of its Python; needs nothing but Python itself.
 
-    python scripts/environment.py EXTRA...
+    python scripts/environment.py [--here] EXTRA...
 
+With --here it completes the Python that runs it, that of a notebook's kernel, or says why that cannot be.
 Three kinds: `own` is a virtual environment of the project with a torch of its own; `layered` is one on top of the
 packages of Kaggle or Colab; `active` is the conda or virtual environment from which the project was started.
 In the last two torch and torchvision stay exactly as they are.
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from installation import MARKER, Environment, EnvironmentFault, install, lock, run, say, succeeds
 
+HERE = "--here"
 MINIMUM_TORCH = (2, 10)
 PLATFORM_VARIABLES = ("KAGGLE_KERNEL_RUN_TYPE", "KAGGLE_URL_BASE", "COLAB_RELEASE_TAG", "COLAB_GPU")
 FIND_TORCH = """
@@ -41,7 +43,10 @@ def main(arguments: Sequence[str]) -> int:
         os.environ.pop(name, None)
     os.environ["PIP_USER"] = "0"  # overrules a configuration file, too
     try:
-        print(prepare(checkout, arguments, os.environ))
+        if arguments[:1] == [HERE]:
+            print(prepare_here(checkout, arguments[1:]))
+        else:
+            print(prepare(checkout, arguments, os.environ))
     except (EnvironmentFault, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 1
@@ -52,8 +57,26 @@ def main(arguments: Sequence[str]) -> int:
 
 def prepare(checkout: Path, extras: Sequence[str], variables: Mapping[str, str]) -> Path:
     """The Python of an environment that has the core dependencies and `extras`, made or completed where needed."""
-    wanted = {"core", *extras}
-    environment = choose(checkout, variables)
+    return complete(choose(checkout, variables), checkout, {"core", *extras})
+
+
+def prepare_here(checkout: Path, extras: Sequence[str]) -> Path:
+    """The Python that runs this, completed beside its torch. Raises EnvironmentFault where its torch cannot be used."""
+    here = Environment("active", Path(sys.prefix), Path(sys.executable))
+    torch, complaint = examine(here.python)
+    here = replace(here, torch=torch)
+    if not complaint and not here.installed_extras(checkout):
+        complaint = try_out(here)
+    if complaint:
+        raise EnvironmentFault(
+            f"{here.python}, the Python of this kernel, {complaint}; ./run_all.sh makes an environment with a torch of "
+            "its own: start JupyterLab there"
+        )
+    return complete(here, checkout, {"core", *extras})
+
+
+def complete(environment: Environment, checkout: Path, wanted: set[str]) -> Path:
+    """Its Python, once what is `wanted` of the core dependencies and the extras is installed."""
     if wanted <= environment.installed_extras(checkout):
         return environment.python
     with lock(environment) as lock_file:

@@ -307,6 +307,23 @@ def test_platform_whose_python_is_in_a_virtual_environment_keeps_its_torch(check
     assert (site / "torch").exists()
 
 
+def test_kernel_is_completed_beside_its_torch_or_told_why_not(checkout):
+    kernel = checkout.folder / "kernel"
+    command = [kernel / "bin" / "python", checkout.root / "scripts" / "environment.py", "--here", "report"]
+    site = checkout.make_environment(kernel, torch=None)
+    options = {"env": checkout.variables(COLAB_RELEASE_TAG="1"), "capture_output": True, "text": True}
+    refused = subprocess.run(command, **options)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"error: {kernel}/bin/python, the Python of this kernel, has no torch; ./run_all")
+    assert refused.stderr.count("\n") == 1
+    _load(checkout.site / "fake_torch.py").write(site, "2.10.0+cu128")
+    assert subprocess.run(command, **options).stdout == f"{kernel}/bin/python\n"
+    (install,) = checkout.installs()
+    assert install["prefix"] == str(kernel)
+    assert "torch==2.10.0+cu128" in install["constraints"]
+    assert not checkout.venv.exists()
+
+
 @pytest.mark.parametrize("variable", ["VIRTUAL_ENV", "CONDA_PREFIX"])
 def test_active_environment_keeps_what_it_has(checkout, variable):
     active = checkout.folder / "active"

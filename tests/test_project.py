@@ -28,7 +28,7 @@ STREAM = (
     "settings", "budget", "provenance", "search_path", "notebook_files", "import_closure", "schemas", "artefacts",
     "history", "run", "ablation", "rubric", "time_left", "live_line", "monitor", "tracking", "synthetic", "sources",
     "audit", "store", "models", "planning", "training", "search", "evaluation", "published", "figures", "report",
-    "deploy", "bench", "kernels", "stages", "like", "pipeline", "cli", "__main__",
+    "deploy", "bench", "kernels", "hand_report", "stages", "like", "pipeline", "cli", "__main__",
 )  # fmt: skip
 REPORT_TOOLS = (
     "papermill",

@@ -219,8 +219,8 @@ def execute(notebook, run, target):
             cell.outputs = [nbformat.v4.new_output("stream", text=said.getvalue())]
         if "Run" in space:
             space["Run"] = SimpleNamespace(open=lambda _: run)
-        if last is not None:
-            shown = eval(compile(ast.Expression(last.value), "cell", "eval"), space)
+        shown = eval(compile(ast.Expression(last.value), "cell", "eval"), space) if last else None
+        if shown is not None:
             with pd.option_context("display.max_columns", 20):  # where there is no terminal
                 data = {"text/html": shown._repr_html_(), "text/plain": repr(shown)}
             cell.outputs += [nbformat.v4.new_output("execute_result", data=data, execution_count=1)]

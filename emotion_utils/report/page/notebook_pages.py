@@ -10,7 +10,7 @@ from typing import Any
 
 from emotion_utils.figures.style import theme_svgs
 from emotion_utils.files import replacing
-from emotion_utils.report.page.html import fill_template, number_headings
+from emotion_utils.report.page.html import HIDDEN_IN_NOTEBOOKS, fill_template, number_headings
 from emotion_utils.run import Run
 
 OLD_LOOK = re.compile(r'<style scoped>.*?</style>| border="1"', re.DOTALL)  # of pandas, with every table
@@ -44,7 +44,7 @@ def fill_notebook(notebook: Any, name: str, names: Sequence[str] = ()) -> str:
     title = next((line[2:].strip() for line in notebook.cells[0].source.splitlines() if line[:2] == "# "), name)
     notebook.cells[0].source = re.sub(r"^# .*$", "", notebook.cells[0].source, count=1, flags=re.MULTILINE)
     for cell in notebook.cells:
-        cell.metadata["tags"] = [tag for tag in cell.metadata.get("tags", []) if tag == "injected-parameters"]
+        cell.metadata["tags"] = [tag for tag in cell.metadata.get("tags", []) if tag in HIDDEN_IN_NOTEBOOKS]
     _name_outputs(notebook)
     front = (
         '<header class="title"><p class="kicker"><a href="../report.html">Report</a></p>'

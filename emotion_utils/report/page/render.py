@@ -12,6 +12,8 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.figures.fonts import font_note
 from emotion_utils.figures.style import theme_svgs
 from emotion_utils.files import replacing
+from emotion_utils.import_closure import closure_sha256
+from emotion_utils.report.checksums import remove_checksums, write_checksums
 from emotion_utils.report.claims import join_words
 from emotion_utils.report.exhibits import number_exhibits
 from emotion_utils.report.names import safe, safe_model
@@ -42,6 +44,23 @@ def render_report(run: Run, notebook: Path) -> dict[str, Any]:
     pdf, notes = print_pdf(page, run.inside("report.pdf"))
     notes += filter(None, [font_note(results.class_names), *check_files(results, html, pdf)])
     return {"html": html, "pdf": pdf, "notes": notes}
+
+
+def finish_report(run: Run, notebook: Path) -> list[str]:
+    """`render_report`, what came of it in run.json, and the checksums last: they say that the report is finished.
+
+    Returns the notes for a person.
+    """
+    remove_checksums(run)
+    outcome = render_report(run, notebook)
+    run.record(report={"pdf": outcome["pdf"] is not None, "notes": outcome["notes"], "code": rendering_sha256()})
+    write_checksums(run)
+    return outcome["notes"]
+
+
+def rendering_sha256() -> str:
+    """Of the code that makes the pages: where it has changed, they are made anew."""
+    return closure_sha256("import emotion_utils.report.page.render")
 
 
 def make_page(results: Results, notebook: Path, others: Sequence[Path] = ()) -> str:

@@ -210,18 +210,18 @@ def edit(part, old, new):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (edit(None, "significantly: 11.7%", "significantly: 21.7%"), r"cell 9 .*\(stdout\): .*21\.7"),
-        (edit("text/html", "<td>0.1167</td>", "<td>0.2167</td>"), r"cell 7 .*\(text/html\): .*0\.2167"),
-        (edit("text/plain", "0.1167", "0.2167"), r"cell 7 .*\(text/plain\): .*0\.2167"),
+        (edit(None, "significantly: 11.7%", "significantly: 21.7%"), r"cell 10 .*\(stdout\): .*21\.7"),
+        (edit("text/html", "<td>0.1167</td>", "<td>0.2167</td>"), r"cell 8 .*\(text/html\): .*0\.2167"),
+        (edit("text/plain", "0.1167", "0.2167"), r"cell 8 .*\(text/plain\): .*0\.2167"),
         (edit("text/html", "Rates of counted", "Rates of all"), r"cell \d+ .*\(text/html\): .*Rates of all"),
         (edit("text/plain", "Rates of counted", "Rates of all"), r"cell \d+ .*\(text/plain\): .*Rates of all"),
-        (lambda notebook: notebook.cells[8].outputs.append(output("image/png", "")), r"cell 9 .*\(image/png\)"),
+        (lambda notebook: notebook.cells[9].outputs.append(output("image/png", "")), r"cell 10 .*\(image/png\)"),
         (
             lambda notebook: notebook.cells[1].outputs.append(output("text/markdown", "x")),
             r"cell 2 .*\(text/markdown\)",
         ),
-        (lambda notebook: notebook.cells[8].outputs.append(error()), r"cell 9 .*\(error\): .*is the best"),
-        (lambda notebook: notebook.cells[8].outputs.clear(), r"cell 9 .*\(stdout\): '' is there"),
+        (lambda notebook: notebook.cells[9].outputs.append(error()), r"cell 10 .*\(error\): .*is the best"),
+        (lambda notebook: notebook.cells[9].outputs.clear(), r"cell 10 .*\(stdout\): '' is there"),
     ],
 )
 def test_what_notebook_06_shows_must_follow(copied, expected, change, named):
@@ -234,7 +234,7 @@ def test_what_notebook_06_shows_must_follow(copied, expected, change, named):
 
 def test_warning_of_notebook_06_is_told(copied, expected):
     notebook = cells.read_notebook(copied[0].notebooks_dir / cells.COMPARISON)
-    notebook.cells[8].outputs.append(nbformat.v4.new_output("stream", name="stderr", text="a warning"))
+    notebook.cells[9].outputs.append(nbformat.v4.new_output("stream", name="stderr", text="a warning"))
     told = cells.compare_outputs(notebook, expected[1], same_drawings=True)
     assert told.startswith("; 1 cells of notebooks/06_comparison.ipynb wrote to standard error")
 
@@ -253,7 +253,7 @@ def test_output_that_another_version_cannot_have_made_is_told(copied, changed, e
 )
 def test_cell_that_its_metadata_hide_is_refused(copied, tmp_path, metadata):
     notebook = cells.read_notebook(copied[0].notebooks_dir / cells.COMPARISON)
-    notebook.cells[8].metadata.update(metadata)
+    notebook.cells[9].metadata.update(metadata)
     nbformat.write(notebook, tmp_path / cells.COMPARISON)
-    with pytest.raises(EmotionError, match=r"cell 9 is not that of 06_comparison"):
+    with pytest.raises(EmotionError, match=r"cell 10 is not that of 06_comparison"):
         compare_cells(tmp_path / cells.COMPARISON)
