@@ -37,7 +37,7 @@ def read_split_lists(
     is_split = any(rows["split"])
     lists: dict[str, list[tuple[str | None, str]]] = {}  # name -> each image, None for a line without one, and split
     for name in files.others:
-        columns = understand(peek_table(files.tree.peek(name), name)) if name in tables else None
+        columns = understand(peek_table(files.tree, name)) if name in tables else None
         if columns and columns.path >= 0 and columns.split >= 0 and not columns.labels_files:
             pairs = _read_split_table(spec, files, finder, name, is_split)
         elif name not in used and (split := _split_of_list(name)):
@@ -100,7 +100,7 @@ def read_persons(
         return reading, []
     found: dict[str, tuple[str, dict[str, str]]] = {}  # table -> the column, and image -> person
     for name in tables:
-        columns = understand(peek_table(files.tree.peek(name), name))
+        columns = understand(peek_table(files.tree, name))
         if columns.path >= 0 and columns.person >= 0 and not columns.labels_files:
             persons = _read_person_table(spec, files, finder, name)
             if 2 * sum(reading.root + path in persons for path in reading.rows["path"]) > len(reading.rows):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, KeysView, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key, is_emotion
 from emotion_utils.sources.files import is_image_name
+from emotion_utils.sources.shares import are_numbers, choose_shares, values_of
 from emotion_utils.sources.split_words import level_word, split_of
 from emotion_utils.sources.text_tables import MIN_PIXELS, TextTable, is_via, number_columns, split_pixels
 
@@ -70,6 +71,7 @@ class Columns:
     unclear: int  # named as a split, but without a value that is one
     raters: tuple[int, ...]
     shares: tuple[int, ...]  # numbers, a column for each class: votes, one-hot, probabilities
+    rivals: tuple[int, ...] = ()  # two columns of emotions that differ, and neither name tells the label
 
     @property
     def is_own_form(self) -> bool:
@@ -99,24 +101,15 @@ class Columns:
 
 
 def understand(table: TextTable) -> Columns:
-    """What the columns of `table` hold, by their names and, for votes and splits, by their values."""
+    """What the columns of `table` hold, by their names and, for labels, votes and splits, by their values."""
     keys = [_key(name) for name in table.columns]
     path, person, confidence, pixels = (_first(keys, names) for names in (_PATHS, _PERSONS, _CONFIDENCES, _PIXELS))
     path = path if path >= 0 else _find(table, is_image_name, {pixels})
     pixels = pixels if pixels >= 0 else _find(table, _is_image, {path})
-    label = _first(keys, _LABELS)
-    if table.columns == number_columns(2) and path >= 0:  # without header
-        label = 1 - path
     raters = tuple(at for at, key in enumerate(keys) if _RATER.fullmatch(key))
     raters = raters if len(raters) > 1 else ()
-    if label < 0 and len(raters) == 0:  # a lone label1 is simply the label
-        label = next((at for at, key in enumerate(keys) if _RATER.fullmatch(key)), -1)
     taken = {path, person, confidence, pixels, *raters}
-    numbers = -1
-    if (label < 0 and not raters) or (label >= 0 and table.rows and _are_numbers(table, label)):
-        words = [at for at, key in enumerate(keys) if key in _LABELS and at not in taken and _are_words(table, at)]
-        words = words[0] if words else _find(table, is_emotion, taken, least=2)
-        label, numbers = (words, label) if words >= 0 else (label, -1)
+    label, numbers, rivals = _choose_label(table, keys, path, raters, taken)
     taken |= {label, numbers}
     named = [at for name in (*_SPLITS, *_MAYBE_SPLITS) if (at := _first(keys, (name,))) >= 0 and at not in taken]
     told = [at for at in named if _are_splits(table, at)]
@@ -126,21 +119,17 @@ def understand(table: TextTable) -> Columns:
     unclear = named[0] if named and split < 0 else -1
     taken |= {split, *named}
     free = [at for at, key in enumerate(keys) if at not in taken and key and key not in _NO_VOTES]
-    shares = tuple(at for at in free if is_emotion(table.columns[at]) and _are_numbers(table, at))
-    if shares or (label < 0 and not raters):
-        shares = tuple(at for at in free if _are_shares(table, at))
-    shares = _without_totals(table, shares)
-    shares = shares if len(shares) > 1 and pixels < 0 else ()
+    shares = choose_shares(table, free, label >= 0 or bool(raters)) if pixels < 0 else ()
     return Columns(
-        table.columns, path, label, person, split, confidence, pixels, numbers, unclear, raters, shares
+        table.columns, path, label, person, split, confidence, pixels, numbers, unclear, raters, shares, rivals
     )  # fmt: skip
 
 
 def check_columns(spec: str, name: str, table: TextTable, columns: Columns) -> str:
     """A line on a column of the table `name` that is called a split and is none, or ''.
 
-    Raises InputError for columns of boxes; where such a column holds a few words, which may be splits; and where the
-    numbers beside the words of the labels do not stand for these, one for one.
+    Raises InputError for columns of boxes; where two columns may be the label; where such a column holds a few words,
+    which may be splits; and where the numbers beside the words of the labels do not stand for these, one for one.
     """
     if columns.path >= 0 and (box := _find_box(columns.names)):
         line = table.rows[0][0] if table.rows else 1
@@ -148,20 +137,69 @@ def check_columns(spec: str, name: str, table: TextTable, columns: Columns) -> s
             f"--data {spec}: {name}, line {line}: columns {', '.join(box)} are boxes within images, which are not cut "
             "out: make an image of each face, or remove these columns if each image is one face already"
         )
+    if columns.rivals:
+        one, other = (columns.names[at] for at in columns.rivals)
+        raise InputError(
+            f"--data {spec}: {name}: the columns {one} and {other} both hold emotions, and differ: remove the one that "
+            "is not the label, or call that one not_label and the other label"
+        )
     if columns.numbers >= 0:
         _check_numbers(f"--data {spec}: {name}", table, columns)
     if columns.unclear < 0:
         return ""
     column = columns.names[columns.unclear]
-    values = sorted(_values(table, columns.unclear) - {""})
+    values = sorted(values_of(table, columns.unclear) - {""})
     shown = ", ".join(values[:3]) + (" ..." if len(values) > 3 else "")
-    is_meant = _key(column) in _SPLITS and len(values) > 1 and not _are_numbers(table, columns.unclear)
+    is_meant = _key(column) in _SPLITS and len(values) > 1 and not are_numbers(table, columns.unclear)
     if (is_meant and len(values) <= MAX_PARTS) or (values and split_of(column)):
         raise InputError(
             f"--data {spec}: {name}: column {column} holds {shown}, which are not train, val or test: write these "
             "instead, or call the column something else if it is no split"
         )
     return f"{name}: column {column} ({shown}) is no split and not used" if values else ""
+
+
+def _choose_label(
+    table: TextTable, keys: Sequence[str], path: int, raters: tuple[int, ...], taken: Collection[int]
+) -> tuple[int, int, tuple[int, ...]]:
+    """The column of the labels, that of their numbers, and two that may be the label; -1 and () for none.
+
+    The first of the usual names counts, unless its values are numbers, or words of which none is an emotion: then
+    another column of emotions, or of words under a usual name, does. In the project's own form nothing is guessed.
+    """
+    label = _first(keys, _LABELS)
+    if table.columns == number_columns(2) and path >= 0:  # without header
+        label = 1 - path
+    if label < 0 and not raters:  # a lone label1 is simply the label
+        label = next((at for at, key in enumerate(keys) if _RATER.fullmatch(key)), -1)
+    is_own_form = {"path", "label"} <= {name.strip().lower() for name in table.columns}
+    if label < 0 and raters:
+        return -1, -1, ()
+    are_codes = label >= 0 and bool(table.rows) and are_numbers(table, label)
+    if label >= 0 and is_own_form and not are_codes:
+        return label, -1, ()
+    emotional = [at for at in range(len(keys)) if at not in taken and _are_emotions(table, at)]
+    usual = [at for at in emotional if keys[at] in _LABELS or at == label]
+    chosen = label
+    if label < 0 or are_codes or not any(map(is_emotion, values_of(table, label))):
+        words = [at for at, key in enumerate(keys) if key in _LABELS and at not in taken and _are_words(table, at)]
+        words = words if label < 0 or are_codes else []
+        chosen = next(iter((*usual, *emotional, *words)), label)
+    rivals = next(((chosen, at) for at in usual or emotional if at != chosen and _differ(table, chosen, at)), ())
+    return chosen, label if are_codes and chosen != label else -1, rivals if chosen in emotional else ()
+
+
+def _are_emotions(table: TextTable, at: int) -> bool:
+    """Whether a column holds two emotions or more, and hardly another word."""
+    values = list(islice(filter(None, values_of(table, at)), MAX_LOOKED_AT))
+    found = [value for value in values if is_emotion(value)]
+    return 2 * len(found) >= len(values) and len(set(map(class_key, found))) > 1
+
+
+def _differ(table: TextTable, one: int, other: int) -> bool:
+    """Whether two columns give any row another class."""
+    pairs = {(values[one].strip(), values[other].strip()) for _, values in table.rows}
+    return any(all(pair) and class_key(pair[0]) != class_key(pair[1]) for pair in pairs)
 
 
 def _find_box(names: list[str]) -> list[str]:
@@ -187,11 +225,11 @@ def _check_numbers(place: str, table: TextTable, columns: Columns) -> None:
                 )
 
 
-def _find(table: TextTable, holds: Callable[[str], object], taken: Collection[int], least: int = 1) -> int:
-    """The first column, of those not `taken`, of whose values (`least` or more) most are what `holds` tells; or -1."""
+def _find(table: TextTable, holds: Callable[[str], object], taken: Collection[int]) -> int:
+    """The first column, of those not `taken`, of whose values most are what `holds` tells; or -1."""
     for at in range(len(table.columns)):
-        values = list(islice(filter(None, _values(table, at)), MAX_LOOKED_AT)) if at not in taken else []
-        if len(values) >= least and sum(bool(holds(value)) for value in values) >= MOST * len(values):
+        values = list(islice(filter(None, values_of(table, at)), MAX_LOOKED_AT)) if at not in taken else []
+        if values and sum(bool(holds(value)) for value in values) >= MOST * len(values):
             return at
     return -1
 
@@ -208,62 +246,22 @@ def _first(keys: Sequence[str], names: Sequence[str]) -> int:
     return next((keys.index(name) for name in names if name in keys), -1)
 
 
-def _values(table: TextTable, at: int) -> KeysView[str]:
-    """The different values of a column in their order; looked up once."""
-    if at not in table.values:
-        table.values[at] = dict.fromkeys(values[at].strip() for _, values in table.rows)
-    return table.values[at].keys()
-
-
 def _are_splits(table: TextTable, at: int) -> bool:
     """Whether any value is a split; numbered folds are none. One that is not is told when the rows are read."""
-    return any(split_of(value) for value in islice(_values(table, at), MAX_LOOKED_AT))
+    return any(split_of(value) for value in islice(values_of(table, at), MAX_LOOKED_AT))
 
 
 def _tell_parts(table: TextTable, at: int) -> bool:
     """Whether a column of any name holds nothing but splits, train and another."""
-    values = _values(table, at) - {""}
+    values = values_of(table, at) - {""}
     splits = {split_of(value) for value in values} if len(values) <= MAX_PARTS else {None}
     return "train" in splits and len(splits) > 1 and None not in splits
 
 
 def _is_flag(table: TextTable, at: int) -> bool:
     """Whether a column is called by a word for a split and holds yes or no; of which other split, it does not say."""
-    return split_of(table.columns[at]) is not None and {value.lower() for value in _values(table, at)} <= _FLAGS
+    return split_of(table.columns[at]) is not None and {value.lower() for value in values_of(table, at)} <= _FLAGS
 
 
 def _are_words(table: TextTable, at: int) -> bool:
-    return len(_values(table, at) - {""}) > 1 and not _are_numbers(table, at)
-
-
-def _are_numbers(table: TextTable, at: int) -> bool:
-    return all(value == "" or to_number(value) is not None for value in _values(table, at))
-
-
-def _are_shares(table: TextTable, at: int) -> bool:
-    """Numbers from 0 up that can be votes: not coordinates, and not the number of the row."""
-    numbers = [to_number(value) or 0 for value in _values(table, at)]
-    return _are_numbers(table, at) and min(numbers, default=0) >= 0 and max(numbers, default=0) <= 100
-
-
-def _without_totals(table: TextTable, shares: tuple[int, ...]) -> tuple[int, ...]:
-    """`shares` without columns that count the votes of a row: in most rows the sum of the others, or always as many."""
-    votes = [[to_number(values[at]) or 0 for at in shares] for _, values in table.rows]
-    votes = [numbers for numbers in votes if any(numbers)]
-    totals = set()
-    for place, at in enumerate(shares):
-        pairs = [(numbers[place], sum(numbers) - numbers[place]) for numbers in votes]
-        are_sums = sum(abs(one - rest) <= 0.02 * one for one, rest in pairs) >= MOST * len(pairs)
-        is_constant = len({one for one, _ in pairs}) == 1 and all(0 < rest <= one for one, rest in pairs)
-        if len(shares) > 2 and len(pairs) > 2 and not is_emotion(table.columns[at]) and (are_sums or is_constant):
-            totals.add(at)
-    return tuple(at for at in shares if at not in totals) if len(totals) == 1 else shares
-
-
-def to_number(text: str) -> float | None:
-    """A finite number, with a point or a comma before its decimals; or None."""
-    try:
-        number = float(text.replace(",", ".", 1))
-    except ValueError:
-        return None
-    return number if abs(number) < 1e9 else None
+    return len(values_of(table, at) - {""}) > 1 and not are_numbers(table, at)

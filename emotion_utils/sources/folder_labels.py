@@ -22,7 +22,7 @@ def labels_folders(files: Files, name: str) -> bool:
     Not where any folder is named after an emotion, nor where they are numbers with a label each: that table gives names
     to classes.
     """
-    table = peek_table(files.tree.peek(name), name)
+    table = peek_table(files.tree, name)
     return _find_column(files, table, understand(table)) >= 0
 
 

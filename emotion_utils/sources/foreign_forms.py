@@ -32,7 +32,7 @@ def find_foreign(files: Files) -> tuple[str, str] | None:
             if sign.search(files.tree.peek(name)):
                 return name, form
     for name in [name for name in files.others if name.lower().endswith(".csv")][:LOOKED_AT]:
-        if is_via(peek_table(files.tree.peek(name), name).columns):
+        if is_via(peek_table(files.tree, name).columns):
             return name, "VIA"
     return _find_shard(files)
 

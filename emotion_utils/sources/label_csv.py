@@ -13,12 +13,13 @@ from collections.abc import Mapping
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key, is_emotion
-from emotion_utils.sources.columns import Columns, check_columns, to_number, understand
+from emotion_utils.sources.columns import Columns, check_columns, understand
 from emotion_utils.sources.contradictions import compare_with_folders
 from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.files import FileFinder, Files
 from emotion_utils.sources.layouts import Reading, common_root, make_table, not_read, tell_lacking
 from emotion_utils.sources.several_rows import Row, mostly_several, names_voter, note_differing, tell_lines
+from emotion_utils.sources.shares import to_number
 from emotion_utils.sources.split_words import split_of, split_of_file, split_of_path
 from emotion_utils.sources.text_tables import (
     TextTable,
@@ -40,7 +41,7 @@ _WHOLE = re.compile(r"(\d+)\.0*")
 
 def describes(files: Files, name: str, finder: FileFinder) -> bool:
     """Whether the first rows of the table `name` name any image of its tree; else it belongs to other images."""
-    table = peek_table(files.tree.peek(name), name)
+    table = peek_table(files.tree, name)
     columns = understand(table)
     if not columns.labels_files:
         return False
@@ -167,7 +168,7 @@ def _collect(
         row.split = row.split or split
         row.lines.append((name, number))
         row.group = values[columns.person].strip() if columns.person >= 0 else row.group
-        _add_votes(row, values, columns)
+        _add_votes(place, row, values, columns)
 
 
 def _note_unused(name: str, unused: list[str]) -> str:
@@ -192,7 +193,8 @@ def _own_split(columns: Columns) -> str:
     return next((name for name in columns.names if name.lower() == "split"), "")
 
 
-def _add_votes(row: Row, values: list[str], columns: Columns) -> None:
+def _add_votes(place: str, row: Row, values: list[str], columns: Columns) -> None:
+    """Adds what one line says of an image. Raises InputError for votes that are no number from 0 up."""
     row.is_polled |= bool(columns.raters or columns.shares)
     if columns.label >= 0 and (label := _tidy_label(values[columns.label])):
         row.labels.append(label)
@@ -200,7 +202,14 @@ def _add_votes(row: Row, values: list[str], columns: Columns) -> None:
         if label := _tidy_label(values[at]):
             row.votes[label] = row.votes.get(label, 0) + 1
     for at in columns.shares:
-        row.votes[columns.names[at]] = row.votes.get(columns.names[at], 0) + (to_number(values[at]) or 0)
+        text = _tidy_label(values[at])
+        number = to_number(text) if text else 0.0
+        if number is None or number < 0:
+            raise InputError(
+                f"{place}: {columns.names[at]} has {text[:40]!r} votes; a number from 0 up is needed, or a column of "
+                "labels in place of the columns of classes"
+            )
+        row.votes[columns.names[at]] = row.votes.get(columns.names[at], 0) + number
     if columns.confidence >= 0 and (number := to_number(values[columns.confidence])) is not None:
         row.confidence = number / 100 if number > 1 else number
 

@@ -24,6 +24,7 @@ from emotion_utils.sources.levels import (
     pairs_of,
     plain_splits,
     refuse_class_elsewhere,
+    refuse_class_without_split,
     refuse_classes_within,
     refuse_unknown_parts,
     take_split,
@@ -100,6 +101,7 @@ def read_folders(spec: str, files: Files, codes: Iterable[str] = (), *, ask: boo
     for above in range(level if ask else 0):
         refuse_unknown_parts(spec, names[above], names[level], pairs_of(folders_of, above, level))
     refuse_classes_within(spec, names[level], pairs_of(folders_of, level, level + 1))
+    refuse_class_without_split(spec, root, rows)
     taken = {root + row[0] for row in rows}
     strays = [name for name in images if name not in taken]
     refuse_class_elsewhere(spec, root, strays, rows)
@@ -190,7 +192,7 @@ def _tell_tables(spec: str, files: Files) -> dict[str, str]:
     for name in [name for name in files.others if name.lower().endswith(TABLE_SUFFIXES)][:MAX_TABLES]:
         if name in told:
             continue
-        columns = understand(peek_table(files.tree.peek(name), name))
+        columns = understand(peek_table(files.tree, name))
         if columns.labels_files:
             table = read_table(spec, name, read_needed(files.tree, name))
             if table.rows:

@@ -169,6 +169,17 @@ def refuse_class_elsewhere(spec: str, root: str, strays: list[str], rows: list[t
             )
 
 
+def refuse_class_without_split(spec: str, root: str, rows: list[tuple[str, ...]]) -> None:
+    """Raises InputError where an image lies in the folder of a class that is in no split while others are."""
+    apart = next((row for row in rows if not row[3]), None)
+    if apart and any(row[3] for row in rows):
+        folder = f"{root}{apart[0]}".rpartition("/")[0]
+        raise InputError(
+            f"--data {spec}: {root}{apart[0]} lies in the folder of a class, but in none of the splits: put the images "
+            f"of {folder} into folders train, val or test too, or move them away"
+        )
+
+
 def tell_folders(inside: Iterable[tuple[str, ...]]) -> str:
     """Each first folder with its images and what it is taken for, where images lie in several; else ''."""
     counts = Counter(parts[0] if len(parts) > 1 else "" for parts in inside)

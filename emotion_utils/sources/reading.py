@@ -157,7 +157,7 @@ def read_pixels(
 def tables_of(tree: Tree) -> dict[str, Columns]:
     """The tables of a tree and what their columns hold."""
     names = [name for name in tree.names if name.lower().endswith(TABLE_SUFFIXES) and not is_junk(name)]
-    return {name: understand(peek_table(tree.peek(name), name)) for name in names[:MAX_TABLES]}
+    return {name: understand(peek_table(tree, name)) for name in names[:MAX_TABLES]}
 
 
 def pixel_tables(tree: Tree) -> list[str]:

@@ -29,8 +29,8 @@ from emotion_utils.sources.left_out import PACKED, SPREADSHEET, kind_of
 from emotion_utils.sources.levels import MAX_CLASSES
 from emotion_utils.sources.not_classes import refuse_no_classes
 from emotion_utils.sources.reading import pixel_tables, read_pixels, read_tree
-from emotion_utils.sources.text_tables import TABLE_SUFFIXES, peek_table
-from emotion_utils.sources.trees import PEEK_BYTES, FolderTree, Tree
+from emotion_utils.sources.text_tables import TABLE_SUFFIXES, parse_start, read_start
+from emotion_utils.sources.trees import FolderTree, Tree
 from emotion_utils.sources.usable_names import check_names
 from emotion_utils.sources.vote_table import add_votes
 from emotion_utils.sources.votes import read_votes, rename_votes
@@ -185,7 +185,7 @@ def _open_path(spec: str, path: Path, lenient: bool, ask: bool) -> Source:
     if path.suffix.lower() in (".zip", ".tar", ".tgz", ".gz"):
         raise InputError(f"--data {spec}: is not an archive despite its name, or is damaged; download or copy it again")
     with path.open("rb") as file:
-        table = peek_table(file.read(PEEK_BYTES), path.name)
+        table = parse_start(read_start(file), path.name)
     columns = understand(table)
     if columns.pixels >= 0:
         return _as_source(spec, None, *read_pixels(spec, path.open("rb"), path.name))

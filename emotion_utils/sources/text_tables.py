@@ -9,14 +9,18 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from emotion_utils.errors import InputError
 from emotion_utils.printable import count_of
 from emotion_utils.sources.files import is_image_name
+from emotion_utils.sources.trees import PEEK_BYTES, Tree
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
 MIN_PIXELS = 16 * 16  # so many numbers in one field are an image
 MAX_NAMED = 8  # columns
+ROWS_PEEKED = 4  # so many line ends are a header and a row, whatever ends the lines
+MOST_PEEKED = 64 << 20  # bytes
 _ONE_PIXEL = re.compile(r"(?:pixels?|px|p)?[ _.\-]*\d+", re.IGNORECASE)
 SEPARATOR = re.compile(r"sep=.[\r\n]*", re.IGNORECASE)  # a line that Excel writes before the header
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -102,7 +106,28 @@ def number_columns(count: int) -> list[str]:
     return [f"column {number}" for number in range(1, count + 1)]
 
 
-def peek_table(start: bytes, name: str) -> TextTable:
+def peek_table(tree: Tree, name: str) -> TextTable:
+    """The first rows of the table `name`: see parse_start. More is read where its header and a row are longer."""
+    start = tree.peek(name)
+    if len(start) >= PEEK_BYTES and not _has_rows(start):
+        with tree.open(name) as file:
+            start = read_start(file)
+    return parse_start(start, name)
+
+
+def read_start(file: BinaryIO) -> bytes:
+    """The first PEEK_BYTES of a table, or as many more as its header and first rows have, up to MOST_PEEKED."""
+    start = b""
+    while not _has_rows(start) and len(start) < MOST_PEEKED and (more := file.read(max(PEEK_BYTES, 7 * len(start)))):
+        start += more
+    return start
+
+
+def _has_rows(start: bytes) -> bool:
+    return start.count(b"\n") + start.count(b"\r") > ROWS_PEEKED
+
+
+def parse_start(start: bytes, name: str) -> TextTable:
     """The table that begins with `start`, as far as that goes; without columns where it is none."""
     text = _level_lines(start.decode(encoding_of(start), "replace"))
     lines = text.split("\n")

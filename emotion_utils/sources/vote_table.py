@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from emotion_utils.errors import InputError
 from emotion_utils.files import read_bytes
 from emotion_utils.sources.class_names import is_emotion, match_names
-from emotion_utils.sources.columns import Columns, to_number, understand
+from emotion_utils.sources.columns import Columns, understand
 from emotion_utils.sources.layouts import VOTES
+from emotion_utils.sources.shares import to_number
 from emotion_utils.sources.split_words import split_of
 from emotion_utils.sources.text_tables import TextTable, check_rows, read_table
 from emotion_utils.sources.votes import rename_votes, write_votes

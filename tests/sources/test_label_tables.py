@@ -9,6 +9,8 @@ from face_files import encode, faces, make_image, write_folder, write_zip
 from emotion_utils.audit.lines import agreement_line
 from emotion_utils.errors import InputError
 from emotion_utils.sources.source import open_source
+from emotion_utils.sources.text_tables import peek_table
+from emotion_utils.sources.trees import FolderTree
 from emotion_utils.sources.votes import majority, majority_of_ferplus, measure_agreement, rename_votes, write_votes
 
 IMAGES = {f"images/{name}.jpg": encode(make_image(seed), "JPEG") for seed, name in enumerate("abcd")}
@@ -522,3 +524,37 @@ def test_boxes_within_images_are_refused_by_table_line_and_columns(tmp_path, hea
     columns = ", ".join(head.split(",")[-4:])
     with pytest.raises(InputError, match=rf"_annotations\.csv, line 2: columns {columns} are boxes within images"):
         read(tmp_path, {"_annotations.csv": "\n".join([head, *rows])})
+
+
+# -- which of several columns is the label -----------------------------------------------------------
+
+
+@pytest.mark.fault("two columns of emotions that differ", "S", "refused, unless one has a usual name")
+@pytest.mark.parametrize(
+    "head",
+    ["predicted_emotion,true_emotion", "pred,ground_truth", "secondary_emotion,primary_emotion", "intended,perceived",
+     "label,emotion"],
+)  # fmt: skip
+def test_two_columns_of_emotions_are_refused_by_name(tmp_path, head):
+    one, other = head.split(",")
+    said = rf"legend\.csv: the columns {one} and {other} both hold emotions, and differ: remove the one"
+    with pytest.raises(InputError, match=said):
+        read(tmp_path, table_of(f"image,{head}", "{0},{2},{1}", lambda n: ("sad", "happy")[n % 2]))
+
+
+@pytest.mark.parametrize(
+    ("head", "other"),
+    [("predicted,label", ("sad", "happy")), ("label,emotion", "mf"), ("class,expression_type", ("indoor", "outdoor")),
+     ("intended,perceived", tuple(LABELS.values())), ("not_label,label", ("sad", "happy"))],
+)  # fmt: skip
+def test_the_one_column_that_holds_the_emotions_is_the_label(tmp_path, head, other):
+    source = read(tmp_path, table_of(f"image,{head}", "{0},{2},{1}", lambda n: other[n % len(other)]))
+    assert labels(source) == LABELS
+
+
+@pytest.mark.parametrize("width", [3, 20_000])
+def test_a_header_longer_than_what_is_peeked_at_is_known_whole(tmp_path, width):
+    (tmp_path / "l.csv").write_text(f"image{',column' * width},label\n" + f"a.jpg{',0' * width},happy\n" * 6)
+    table = peek_table(FolderTree(tmp_path), "l.csv")
+    assert table.columns[-1] == "label"
+    assert table.rows[0][1][-1] == "happy"

@@ -333,3 +333,12 @@ def test_names_in_two_unicode_forms_are_one_class(tmp_path):
     one, two = (unicodedata.normalize(form, "fröhlich") for form in ("NFC", "NFD"))
     source = read(tmp_path, f"train/{one}", f"test/{two}", "train/traurig", "test/traurig")
     assert len(source.classes) == 2
+
+
+@pytest.mark.fault("a class without the splits that the others have", "S", "refused before anything is read")
+@pytest.mark.parametrize("loose", ["sad/9.png", "happy/9.png"])
+def test_a_class_in_no_split_beside_others_in_splits_is_refused(tmp_path, loose):
+    files = faces("happy/train", "happy/test", "sad/train", "sad/test") | {loose: encode(make_image(9))}
+    folder = loose.partition("/")[0]
+    with pytest.raises(InputError, match=rf"{loose} lies in the folder of a class, but in none .* of {folder} into"):
+        open_source(str(write_folder(tmp_path, files)))
