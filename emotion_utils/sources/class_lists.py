@@ -13,7 +13,7 @@ import yaml
 
 from emotion_utils.errors import InputError
 from emotion_utils.sources.class_names import class_key, is_emotion
-from emotion_utils.sources.files import Files
+from emotion_utils.sources.files import Files, is_image_name
 from emotion_utils.sources.layouts import VOTES, Reading
 from emotion_utils.sources.text_tables import encoding_of
 from emotion_utils.sources.votes import rename_votes
@@ -142,6 +142,8 @@ def _read_mapping(lines: list[str]) -> list[tuple[int | None, str]]:
     rows = [[value.strip(" \"'") for value in row] for row in rows]
     rows = rows if rows and any(map(str.isdecimal, rows[0])) else rows[1:]
     if not rows or any(len(row) != 2 or sum(map(str.isdecimal, row)) != 1 for row in rows):
+        return []
+    if any(is_image_name(value) for row in rows for value in row):  # a table of labels
         return []
     return [(int(number), name) for number, name in (row if row[0].isdecimal() else row[::-1] for row in rows)]
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 from unicodedata import normalize
 
 from emotion_utils.errors import InputError
+from emotion_utils.printable import printable
 from emotion_utils.sources import left_out
 from emotion_utils.sources.split_words import split_of_path
-from emotion_utils.sources.trees import Tree, is_junk
+from emotion_utils.sources.trees import PEEK_BYTES, Tree, is_junk, read_file
 
 IMAGE_SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pnm",
@@ -31,6 +35,34 @@ class Files:
     tree: Tree
     images: list[str]
     others: list[str]
+
+
+class _Folder:
+    """The files that lie in a folder itself; a Tree."""
+
+    kind = "folder"
+    notes = ()
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        names = [item.name for item in os.scandir(root) if item.is_file()]
+        self.names = sorted(name for name in names if printable(name) == name)
+
+    def read(self, name: str) -> bytes:
+        return read_file(self._root / name)
+
+    def open(self, name: str) -> BinaryIO:
+        return (self._root / name).open("rb")
+
+    def peek(self, name: str) -> bytes:
+        with self.open(name) as file:
+            return file.read(PEEK_BYTES)
+
+
+def files_beside(path: Path) -> Files:
+    """What lies in the folder of a file, without what lies in folders there."""
+    tree = _Folder(path.parent)
+    return Files(tree, [], [name for name in tree.names if not is_junk(name)])
 
 
 def is_image_name(name: str) -> bool:
@@ -80,7 +112,7 @@ class FileFinder:
         )
         found = [name for name in found if name.startswith(below)] or found
         if len(found) > 1:
-            ends = [_shared_end(name, path) for name in found]
+            ends = [shared_end(name, path) for name in found]
             found = [name for name, end in zip(found, ends, strict=True) if end == max(ends)]
         if len(found) > 1 and split:
             found = [name for name in found if split_of_path(name) == split] or found
@@ -103,8 +135,8 @@ def _level(name: str) -> str:
     return normalize("NFC", name).casefold()
 
 
-def _shared_end(name: str, path: str) -> int:
-    """How many folders above the base name are the same."""
+def shared_end(name: str, path: str) -> int:
+    """How many folders above the base names of two paths are the same, from there on."""
     ours, theirs = (_level(text).split("/")[-2::-1] for text in (name, path))
     return next((n for n, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other),
                 min(len(ours), len(theirs)))  # fmt: skip

@@ -6,7 +6,7 @@ import io
 import posixpath
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -53,6 +53,11 @@ def is_of_affectnet(columns: Columns) -> bool:
 def label_files(known: KnownSet, files: Files) -> list[str]:
     """The files beside the images that hold the labels of a known set."""
     return [name for name in files.others if known.signs and known.signs.search(name)]
+
+
+def extra_files(known: KnownSet, files: Files) -> list[str]:
+    """The files of a known set that hold neither images nor labels, such as other annotations."""
+    return [name for name in files.others if known.extra and known.extra.search(name)]
 
 
 def read_known(spec: str, files: Files, known: KnownSet) -> Reading | None:
@@ -162,27 +167,37 @@ def _read_ck_plus(spec: str, files: Files, known: KnownSet, found: list[str]) ->
 def _read_affectnet(spec: str, files: Files, known: KnownSet, found: list[str]) -> Reading:
     """annotations/123_exp.npy labels images/123.jpg of the same folder above."""
     exps = {(posixpath.dirname(posixpath.dirname(name)), _stem(name).removesuffix("_exp")): name for name in found}
-    rows = []
+    rows, faults = [], {}
     for path in files.images:
         name = exps.get((posixpath.dirname(posixpath.dirname(path)), _stem(path)))
         code = _read_npy(spec, files, name) if name else ""
-        rows.append((path, known.codes.get(code, ""), "", split_of_path(path)))
-    return _labelled("with its annotations", rows, [], found[0])
+        if name and code not in known.codes:
+            raise _not_understood(spec, name, f"a number from 0 to 10 was expected in it, not {code}")
+        label = known.codes.get(code, "")
+        rows.append((path, label, "", split_of_path(path)))
+        missing = f"no label: {_stem(path)}_exp.npy is not there"
+        faults |= {} if label else {path: f"no emotion: {name} says {code}" if name else missing}
+    return _labelled("with its annotations", rows, [], faults=faults)
 
 
 def _read_ferplus(spec: str, files: Files, known: KnownSet, found: list[str]) -> Reading:
     """fer2013new.csv for all parts, or else label.csv in each, which has the box as second field and no header."""
     whole = [name for name in found if name.lower().endswith("fer2013new.csv")]
-    images = {_stem(path): path for path in files.images}
+    by_stem: dict[str, list[str]] = {}
+    for path in files.images:
+        by_stem.setdefault(_stem(path), []).append(path)
+    left = dict.fromkeys(files.images)
     rows, faults, names = [], {}, whole[:1] or found
     for name in names:
         for part, image, columns, values in _ferplus_rows(spec, files, name):
-            if path := images.pop(_stem(image), None) if image else None:
+            path = _in_part(spec, name, part, by_stem.get(_stem(image), [])) if image else ""
+            if path in left:
+                left.pop(path)
                 label, votes, fault = _count_ferplus(columns, values)
                 rows.append((path, label, "", split_of_path(path) or split_of(part) or "", votes))
                 faults |= {path: fault} if fault else {}
-    faults |= dict.fromkeys(images.values(), "no votes")
-    rows += [(path, "", "", "", "") for path in images.values()]
+    faults |= dict.fromkeys(left, "no votes")
+    rows += [(path, "", "", "", "") for path in left]
     root = common_root(row[0] for row in rows)
     rows = [(row[0].removeprefix(root), *row[1:]) for row in rows]
     faults = {path.removeprefix(root): fault for path, fault in faults.items()}
@@ -209,11 +224,15 @@ def _read_stems(files: Files, known: KnownSet) -> Reading | None:
     return _labelled("labels from file names", rows, [], "")
 
 
-def _labelled(what: str, rows: list[tuple[str, ...]], notes: list[str], source: str) -> Reading:
+def _labelled(
+    what: str, rows: list[tuple[str, ...]], notes: list[str], source: str = "", faults: Mapping[str, str] | None = None
+) -> Reading:
+    """Rows (path, label, group, split); `faults` says why a path has no label where `source`, the list, does not."""
     root = common_root(row[0] for row in rows)
     rows = [(row[0].removeprefix(root), *row[1:]) for row in rows]
     reason = f"no label: {source} has none for it" if source else "no label: its file name has another form"
-    faults = {row[0]: reason for row in rows if not row[1]}
+    given = {path.removeprefix(root): fault for path, fault in (faults or {}).items()}
+    faults = {row[0]: given.get(row[0], reason) for row in rows if not row[1]}
     return Reading(what, make_table(rows), root, notes=tuple(notes), faults=faults)
 
 
@@ -241,9 +260,12 @@ def _read_npy(spec: str, files: Files, name: str) -> str:
             value = np.load(io.BytesIO(data), allow_pickle=False)
         if value.size != 1 or value.dtype.kind not in "iufbUS":
             raise ValueError(f"{value.size} values of {value.dtype}")
-        return str(int(value.reshape(-1)[0]))
+        number = float(value.reshape(-1)[0])
+        if not number.is_integer():
+            raise ValueError(f"not {number:g}")
+        return str(int(number))
     except Exception as error:  # NumPy fails in many ways over a damaged header
-        raise _not_understood(spec, name, f"one number was expected in it ({error})") from None
+        raise _not_understood(spec, name, f"one whole number was expected in it ({error})") from None
 
 
 def _ferplus_rows(spec: str, files: Files, name: str) -> Iterable[tuple[str, str, list[str], list[str]]]:
@@ -260,6 +282,26 @@ def _ferplus_rows(spec: str, files: Files, name: str) -> Iterable[tuple[str, str
     is_whole = table.columns[0] == "Usage"
     for _, values in table.rows:
         yield (values[0] if is_whole else "", values[1 if is_whole else 0].strip(), expected, values[2:])
+
+
+def _in_part(spec: str, name: str, part: str, paths: list[str]) -> str:
+    """Of images of one name that in the part which a row of the table `name` is about; '' for none.
+
+    The table of all names the part, one of a part lies in its folder. Raises InputError where two may be meant.
+    """
+    folder, split = posixpath.dirname(name), split_of(part) if part else split_of_path(name)
+    if not part and any(split_of_path(path) for path in paths):  # those of another part have a table of their own
+        paths = [path for path in paths if split_of_path(path) in ("", split)]
+    if len(paths) > 1 and not part:
+        paths = [path for path in paths if path.startswith(f"{folder}/")] or paths
+    if len(paths) > 1:
+        paths = [path for path in paths if split_of_path(path) == split] or paths
+    if len(paths) > 1:
+        raise InputError(
+            f"--data {spec}: {name} may mean {paths[0]} or {paths[1]}, which have one name: leave one, or name the "
+            "folders FER2013Train, FER2013Valid and FER2013Test"
+        )
+    return paths[0] if paths else ""
 
 
 def _count_ferplus(columns: list[str], values: list[str]) -> tuple[str, str, str]:

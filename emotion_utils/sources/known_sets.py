@@ -32,6 +32,7 @@ class KnownSet:
     licence: str
     citation: str
     signs: re.Pattern[str] | None = None  # paths of files beside the images that hold its labels
+    extra: re.Pattern[str] | None = None  # paths of files of the set that say something else
     needs_signs: bool = False  # the file names alone could be anybody's
     codes: Mapping[str, str] = field(default_factory=dict)  # what its labels stand for: 1 -> surprise
     is_posed: bool = False  # few people, each with every expression
@@ -121,6 +122,7 @@ AFFECTNET = KnownSet(
     name="AffectNet",
     stem=re.compile(r".*"),
     signs=re.compile(r"annotations/\d+_exp\.npy$"),
+    extra=re.compile(r"annotations/\d+_(?:aro|val|lnd)\.npy$"),
     needs_signs=True,
     codes={
         **_numbered("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt"),

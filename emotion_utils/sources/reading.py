@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Set
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -15,10 +15,12 @@ from emotion_utils.sources import known_sets
 from emotion_utils.sources.beside import read_persons, read_split_lists
 from emotion_utils.sources.class_lists import find_names, name_numbers, tell_names
 from emotion_utils.sources.columns import Columns, understand
-from emotion_utils.sources.fer_csv import FerCsv, tell_headerless
+from emotion_utils.sources.fer_csv import CLASS_NAMES, FerCsv, tell_headerless
 from emotion_utils.sources.files import FileFinder, Files, sort_files
 from emotion_utils.sources.folder_labels import labels_folders, read_folder_labels
+from emotion_utils.sources.known_codes import read_with_codes, refuse_other_names
 from emotion_utils.sources.known_layouts import (
+    extra_files,
     is_of_affectnet,
     label_files,
     read_ferplus_csv,
@@ -58,15 +60,20 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     columns = tables_of(tree)
     if known is None and any(map(is_of_affectnet, columns.values())):
         known = known_sets.AFFECTNET
-    codes = known.codes if known else {}
     finder = FileFinder(files)
+
+    def read(of: Callable[[Mapping[str, str]], Reading]) -> tuple[Reading, list[str]]:
+        return read_with_codes(spec, files, known, of) if known else name_numbers(spec, files, of({}))
+
     if table:
-        reading = (
-            read_folder_labels(spec, table, files)
-            if not describes(files, table, finder) and labels_folders(files, table)
-            else read_labels(spec, [table], files, lenient=lenient, codes=codes, is_meant=True)
+        of_folders = not describes(files, table, finder) and labels_folders(files, table)
+        reading, lists = read(
+            lambda codes: (
+                read_folder_labels(spec, table, files)
+                if of_folders
+                else read_labels(spec, [table], files, lenient=lenient, codes=codes, is_meant=True)
+            )
         )
-        reading, lists = name_numbers(spec, files, reading) if not codes else (reading, [])
         return _read_beside(spec, files, finder, reading, columns, {table, *lists})[0], known
     if pixels := _choose_pixels(spec, columns):
         return _read_pixels_of(spec, files, pixels, columns)
@@ -78,29 +85,29 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
     labels = [name for name in labels if name not in forms]
     used = [name for name in labels if describes(files, name, finder)]
     own = [name for name in used if columns[name].is_own_form]
-    reading, unnamed = read_known(spec, files, known) if known and not own else None, []
+    reading, unnamed, lists = read_known(spec, files, known) if known and not own else None, [], []
+    is_known = reading is not None
     if reading is None and used:
         _refuse_several(spec, own or used)
-        reading = read_labels(spec, own or used, files, lenient=lenient, codes=codes)
+        reading, lists = read(lambda codes: read_labels(spec, own or used, files, lenient=lenient, codes=codes))
     elif reading is None and (of_folders := [name for name in columns if labels_folders(files, name)]):
         if len(of_folders) > 1:
             raise InputError(f"--data {spec}: holds several tables ({', '.join(of_folders)}); name the one to use")
-        reading, used = read_folder_labels(spec, of_folders[0], files), of_folders
+        reading, lists = read(lambda _: read_folder_labels(spec, of_folders[0], files))
+        used = of_folders
     elif reading is None:
-        reading = read_folders(spec, files, codes, ask=ask)
-        unnamed = labels
+        reading, lists = read(lambda _: read_folders(spec, files, known.codes if known else (), ask=ask))
+        unnamed = [name for name in labels if name not in lists]
         used = labels
-    if not codes:
-        reading, lists = name_numbers(spec, files, reading)
-        used = [*used, *lists]
-        unnamed = [name for name in unnamed if name not in lists]
+    used = [*used, *lists]
     reading = replace(reading, notes=(*reading.notes, *(
         f"{name} is a table of labels, but names none of these images: it is not used" for name in unnamed
     )))  # fmt: skip
     signs = label_files(known, files) if known else ()
     reading, used = _read_beside(spec, files, finder, reading, columns, {*used, *signs})
     undecodable = [name for name in name_undecodable(files) if name not in used]
-    used = {*used, *undecodable, *forms} - {*signs}
+    used = {*used, *undecodable, *forms, *(extra_files(known, files) if is_known else ())}
+    used -= set() if is_known else {*signs}
     harmless = [name for name, found in columns.items() if found.path < 0 and found.label < 0]
     left_out = name_left_out(
         (name for name in files.others if name not in used), only_images=known is not None, harmless=harmless
@@ -134,8 +141,18 @@ def read_pixels(
     """
     told: list[str] = []
 
+    base = posixpath.basename(name).lower()
+
     def name_labels(labels: set[str]) -> dict[str, str]:
         names, used = find_names(spec, files, labels) if files else ({}, [])
+        if base in (*FER_NAMES, CK_NAME):
+            own = {str(number): label for number, label in enumerate(CLASS_NAMES)}
+            refuse_other_names(spec, f"{name}, as its name says", own, names, used)
+        if not names and labels == set("1234567"):
+            raise InputError(
+                f"--data {spec}: {name}: classes are numbered from 1 to 7, FER2013's from 0, so which is which is not "
+                "known: put a labels.txt with a line such as '1 happy' for each beside, or write words in their place"
+            )
         told.extend([tell_names(names, used)] if used else [])
         if lists is not None:
             lists.extend(used)
@@ -144,7 +161,7 @@ def read_pixels(
     pixels = FerCsv(spec, file, name_labels)
     if votes:
         return read_ferplus_csv(spec, *votes, pixels), known_sets.FERPLUS
-    base, num_rows = posixpath.basename(name).lower(), len(pixels.table) - len(pixels.faults)
+    num_rows = len(pixels.table) - len(pixels.faults)
     known = None
     if base == CK_NAME:
         known = known_sets.CK_PLUS

@@ -19,7 +19,7 @@ from emotion_utils.sources.class_names import class_key, match_names, renaming_n
 from emotion_utils.sources.columns import understand
 from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.download import fetch, is_remote
-from emotion_utils.sources.files import is_image_name
+from emotion_utils.sources.files import files_beside, is_image_name
 from emotion_utils.sources.joined import JoinedTree, has_archive_name
 from emotion_utils.sources.known_layouts import find_persons
 from emotion_utils.sources.known_sets import KnownSet
@@ -139,11 +139,23 @@ def source_of(config: RunConfig) -> Source:
         source = _add_fairness(source, config.fairness)
     if config.votes:
         source = add_votes(source, config.votes)
+    _refuse_partly_split(source)
     if config.targets != "label" and VOTES not in source.table:
         raise InputError(
             f"targets={config.targets}: the data have no votes; name a table of them with --set votes=FILE"
         )
     return source
+
+
+def _refuse_partly_split(source: Source) -> None:
+    """Raises InputError where some labelled images have a split and others none."""
+    labelled = source.table[source.table["label"].isin(source.classes)]
+    apart = labelled["path"][labelled["split"] == ""].tolist()
+    if apart and len(apart) < len(labelled):
+        raise InputError(
+            f"--data {source.spec}: {count_of(len(apart), 'image')} without a split while others have one, e.g. "
+            f"{apart[0]}: give all of them a split, or none"
+        )
 
 
 def _add_fairness(source: Source, column: str) -> Source:
@@ -188,7 +200,7 @@ def _open_path(spec: str, path: Path, lenient: bool, ask: bool) -> Source:
         table = parse_start(read_start(file), path.name)
     columns = understand(table)
     if columns.pixels >= 0:
-        return _as_source(spec, None, *read_pixels(spec, path.open("rb"), path.name))
+        return _as_source(spec, None, *read_pixels(spec, path.open("rb"), path.name, files=files_beside(path)))
     if path.suffix.lower() not in TABLE_SUFFIXES and not columns.labels_files:
         kind = kind_of(path.name)
         advice = (

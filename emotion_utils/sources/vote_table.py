@@ -12,10 +12,11 @@ from emotion_utils.errors import InputError
 from emotion_utils.files import read_bytes
 from emotion_utils.sources.class_names import is_emotion, match_names
 from emotion_utils.sources.columns import Columns, understand
+from emotion_utils.sources.files import shared_end
 from emotion_utils.sources.layouts import VOTES
 from emotion_utils.sources.shares import to_number
 from emotion_utils.sources.split_words import split_of
-from emotion_utils.sources.text_tables import TextTable, check_rows, read_table
+from emotion_utils.sources.text_tables import TextTable, check_rows, list_some, read_table
 from emotion_utils.sources.votes import rename_votes, write_votes
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ MOST_BYTES = 256 << 20  # a row for each of millions of images
 def add_votes(source: Source, path: str) -> Source:
     """`source` with the column votes from the table at `path`: a row per image, a column of numbers for each class.
 
-    Images are found by the name of the file, without folder and suffix; rows of fer2013.csv, which have none, by the
-    order of the rows. Labels stay; an image without votes has the label alone. Raises InputError where the table is
-    not understood, or is of other images.
+    Images are found by the name of the file, by folder and suffix only where several have one name; rows of
+    fer2013.csv, which have none, by their order. Labels stay; an image without votes has the label alone. Raises
+    InputError where the table is not understood, or is of other images.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -43,20 +44,15 @@ def add_votes(source: Source, path: str) -> Source:
             f"found {', '.join(table.columns)}"
         )
     _check_cells(path, table, columns)
-    rows = [values for _, values in table.rows]
-    keys = _row_keys(rows, columns, source)
-    by_key: dict[str, list[str]] = {}
-    for key, values in zip(keys, rows, strict=True):
-        if key and _votes_of(by_key.setdefault(key, values), columns) != _votes_of(values, columns):
-            raise InputError(f"{PLACE} {path}: {key} has several rows with other votes; one is needed for each image")
-    votes = [_votes_of(by_key.get(_image_key(image, source)), columns) for image in source.table["path"]]
+    by_image = _join(path, table, columns, source)
+    votes = [_votes_of(by_image.get(image), columns) for image in source.table["path"]]
     found = sum(map(bool, votes))
     if 2 * found < len(votes):
         raise InputError(
             f"{PLACE} {path}: has votes for {found:,} of {len(votes):,} images; give the table that belongs to --data "
             f"{source.spec}"
         )
-    _check_splits(path, source, by_key, columns)
+    _check_splits(path, source, by_image, columns)
     names = match_names({*source.table["label"], *(columns.names[at] for at in columns.shares)} - {""})
     if not {names[columns.names[at]] for at in columns.shares} & {*source.classes, *source.auxiliary}:
         raise InputError(
@@ -65,6 +61,7 @@ def add_votes(source: Source, path: str) -> Source:
         )
     note = f"votes from {file.name} for {found:,} images"
     note += f"; {len(votes) - found:,} have none" if found < len(votes) else ""
+    note += f"; columns that are not used: {list_some(columns.unused)}" if columns.unused else ""
     table = source.table.assign(**{VOTES: [rename_votes(text, names) for text in votes]})
     return replace(source, table=table, notes=(*source.notes, note))
 
@@ -94,14 +91,40 @@ def _check_cells(path: str, table: TextTable, columns: Columns) -> None:
                 )
 
 
-def _row_keys(rows: list[list[str]], columns: Columns, source: Source) -> list[str]:
-    if source.kind == "fer2013.csv":
-        return [str(number) for number in range(1, len(rows) + 1)]
-    return [_stem(values[columns.path].strip()) for values in rows]
+def _join(path: str, table: TextTable, columns: Columns, source: Source) -> dict[str, list[str]]:
+    """The row of each image that has one. Raises InputError where an image has two, or a row may mean two images."""
+    by_key: dict[str, list[str]] = {}  # number of a row, or name of a file, to images
+    is_numbered = source.kind == "fer2013.csv"
+    for image in source.table["path"]:
+        by_key.setdefault(str(int(_stem(image))) if is_numbered else _stem(image), []).append(image)
+    splits = dict(zip(source.table["path"], source.table["split"], strict=True))
+    by_image: dict[str, list[str]] = {}
+    for place, (number, values) in enumerate(table.rows, start=1):
+        key = str(place) if is_numbered else _stem(values[columns.path].strip())
+        images = by_key.get(key, []) if key else []
+        if len(images) > 1:
+            images = _narrow(values[columns.path].strip(), images)
+        if len(images) > 1 and columns.split >= 0:
+            images = [image for image in images if splits[image] == split_of(values[columns.split])] or images
+        if len(images) > 1:
+            raise InputError(
+                f"{PLACE} {path}, line {number}: {values[columns.path].strip()} may be {images[0]} or {images[1]}: "
+                "write the folder too"
+            )
+        for image in images:
+            if _votes_of(by_image.setdefault(image, values), columns) != _votes_of(values, columns):
+                raise InputError(
+                    f"{PLACE} {path}: {key} has several rows with other votes; one is needed for each image"
+                )
+    return by_image
 
 
-def _image_key(path: str, source: Source) -> str:
-    return str(int(_stem(path))) if source.kind == "fer2013.csv" else _stem(path)
+def _narrow(name: str, images: list[str]) -> list[str]:
+    """Of images of one name without suffix those with the suffix of `name`, and of these those in its folders."""
+    name = name.replace("\\", "/")
+    images = [image for image in images if posixpath.basename(image) == posixpath.basename(name)] or images
+    ends = [shared_end(image, name) for image in images]
+    return [image for image, end in zip(images, ends, strict=True) if end == max(ends)]
 
 
 def _stem(path: str) -> str:
@@ -114,12 +137,12 @@ def _votes_of(values: list[str] | None, columns: Columns) -> str:
     return write_votes({columns.names[at]: to_number(values[at]) or 0 for at in columns.shares})
 
 
-def _check_splits(path: str, source: Source, by_key: dict[str, list[str]], columns: Columns) -> None:
+def _check_splits(path: str, source: Source, by_image: dict[str, list[str]], columns: Columns) -> None:
     """Raises InputError where rows are of another part than the image they are joined to: they belong to others."""
     if columns.split < 0:
         return
     for image, split in source.table[["path", "split"]].itertuples(index=False):
-        values = by_key.get(_image_key(image, source))
+        values = by_image.get(image)
         other = split_of(values[columns.split]) if values else None
         if split and other and split != other:
             raise InputError(

@@ -405,3 +405,94 @@ def test_annotation_that_is_damaged_is_named(tmp_path, damage):
     files = images("train_set/images/0.jpg") | {"train_set/annotations/0_exp.npy": damage}
     with pytest.raises(InputError, match=r"0_exp\.npy was meant to hold the labels"):
         open_source(str(write_folder(tmp_path, files)))
+
+
+# -- numbers and names that are not the authors' -----------------------------------------------------
+
+RAF_WORDS = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
+
+
+@pytest.mark.fault("classes of a known data set, numbered anew", "S", "refused, unless a file beside names each")
+@pytest.mark.parametrize("layout", ["folders", "tables"])
+def test_raf_db_numbered_from_nought_is_refused_or_named(tmp_path, layout):
+    places = {(part, code): f"{part}/{code}/{part}_{code:05d}_aligned.jpg" if layout == "folders" else
+              f"{part}/{part}_{code:05d}_aligned.jpg" for part in ("train", "test") for code in range(7)}  # fmt: skip
+    files = images(*places.values())
+    for part in ("train", "test") if layout == "tables" else ():
+        rows = [f"{places[part, code].rpartition('/')[2]},{code}" for code in range(7)]
+        files[f"{part}_labels.csv"] = "\n".join(["image,label", *rows]).encode()
+    with pytest.raises(InputError, match=r"RAF-DB numbers its classes from 1 \(.* here 0, 1, .* labels\.txt"):
+        open_source(str(write_folder(tmp_path / "bare", files)))
+    files["labels.txt"] = "".join(f"{code} {word}\n" for code, word in enumerate(RAF_WORDS)).encode()
+    assert list(labels(read(tmp_path, files)).values()) == [*RAF_WORDS, *RAF_WORDS]
+
+
+def test_fer2013_numbered_from_one_is_refused(tmp_path):
+    with pytest.raises(InputError, match="FER2013 numbers its classes from 0"):
+        open_source(str(write_folder(tmp_path, images(*(f"train/{n}/Training_{n}.jpg" for n in range(1, 8))))))
+    rows = "".join(pixel_row(number) for number in range(1, 8))
+    root = write_folder(tmp_path / "pixels", {"t.csv": f"emotion,pixels\n{rows}".encode()})
+    for spec in (root, root / "t.csv"):
+        with pytest.raises(InputError, match="classes are numbered from 1 to 7, FER2013's from 0"):
+            open_source(str(spec))
+
+
+@pytest.mark.fault("one table of pixels as a file and in its folder, a list of names beside", "S", "one reading")
+def test_names_beside_a_table_of_pixels_count_for_the_file_too_and_may_not_contradict_fer2013(tmp_path):
+    table = "emotion,pixels\n" + pixel_row(0) + pixel_row(1)
+    files = {"x.csv": table.encode(), "classes.txt": b"calm\nhappy\n"}
+    root = write_folder(tmp_path / "x", files)
+    assert open_source(str(root)).classes == open_source(str(root / "x.csv")).classes == ("calm", "happy")
+    root = write_folder(tmp_path / "fer", {"fer2013.csv": table.encode(), "classes.txt": files["classes.txt"]})
+    for spec in (root, root / "fer2013.csv"):
+        with pytest.raises(InputError, match=r"class 0 is calm in classes\.txt and angry in fer2013\.csv"):
+            open_source(str(spec))
+    numbered = images("train/0/Training_1.jpg", "train/1/Training_2.jpg") | {"classes.txt": files["classes.txt"]}
+    with pytest.raises(InputError, match=r"class 0 is calm in classes\.txt and angry in FER2013"):
+        open_source(str(write_folder(tmp_path / "folders", numbered)))
+
+
+@pytest.mark.fault("names of images that repeat in each part (FERPlus)", "S", "each part has its own table")
+def test_ferplus_names_that_repeat_in_each_part_have_their_own_labels(tmp_path):
+    names = [f"{part}/fer{number:07d}.png" for part in PARTS.values() for number in range(3)]
+    files = images(*names)
+    for place, part in enumerate(PARTS.values()):
+        votes = [
+            ",".join("10" if column == (place + number) % 7 else "0" for column in range(10)) for number in range(3)
+        ]
+        rows = [f'fer{number:07d}.png,"(0, 0, 48, 48)",{votes[number]}\n' for number in range(3)]
+        files[f"{part}/label.csv"] = "".join(rows).encode()
+    source = read(tmp_path, files)
+    words = ("neutral", "happy", "surprise", "sad", "angry")
+    expected = {name: words[place // 3 + place % 3] for place, name in enumerate(names)}
+    assert dict(zip(source.table["path"], source.table["label"], strict=True)) == expected
+    assert not source.faults
+    rows = "".join(f"{usage},fer0000001.png,{votes[1]}\n" for usage in PARTS)
+    whole = images(*names[1::3], "FER2013Test/more/fer0000001.png") | {"fer2013new.csv": (FERPLUS_HEAD + rows).encode()}
+    with pytest.raises(InputError, match=r"may mean FER2013Test/fer0000001\.png or FER2013Test/more/fer0000001\.png"):
+        open_source(str(write_folder(tmp_path / "whole", whole)))
+
+
+def affectnet(*values):
+    files = {}
+    for number, value in enumerate(values):
+        files[f"train_set/images/{number}.jpg"] = encode(make_image(number), "JPEG")
+        files |= {f"train_set/annotations/{number}_{what}.npy": npy(np.array(value)) for what in ("exp", "val", "lnd")}
+    return files
+
+
+@pytest.mark.parametrize(("value", "said"), [(0.5, "whole number .*not 0.5"), (float("nan"), "whole number .*not nan"),
+                                             (11, "from 0 to 10 .*not 11"), ("x", "whole number")])  # fmt: skip
+def test_annotation_that_is_no_code_is_named(tmp_path, value, said):
+    with pytest.raises(InputError, match=rf"1_exp\.npy was meant to hold the labels and is not understood: .*{said}"):
+        open_source(str(write_folder(tmp_path, affectnet(1, value))))
+
+
+def test_images_of_affectnet_without_an_emotion_are_told_by_their_own_annotation(tmp_path):
+    files = affectnet(1, 2.0, 8, 4)
+    del files["train_set/annotations/3_exp.npy"]
+    source = read(tmp_path, files)
+    assert {path[-5:]: reason for path, reason in source.faults.items()} == {
+        "2.jpg": "no emotion: train_set/annotations/2_exp.npy says 8", "3.jpg": "no label: 3_exp.npy is not there",
+    }  # fmt: skip
+    assert not any("not read" in note for note in source.notes)

@@ -7,8 +7,9 @@ import pytest
 from face_files import encode, faces, make_image, write_folder, write_zip
 
 from emotion_utils.audit.lines import agreement_line
+from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
-from emotion_utils.sources.source import open_source
+from emotion_utils.sources.source import open_source, source_of
 from emotion_utils.sources.text_tables import peek_table
 from emotion_utils.sources.trees import FolderTree
 from emotion_utils.sources.votes import majority, majority_of_ferplus, measure_agreement, rename_votes, write_votes
@@ -558,3 +559,10 @@ def test_a_header_longer_than_what_is_peeked_at_is_known_whole(tmp_path, width):
     table = peek_table(FolderTree(tmp_path), "l.csv")
     assert table.columns[-1] == "label"
     assert table.rows[0][1][-1] == "happy"
+
+
+def test_a_table_with_a_split_for_some_images_alone_is_refused_before_a_run(tmp_path):
+    table = table_of("image,emotion,split", "{},{},{}", lambda n: ("train", "test", "", "train")[n])["legend.csv"]
+    data = write_folder(tmp_path, IMAGES | {"legend.csv": table.encode()})
+    with pytest.raises(InputError, match=r"1 image without a split while others have one, e\.g\. images/c\.jpg"):
+        source_of(resolve_config("smoke", data=str(data)))

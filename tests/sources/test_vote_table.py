@@ -101,3 +101,20 @@ def test_rows_of_pixels_are_joined_by_their_order(tmp_path):
     }
     assert sorted(sad.values()) == list(range(1, 9))
     assert [sad[path] for path in sorted(sad, key=lambda path: path.rpartition("/")[2])] == list(range(1, 9))
+
+
+@pytest.mark.fault("votes for names that several images have", "S", "refused where folders do not tell")
+def test_a_name_that_several_images_have_needs_its_folder(tmp_path):
+    paths = [f"{part}/{label}/{n}.jpg" for part in ("train", "test") for label in ("happy", "sad") for n in range(2)]
+    data = write_folder(tmp_path / "data", {path: encode(make_image(n), "JPEG") for n, path in enumerate(paths)})
+
+    def read(*rows):
+        (tmp_path / "votes.csv").write_text("\n".join(["image,happy,sad,arousal", *rows]) + "\n")
+        return source_of(resolve_config("smoke", [f"votes={tmp_path / 'votes.csv'}"], data=str(data)))
+
+    with pytest.raises(InputError, match=r"line 2: 0\.jpg may be test/happy/0\.jpg or test/sad/0\.jpg: write"):
+        read("0.jpg,10,0,0.2", "1.jpg,0,10,0.3")
+    source = read(*(f"data/{path},{number},9,0.{number}" for number, path in enumerate(paths, start=1)))
+    votes = dict(zip(source.table["path"], map(read_votes, source.table["votes"]), strict=True))
+    assert votes == {path: {"happy": number, "sad": 9} for number, path in enumerate(paths, start=1)}
+    assert any(note.endswith("columns that are not used: arousal") for note in source.notes)
