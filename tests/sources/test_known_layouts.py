@@ -412,7 +412,9 @@ def test_annotation_that_is_damaged_is_named(tmp_path, damage):
 RAF_WORDS = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
 
 
-@pytest.mark.fault("classes of a known data set, numbered anew", "S", "refused, unless a file beside names each")
+@pytest.mark.fault(
+    "classes of a known data set, numbered anew", "E", "refused, unless a file beside names each", group="data"
+)
 @pytest.mark.parametrize("layout", ["folders", "tables"])
 def test_raf_db_numbered_from_nought_is_refused_or_named(tmp_path, layout):
     places = {(part, code): f"{part}/{code}/{part}_{code:05d}_aligned.jpg" if layout == "folders" else
@@ -437,7 +439,9 @@ def test_fer2013_numbered_from_one_is_refused(tmp_path):
             open_source(str(spec))
 
 
-@pytest.mark.fault("one table of pixels as a file and in its folder, a list of names beside", "S", "one reading")
+@pytest.mark.fault(
+    "one table of pixels as a file and in its folder, a list of names beside", "R E", "one reading", group="data"
+)
 def test_names_beside_a_table_of_pixels_count_for_the_file_too_and_may_not_contradict_fer2013(tmp_path):
     table = "emotion,pixels\n" + pixel_row(0) + pixel_row(1)
     files = {"x.csv": table.encode(), "classes.txt": b"calm\nhappy\n"}
@@ -452,7 +456,9 @@ def test_names_beside_a_table_of_pixels_count_for_the_file_too_and_may_not_contr
         open_source(str(write_folder(tmp_path / "folders", numbered)))
 
 
-@pytest.mark.fault("names of images that repeat in each part (FERPlus)", "S", "each part has its own table")
+@pytest.mark.fault(
+    "names of images that repeat in each part (FERPlus)", "R", "each part has its own table", group="data"
+)
 def test_ferplus_names_that_repeat_in_each_part_have_their_own_labels(tmp_path):
     names = [f"{part}/fer{number:07d}.png" for part in PARTS.values() for number in range(3)]
     files = images(*names)

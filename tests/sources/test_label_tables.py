@@ -530,7 +530,7 @@ def test_boxes_within_images_are_refused_by_table_line_and_columns(tmp_path, hea
 # -- which of several columns is the label -----------------------------------------------------------
 
 
-@pytest.mark.fault("two columns of emotions that differ", "S", "refused, unless one has a usual name")
+@pytest.mark.fault("two columns of emotions that differ", "E", "refused, unless one has a usual name", group="data")
 @pytest.mark.parametrize(
     "head",
     ["predicted_emotion,true_emotion", "pred,ground_truth", "secondary_emotion,primary_emotion", "intended,perceived",

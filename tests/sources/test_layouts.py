@@ -335,7 +335,9 @@ def test_names_in_two_unicode_forms_are_one_class(tmp_path):
     assert len(source.classes) == 2
 
 
-@pytest.mark.fault("a class without the splits that the others have", "S", "refused before anything is read")
+@pytest.mark.fault(
+    "a class without the splits that the others have", "E", "refused before anything is read", group="data"
+)
 @pytest.mark.parametrize("loose", ["sad/9.png", "happy/9.png"])
 def test_a_class_in_no_split_beside_others_in_splits_is_refused(tmp_path, loose):
     files = faces("happy/train", "happy/test", "sad/train", "sad/test") | {loose: encode(make_image(9))}

@@ -23,7 +23,9 @@ def shares_of(head, rows):
     return ",".join(columns.names[at] for at in columns.shares)
 
 
-@pytest.mark.fault("a table of measures, none of which is a class", "S", "no labels: refused, or folders count")
+@pytest.mark.fault(
+    "a table of measures, none of which is a class", "E W", "no labels: refused, or folders count", group="data"
+)
 @pytest.mark.parametrize(
     "head",
     ["valence,arousal,dominance", "AU01,AU02,AU12", "AU01_r,AU02_r,AU12_r", "blur,quality,noise", "cluster,score,x"],
@@ -33,7 +35,7 @@ def test_measures_are_no_votes(head, rows):
     assert not columns_of(head, rows).labels_files
 
 
-@pytest.mark.fault("a number beside one-hot labels or votes", "S", "not a class: not used, and named")
+@pytest.mark.fault("a number beside one-hot labels or votes", "W", "not a class: not used, and named", group="data")
 @pytest.mark.parametrize("name", ["index", "Unnamed: 0", "trial", "pid", "frame", "intensity", "faces", "arousal"])
 @pytest.mark.parametrize("rows", [ONE_HOT, VOTES])
 @pytest.mark.parametrize(
@@ -66,7 +68,10 @@ def test_votes_that_are_no_numbers_from_nought_up_are_refused(tmp_path):
 
 
 @pytest.mark.fault(
-    "a table that says nothing of emotions beside folders of emotions", "S", "folders count, or it is refused"
+    "a table that says nothing of emotions beside folders of emotions",
+    "E W",
+    "folders count, or it is refused",
+    group="data",
 )
 def test_folders_of_emotions_are_not_overridden(tmp_path):
     images = faces("happy", "sad", "angry")

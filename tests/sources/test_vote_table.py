@@ -103,7 +103,7 @@ def test_rows_of_pixels_are_joined_by_their_order(tmp_path):
     assert [sad[path] for path in sorted(sad, key=lambda path: path.rpartition("/")[2])] == list(range(1, 9))
 
 
-@pytest.mark.fault("votes for names that several images have", "S", "refused where folders do not tell")
+@pytest.mark.fault("votes for names that several images have", "E", "refused where folders do not tell", group="data")
 def test_a_name_that_several_images_have_needs_its_folder(tmp_path):
     paths = [f"{part}/{label}/{n}.jpg" for part in ("train", "test") for label in ("happy", "sad") for n in range(2)]
     data = write_folder(tmp_path / "data", {path: encode(make_image(n), "JPEG") for n, path in enumerate(paths)})
