@@ -17,6 +17,8 @@ from emotion_utils.config import PROFILES, RunConfig, absolute, resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.near_names import did_you_mean
 from emotion_utils.options import (
+    DATA,
+    PATH,
     rates_of,
     refuse_contradictions,
     takes_device,
@@ -46,13 +48,11 @@ def main() -> None:
 
 @main.command()
 @click.option("--profile", help=f"How much: {', '.join(PROFILES)}.  [default: demo]")
-@click.option("--like", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--like", type=PATH, metavar="FILE",
               help="The settings of this run.json; says what could not be as in its run.")  # fmt: skip
-@click.option("--data", help="Folder, archive, CSV or link with faces; synthetic faces if left out.")
+@click.option("--data", type=DATA, help="Folder, archive, CSV or link with faces; synthetic faces if left out.")
 @click.option("--classes", help="The classes to tell apart, separated by commas; all of the data's if left out.")
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="The run folder.  [default: reports/<profile>[-<data>]]"
-)
+@click.option("--output", type=PATH, help="The run folder.  [default: reports/<profile>[-<data>]]")
 @click.option("--fresh", is_flag=True, help="Delete what an earlier run left in the run folder, and start again.")
 @click.option("--models", metavar="A,B", help="The models to train and compare; the study's three if left out.")
 @takes_recipe
@@ -96,7 +96,7 @@ def _summarise(run: Run) -> list[str]:
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=PATH)
 def notebooks(folder: Path) -> None:
     """Copy the notebooks to DIR, to be opened in JupyterLab; runs that they make lie in a folder reports beside it."""
     from emotion_utils.notebook_files import copy_notebooks
@@ -119,7 +119,7 @@ def settings(profile: str) -> None:
 
 @main.command(options_metavar="--run DIR [OPTIONS]")
 @click.argument("model")
-@click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
+@click.option("--run", "run_dir", required=True, type=PATH, help="The prepared run folder.")
 @click.option("--folds", type=click.IntRange(2, 20), metavar="K",
               help="Train K models beside the run, each on all training images but a K-th: teachers.")  # fmt: skip
 @takes_recipe
@@ -169,7 +169,7 @@ def _training_place(run: Run, model: str) -> Run:
 
 
 @main.command("audit-table")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 def audit_table(file: Path) -> None:
     """Is a published table of results (FILE: JSON or CSV) consistent with itself? Status 1 where it is not."""
     from emotion_utils.published.audit import audit_file
@@ -184,8 +184,8 @@ def audit_table(file: Path) -> None:
 
 
 @main.command()
-@click.argument("paths", metavar="[MODEL_DIR] PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), help="Write the table there.  [default: standard output]")
+@click.argument("paths", metavar="[MODEL_DIR] PATH...", nargs=-1, required=True, type=PATH)
+@click.option("--output", type=PATH, help="Write the table there.  [default: standard output]")
 @trusts_code
 @click.option(
     "--missed", type=click.Choice(["keep", "quarantine"]),
@@ -212,12 +212,12 @@ def predict(paths: tuple[Path, ...], output: Path | None, missed: Literal["keep"
 
 
 @main.command()
-@click.argument("model_dir", type=click.Path(path_type=Path))
+@click.argument("model_dir", type=PATH)
 @click.option("--to", "form", type=click.Choice(["onnx", "page"]), default="onnx", show_default=True,
               help="onnx: a file for onnxruntime. page: a web page that needs no network.")  # fmt: skip
 @click.option("--int8", is_flag=True, help="Whole numbers of 8 bits: smaller and quicker, if its answers stay.")
-@click.option("--output", type=click.Path(path_type=Path), help="The file.  [default: ./<model>[_int8].onnx or .html]")
-@click.option("--runtime", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--output", type=PATH, help="The file.  [default: ./<model>[_int8].onnx or .html]")
+@click.option("--runtime", type=PATH, metavar="DIR",
               help="For a page: a folder with onnxruntime-web.  [default: npm fetches it once]")  # fmt: skip
 @trusts_code
 def export(model_dir: Path, form: str, int8: bool, output: Path | None, runtime: Path | None) -> None:
@@ -247,13 +247,11 @@ def export(model_dir: Path, form: str, int8: bool, output: Path | None, runtime:
 
 
 @main.command()
-@click.argument("model_dir", type=click.Path(path_type=Path))
-@click.option("--data", required=True, help="Folder, archive, CSV or link with labelled faces.")
-@click.option("--votes", help="Table of what people voted for each image, such as FER+'s fer2013new.csv.")
+@click.argument("model_dir", type=PATH)
+@click.option("--data", type=DATA, required=True, help="Folder, archive, CSV or link with labelled faces.")
+@click.option("--votes", type=DATA, help="Table of what people voted for each image, such as FER+'s fer2013new.csv.")
 @trusts_code
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="The folder to write.  [default: reports/<model>-on-<data>]"
-)
+@click.option("--output", type=PATH, help="The folder to write.  [default: reports/<model>-on-<data>]")
 def evaluate(model_dir: Path, data: str, votes: str | None, output: Path | None) -> None:
     """How well the model in MODEL_DIR does on data that it has never seen: metrics with intervals, a page and tables.
 
@@ -275,8 +273,8 @@ def evaluate(model_dir: Path, data: str, votes: str | None, output: Path | None)
 
 
 @main.command()
-@click.argument("given", metavar="[MODEL_DIR] IN", nargs=-1, required=True)
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="The folder to write.")
+@click.argument("given", metavar="[MODEL_DIR] IN", nargs=-1, required=True, type=DATA)
+@click.option("--output", required=True, type=PATH, help="The folder to write.")
 @click.option("--annotate", is_flag=True, help="Write a copy with boxes and labels too: annotated.mp4.")
 @click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Analyse one of so many frames.")
 @click.option("--fps", type=float, help="Images a second of a folder of numbered images.")
@@ -315,7 +313,7 @@ def video(
 
 @main.command(options_metavar="--run DIR [OPTIONS]")
 @click.argument("model")
-@click.option("--run", "run_dir", required=True, type=click.Path(path_type=Path), help="The prepared run folder.")
+@click.option("--run", "run_dir", required=True, type=PATH, help="The prepared run folder.")
 @takes_device
 @trusts_code
 @click.option("--sampler", default="tpe", help="tpe: learns from earlier trials; grid: fixed points.  [default: tpe]")
@@ -346,13 +344,13 @@ def search(
 
 
 @main.command()
-@click.argument("run_dir", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("run_dir", metavar="DIR", type=PATH)
 @click.option(
-    "--sign", metavar="KEYFILE", type=click.Path(path_type=Path),
+    "--sign", metavar="KEYFILE", type=PATH,
     help="Where all is right, sign it with this private key of OpenSSH: checksums.sha256.sig.",
 )  # fmt: skip
 @click.option(
-    "--signer", metavar="FILE", type=click.Path(path_type=Path),
+    "--signer", metavar="FILE", type=PATH,
     help="A public key, or a file of allowed signers: one of them must have signed it.",
 )  # fmt: skip
 def verify(run_dir: Path, sign: Path | None, signer: Path | None) -> None:
@@ -404,8 +402,8 @@ def fetch(name: str) -> None:
 
 
 @weights.command()
-@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
-@click.argument("target", metavar="DST", type=click.Path(path_type=Path))
+@click.argument("source", metavar="SRC", type=PATH)
+@click.argument("target", metavar="DST", type=PATH)
 def convert(source: Path, target: Path) -> None:
     """VGGFace weights SRC (Keras HDF5, DeepFace or Oxford .pth) to DST (.safetensors), compared layer by layer."""
     from emotion_utils.models.weights.load import convert_weights

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from emotion_utils.errors import InputError
+from emotion_utils.given_paths import expand
 from emotion_utils.model_table import MODELS, STUDY_MODELS, get_spec, require_code, trust_code
 from emotion_utils.near_names import did_you_mean
 
@@ -224,7 +225,7 @@ class RunConfig(FrozenModel):
     """Everything that decides the result of a run, but not where it is written."""
 
     profile: Literal["smoke", "demo", "thorough", "paper"]
-    data: str = "synthetic"
+    data: Annotated[str, Field(min_length=1)] = "synthetic"
     classes: tuple[str, ...] | None = None  # None: every class that the data has
     auxiliary_classes: bool = False
     """true: the classes of the data that --classes leaves out are learned too, so that more images teach; answers and
@@ -312,7 +313,7 @@ class RunConfig(FrozenModel):
     @field_validator("votes", "rubric")
     @classmethod
     def _keep_files_absolute(cls, path: str | None) -> str | None:
-        return path and absolute(path)
+        return None if path is None else absolute(path)
 
     @field_validator("classes", "models", "ablate", mode="before")
     @classmethod
@@ -465,7 +466,10 @@ def cache_dir() -> Path:
     """Where weights, stores and proxies are kept between runs; EMOTION_CACHE_DIR moves it."""
     if given := os.environ.get("EMOTION_CACHE_DIR"):
         return Path(absolute(given))
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        raise InputError("this user has no home folder for the cache: set EMOTION_CACHE_DIR to one") from None
     return Path(base) / "emotion_utils"
 
 
@@ -476,7 +480,7 @@ def is_offline() -> bool:
 
 def absolute(path: str) -> str:
     """As the notebooks, which run in another folder, will find it."""
-    return os.path.abspath(Path(path).expanduser())
+    return os.path.abspath(expand(path))
 
 
 def _apply(

@@ -59,7 +59,7 @@ def needing_room(path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` that takes its place when the block ends without an error.
 
-    Raises FullDisk where there is no room.
+    Raises FullDisk where there is no room, InputError as `refuse_target` does.
     """
     with needing_room(path), _replacing(path) as temporary:
         yield temporary
@@ -67,6 +67,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
+    refuse_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")  # as `remove_leftovers` knows it
     temporary.open("xb").close()  # for whom the umask allows
@@ -133,6 +134,18 @@ _OTHER_KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }  # fmt: skip
+
+
+def refuse_target(path: Path, mend: str = "name another file") -> None:
+    """Before a file is replaced: raises InputError where a link, or what is no regular file, would vanish for it.
+
+    Whoever links results.csv to another disk means that one, and a device is needed by everybody.
+    """
+    if os.path.islink(path):
+        raise InputError(f"{path}: is a link, which a file would replace; {mend}")
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = _OTHER_KINDS.get(stat.S_IFMT(path.stat().st_mode), "something else")
+        raise InputError(f"{path}: is {kind}, which no file replaces; {mend}")
 
 
 def open_file(path: Path) -> BinaryIO:

@@ -10,8 +10,21 @@ from typing import Any
 import click
 
 from emotion_utils.errors import InputError
+from emotion_utils.given_paths import EMPTY
 from emotion_utils.model_table import trust_code
 
+
+class _GivenPath(click.Path):
+    """A path that is not empty: click makes the current folder of one that is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not os.fspath(value):
+            self.fail(EMPTY, param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _GivenPath(path_type=Path)
+DATA = _GivenPath(path_type=str)  # or a link, or the number of a camera
 DEVICE_VARIABLE = "EMOTION_DEVICE"  # of devices.py, which needs torch
 
 
@@ -34,7 +47,7 @@ takes_device = click.option(
 
 trusts_code = click.option(
     "--trust-code", multiple=True, metavar="FILE", expose_value=False,
-    type=click.Path(path_type=Path), callback=lambda _, __, files: trust_code(files),
+    type=PATH, callback=lambda _, __, files: trust_code(files),
     help="Run this Python file, which builds a network of your own or of somebody whose code you would run.",
 )  # fmt: skip
 

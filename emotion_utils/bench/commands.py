@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emotion_utils.options import trusts_code
+from emotion_utils.files import refuse_target
+from emotion_utils.options import DATA, PATH, trusts_code
 from emotion_utils.usage import OneLineErrors
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What every subject of `emotion bench` takes."""
     for option in (
-        click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too."),
-        click.option("--data", help="Folder, archive, CSV or link with faces; synthetic faces if left out."),
+        click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too."),
+        click.option("--data", type=DATA, help="Folder, archive, CSV or link with faces; synthetic faces if left out."),
     ):
         command = option(command)
     return command
@@ -59,8 +60,8 @@ def bench_faces(data: str | None, csv: Path | None, images: int) -> None:
 
 
 @bench.command("video")
-@click.argument("model_dir", metavar="MODEL_DIR", type=click.Path(path_type=Path))
-@click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too.")
+@click.argument("model_dir", metavar="MODEL_DIR", type=PATH)
+@click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too.")
 @click.option("--persons", default=40, show_default=True, help="Synthetic persons; half of them choose.")
 @trusts_code
 def bench_video(model_dir: Path, csv: Path | None, persons: int) -> None:
@@ -71,8 +72,8 @@ def bench_video(model_dir: Path, csv: Path | None, persons: int) -> None:
 
 
 @bench.command("edge")
-@click.argument("folders", metavar="[DIR]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too.")
+@click.argument("folders", metavar="[DIR]...", nargs=-1, type=PATH)
+@click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too.")
 @trusts_code
 def bench_edge(folders: tuple[Path, ...], csv: Path | None) -> None:
     """Milliseconds a face in PyTorch, as an ONNX file and in INT8: one thread and all, faces alone and in batches.
@@ -107,12 +108,12 @@ def bench_train(
 def compares_trainings(command: Callable[..., Any]) -> Callable[..., Any]:
     """What the subjects take that train many times."""
     for option in (
-        click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too."),
+        click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too."),
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of all trainings."),
         click.option(
             "--classes", help="The classes to tell apart, separated by commas; all of the data's if left out."
         ),
-        click.option("--data", required=True, help="Folder, archive, CSV or link with labelled faces."),
+        click.option("--data", type=DATA, required=True, help="Folder, archive, CSV or link with labelled faces."),
     ):
         command = option(command)
     return command
@@ -120,7 +121,7 @@ def compares_trainings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def keeps_trainings(folder: str) -> Callable[..., Any]:
     return click.option(
-        "--output", default=folder, show_default=True, type=click.Path(path_type=Path),
+        "--output", default=folder, show_default=True, type=PATH,
         help="Keeps what was trained; the same command goes on from there.",
     )  # fmt: skip
 
@@ -131,7 +132,7 @@ def keeps_trainings(folder: str) -> Callable[..., Any]:
 @click.option("--epochs", default=8, show_default=True, type=click.IntRange(1), help="Of every training.")
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Trainings of every row.")
 @click.option("--row", "rows", multiple=True, metavar="NAME", help="This change alone, or some.  [default: most]")
-@click.option("--votes", metavar="FILE", help="Table of votes, which two of the changes need.")
+@click.option("--votes", type=DATA, metavar="FILE", help="Table of votes, which two of the changes need.")
 def bench_recipes(
     data: str, classes: str | None, settings: tuple[str, ...], csv: Path | None, output: Path, epochs: int, seeds: int,
     rows: tuple[str, ...], votes: str | None,
@@ -172,7 +173,7 @@ def bench_transfer(
 
 
 @bench.command("processes")
-@click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too.")
+@click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too.")
 def bench_processes(csv: Path | None) -> None:
     """Two processes that train together, beside DistributedDataParallel: speed, and memory that runs out in one."""
     from emotion_utils.bench.subjects import measure_processes
@@ -182,9 +183,9 @@ def bench_processes(csv: Path | None) -> None:
 
 @bench.command("proxies")
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(2), help="So many pairs of each network.")
-@click.option("--folder", default="reports/bench-proxies", show_default=True, type=click.Path(path_type=Path),
+@click.option("--folder", default="reports/bench-proxies", show_default=True, type=PATH,
               help="Keeps what was trained; the same command goes on from there.")  # fmt: skip
-@click.option("--csv", type=click.Path(path_type=Path), help="Write the tables, unrounded, to this file too.")
+@click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too.")
 def bench_proxies(seeds: int, folder: Path, csv: Path | None) -> None:
     """What the proxies are worth: each pretrained network beside the same one from scratch, at equal epochs."""
     from emotion_utils.bench.proxies import bench_proxies as measure
@@ -196,6 +197,8 @@ def _show(tables: Iterable[Measured], csv: Path | None) -> None:
     """Prints each table as soon as it is measured."""
     from emotion_utils.bench.tables import format_table, write_csv
 
+    if csv:
+        refuse_target(csv)
     click.echo("measuring; each table is printed as soon as it is ready, which can take minutes", err=True)
     shown = []
     for measured in tables:

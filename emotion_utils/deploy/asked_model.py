@@ -9,6 +9,7 @@ from emotion_utils.deploy.classifier import CARD_FILE
 from emotion_utils.deploy.listing import why_missing
 from emotion_utils.deploy.onnx_file import OnnxNetwork
 from emotion_utils.errors import InputError
+from emotion_utils.given_paths import expand
 
 MODEL_FILES = (CARD_FILE, "model.safetensors")
 
@@ -27,7 +28,7 @@ def take_model(paths: Sequence[Path]) -> tuple[Path | None, list[Path]]:
     for path in others:
         if is_model(path):
             raise InputError(f"{first}: is no model, but {path} is: name the model first, then the images")
-    if others and (missing := why_missing(first.expanduser())):  # it may be a model with a slip in its name
+    if others and (missing := why_missing(expand(first))):  # it may be a model with a slip in its name
         raise InputError(f"{first}: {missing}")
     if found := _models_below(first):
         raise InputError(f"{first}: holds models, but is none: name one, such as {found[0]}")
@@ -36,7 +37,7 @@ def take_model(paths: Sequence[Path]) -> tuple[Path | None, list[Path]]:
 
 def is_model(path: Path) -> bool:
     """Whether `path` can only be meant as a model; `open_network` says what is wrong with it."""
-    path = path.expanduser()
+    path = expand(path)
     return (
         path.suffix.lower() == ".onnx"
         or path.name in MODEL_FILES
@@ -58,5 +59,5 @@ def introduce(network: OnnxNetwork) -> str:
 
 def _models_below(folder: Path) -> list[Path]:
     """The folders of models in that of a run, or in its folder `models`."""
-    folder = folder.expanduser()
+    folder = expand(folder)
     return sorted(path.parent for pattern in ("models/*", "*") for path in folder.glob(f"{pattern}/{CARD_FILE}"))

@@ -18,6 +18,7 @@ from emotion_utils.deploy.given import OneImage, is_one, name_images
 from emotion_utils.deploy.input_images import Faces, GivenImage, InputImage, Missed, read_faces
 from emotion_utils.deploy.network import Network
 from emotion_utils.errors import InputError
+from emotion_utils.given_paths import expand
 
 CARD_FILE = "model.json"
 SMALL_MODEL = Path(__file__).parent / "small" / "tiny_emotion.onnx"  # the one that comes along
@@ -144,7 +145,7 @@ def load_classifier(model: str | Path | None = None) -> Classifier:
     A model folder needs PyTorch, an exported file and the small one onnxruntime. Raises InputError that says what is
     wrong with the model.
     """
-    return Classifier(open_network(None if model is None else Path(model).expanduser()))
+    return Classifier(open_network(None if model is None else expand(model)))
 
 
 def open_network(model: Path | None) -> Network:

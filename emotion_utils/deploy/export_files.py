@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotion_utils.errors import InputError
-from emotion_utils.files import write_text
+from emotion_utils.files import refuse_target, write_text
 
 CARD = "README.md"  # in a model folder
 FOLDER = '"path/to/this/folder"'  # what a card loads
@@ -15,8 +15,7 @@ ITS_CARD = "; its card: "
 
 def check_output(output: Path, suffix: str = ".onnx") -> None:
     """Raises InputError where no file of that name can be meant."""
-    if output.is_dir():
-        raise InputError(f"{output}: is a folder; name a file for the model")
+    refuse_target(output, "name a file for the model")
     if output.suffix != suffix:
         raise InputError(f"{output}: give the file a name that ends in {suffix}")
 

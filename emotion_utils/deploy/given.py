@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
@@ -14,6 +13,7 @@ import numpy as np
 
 from emotion_utils.deploy.input_images import GivenImage, InputImage
 from emotion_utils.errors import InputError
+from emotion_utils.given_paths import expand
 from emotion_utils.printable import printable
 from emotion_utils.sources.decoded import Decoded, ImageFault
 from emotion_utils.sources.trees import read_file
@@ -40,7 +40,7 @@ def name_images(images: Iterable[OneImage]) -> Iterator[InputImage | GivenImage]
     """Each image with a name for messages: its path, or its place. Raises InputError for what is no image."""
     for number, image in enumerate(images):
         if isinstance(image, str | os.PathLike):
-            path = Path(image).expanduser()
+            path = expand(image)
             yield InputImage(printable(str(path)), partial(read_file, path))
         elif isinstance(image, np.ndarray):
             check_array(image, f"image {number}")

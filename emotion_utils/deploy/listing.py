@@ -9,6 +9,7 @@ from pathlib import Path
 
 from emotion_utils.deploy.input_images import InputImage
 from emotion_utils.errors import InputError
+from emotion_utils.given_paths import expand
 from emotion_utils.printable import count_of, printable
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.files import is_image_name
@@ -24,7 +25,7 @@ def list_images(paths: Iterable[str | Path]) -> tuple[list[InputImage], list[str
     Then lines for a person about what lies in these and is not read. A folder or archive that gives no image stands
     for itself, with its fault, and so does a path that is not there. Raises InputError where no path gives an image.
     """
-    found = [_list_one(Path(path).expanduser()) for path in paths]
+    found = [_list_one(expand(path)) for path in paths]
     images = [image for listed, _ in found for image in listed]
     if images and all(image.fault for image in images):
         raise InputError(f"{images[0].path}: {images[0].fault}")

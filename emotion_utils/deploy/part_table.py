@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
 
 from emotion_utils.errors import InputError
-from emotion_utils.files import missing_folders, open_to_append, read_json, remove_empty, write_json
+from emotion_utils.files import missing_folders, open_to_append, read_json, refuse_target, remove_empty, write_json
 
 _Count = Annotated[int, Field(ge=0, le=2**53)]
 
@@ -35,8 +35,7 @@ class PartTable:
         self.done = 0  # of what is counted, in the part that an earlier try left ...
         self.state: dict[str, Any] | None = None  # ... and what it needs to go on there
         self._part, self._notes = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; name a file for the table")
+        refuse_target(path, "name a file for the table")
         self._made = missing_folders(path.parent)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

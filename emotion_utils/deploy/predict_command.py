@@ -11,6 +11,7 @@ from emotion_utils.deploy.input_warnings import Tally
 from emotion_utils.deploy.part_table import PartTable
 from emotion_utils.deploy.predict_files import FilePredictor, to_csv
 from emotion_utils.errors import InputError
+from emotion_utils.files import refuse_target
 from emotion_utils.progress import Progress
 from emotion_utils.terminal import note
 
@@ -19,6 +20,7 @@ def predict_to_file(
     model_dir: Path | None, paths: Iterable[Path], output: Path, missed: Missed, progress: Progress | None
 ) -> Tally:
     """Writes the table of `predict_files` to `output`, which grows as OUTPUT.part. Raises as `_warn` does."""
+    refuse_target(output, "name a file, or leave --output away: the table then goes to standard output")
     predictor, tally = FilePredictor(model_dir, paths, missed), Tally()
     table = PartTable(output)
     try:

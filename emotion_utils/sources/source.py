@@ -13,6 +13,7 @@ import pandas as pd
 from emotion_utils.artefacts import FAIRNESS
 from emotion_utils.config import SPLITS, RunConfig
 from emotion_utils.errors import InputError
+from emotion_utils.given_paths import expand
 from emotion_utils.printable import count_of
 from emotion_utils.sources.archives import is_archive, open_archive
 from emotion_utils.sources.class_names import class_key, match_names, renaming_note, unknown_note
@@ -116,7 +117,7 @@ def open_source(
         raise InputError(f"--classes {', '.join(classes)}: 1 class is chosen{same}, 2 to {MAX_CLASSES} are needed")
     if spec == "synthetic":
         return _open_synthetic(classes, known, seed, synthetic_images, auxiliary)
-    path = fetch(spec) if is_remote(spec) else Path(spec).expanduser()
+    path = fetch(spec) if is_remote(spec) else expand(spec)
     try:
         found = _open_path(spec, path, lenient, ask)
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from emotion_utils.errors import InputError
 from emotion_utils.files import read_bytes
+from emotion_utils.given_paths import expand
 from emotion_utils.sources.class_names import is_emotion, match_names
 from emotion_utils.sources.columns import Columns, understand
 from emotion_utils.sources.files import shared_end
@@ -33,7 +34,7 @@ def add_votes(source: Source, path: str) -> Source:
     fer2013.csv, which have none, by their order. Labels stay; an image without votes has the label alone. Raises
     InputError where the table is not understood, or is of other images.
     """
-    file = Path(path).expanduser()
+    file = expand(path)
     if not file.is_file():
         raise InputError(f"{PLACE} {path}: there is no such file; check the path")
     table = _read(path, file)

@@ -17,6 +17,7 @@ import numpy as np
 
 from emotion_utils.deploy.decoding import decode_image
 from emotion_utils.errors import InputError
+from emotion_utils.given_paths import expand
 from emotion_utils.printable import count_of
 from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.files import is_image_name
@@ -59,7 +60,7 @@ def open_frames(source: str | Path, *, fps: float | None = None) -> Frames:
 
     Raises InputError for what is none of them, and for a folder without `fps`.
     """
-    path = Path(source).expanduser()
+    path = expand(source)
     if fps is not None and not 0 < fps <= 1000:
         raise InputError(f"--fps {fps:g}: a video has more than 0 and at most 1,000 frames a second")
     if re.fullmatch(r"\d{1,3}", str(source)) and not path.exists():
@@ -333,7 +334,7 @@ class CameraFrames:
 
 def read_frame(source: str | Path, number: int, time_s: float, *, fps: float | None = None) -> Frame | None:
     """One frame of what `open_frames` has read, by its number and time; None where it cannot be read again."""
-    path = Path(source).expanduser()
+    path = expand(source)
     if not path.exists():
         return None  # a camera
     frames = FileFrames(path) if path.is_file() else ImageFrames(path, fps)

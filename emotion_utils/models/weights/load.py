@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.files import FULL_DISK, FullDisk, file_sha256, replacing, write_json
+from emotion_utils.files import FULL_DISK, FullDisk, file_sha256, refuse_target, replacing, write_json
 from emotion_utils.model_table import get_architecture
 from emotion_utils.models.input_spec import IMAGENET, LITE, VGGFACE, Normalisation
 from emotion_utils.models.network import EmotionNet
@@ -102,6 +102,7 @@ def convert_weights(source_path: str | Path, target_path: str | Path) -> dict[st
     source_path, target_path = Path(source_path), Path(target_path)
     if target_path.suffix != ".safetensors":
         raise InputError(f"{target_path}: the name of converted weights must end in .safetensors")
+    refuse_target(target_path)
     source = _read_source(source_path)
     state = to_state(source)
     differences = compare(source, state)

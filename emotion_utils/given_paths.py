@@ -1,0 +1,27 @@
+"""Paths as a person writes them: with ~ for a home folder, and never empty."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from emotion_utils.errors import InputError
+
+EMPTY = "an empty path: a variable that is not set gives one; name a file or folder, or . for the current folder"
+
+
+def expand(path: str | os.PathLike[str]) -> Path:
+    """`path` with its ~ or ~name at the start replaced by the home folder.
+
+    Raises InputError where it is empty, has a null character, or names nobody's home.
+    """
+    text = os.fspath(path)
+    if not text:
+        raise InputError(EMPTY)
+    if "\0" in text:
+        raise InputError(f"{text!r}: no path has a null character in it")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        who = Path(text).parts[0]
+        raise InputError(f"{text}: there is no home folder {who}; write ./{text} for a file of this name") from None
