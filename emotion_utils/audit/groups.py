@@ -28,6 +28,7 @@ GENERIC_WORDS = {
 _NUMBER = r"(?:[ _.\-]*\(\d+\)|[ _.\-]+\d+)"
 # What is cut off a name, from much to little: S010_004_017 is person S010, but person_012_003 is person_012.
 _ENDINGS = (re.compile(rf"{_NUMBER}+$"), re.compile(rf"{_NUMBER}$"), re.compile(r"(?<=[^\W\d_]{2})\d+$"))
+LONGEST_STEM = 255  # characters, as on a disk; in an archive a name may be so long that the search in it takes minutes
 
 NUMBERED_SHARE = 0.9  # of the files: with so many of these names nobody is named
 _NUMBERED = re.compile(r"(?:^|/)[^\W\d_]*[ _\-]?\(?\d+\)?\.\w+$")
@@ -95,6 +96,7 @@ def _by_expression(paths: pd.Series, rule: str) -> tuple[pd.Series, str]:
 def _read_file_names(paths: Sequence[str]) -> Iterator[list[str]]:
     """What stands before a number at the end of each file's name, in several ways; "" where there is no number."""
     stems = [path.rpartition("/")[2].rpartition(".")[0] for path in paths]
+    stems = [stem if len(stem) <= LONGEST_STEM else "" for stem in stems]
     for ending in _ENDINGS:
         yield [name if (name := ending.sub("", stem)) != stem else "" for stem in stems]
 

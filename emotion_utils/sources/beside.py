@@ -133,9 +133,15 @@ def _read_list(spec: str, files: Files, finder: FileFinder, name: str, may_be_un
         if line.strip():
             whole = line.strip(" \t\"'")
             place = f"--data {spec}: {name}, line {number}"
-            bare = re.split(r"[\s,;]+\S*$", whole)[0]
+            bare = _without_class(whole)
             images.append(_find(finder, whole, place, may_be_unclear) or _find(finder, bare, place, may_be_unclear))
     return images
+
+
+def _without_class(line: str) -> str:
+    """What stands before the last word, or else before the first comma or semicolon."""
+    before, *last = line.rsplit(maxsplit=1) or [""]
+    return before.rstrip(",; \t") if last else re.split("[,;]", line, maxsplit=1)[0]
 
 
 def _read_split_table(

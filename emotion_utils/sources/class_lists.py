@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from emotion_utils.errors import InputError
+from emotion_utils.files import MOST_NESTED
 from emotion_utils.sources.class_names import class_key, is_emotion
 from emotion_utils.sources.files import Files, is_image_name
 from emotion_utils.sources.layouts import VOTES, Reading
@@ -27,9 +28,25 @@ _README = re.compile(r"read_?me.*\.(?:txt|md|rst)|readme", re.IGNORECASE)
 _KEYS = ("names", "classes", "labels", "class_names", "id2label", "label_names", "categories")
 _SIGN = r"[\"'`*]*[ \t]*(?::|->|=>|=|\||→|\u2013|-)[ \t]*[\"'`*]*"
 _WORDS = r"([^\W\d_]+(?:[ \-/][^\W\d_]+)*)"
+MOST_DIGITS = 18  # of a number that stands for a class; Python reads no more than 4300
 _PAIR = re.compile(rf"(?<![\w.,\-])(\d{{1,3}}){_SIGN}{_WORDS}")  # 0: angry, 1 = disgust, | 2 | fear |
 _NUMBER_FIRST = re.compile(rf"\W*(\d{{1,3}})\W+{_WORDS}\W*")
 _NUMBER_LAST = re.compile(rf"\W*{_WORDS}\W+(\d{{1,3}})\W*")
+
+
+class _PlainYaml(yaml.BaseLoader):
+    """Lists, mappings and text: a number is its digits, and no part stands for another, of which few lines make
+    billions."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent) or self.depth > MOST_NESTED:
+            raise yaml.YAMLError("an alias, or too deep")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def name_numbers(spec: str, files: Files, reading: Reading) -> tuple[Reading, list[str]]:
@@ -47,7 +64,7 @@ def name_numbers(spec: str, files: Files, reading: Reading) -> tuple[Reading, li
 
 def _tell_unnamed(files: Files, labels: set[str]) -> list[str]:
     """A line on what would give names to classes that are numbers, and why a list that is there does not."""
-    if len(labels) < 2 or not all(map(str.isdecimal, labels)):
+    if len(labels) < 2 or not all(map(_is_number, labels)):
         return []
     lists = [name for name in files.others if _LIST.fullmatch(posixpath.basename(name))
              and not name.lower().endswith((".csv", ".tsv"))]  # fmt: skip
@@ -66,7 +83,7 @@ def find_names(spec: str, files: Files, labels: set[str]) -> tuple[dict[str, str
 
     Raises InputError where two files name them differently.
     """
-    if len(labels) < 2 or not all(label.isdecimal() for label in labels):
+    if len(labels) < 2 or not all(map(_is_number, labels)):
         return {}, []
     found = {}
     for name in files.others:
@@ -120,7 +137,7 @@ def _read_list(name: str, text: str) -> list[tuple[int | None, str]]:
     """Numbers (or None) and names of a list in lines, JSON or YAML; empty for anything else."""
     if name.lower().endswith((".json", ".yaml", ".yml")):
         try:
-            return _read_entries(json.loads(text) if name.lower().endswith(".json") else yaml.safe_load(text))
+            return _read_entries(json.loads(text) if name.lower().endswith(".json") else yaml.load(text, _PlainYaml))
         except (ValueError, yaml.YAMLError, RecursionError):
             return []
     lines = [line for line in text.splitlines() if line.strip()]
@@ -140,25 +157,28 @@ def _read_mapping(lines: list[str]) -> list[tuple[int | None, str]]:
     """Numbers and names of a table of these two, with or without header; empty for any other table."""
     rows = [re.split(r"[,;\t|]", line) for line in lines if line.strip(" ,;\t|")]
     rows = [[value.strip(" \"'") for value in row] for row in rows]
-    rows = rows if rows and any(map(str.isdecimal, rows[0])) else rows[1:]
-    if not rows or any(len(row) != 2 or sum(map(str.isdecimal, row)) != 1 for row in rows):
+    rows = rows if rows and any(map(_is_number, rows[0])) else rows[1:]
+    if not rows or any(len(row) != 2 or sum(map(_is_number, row)) != 1 for row in rows):
         return []
     if any(is_image_name(value) for row in rows for value in row):  # a table of labels
         return []
-    return [(int(number), name) for number, name in (row if row[0].isdecimal() else row[::-1] for row in rows)]
+    return [(int(number), name) for number, name in (row if _is_number(row[0]) else row[::-1] for row in rows)]
 
 
 def _read_entries(data: Any) -> list[tuple[int | None, str]]:
     if isinstance(data, dict):
         if nested := next((data[key] for key in _KEYS if isinstance(data.get(key), dict | list)), None):
             return _read_entries(nested)
-        if all(str(key).isdecimal() for key in data):
-            data = {str(value): key for key, value in data.items() if isinstance(value, str)}
-        return [(int(str(number)), str(name)) for name, number in data.items() if _is_number(number)]
+        if all(map(_is_number, data)):
+            data = {value: key for key, value in data.items() if isinstance(value, str)}
+        return [(int(number), str(name)) for name, number in data.items() if _is_number(number)]
     if isinstance(data, Iterable) and not isinstance(data, str) and all(isinstance(name, str) for name in data):
         return [(None, name) for name in data]
     return []
 
 
 def _is_number(value: object) -> bool:
-    return not isinstance(value, bool) and str(value).isdecimal()
+    """Whether it is a whole number that may stand for a class, or its digits."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and 0 <= value < 10**MOST_DIGITS
+    return isinstance(value, str) and value.isdecimal() and len(value) <= MOST_DIGITS

@@ -16,10 +16,12 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "sad": ("sadness",),
     "surprise": ("surprised", "suprise", "suprised"),  # the misspelling is common in published folders
 }
-# What stands around a name and is no part of it: "0_angry", "Happy faces", "angry 😀".
+# What stands around a name and is no part of it: "0_angry", "Happy faces", "angry 😀". A search begins where such a run
+# does, and no character can be read in two ways: names come from anywhere, and may be long.
+_SYMBOL = r"[^\w\s\x00-\u200c\u200e-\u206f]"
 _AROUND = re.compile(
-    r"^\d+[\W_]+|^[^\w\x00-\u206f]+\s*|(?:\s*[^\w\x00-\u200c\u200e-\u206f])+$"
-    r"|[\W_]+(?:faces?|images?|imgs?|pictures?|photos?|emotions?|expressions?|class)$"
+    rf"^\d+[\W_]+|^[^\w\x00-\u206f]+\s*|(?<!\s)(?<!{_SYMBOL})(?:\s*{_SYMBOL})+$"
+    r"|(?<![\W_])[\W_]+(?:faces?|images?|imgs?|pictures?|photos?|emotions?|expressions?|class)$"
 )
 _CLASS_OF = {word: name for name, words in SYNONYMS.items() for word in (name, *words)}
 

@@ -25,6 +25,7 @@ _IMAGE_START = re.compile(
     re.DOTALL,
 )
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio writes before the name of an uploaded file
+MOST_LEVELS, LONGEST_PATH = 100, 4096  # more is no data set, but made to take long
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
@@ -71,10 +72,18 @@ def is_image_name(name: str) -> bool:
 
 
 def sort_files(tree: Tree) -> Files:
-    """The members of `tree`; where the suffix says nothing (subject01.happy), the first bytes tell an image."""
+    """The members of `tree`; raises InputError for a path that is too long to be meant.
+
+    Where the suffix says nothing (subject01.happy), the first bytes tell an image.
+    """
     images, others = [], []
     for name in sorted(tree.names):
         if not is_junk(name):
+            if name.count("/") > MOST_LEVELS or len(name) > LONGEST_PATH:
+                raise InputError(
+                    f"{name[:60]} ...: a path of {len(name):,} characters and {name.count('/'):,} folders, of which "
+                    f"{LONGEST_PATH:,} and {MOST_LEVELS} are read; move it to a shorter one"
+                )
             (images if is_image_name(name) or _starts_as_image(tree, name) else others).append(name)
     return Files(tree, images, others)
 

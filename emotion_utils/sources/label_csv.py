@@ -36,7 +36,7 @@ from emotion_utils.sources.votes import Majority, majority, write_votes
 
 NO_IMAGE = "the CSV names this file, but it is not there"
 MISSING = ("nan", "null", "n/a", "na", "<na>")
-_WHOLE = re.compile(r"(\d+)\.0*")
+_WHOLE = re.compile(r"(\d{1,18})\.0*")  # with thousands of digits it is no number of a class
 
 
 def describes(files: Files, name: str, finder: FileFinder) -> bool:

@@ -69,7 +69,7 @@ def _any_of(words: str) -> str:
 
 
 _FILLED = frozenset(level_word(_FILLERS).split()) | frozenset(_PARTICLES.split())
-_AROUND = f"(?:{_any_of(_FILLERS)})*"
+_AROUND = f"(?:{_any_of(_FILLERS)}){{0,4}}"  # dataset is data and set too: without a limit a long name takes ages
 _GLUED = re.compile(
     f"{_AROUND}(?:" + "|".join(f"(?P<{split}>{_any_of(words)})" for split, words in _SPLITS.items()) + f"){_AROUND}"
 )

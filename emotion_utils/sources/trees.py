@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from emotion_utils.errors import InputError
-from emotion_utils.printable import printable
+from emotion_utils.printable import count_of, printable
 from emotion_utils.sources.decoded import MAX_FILE_BYTES, ImageFault
 
 # Hidden files and folders, and what operating systems leave behind.
 _JUNK = re.compile(r"(?:^|/)(?:\.|(?:__macosx|thumbs\.db|desktop\.ini)(?:/|$))", re.IGNORECASE)
+MOST_AGAIN = 10_000  # folders that are reached a second time, as by the folds of a cross-validation made of links
 PEEK_BYTES = 32_768  # enough for the header of a table and its first rows, of pixels too
 
 
@@ -69,14 +70,24 @@ class FolderTree:
         self._dangling: list[str] = []
         self._special: list[str] = []
         self._empty: list[str] = []
-        self._unusual: dict[str, str] = {}  # printable name -> real name, where they differ
+        self._circles: list[str] = []
         try:
-            self.names = sorted(self._walk("", ()))
+            found = list(self._walk())
         except OSError as error:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from None
+        plain = {name for name in found if printable(name) == name}
+        self._unusual: dict[str, str] = {}  # printable name -> real name, where they differ
+        alike = []
+        for name in sorted(set(found) - plain):
+            if printable(name) in plain or printable(name) in self._unusual:
+                alike.append(printable(name))
+            else:
+                self._unusual[printable(name)] = name
+        self.names = sorted([*plain, *self._unusual])
         self.notes = (
-            _note_dangling(sorted(self._dangling), root) + _note_special(self._special) + _note_empty(self._empty)
-        )
+            *_note_dangling(sorted(self._dangling), root), *_note_special(self._special), *_note_empty(self._empty),
+            *_note_circles(self._circles), *_note_alike(alike),
+        )  # fmt: skip
 
     def read(self, name: str) -> bytes:
         return read_file(self._place(name))
@@ -91,32 +102,61 @@ class FolderTree:
     def _place(self, name: str) -> str:
         return os.path.join(self._root, self._unusual.get(name, name))
 
-    def _walk(self, folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-        """Names below `folder`; `above` are the folders on the way here, so that a link in a circle ends."""
-        facts = os.stat(os.path.join(self._root, folder))
-        here = (facts.st_dev, facts.st_ino)
-        if here in above:
-            return
-        is_empty = True
-        with os.scandir(os.path.join(self._root, folder)) as entries:
-            for entry in entries:
-                is_empty = False
-                name = f"{folder}/{entry.name}" if folder else entry.name
-                if is_junk(entry.name):
-                    continue
-                if entry.is_symlink() and not os.path.exists(entry.path):  # also where links lead in a circle
-                    self._dangling.append(name)
-                elif entry.is_dir():
-                    yield from self._walk(name, (*above, here))
-                elif entry.is_file():
-                    shown = printable(name)
-                    if shown != name:
-                        self._unusual[shown] = name
-                    yield shown
-                else:
-                    self._special.append(printable(name))
-        if is_empty and folder and not is_junk(folder):
-            self._empty.append(printable(folder))
+    def _walk(self) -> Iterator[str]:
+        """Real names of all files. A link to a folder that it lies in, or that the root lies in, is not followed.
+
+        Raises InputError where links lead to the same folders again and again: few of them make billions of paths.
+        """
+        seen, again = set(), 0
+        waiting = [("", frozenset(map(_identity, self._root.resolve().parents)))]  # and the folders on the way there
+        while waiting:
+            folder, above = waiting.pop()
+            here = _identity(os.path.join(self._root, folder))
+            if here in above:
+                self._circles.append(printable(folder))
+                continue
+            again += here in seen
+            if again > MOST_AGAIN:
+                raise InputError(
+                    f"{self._root}: links lead to the same folders more than {MOST_AGAIN:,} times, e.g. {folder}; give "
+                    "a folder without them"
+                )
+            seen.add(here)
+            is_empty, within = True, above | {here}
+            with os.scandir(os.path.join(self._root, folder)) as entries:
+                for entry in entries:
+                    is_empty = False
+                    name = f"{folder}/{entry.name}" if folder else entry.name
+                    if is_junk(entry.name):
+                        continue
+                    if entry.is_symlink() and not os.path.exists(entry.path):  # also where links lead in a circle
+                        self._dangling.append(name)
+                    elif entry.is_dir():
+                        waiting.append((name, within))
+                    elif entry.is_file():
+                        yield name
+                    else:
+                        self._special.append(printable(name))
+            if is_empty and folder and not is_junk(folder):
+                self._empty.append(printable(folder))
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    facts = os.stat(folder)
+    return facts.st_dev, facts.st_ino
+
+
+def _note_circles(links: list[str]) -> tuple[str, ...]:
+    if not links:
+        return ()
+    return (f"not followed: {count_of(len(links), 'link')} to folders above, e.g. {min(links)}",)
+
+
+def _note_alike(names: list[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    what = "file whose name is" if len(names) == 1 else "files whose names are"
+    return (f"not read: {len(names)} {what} shown as that of another, e.g. {min(names)}; rename it",)
 
 
 def _note_empty(folders: list[str]) -> tuple[str, ...]:

@@ -21,12 +21,18 @@ REFUSED = {"Cc": "control", "Co": "private-use", "Cs": "half a", "Zl": "line-bre
 
 
 FORMULA = ("=", "+", "-", "@")  # what begins so is computed, or run, by the spreadsheet that opens a table
+# A control character and the like in the name of a folder, as `printable` writes it.
+_ESCAPED = re.compile(r"\\(?:x([01][0-9a-f]|7f)|u(20(?:2[89a-e]|6[6-9])|d[89a-f][0-9a-f]{2}))")
+LONGEST = 255  # characters, as of a folder
 NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
 
 
 def check_names(place: str, names: Iterable[str]) -> None:
     """Raises InputError, beginning with `place`, for a name that no table of results or no font can hold."""
     for name in names:
+        name = _ESCAPED.sub(lambda found: chr(int(found[1] or found[2], 16)), name)
+        if len(name) > LONGEST:
+            raise InputError(f"{place}: the class name {name[:20]!a} ... has {len(name):,} characters: rename it")
         if name.casefold() in COLUMNS:
             raise InputError(f"{place}: a class is called {name!r}, as a column of the tables of results is: rename it")
         if split_of(name):
