@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import islice
 
 from emotion_utils.errors import InputError
-from emotion_utils.sources.class_names import class_key, is_emotion
+from emotion_utils.sources.class_names import class_key
 from emotion_utils.sources.files import is_image_name
+from emotion_utils.sources.label_column import MAX_LOOKED_AT, RATER, choose_label, first_of, key_of
 from emotion_utils.sources.shares import are_numbers, choose_shares, values_of
 from emotion_utils.sources.split_words import level_word, split_of
-from emotion_utils.sources.text_tables import MIN_PIXELS, TextTable, is_via, number_columns, split_pixels
+from emotion_utils.sources.text_tables import MIN_PIXELS, TextTable, is_via, split_pixels
 
 MOST = 0.9  # of the values tell what a column holds whose name does not
-MAX_LOOKED_AT = 1000  # different values of a column, to learn what it holds
 MAX_PARTS = 10  # a column with more different words than these is no split, whatever its name
 _BOXES = (
     ("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"),
@@ -27,12 +27,6 @@ _PATHS = level_word(
     "path filepath imagepath imgpath pth filename file subdirectoryfilepath imagefile imagefilename "
     "imagename imgname image img picture photo imageid imgid name id archivo imagen fichier datei "
     "dateiname bild arquivo imagem immagine 文件名 图片 圖片 图像 ファイル名 画像 файл изображение dosya gambar berkas"
-).split()
-_LABELS = level_word(
-    "label labels emotion emotions expression facialexpression emotionlabel expressionlabel labelname "
-    "classname emotionname class category target tag y etiqueta emocion emozione emocao etichetta rotulo "
-    "gefuhl klasse etiquette clase classe 标签 标注 情绪 表情 類別 类别 ラベル 感情 метка эмоция "
-    "класс etiket duygu emosi choice"
 ).split()
 _PERSONS = level_word(
     "group person personid subject subjectid identity identityid actor actorid participant participantid "
@@ -50,10 +44,6 @@ _NO_VOTES = set(
     ).split()
 )
 _FLAGS = {"", "0", "1", "true", "false", "yes", "no"}
-# Columns that hold one vote each: label_1, Annotator B, rater3.
-_RATER = re.compile(
-    r"(?:labell?er|label|emotion|expression|class|annotator|annotation|rater|coder|judge|vote)(?:\d+|[a-h])"
-)
 
 
 @dataclass(frozen=True)
@@ -71,7 +61,7 @@ class Columns:
     unclear: int  # named as a split, but without a value that is one
     raters: tuple[int, ...]
     shares: tuple[int, ...]  # numbers, a column for each class: votes, one-hot, probabilities
-    rivals: tuple[int, ...] = ()  # two columns of emotions that differ, and neither name tells the label
+    rivals: tuple[int, ...] = ()  # two columns that differ and may both be the label
 
     @property
     def is_own_form(self) -> bool:
@@ -102,16 +92,16 @@ class Columns:
 
 def understand(table: TextTable) -> Columns:
     """What the columns of `table` hold, by their names and, for labels, votes and splits, by their values."""
-    keys = [_key(name) for name in table.columns]
-    path, person, confidence, pixels = (_first(keys, names) for names in (_PATHS, _PERSONS, _CONFIDENCES, _PIXELS))
+    keys = [key_of(name) for name in table.columns]
+    path, person, confidence, pixels = (first_of(keys, names) for names in (_PATHS, _PERSONS, _CONFIDENCES, _PIXELS))
     path = path if path >= 0 else _find(table, is_image_name, {pixels})
     pixels = pixels if pixels >= 0 else _find(table, _is_image, {path})
-    raters = tuple(at for at, key in enumerate(keys) if _RATER.fullmatch(key))
+    raters = tuple(at for at, key in enumerate(keys) if RATER.fullmatch(key))
     raters = raters if len(raters) > 1 else ()
     taken = {path, person, confidence, pixels, *raters}
-    label, numbers, rivals = _choose_label(table, keys, path, raters, taken)
+    label, numbers, rivals = choose_label(table, keys, path, raters, taken)
     taken |= {label, numbers}
-    named = [at for name in (*_SPLITS, *_MAYBE_SPLITS) if (at := _first(keys, (name,))) >= 0 and at not in taken]
+    named = [at for name in (*_SPLITS, *_MAYBE_SPLITS) if (at := first_of(keys, (name,))) >= 0 and at not in taken]
     told = [at for at in named if _are_splits(table, at)]
     told += [at for at in range(len(keys)) if at not in taken and not told and _tell_parts(table, at)]
     split = told[0] if told else -1
@@ -140,8 +130,8 @@ def check_columns(spec: str, name: str, table: TextTable, columns: Columns) -> s
     if columns.rivals:
         one, other = (columns.names[at] for at in columns.rivals)
         raise InputError(
-            f"--data {spec}: {name}: the columns {one} and {other} both hold emotions, and differ: remove the one that "
-            "is not the label, or call that one not_label and the other label"
+            f"--data {spec}: {name}: the columns {one} and {other} differ, and which is the label is not clear: remove "
+            "the one that is not, or call it not_label and the other label"
         )
     if columns.numbers >= 0:
         _check_numbers(f"--data {spec}: {name}", table, columns)
@@ -150,7 +140,7 @@ def check_columns(spec: str, name: str, table: TextTable, columns: Columns) -> s
     column = columns.names[columns.unclear]
     values = sorted(values_of(table, columns.unclear) - {""})
     shown = ", ".join(values[:3]) + (" ..." if len(values) > 3 else "")
-    is_meant = _key(column) in _SPLITS and len(values) > 1 and not are_numbers(table, columns.unclear)
+    is_meant = key_of(column) in _SPLITS and len(values) > 1 and not are_numbers(table, columns.unclear)
     if (is_meant and len(values) <= MAX_PARTS) or (values and split_of(column)):
         raise InputError(
             f"--data {spec}: {name}: column {column} holds {shown}, which are not train, val or test: write these "
@@ -159,52 +149,9 @@ def check_columns(spec: str, name: str, table: TextTable, columns: Columns) -> s
     return f"{name}: column {column} ({shown}) is no split and not used" if values else ""
 
 
-def _choose_label(
-    table: TextTable, keys: Sequence[str], path: int, raters: tuple[int, ...], taken: Collection[int]
-) -> tuple[int, int, tuple[int, ...]]:
-    """The column of the labels, that of their numbers, and two that may be the label; -1 and () for none.
-
-    The first of the usual names counts, unless its values are numbers, or words of which none is an emotion: then
-    another column of emotions, or of words under a usual name, does. In the project's own form nothing is guessed.
-    """
-    label = _first(keys, _LABELS)
-    if table.columns == number_columns(2) and path >= 0:  # without header
-        label = 1 - path
-    if label < 0 and not raters:  # a lone label1 is simply the label
-        label = next((at for at, key in enumerate(keys) if _RATER.fullmatch(key)), -1)
-    is_own_form = {"path", "label"} <= {name.strip().lower() for name in table.columns}
-    if label < 0 and raters:
-        return -1, -1, ()
-    are_codes = label >= 0 and bool(table.rows) and are_numbers(table, label)
-    if label >= 0 and is_own_form and not are_codes:
-        return label, -1, ()
-    emotional = [at for at in range(len(keys)) if at not in taken and _are_emotions(table, at)]
-    usual = [at for at in emotional if keys[at] in _LABELS or at == label]
-    chosen = label
-    if label < 0 or are_codes or not any(map(is_emotion, values_of(table, label))):
-        words = [at for at, key in enumerate(keys) if key in _LABELS and at not in taken and _are_words(table, at)]
-        words = words if label < 0 or are_codes else []
-        chosen = next(iter((*usual, *emotional, *words)), label)
-    rivals = next(((chosen, at) for at in usual or emotional if at != chosen and _differ(table, chosen, at)), ())
-    return chosen, label if are_codes and chosen != label else -1, rivals if chosen in emotional else ()
-
-
-def _are_emotions(table: TextTable, at: int) -> bool:
-    """Whether a column holds two emotions or more, and hardly another word."""
-    values = list(islice(filter(None, values_of(table, at)), MAX_LOOKED_AT))
-    found = [value for value in values if is_emotion(value)]
-    return 2 * len(found) >= len(values) and len(set(map(class_key, found))) > 1
-
-
-def _differ(table: TextTable, one: int, other: int) -> bool:
-    """Whether two columns give any row another class."""
-    pairs = {(values[one].strip(), values[other].strip()) for _, values in table.rows}
-    return any(all(pair) and class_key(pair[0]) != class_key(pair[1]) for pair in pairs)
-
-
 def _find_box(names: list[str]) -> list[str]:
     """The four columns that are a box, as they are spelled; empty where there are none."""
-    spelled = {_BOX_PREFIX.sub("", _key(name)): name for name in reversed(names)}
+    spelled = {_BOX_PREFIX.sub("", key_of(name)): name for name in reversed(names)}
     return next(([spelled[key] for key in keys] for keys in _BOXES if spelled.keys() >= set(keys)), [])
 
 
@@ -238,14 +185,6 @@ def _is_image(text: str) -> bool:
     return len(split_pixels(text.encode())) >= MIN_PIXELS
 
 
-def _key(name: str) -> str:
-    return "".join(filter(str.isalnum, level_word(name)))
-
-
-def _first(keys: Sequence[str], names: Sequence[str]) -> int:
-    return next((keys.index(name) for name in names if name in keys), -1)
-
-
 def _are_splits(table: TextTable, at: int) -> bool:
     """Whether any value is a split; numbered folds are none. One that is not is told when the rows are read."""
     return any(split_of(value) for value in islice(values_of(table, at), MAX_LOOKED_AT))
@@ -261,7 +200,3 @@ def _tell_parts(table: TextTable, at: int) -> bool:
 def _is_flag(table: TextTable, at: int) -> bool:
     """Whether a column is called by a word for a split and holds yes or no; of which other split, it does not say."""
     return split_of(table.columns[at]) is not None and {value.lower() for value in values_of(table, at)} <= _FLAGS
-
-
-def _are_words(table: TextTable, at: int) -> bool:
-    return len(values_of(table, at) - {""}) > 1 and not are_numbers(table, at)

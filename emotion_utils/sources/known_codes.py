@@ -24,8 +24,10 @@ def read_with_codes(
     labels = set(plain.rows["label"]) - {""}
     numbers = set(filter(str.isdecimal, labels))
     own = {code: name for code, name in known.codes.items() if code.isdecimal()}
-    if not own or not numbers:
+    if not numbers:
         return (read(known.codes) if labels & known.codes.keys() else plain), []
+    if not own:
+        return name_numbers(spec, files, plain)
     names, used = find_names(spec, files, labels)
     strange = sorted(numbers - own.keys(), key=int)
     if known is FER2013 and "7" in numbers and "0" not in numbers:

@@ -538,14 +538,14 @@ def test_boxes_within_images_are_refused_by_table_line_and_columns(tmp_path, hea
 )  # fmt: skip
 def test_two_columns_of_emotions_are_refused_by_name(tmp_path, head):
     one, other = head.split(",")
-    said = rf"legend\.csv: the columns {one} and {other} both hold emotions, and differ: remove the one"
+    said = rf"legend\.csv: the columns {one} and {other} differ, and which is the label is not clear"
     with pytest.raises(InputError, match=said):
         read(tmp_path, table_of(f"image,{head}", "{0},{2},{1}", lambda n: ("sad", "happy")[n % 2]))
 
 
 @pytest.mark.parametrize(
     ("head", "other"),
-    [("predicted,label", ("sad", "happy")), ("label,emotion", "mf"), ("class,expression_type", ("indoor", "outdoor")),
+    [("predicted,label", ("sad", "happy")), ("y,emotion", "mf"), ("class,expression_type", ("indoor", "outdoor")),
      ("intended,perceived", tuple(LABELS.values())), ("not_label,label", ("sad", "happy"))],
 )  # fmt: skip
 def test_the_one_column_that_holds_the_emotions_is_the_label(tmp_path, head, other):
@@ -566,3 +566,10 @@ def test_a_table_with_a_split_for_some_images_alone_is_refused_before_a_run(tmp_
     data = write_folder(tmp_path, IMAGES | {"legend.csv": table.encode()})
     with pytest.raises(InputError, match=r"1 image without a split while others have one, e\.g\. images/c\.jpg"):
         source_of(resolve_config("smoke", data=str(data)))
+
+
+def test_what_a_model_predicted_is_not_taken_for_labels_in_other_words(tmp_path):
+    source = read(tmp_path, table_of("image,emotion,predicted", "{0},{2},{1}", lambda n: ("froh", "traurig")[n % 2]))
+    assert source.classes == ("froh", "traurig")
+    with pytest.raises(InputError, match="columns label and predicted differ"):
+        read(tmp_path / "label", table_of("image,label,predicted", "{0},{2},{1}", lambda n: ("froh", "traurig")[n % 2]))
