@@ -10,6 +10,7 @@ from emotion_utils.sources.votes import NO_FACE_CLASSES, UNKNOWN_CLASSES
 
 MOST = 0.9  # of the rows add up as shares do
 MOST_VOTES = 100  # or percent
+_TRUTHS = {"true": 1.0, "false": 0.0}  # of a one-hot table, as pandas writes it
 _SLACK = 0.011  # of the sum: shares are rounded
 
 
@@ -42,13 +43,17 @@ def values_of(table: TextTable, at: int) -> KeysView[str]:
 
 def are_numbers(table: TextTable, at: int) -> bool:
     """Whether a column holds nothing but numbers, where it holds anything."""
+    return not any(value.casefold() in _TRUTHS for value in values_of(table, at)) and _are_votes(table, at)
+
+
+def _are_votes(table: TextTable, at: int) -> bool:
     return all(value == "" or to_number(value) is not None for value in values_of(table, at))
 
 
 def to_number(text: str) -> float | None:
-    """A finite number, with a point or a comma before its decimals; or None."""
+    """A finite number, with a point or a comma before its decimals, 1 and 0 for true and false; or None."""
     try:
-        number = float(text.replace(",", ".", 1))
+        number = float(_TRUTHS.get(text.casefold(), text.replace(",", ".", 1)))
     except ValueError:
         return None
     return number if abs(number) < 1e9 else None
@@ -57,7 +62,7 @@ def to_number(text: str) -> float | None:
 def _can_be_votes(table: TextTable, at: int) -> bool:
     """Numbers from 0 up that can be votes: not coordinates, and not the number of the row."""
     numbers = [to_number(value) or 0 for value in values_of(table, at)]
-    return are_numbers(table, at) and min(numbers, default=0) >= 0 and max(numbers, default=0) <= MOST_VOTES
+    return _are_votes(table, at) and min(numbers, default=0) >= 0 and max(numbers, default=0) <= MOST_VOTES
 
 
 def _has_numbers(table: TextTable, at: int) -> bool:

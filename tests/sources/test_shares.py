@@ -56,6 +56,16 @@ def test_a_class_of_an_unknown_word_counts_where_it_fills_the_votes_of_each_row(
     assert shares_of("happy,sad,NF", VOTES) == "happy,sad,NF"
 
 
+@pytest.mark.parametrize("words", [("False", "True"), ("false", "TRUE")])
+def test_a_one_hot_table_of_pandas_holds_true_and_false(tmp_path, words):
+    images = {f"{number}.jpg": encode(make_image(number), "JPEG") for number in range(4)}
+    rows = "".join(f"{number}.jpg,{words[number % 2]},{words[1 - number % 2]}\n" for number in range(4))
+    root = write_folder(tmp_path / "faces", images | {"l.csv": f"image,happy,sad\n{rows}".encode()})
+    assert open_source(str(root)).table.set_index("path")["label"].to_dict() == {
+        "0.jpg": "sad", "1.jpg": "happy", "2.jpg": "sad", "3.jpg": "happy"
+    }  # fmt: skip
+
+
 def test_votes_that_are_no_numbers_from_nought_up_are_refused(tmp_path):
     images = {f"{number}.jpg": encode(make_image(number), "JPEG") for number in range(4)}
     for place, value in enumerate(("-1.5", "?")):
