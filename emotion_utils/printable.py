@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 
 # Control characters (the escape codes of terminals among them), halves of characters, breaks of lines and paragraphs,
@@ -36,6 +37,16 @@ def printable(text: str) -> str:
         .decode("utf-8", "backslashreplace")
     )
     return "".join(map(_escape, text))
+
+
+def shell_word(path: object) -> str:
+    """`path` as a word of a command that a person copies: in quotes where it has spaces, in bash's where it has more
+    than can be shown."""
+    text = str(path)
+    if printable(text) == text:
+        return shlex.quote(text)
+    escaped = text.replace("\\", r"\\").replace("'", r"\'")
+    return f"$'{printable(escaped)}'"
 
 
 def count_of(number: int, noun: str) -> str:

@@ -28,6 +28,7 @@ from emotion_utils.files import (
     write_json,
     write_text,
 )
+from emotion_utils.printable import shell_word
 from emotion_utils.schemas import RunFacts, check_schema
 
 # What a notebook may set otherwise than the run was made with: it decides how a model is trained, and nothing before.
@@ -97,7 +98,8 @@ class Run:
         root = Path(root)
         if not (root / "run.json").exists():
             raise InputError(
-                f"no run at {root}: run notebook 01_data_preparation first, or `emotion run --output {root}`"
+                f"no run at {root}: run notebook 01_data_preparation first, or "
+                f"`emotion run --output {shell_word(root)}`"
             )
         refuse_links_below(root, LEAVE)
         stored = read_config(root / "run.json")

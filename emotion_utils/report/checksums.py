@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import MOST_JSON_BYTES, file_sha256, list_folder, read_bytes, refuse_large, replacing
+from emotion_utils.printable import shell_word
 from emotion_utils.run import Run
 
 CHECKSUMS = "checksums.sha256"
@@ -17,6 +18,7 @@ SEALED = (
     "models/*/seed-*/*.*", "models/*/without-*/*.*", "models/*/without-*/seed-*/*.*", "notebooks/*.ipynb",
     "notebooks/*.html",
 )  # fmt: skip
+MOST_BYTES_OF_A_RUN = 128 << 30  # some minutes of hashing; sparse files may be larger than any disk
 WEIGHTS = "model.safetensors"  # may be left out where only the numbers are passed on
 # No part of the report.
 PASSING = re.compile(r"(?:models/[^/]+/(?:without-[a-z]+/)?(?:seed-\d+/)?)?\.lock|notebooks/[\w.-]+\.log")
@@ -42,7 +44,8 @@ def read_checksums(root: Path) -> dict[str, str]:
     path = root / CHECKSUMS
     if not path.exists():
         raise InputError(
-            f"{root}: no {CHECKSUMS}, so no report was finished here: run `emotion run --output {root}` first"
+            f"{root}: no {CHECKSUMS}, so no report was finished here: run `emotion run --output {shell_word(root)}` "
+            "first"
         )
     listed = {}
     content = read_bytes(path, MOST_JSON_BYTES).decode("utf-8", "replace")
@@ -64,9 +67,18 @@ def _is_inside(name: str) -> bool:
 def changed_files(root: Path) -> list[str]:
     """Files that are not as they were when the report was made: changed, missing (but for weights) or not listed.
 
-    Raises InputError where one is larger than any of its kind.
+    Raises InputError where one is larger than any of its kind, or all together are than any run.
     """
     listed = read_checksums(root)
+    there = [root / name for name in listed if (root / name).is_file()]
+    for path in there:
+        refuse_large(path)
+    total = sum(path.stat().st_size for path in there)
+    if total > MOST_BYTES_OF_A_RUN:
+        raise InputError(
+            f"{root}: {total >> 30:,} GB are listed in {CHECKSUMS}, more than the {MOST_BYTES_OF_A_RUN >> 30} of any "
+            "run; it is not what `emotion run` wrote"
+        )
     predicted = {str(PurePosixPath(name).parent) for name in listed if name.endswith("/predictions.csv")}
     weights = {f"{folder}/{WEIGHTS}" for folder in predicted}
     changed = [name for name in _sealed_files(root) if name not in listed]
@@ -75,7 +87,6 @@ def changed_files(root: Path) -> list[str]:
         if not path.is_file():
             changed += [] if name in weights else [name]
             continue
-        refuse_large(path)
         if file_sha256(path) != sha256:
             changed.append(name)
     return changed

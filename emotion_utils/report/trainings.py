@@ -13,6 +13,7 @@ from emotion_utils.ablation import ablation_folder, leave_out
 from emotion_utils.config import Recipe, RunConfig
 from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.metrics import classification_table, count_correct
+from emotion_utils.printable import shell_word
 from emotion_utils.run import Run
 
 SAME_RATE = 1e-9
@@ -37,7 +38,7 @@ def read_seeds(run: Run, models: list[str], manifest: pd.DataFrame, classes: tup
             if _trained_as(card) != _trained_as(first):
                 raise EmotionError(
                     f"{each.model_dir(model)}: trained with another network, recipe or data than the first seed: "
-                    f"run `emotion train {model} --run {run.root}`, which trains all seeds alike"
+                    f"run `emotion train {model} --run {shell_word(run.root)}`, which trains all seeds alike"
                 )
             f1 = classification_table(split_rows(predictions, "test"), classes)["f1-score"]
             right, macro = f1.iloc[len(classes) : len(classes) + 2]  # by place: a class may be called accuracy
@@ -109,7 +110,7 @@ def _check_without(run: Run, model: str, part: str, card: Mapping[str, Any], who
     if changed != {CHANGED[part].format(model=model)} or ours.get("data") != theirs.get("data"):
         raise EmotionError(
             f"{run.model_dir(model)}: differs from the model in more than {part}: run `emotion train {model} --run "
-            f"{run.root}`, which trains all of them alike"
+            f"{shell_word(run.root)}`, which trains all of them alike"
         )
 
 

@@ -58,3 +58,15 @@ def test_folder_too_deep_to_be_read_is_one_line(tmp_path, monkeypatch):
         os.chdir("d" * 200)
     with pytest.raises(InputError, match="cannot be read"):
         refuse_links_below(tmp_path)
+
+
+@pytest.mark.fault("sparse files of a run that together are larger than any disk", "E", "none of them is hashed",
+                   group="runs")  # fmt: skip
+def test_files_too_large_together_are_not_hashed(tmp_path):
+    names = [f"w{number}.safetensors" for number in range(33)]
+    for name in names:
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(4 << 30)
+    write_list(tmp_path, *names)
+    with pytest.raises(InputError, match=r"132 GB are listed in checksums\.sha256, more than the 128 of any run"):
+        changed_files(tmp_path)

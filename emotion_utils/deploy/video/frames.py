@@ -21,6 +21,7 @@ from emotion_utils.given_paths import expand
 from emotion_utils.printable import count_of
 from emotion_utils.sources.decoded import ImageFault
 from emotion_utils.sources.files import is_image_name
+from emotion_utils.sources.trees import read_file
 
 if TYPE_CHECKING:
     import av
@@ -245,13 +246,18 @@ class ImageFrames:
     """Images named by their numbers, so many a second; a number that is missing is a moment without an image."""
 
     def __init__(self, folder: Path, fps: float | None) -> None:
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and is_image_name(entry.name))
+        found = [entry for entry in folder.iterdir() if is_image_name(entry.name) and not entry.is_dir()]
+        names = sorted(entry.name for entry in found if entry.is_file())
+        others = sorted(entry.name for entry in found if not entry.is_file())
         if not names:
             raise InputError(f"{folder}: holds no images; give a folder of numbered images, or a video file")
         if fps is None:
             raise InputError(f"{folder}: images have no times; say how many of them a second there are: --fps 25")
         self.folder, self.fps, self.total = folder, fps, len(names)
         self.notes: list[str] = []
+        if others:
+            names_of = count_of(len(others), "name")
+            self.notes.append(f"{names_of} of no file left out (pipe, device, link to nothing), such as {others[0]}")
         self.is_live = False
         self._named = sorted((_find_number(folder, name), name) for name in names)
         numbers = [number for number, _ in self._named]
@@ -268,7 +274,7 @@ class ImageFrames:
         first, size, left_out = self._named[0][0], None, []
         for number, name in self._named:
             try:
-                image = decode_image((self.folder / name).read_bytes()).rgb
+                image = decode_image(read_file(self.folder / name)).rgb
             except ImageFault as fault:
                 left_out.append(f"{name}: {fault}")
                 continue

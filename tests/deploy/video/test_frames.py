@@ -1,5 +1,6 @@
 """Frames as a viewer shows them, read from videos that were written frame by frame."""
 
+import os
 import wave
 
 import cv2
@@ -104,6 +105,9 @@ def test_a_folder_of_numbered_images_is_in_the_order_of_the_numbers(tmp_path):
     frames = open_frames(tmp_path, fps=10)
     assert len(list(frames)) == 4
     assert "1 image left out, such as shot2_11.png" in frames.notes[0]
+    os.mkfifo(tmp_path / "shot2_13.png")
+    [note] = open_frames(tmp_path, fps=10).notes
+    assert note == "1 name of no file left out (pipe, device, link to nothing), such as shot2_13.png"
 
 
 def test_what_is_no_video_is_refused_in_a_line(tmp_path):
