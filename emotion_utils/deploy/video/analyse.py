@@ -9,26 +9,29 @@ import json
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from emotion_utils.deploy.network import Network
 from emotion_utils.deploy.part_table import PartTable
 from emotion_utils.deploy.video.annotate import annotate_video
-from emotion_utils.deploy.video.frames import Frame, Frames, open_frames
-from emotion_utils.deploy.video.rows import DECIMALS, FRAMES_AT_ONCE, Row, iterate_chunks
+from emotion_utils.deploy.video.frame import Frame, Frames
+from emotion_utils.deploy.video.frames import fingerprint, open_frames
+from emotion_utils.deploy.video.rows import FRAMES_AT_ONCE, iterate_chunks
 from emotion_utils.deploy.video.smoothing import CAUSAL_TIME_CONSTANT_S, TIME_CONSTANT_S, Smoother
-from emotion_utils.deploy.video.summary import Tally
+from emotion_utils.deploy.video.summary import MOST_MOMENTS, Tally
+from emotion_utils.deploy.video.table import columns_of, read_faces, to_cells
 from emotion_utils.deploy.video.timeline import write_timeline
 from emotion_utils.errors import InputError
-from emotion_utils.evaluation.video import SMOOTHED
-from emotion_utils.files import read_json, write_json
+from emotion_utils.files import missing_folders, read_json, remove_empty, write_json
+from emotion_utils.given_paths import expand
+from emotion_utils.locks import LOCK_FILE, hold
 from emotion_utils.printable import count_of, printable
 from emotion_utils.progress import Progress
 
 TABLE, SUMMARY, COPY = "faces.csv", "summary.json", "annotated.mp4"
-FIRST_COLUMNS = ("frame", "time_s", "track", "left", "top", "width", "height", "found", "predicted", "confidence")
 WRITE_FRAMES = 200  # analysed between two writes: what a kill may lose
 
 
@@ -41,26 +44,35 @@ def analyse_video(
 
     `causal` smooths with what came before alone, as a camera must; `seconds` ends it early. What `folder` holds of the
     same analysis, whole or in part, is kept. Raises InputError for what is no video, for a folder that holds another
-    analysis, and where nothing can be written.
+    analysis, and where nothing can be written; EmotionError while another process writes there.
     """
+    source = str(expand(source))
     frames = open_frames(source, fps=fps)
     if annotate and frames.is_live:
         raise InputError("--annotate needs a file: what a camera has shown cannot be read again")
     causal = frames.is_live if causal is None else causal
     facts = {
-        "video": _name(source), "model": _checksum(network.facts), "every": every, "fps": fps, "seconds": seconds,
+        "video": _name(source), "fingerprint": fingerprint(source),
+        "model": _checksum(network.facts), "every": every, "fps": fps, "seconds": seconds,
         "smoothing": "causal" if causal else "both ways",
         "time_constant_s": CAUSAL_TIME_CONSTANT_S if causal else TIME_CONSTANT_S,
     }  # fmt: skip
-    summary = _read_finished(folder, facts)
-    if summary is None:
-        summary = _analyse(network, frames, folder, facts, progress("video", "frame"))
-        write_json(folder / SUMMARY, summary)
-    write_timeline(folder / TABLE, folder, network.class_names, source if show_faces else None, fps=fps)
-    if annotate:
-        annotate_video(
-            source, folder / TABLE, folder / COPY, network.class_names, fps=fps, progress=progress("copy", "frame")
+    with _holding(folder):
+        summary = _read_finished(folder, facts)
+        if summary is None:
+            summary = _analyse(network, frames, folder, facts, progress("video", "frame"))
+        rows = read_faces(folder / TABLE, network.class_names, summary["frames"])
+        write_timeline(
+            rows, folder, network.class_names, source if show_faces else None, fps=fps, seeks=not summary["time_jumps"]
         )
+        if annotate:
+            notes = annotate_video(
+                source, rows, folder / COPY, network.class_names, fps=fps, jumps=summary["time_jumps"],
+                progress=progress("copy", "frame"),
+            )  # fmt: skip
+            if new := [note for note in notes if note not in summary["notes"]]:
+                summary["notes"] += new
+                write_json(folder / SUMMARY, summary)
     return summary
 
 
@@ -89,55 +101,72 @@ def list_lines(summary: Mapping[str, Any], folder: Path) -> Iterator[str]:
     yield f"{folder / TABLE}; {SUMMARY} and timeline.html lie beside it"
 
 
-def to_cells(row: Row, class_names: Sequence[str]) -> dict[str, Any]:
-    """A row as it is written: `predicted` and `confidence` are those of the smoothed probabilities."""
-    if not row["found"]:
-        return {"frame": row["frame"], "time_s": row["time_s"], "found": False}
-    smoothed = [round(value, DECIMALS) for value in row["smoothed"]]
-    best = max(range(len(smoothed)), key=smoothed.__getitem__)
-    cells = {name: row[name] for name in FIRST_COLUMNS if name in row}
-    cells |= {"predicted": class_names[best], "confidence": smoothed[best]}
-    cells |= dict(zip(class_names, row["probs"], strict=True))
-    return cells | {SMOOTHED + name: value for name, value in zip(class_names, smoothed, strict=True)}
-
-
-def columns_of(class_names: Sequence[str]) -> list[str]:
-    return [*FIRST_COLUMNS, *class_names, *(SMOOTHED + name for name in class_names)]
-
-
 def _analyse(
     network: Network, frames: Frames, folder: Path, facts: dict[str, Any], progress: Progress | None
 ) -> dict[str, Any]:
-    names, table, tally = columns_of(network.class_names), PartTable(folder / TABLE), Tally(network.class_names)
+    table = PartTable(folder / TABLE)
     try:
         table.resume(_checksum(facts))
-        waiting: list[list[Any]] = []
-        if table.state:
-            tally.restore(table.state["tally"])
-        else:
-            table.restart()
-            waiting.append(names)
-        smoother = _make_smoother(facts["smoothing"] == "causal")
-        shown = _until(frames, facts["seconds"])
-        written = table.done
-        with _ending_at_interrupt(frames):
-            for chunk in iterate_chunks(
-                network, shown, smoother, every=facts["every"], at_once=1 if frames.is_live else FRAMES_AT_ONCE,
-                state=table.state,
-            ):  # fmt: skip
-                rows = [to_cells(row, network.class_names) for row in chunk.rows]
-                tally.add(chunk, rows)
-                waiting += [[row.get(name, "") for name in names] for row in rows]
-                if chunk.frames - written >= WRITE_FRAMES or not chunk.state:
-                    table.append(_to_text(waiting), chunk.frames, {**chunk.state, "tally": tally.state()})
-                    waiting, written = [], chunk.frames
-                if progress:
-                    progress(chunk.frames, -(-frames.total // facts["every"]))
+        done = table.state and table.state.get("summary")
+        summary = done or _fill(table, network, frames, facts, progress)
     except BaseException:
         table.abandon()
         raise
+    write_json(folder / SUMMARY, summary)  # first, so that a table that is there has its summary
     table.finish()
-    return {**facts, **tally.summary(), "notes": [*frames.notes, *tally.notes()]}
+    return summary
+
+
+def _fill(
+    table: PartTable, network: Network, frames: Frames, facts: dict[str, Any], progress: Progress | None
+) -> dict[str, Any]:
+    """Writes rows after those that `table` holds, and the summary, which it gives, as the state after the last one."""
+    names, tally = columns_of(network.class_names), Tally(network.class_names, facts["every"] * frames.step_s)
+    waiting: list[list[Any]] = []
+    if table.state:
+        tally.restore(table.state["tally"])
+    else:
+        table.restart()
+        waiting.append(names)
+    smoother = _make_smoother(facts["smoothing"] == "causal")
+    shown = _until(frames, facts["seconds"])
+    written = table.done
+    with _ending_at_interrupt(frames):
+        for chunk in iterate_chunks(
+            network, shown, smoother, every=facts["every"], at_once=1 if frames.is_live else FRAMES_AT_ONCE,
+            state=table.state,
+        ):  # fmt: skip
+            rows = [to_cells(row, network.class_names) for row in chunk.rows]
+            tally.add(chunk, rows)
+            waiting += [[row.get(name, "") for name in names] for row in rows]
+            if chunk.state and chunk.frames - written >= WRITE_FRAMES:
+                table.append(_to_text(waiting), chunk.frames, {**chunk.state, "tally": tally.state()})
+                waiting, written = [], chunk.frames
+            if progress:
+                progress(chunk.frames, -(-frames.total // facts["every"]))
+    summary = {
+        **facts, **tally.summary(), "time_jumps": [asdict(jump) for jump in frames.jumps[:MOST_MOMENTS]],
+        "notes": [*frames.notes, *tally.notes()],
+    }  # fmt: skip
+    table.append(_to_text(waiting), chunk.frames, {"summary": summary})
+    return summary
+
+
+@contextmanager
+def _holding(folder: Path) -> Iterator[None]:
+    """Nobody else writes into `folder`, which is taken back where it is new and nothing came of it."""
+    made = missing_folders(folder)
+    try:
+        with ExitStack() as held:
+            try:
+                held.enter_context(hold(folder, "wait for it, or choose another --output"))
+            except OSError as error:
+                raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --output") from None
+            yield
+    finally:
+        if made and [path.name for path in folder.glob("*")] == [LOCK_FILE]:
+            (folder / LOCK_FILE).unlink()
+            remove_empty(made)
 
 
 def _make_smoother(causal: bool) -> Smoother:
@@ -187,14 +216,19 @@ def _read_finished(folder: Path, facts: dict[str, Any]) -> dict[str, Any] | None
     """The summary of the same analysis where it is finished. Raises InputError where `folder` holds another one."""
     if not (folder / SUMMARY).exists():
         if (folder / TABLE).exists():
-            raise InputError(f"{folder / TABLE}: is there, but no {SUMMARY} with it; choose another --output")
+            raise InputError(
+                f"{folder / TABLE}: is there, but no {SUMMARY} with it; move it away, or choose another --output"
+            )
         return None
     summary = read_json(folder / SUMMARY)
     told = {name: summary.get(name) for name in facts} if isinstance(summary, dict) else {}
-    if told != facts:
-        other = next((name for name in facts if told.get(name) != facts[name]), "video")
-        raise InputError(
-            f"{folder}: holds an analysis with another {other} ({printable(str(told.get(other)))}, "
-            f"here {facts[other]}); choose another --output"
-        )
-    return summary if (folder / TABLE).exists() else None
+    if told == facts:
+        return summary if (folder / TABLE).exists() else None
+    other = next((name for name in facts if told.get(name) != facts[name]), "video")
+    if other != "fingerprint":
+        known = f"with another {other} ({printable(str(told.get(other)))}, here {facts[other]})"
+    elif told[other] is None:
+        known = f"of an earlier version, which did not note which {facts['video']} it was of"
+    else:
+        known = f"with another video than this {facts['video']}: its content is not the same"
+    raise InputError(f"{folder}: holds an analysis {known}; choose another --output")

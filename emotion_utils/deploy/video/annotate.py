@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,62 +11,97 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from emotion_utils.deploy.video.frames import Frame, import_av, open_frames
+from emotion_utils.deploy.video.containers import import_av, open_av
+from emotion_utils.deploy.video.frame import Frame
+from emotion_utils.deploy.video.frames import open_frames
+from emotion_utils.deploy.video.sound import Sound
+from emotion_utils.deploy.video.table import longest_step_s
 from emotion_utils.deploy.video.timeline import COLOURS
+from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import replacing
 from emotion_utils.progress import Progress
 
 TIME_BASE = Fraction(1, 90_000)  # divides the frame times of film and television
-IN_MP4 = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # sound that is taken over as it is; other is made AAC
-KEPT_S = 0.5  # a box stays so long on frames that were not analysed
+LONGEST_TICKS = 6 * 3600 * 90_000  # from one frame to the next: MP4 counts in 31 bits
+SPARSE_S = 1800.0  # a longer step from frame to frame leaves no room for frames that are encoded out of their order
+KEPT_S = 0.5  # a box stays so long on frames that were not analysed, where these are not further apart
 
 
 def annotate_video(
-    source: str, table: Path, target: Path, class_names: Sequence[str], *, fps: float | None = None,
-    progress: Progress | None = None,
-) -> None:  # fmt: skip
-    """Writes the MP4 `target` with what `table` says of each frame. Times of frames and sound stay as they are."""
+    source: str, rows: pd.DataFrame, target: Path, class_names: Sequence[str], *, fps: float | None = None,
+    jumps: Sequence[Mapping[str, float]] = (), progress: Progress | None = None,
+) -> list[str]:  # fmt: skip
+    """Writes the MP4 `target` with what `rows` say of each frame; gives notes on what it does not hold.
+
+    Times of frames and sound are those of the rows. `jumps` are those of the summary, which the sound makes too.
+    Raises InputError where no such copy can be written.
+    """
+    av = import_av()
+    reason = None
+    for has_sound in [True, False] if Path(source).is_file() else [False]:
+        try:
+            notes = _write_copy(source, rows, target, class_names, fps, jumps if has_sound else None, progress)
+        except (av.error.FFmpegError, ValueError) as error:
+            if isinstance(error, EmotionError):
+                raise
+            reason = reason or getattr(error, "strerror", None) or str(error)
+        else:
+            return [*notes, f"the copy has no sound: MP4 does not take it ({reason})"] if reason else notes
+    raise InputError(f"{target}: cannot be written ({reason}); leave out --annotate")
+
+
+def _write_copy(
+    source: str, rows: pd.DataFrame, target: Path, class_names: Sequence[str], fps: float | None,
+    jumps: Sequence[Mapping[str, float]] | None, progress: Progress | None,
+) -> list[str]:  # fmt: skip
+    """The copy, with sound unless `jumps` is None."""
     av, frames = import_av(), open_frames(source, fps=fps)
-    rows = _rows_by_frame(table)
-    with replacing(target) as path, av.open(str(path), "w", format="mp4") as container:
-        video, first_s = None, 0.0
-        sound = _Sound(source, container) if Path(source).is_file() else None
+    kept_s, faces_of = longest_step_s(rows, KEPT_S), _faces_by_frame(rows)
+    with replacing(target) as path, open_av(path, "w", format="mp4") as container:
+        video, sound, notes = None, None, []
         faces: list[Mapping[str, Any]] = []
-        said_s = 0.0
+        said_s, pts, lead = 0.0, -1, 0
         for done, frame in enumerate(frames, start=1):
-            image = np.ascontiguousarray(frame.image[: frame.image.shape[0] // 2 * 2, : frame.image.shape[1] // 2 * 2])
-            if video is None:
-                video = _add_video(container, image)
-                if sound:
-                    sound.add_stream()
-            if frame.number in rows:
-                faces, said_s = rows.pop(frame.number), frame.time_s
-            if frame.time_s - said_s <= KEPT_S:
+            if frame.number in faces_of:
+                faces, said_s = faces_of.pop(frame.number), frame.time_s
+            image = frame.image.copy()
+            if frame.time_s - said_s <= kept_s:
                 _draw(image, faces, frame, class_names)
-            drawn = av.VideoFrame.from_ndarray(image, format="rgb24")
-            drawn.pts, drawn.time_base = round(frame.time_s / TIME_BASE), TIME_BASE
+            if video is None:
+                video = _add_video(container, image, is_sparse=rows["time_s"].diff().max() > SPARSE_S)
+                sound = None if jumps is None else Sound(source, container, frames.first_s, jumps)
+            due = round(frame.time_s / TIME_BASE) - lead
+            if pts >= 0 and due - pts > LONGEST_TICKS:
+                notes = ["frames that are more than 6 hours apart are closer together in the copy"]
+                lead += due - pts - LONGEST_TICKS
+                due = pts + LONGEST_TICKS
+            pts = max(pts + 1, due)  # two frames of the same moment are two
+            drawn = av.VideoFrame.from_ndarray(_fit(image, video.height, video.width), format="rgb24")
+            drawn.pts, drawn.time_base = pts, TIME_BASE
             container.mux(video.encode(drawn))
             if sound:
-                sound.copy_until(frame.time_s + first_s)
+                sound.copy_until(frame.time_s)
             if progress:
                 progress(done, frames.total)
-        if video is not None:
-            container.mux(video.encode(None))
+        container.mux(video.encode(None))
         if sound:
             sound.copy_until(np.inf)
+            notes += sound.notes()
+    return notes
 
 
-def _rows_by_frame(table: Path) -> dict[int, list[dict[str, Any]]]:
+def _faces_by_frame(rows: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
     columns = ["frame", "track", "left", "top", "width", "height", "found", "predicted", "confidence"]
-    rows: dict[int, list[dict[str, Any]]] = {}
-    for row in pd.read_csv(table, usecols=columns).to_dict("records"):
-        rows.setdefault(int(row["frame"]), []).extend([row] if row["found"] else [])
-    return rows
+    faces: dict[int, list[dict[str, Any]]] = {}
+    for row in rows[columns].to_dict("records"):
+        faces.setdefault(int(row["frame"]), []).extend([row] if row["found"] else [])
+    return faces
 
 
-def _add_video(container: Any, image: np.ndarray) -> Any:
-    video = container.add_stream("libx264", rate=30, options={"crf": "20", "preset": "veryfast"})
-    video.height, video.width = image.shape[:2]
+def _add_video(container: Any, image: np.ndarray, *, is_sparse: bool) -> Any:
+    options = {"crf": "20", "preset": "veryfast"} | ({"bf": "0"} if is_sparse else {})
+    video = container.add_stream("libx264", rate=30, options=options)
+    video.height, video.width = (max(2, side // 2 * 2) for side in image.shape[:2])
     video.pix_fmt = "yuv420p"
     video.time_base = video.codec_context.time_base = TIME_BASE
     return video
@@ -94,55 +129,13 @@ def _write(image: np.ndarray, text: str, left: int, bottom: int, rgb: tuple[int,
     cv2.putText(image, text, (left, bottom), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thick, cv2.LINE_AA)
 
 
-class _Sound:
-    """The first audio stream of a file, on its way into another."""
-
-    def __init__(self, source: str, target: Any) -> None:
-        self._av, self._target = import_av(), target
-        self._container = self._av.open(source)
-        self._streams = self._container.streams.audio
-        self._held: list[Any] = []
-
-    def add_stream(self) -> None:
-        if not self._streams:
-            return
-        stream = self._streams[0]
-        start = self._container.streams.video[0]
-        self._start_s = float((start.start_time or 0) * start.time_base)
-        self._is_copied = stream.codec_context.name in IN_MP4
-        self._out = (
-            self._target.add_stream_from_template(stream)
-            if self._is_copied
-            else self._target.add_stream("aac", rate=stream.codec_context.sample_rate)
-        )
-        self._packets = self._encode(stream)
-
-    def copy_until(self, time_s: float) -> None:
-        """Takes over what is heard until `time_s` after the first frame."""
-        while self._streams:
-            packet = self._held.pop() if self._held else next(self._packets, None)
-            if packet is None:
-                return
-            if packet.pts is not None and float(packet.pts * packet.time_base) > time_s:
-                self._held.append(packet)
-                return
-            self._target.mux(packet)
-
-    def _encode(self, stream: Any) -> Iterator[Any]:
-        """Packets of the new stream, with times since the first frame of the video."""
-        shift = round(self._start_s / stream.time_base)
-        try:
-            for packet in self._container.demux(stream):
-                if self._is_copied:
-                    if packet.dts is None or packet.pts - shift < 0:
-                        continue
-                    packet.stream, packet.pts, packet.dts = self._out, packet.pts - shift, packet.dts - shift
-                    yield packet
-                    continue
-                for frame in packet.decode():
-                    frame.pts = None if frame.pts is None else frame.pts - shift
-                    yield from self._out.encode(frame)
-        except (self._av.error.FFmpegError, OSError):  # cut short: what there is is kept
-            pass
-        if not self._is_copied:
-            yield from self._out.encode(None)
+def _fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 (height, width, 3): without a last odd line, and where the size has changed, in the middle of it."""
+    if 0 <= image.shape[0] - height <= 1 and 0 <= image.shape[1] - width <= 1:
+        return np.ascontiguousarray(image[:height, :width])
+    scale = min(height / image.shape[0], width / image.shape[1])
+    size = [max(1, round(scale * side)) for side in image.shape[1::-1]]
+    fitted = np.zeros((height, width, 3), np.uint8)
+    left, top = (width - size[0]) // 2, (height - size[1]) // 2
+    fitted[top : top + size[1], left : left + size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return fitted

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from emotion_utils.deploy.video.frames import import_av
+from emotion_utils.deploy.video.containers import import_av, open_av
 from emotion_utils.errors import InputError
 from emotion_utils.files import replacing
 from emotion_utils.synthetic.action_units import PROTOTYPES
@@ -47,7 +47,7 @@ def write_clip(path: Path, actors: Sequence[Actor], seconds: float) -> pd.DataFr
     A row for each face in each frame: frame, time_s, person, label, left, top, width, height (pixels).
     """
     av, rows = import_av(), []
-    with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+    with replacing(path) as temporary, open_av(temporary, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "20", "preset": "veryfast", "threads": "1"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, FPS)

@@ -12,7 +12,7 @@ import numpy as np
 from emotion_utils.audit.face_detectors import Box
 from emotion_utils.audit.faces import cut_square
 from emotion_utils.deploy.network import Network
-from emotion_utils.deploy.video.frames import Frame
+from emotion_utils.deploy.video.frame import Frame
 from emotion_utils.deploy.video.smoothing import Smoother
 from emotion_utils.deploy.video.tracks import Seen, Tracker
 from emotion_utils.errors import InputError

@@ -7,18 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emotion_utils.deploy.video.rows import Chunk
+from emotion_utils.deploy.video.table import STEPS
 from emotion_utils.printable import count_of
 
 MOST_MOMENTS = 50  # of one kind that are named
 BRIEF_S = 0.5  # tracks that are seen for less are counted and not shown: many are false alarms
-LONGEST_GAP_S = 0.5  # between two analysed frames that counts as time in which a face was seen
+LONGEST_GAP_S = 0.5  # between two analysed frames that counts as time in which a face was seen, or STEPS usual ones
 
 
 class Tally:
     """Counts rows as they come; its size depends on the number of tracks, not on the length of the video."""
 
-    def __init__(self, class_names: Sequence[str]) -> None:
+    def __init__(self, class_names: Sequence[str], step_s: float = 0.0) -> None:
+        """`step_s` is the usual time from one analysed frame to the next, 0 where it is not known."""
         self._class_names = list(class_names)
+        self._longest_gap_s = max(LONGEST_GAP_S, STEPS * step_s)
         self._tracks: dict[int, dict[str, Any]] = {}
         self._frames = self._with_faces = 0
         self._last_s = 0.0
@@ -94,7 +97,7 @@ class Tally:
             {"first_s": row["time_s"], "last_s": row["time_s"], "frames": 0, "seconds": nothing, "confidence": 0.0},
         )
         # The time since the track's last frame belongs to what is seen at its end.
-        track["seconds"][row["predicted"]] += min(row["time_s"] - track["last_s"], LONGEST_GAP_S)
+        track["seconds"][row["predicted"]] += min(row["time_s"] - track["last_s"], self._longest_gap_s)
         track["last_s"] = row["time_s"]
         track["frames"] += 1
         track["confidence"] += row["confidence"]

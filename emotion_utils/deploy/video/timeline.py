@@ -12,15 +12,17 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from emotion_utils.deploy.video.frames import read_frame
+from emotion_utils.deploy.video.frame import Frame
+from emotion_utils.deploy.video.frames import read_again
 from emotion_utils.deploy.video.summary import BRIEF_S
+from emotion_utils.deploy.video.table import longest_step_s
 from emotion_utils.evaluation.video import SMOOTHED
 from emotion_utils.files import replacing
 from emotion_utils.printable import count_of
 
 MOST_TRACKS = 40  # that are shown, the longest ones
 MOST_POINTS = 500  # of a track
-BREAK_S = 0.7  # a longer time without the face interrupts the bands
+BREAK_S = 0.7  # a longer time without the face interrupts the bands, where analysed frames are not further apart
 WIDTH, LEFT, RIGHT, BAND, GAP, TOP = 960, 110, 16, 56, 22, 40  # pixels of the drawing
 THUMBNAIL_PX = 56
 # Okabe and Ito (2008): told apart by people who see colours differently, on white and on black.
@@ -28,17 +30,21 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f
 
 
 def write_timeline(
-    table: Path, folder: Path, class_names: Sequence[str], source: str | None, *, fps: float | None = None
-) -> None:
-    """Writes both into `folder` from the rows of `table`; with `source` the page shows a face of each track."""
-    rows = pd.read_csv(table)
-    faces = rows[rows["found"].astype(bool)]
+    rows: pd.DataFrame, folder: Path, class_names: Sequence[str], source: str | None, *, fps: float | None = None,
+    seeks: bool = True,
+) -> None:  # fmt: skip
+    """Writes both into `folder` from the rows of faces.csv; with `source` the page shows a face of each track.
+
+    `seeks`: whether the times of the rows are those of the video, so that a frame can be sought by its time.
+    """
+    faces = rows[rows["found"]]
+    break_s = longest_step_s(rows, BREAK_S)
     last_s = float(rows["time_s"].max()) if len(rows) else 0.0
     spans = faces.groupby("track")["time_s"].agg(["min", "max"])
     lengths = (spans["max"] - spans["min"]).sort_values(ascending=False, kind="stable")
     shown = sorted(lengths[lengths >= BRIEF_S].index[:MOST_TRACKS]) or sorted(lengths.index[:MOST_TRACKS])
     tracks = {int(number): faces[faces["track"] == number] for number in shown}
-    points = {number: _thin(track, class_names, last_s) for number, track in tracks.items()}
+    points = {number: _thin(track, class_names, last_s, break_s) for number, track in tracks.items()}
     left_out = len(spans) - len(tracks)
     title = f"{count_of(len(spans), 'track')}, {last_s:.1f} s" + (
         f"; {left_out} brief ones not shown" if left_out else ""
@@ -46,21 +52,19 @@ def write_timeline(
     drawing = _draw(points, class_names, last_s, title)
     with replacing(folder / "timeline.svg") as path:
         path.write_text(drawing, encoding="utf-8")
-    thumbnails = {} if source is None else {
-        number: picture for number, track in tracks.items() if (picture := _thumbnail(source, track, fps))
-    }  # fmt: skip
+    thumbnails = {} if source is None else _thumbnails(source, tracks, fps=fps, seeks=seeks)
     page = PAGE.replace("DRAWING", drawing).replace("FACES", _list_faces(thumbnails))
-    data = {"last": last_s, "classes": list(class_names), "tracks": dict(points.items())}
+    data = {"last": last_s, "near": break_s, "classes": list(class_names), "tracks": dict(points.items())}
     page = page.replace("DATA", json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
     with replacing(folder / "timeline.html") as path:
         path.write_text(page, encoding="utf-8")
 
 
-def _thin(track: pd.DataFrame, class_names: Sequence[str], last_s: float) -> list[list[list[float]]]:
+def _thin(track: pd.DataFrame, class_names: Sequence[str], last_s: float, break_s: float) -> list[list[list[float]]]:
     """Stretches without a break, each a list of points: time and smoothed probabilities, means over equal times."""
     step_s = max(last_s / MOST_POINTS, 1e-9)
     columns = [SMOOTHED + name for name in class_names]
-    stretch = (track["time_s"].diff() > BREAK_S).cumsum()
+    stretch = (track["time_s"].diff() > break_s).cumsum()
     thinned = []
     for _, part in track.groupby(stretch):
         means = part.groupby((part["time_s"] / step_s).astype(int))[["time_s", *columns]].mean()
@@ -117,7 +121,8 @@ def _draw_bands(stretch: list[list[float]], top: float, scale: float) -> list[st
 
 
 def _draw_axis(last_s: float, scale: float, height: float) -> list[str]:
-    step = next((each for each in (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600) if last_s / each <= 12), 7200)
+    step = next((each for each in (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600) if last_s / each <= 12), None)
+    step = step or 7200 * -(-int(last_s) // (12 * 7200))
     parts = []
     for place in range(int(last_s / step) + 1):
         x, moment = LEFT + scale * place * step, place * step
@@ -129,13 +134,20 @@ def _draw_axis(last_s: float, scale: float, height: float) -> list[str]:
     return parts
 
 
-def _thumbnail(source: str, track: pd.DataFrame, fps: float | None) -> str | None:
-    """A JPEG of the track's face at its surest, in base64; None where its frame cannot be read again."""
-    best = track.loc[track["confidence"].idxmax()]
-    frame = read_frame(source, int(best["frame"]), float(best["time_s"]), fps=fps)
-    if frame is None:
-        return None
-    left, top, width, height = (round(frame.scale * best[side]) for side in ("left", "top", "width", "height"))
+def _thumbnails(source: str, tracks: Mapping[int, pd.DataFrame], *, fps: float | None, seeks: bool) -> dict[int, str]:
+    """Of each track a JPEG of its face at its surest, in base64; none where its frame cannot be read again."""
+    best = {number: track.loc[track["confidence"].idxmax()] for number, track in tracks.items()}
+    wanted = {int(row["frame"]): float(row["time_s"]) for row in best.values()}
+    found: dict[int, str] = {}
+    for place, frame in read_again(source, wanted, fps=fps, seeks=seeks):
+        for number, row in best.items():
+            if row["frame"] == place and (picture := _cut_thumbnail(frame, row)):
+                found[number] = picture
+    return {number: found[number] for number in tracks if number in found}
+
+
+def _cut_thumbnail(frame: Frame, row: pd.Series) -> str | None:
+    left, top, width, height = (round(frame.scale * row[side]) for side in ("left", "top", "width", "height"))
     face = frame.image[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
     if not face.size:
         return None
@@ -184,7 +196,7 @@ function tell() {
   for (const stretch of data.tracks[names[row]] || []) for (const point of stretch)
     if (!best || Math.abs(point[0] - time) < Math.abs(best[0] - time)) best = point;
   if (!best) return;
-  const near = Math.abs(best[0] - time) <= Math.max(0.7, data.last / 400);
+  const near = Math.abs(best[0] - time) <= Math.max(data.near, data.last / 400);
   told.textContent = `${time.toFixed(1)} s, track ${names[row]}: ` + (near ? data.classes.map(
     (name, place) => `${name} ${(100 * best[place + 1]).toFixed(0)}%`).join(", ") : "no face");
 }

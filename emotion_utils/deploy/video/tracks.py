@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from emotion_utils.audit.face_detectors import Box, get_detector
 from emotion_utils.audit.faces import SEARCH_PX, search_copy
-from emotion_utils.deploy.video.frames import Frame
+from emotion_utils.deploy.video.frame import Frame
 
 SEARCH_S = 0.2  # between two searches
 WIDE_SEARCH_S = 1.0  # between two searches that see faces of half the size too
@@ -71,6 +71,7 @@ class Tracker:
         self._next = 1
         self._searched_s = self._wide_s = LONG_AGO_S
         self._grey: np.ndarray | None = None  # the newest frame ...
+        self._shape: tuple[int, ...] = ()  # ... its size ...
         self._now_s = 0.0  # ... and its time
         self.covering: set[tuple[int, int]] = set()  # pairs of tracks whose faces overlap in the newest frame
         self.is_cut = False  # whether the newest frame begins a new scene
@@ -78,13 +79,15 @@ class Tracker:
     def see(self, frame: Frame) -> list[Seen]:
         """The faces in `frame`, by their tracks."""
         grey = search_copy(frame.image, FLOW_PX)
-        self.is_cut = self._grey is not None and _is_cut(self._grey, grey)
+        self.is_cut = self._grey is not None and (
+            frame.image.shape != self._shape or _is_cut(self._grey, grey)  # boxes of another size mean nothing
+        )
         if self.is_cut:
             self._tracks.clear()
             self._searched_s = self._wide_s = LONG_AGO_S
         elif self._grey is not None:
             self._follow(grey, frame)
-        self._grey, self._now_s = grey, frame.time_s
+        self._grey, self._shape, self._now_s = grey, frame.image.shape, frame.time_s
         if frame.time_s - self._searched_s >= SEARCH_S - 1e-6:
             self._search(frame)
         self._tracks = [track for track in self._tracks if not track.is_over(frame.time_s)]
@@ -110,7 +113,8 @@ class Tracker:
         """Goes on after the frame `before` as the tracker whose state it is would."""
         self._tracks = [Track(**{**track, "box": tuple(track["box"])}) for track in state["tracks"]]
         self._next, self._searched_s, self._wide_s = state["next"], state["searched_s"], state["wide_s"]
-        self._grey, self._now_s = search_copy(before.image, FLOW_PX), before.time_s
+        self._grey, self._shape = search_copy(before.image, FLOW_PX), before.image.shape
+        self._now_s = before.time_s
 
     def _follow(self, grey: np.ndarray, frame: Frame) -> None:
         scale = max(grey.shape) / max(frame.image.shape[:2])

@@ -6,33 +6,34 @@ from types import SimpleNamespace
 import av
 import numpy as np
 
-MS = Fraction(1, 1000)
-
 
 def write_video(path, frames, *, times_s=None, fps=25, codec="libx264", pix_fmt="yuv420p", options=(), shape=None,
-                turned=0, sound_s=0.0, sound_codec="aac"):  # fmt: skip
+                turned=0, sound_s=0.0, sound_codec="aac", sound_rate=8000, per_second=1000,
+                container_options=()):  # fmt: skip
     """Writes uint8 RGB frames; `shape` is that of a pixel (width over height), `turned` what a viewer has to turn."""
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=dict(container_options)) as container:
         stream = container.add_stream(codec, rate=fps, options=dict(options))
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pix_fmt
-        stream.time_base = stream.codec_context.time_base = MS
+        stream.time_base = stream.codec_context.time_base = Fraction(1, per_second)
         if shape:
             stream.codec_context.sample_aspect_ratio = Fraction(shape)
         if turned:
             stream.set_display_rotation(turned)
-        sound = container.add_stream(sound_codec, rate=8000) if sound_s else None
+        sound = container.add_stream(sound_codec, rate=sound_rate) if sound_s else None
         for number, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
             frame.pts = round(1000 * times_s[number]) if times_s is not None else number * 1000 // fps
-            frame.time_base = MS
+            frame.time_base = Fraction(1, per_second)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if sound:
             tone = (8000 * np.sin(np.arange(int(8000 * sound_s)) / 3)).astype(np.int16)[None]
             given = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
             given.rate = 8000
-            for frame in av.AudioResampler(format=sound.codec_context.format, layout="mono", rate=8000).resample(given):
+            for frame in av.AudioResampler(format=sound.codec_context.format, layout="mono", rate=sound_rate).resample(
+                given
+            ):
                 container.mux(sound.encode(frame))
             container.mux(sound.encode(None))
     return path

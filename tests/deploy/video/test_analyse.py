@@ -5,6 +5,7 @@ import re
 import signal
 
 import av
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +17,8 @@ from emotion_utils.deploy.video.analyse import analyse_video
 from emotion_utils.deploy.video.frames import Frame
 from emotion_utils.deploy.video.smoothing import smooth
 from emotion_utils.deploy.video.timeline import COLOURS
-from emotion_utils.errors import InputError
+from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.locks import hold
 from emotion_utils.synthetic.clips import Actor, render_clip
 
 FPS = 12
@@ -143,6 +145,89 @@ def test_a_finished_analysis_is_read_and_another_refused(clip, analysed, tmp_pat
         analyse_video(idle, str(clip[0]), analysed[0], every=2)
 
 
+def test_another_video_of_the_same_name_is_refused(tmp_path):
+    kwargs = {"codec": "rawvideo", "pix_fmt": "bgr24"}
+    for place, step in (("one", 1), ("two", -1)):
+        (tmp_path / place).mkdir()
+        write_video(tmp_path / place / "cam.avi", flat_frames(4)[::step], **kwargs)
+        (tmp_path / place / "frames").mkdir()
+        for number, image in enumerate(flat_frames(3)[::step]):
+            cv2.imwrite(str(tmp_path / place / "frames" / f"{number}.png"), image)
+    for name, fps in (("cam.avi", None), ("frames", 15)):
+        analyse_video(Brightness(), str(tmp_path / "one" / name), tmp_path / name, fps=fps)
+        with pytest.raises(InputError, match=f"with another video than this {name}"):
+            analyse_video(Brightness(), str(tmp_path / "two" / name), tmp_path / name, fps=fps)
+        analyse_video(Brightness(fails_after=0), str(tmp_path / "one" / name), tmp_path / name, fps=fps)
+
+
+def test_two_at_once_are_refused_and_a_damaged_table_is_told(tmp_path):
+    wall, out = str(write_video(tmp_path / "wall.mp4", flat_frames(3))), tmp_path / "out"
+    with hold(out, "wait"), pytest.raises(EmotionError, match="another process is working on"):
+        analyse_video(Brightness(), wall, out)
+    analyse_video(Brightness(), wall, out)
+    whole = (out / "faces.csv").read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for damaged in (
+        whole[:-3],
+        b"".join(lines[:-1]),
+        b"".join([*lines[:2], b"1,2,3\n", lines[3]]),
+        b"",
+        b"\xff" + whole,
+    ):
+        (out / "faces.csv").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"faces\.csv: is damaged; delete it"):
+            analyse_video(Brightness(), wall, out)
+    (out / "faces.csv").unlink()
+    analyse_video(Brightness(), wall, out)
+    assert (out / "faces.csv").read_bytes() == whole
+
+
+def test_what_is_refused_leaves_no_folder(tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(InputError):
+        analyse_video(Brightness(), str(tmp_path / "text.mp4"), tmp_path / "out")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1.png").write_bytes(b"no image")
+    with pytest.raises(InputError):
+        analyse_video(Brightness(), str(tmp_path / "images"), tmp_path / "out", fps=5)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("killed", ["write_json", "PartTable.finish"])
+def test_a_kill_at_the_end_loses_nothing(tmp_path, monkeypatch, killed):
+    def kill(*args):
+        raise KeyboardInterrupt
+
+    wall, out = str(write_video(tmp_path / "wall.mp4", flat_frames(3))), tmp_path / "out"
+    expected = analyse_video(Brightness(), wall, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(f"emotion_utils.deploy.video.analyse.{killed}", kill)
+        with pytest.raises(KeyboardInterrupt):
+            analyse_video(Brightness(), wall, out)
+    monkeypatch.setattr(analyse, "iterate_chunks", kill)
+    assert analyse_video(Brightness(), wall, out) == expected
+    assert (out / "faces.csv").read_bytes() == (tmp_path / "whole" / "faces.csv").read_bytes()
+    assert not list(out.glob("*.part*"))
+
+
+def test_time_with_a_face_follows_the_step(scene, tmp_path):
+    for number, (image, _) in enumerate(scene[:5]):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    summary = analyse_video(Brightness(), str(tmp_path), tmp_path / "out", fps=1, annotate=True)
+    assert [track["seconds"] for track in summary["tracks"]] == [4.0, 4.0]
+    drawing = (tmp_path / "out" / "timeline.svg").read_text()
+    assert drawing.count("<polygon") == 2 * len(CLASSES), "bands are not interrupted"
+
+
+def test_times_far_apart_are_drawn_and_copied(tmp_path):
+    for number, image in zip((1, 20_260_101_120_000_005), flat_frames(2), strict=True):
+        cv2.imwrite(str(tmp_path / f"im{number}.png"), image)
+    summary = analyse_video(Brightness(), str(tmp_path), tmp_path / "out", fps=15, annotate=True)
+    assert summary["last_s"] > 1e15
+    assert (tmp_path / "out" / "timeline.svg").read_text().count("<path") < 15
+    assert any("more than 6 hours apart" in note for note in summary["notes"])
+
+
 def test_skipped_frames_have_no_rows_and_times_stay_true(clip, tmp_path):
     analyse_video(Brightness(), str(clip[0]), tmp_path, every=3, seconds=2.0)
     rows = pd.read_csv(tmp_path / "faces.csv")
@@ -159,7 +244,7 @@ def test_no_face_at_all_is_said(tmp_path):
 
 def test_a_camera_ends_at_an_interrupt_and_keeps_what_it_saw(scene, tmp_path, monkeypatch):
     class Camera:
-        total, is_live, stopped, notes = 0, True, False, ()
+        total, step_s, is_live, stopped, notes, jumps = 0, 0.0, True, False, (), ()
 
         def stop(self):
             self.stopped = True

@@ -3,13 +3,14 @@
 import os
 import wave
 
+import av
 import cv2
 import numpy as np
 import pytest
 from made_videos import flat_frames, number_of, write_video
 
-from emotion_utils.deploy.video import frames as frames_module
-from emotion_utils.deploy.video.frames import open_frames
+from emotion_utils.deploy.video import upright
+from emotion_utils.deploy.video.frames import fingerprint, open_frames, read_again
 from emotion_utils.errors import InputError
 
 
@@ -87,8 +88,54 @@ def test_what_is_left_of_a_file_cut_short_is_kept_and_said(tmp_path):
     assert f"{shown[-1].time_s:.1f} s of the 4.0 s" in frames.notes[0]
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "with_sound.mkv", "a.mp4"])
+def test_a_small_part_that_is_missing_is_said_and_a_whole_file_is_not_blamed(tmp_path, name):
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (32, 48, 3), dtype=np.uint8) for _ in range(45)]
+    options = {"movflags": "faststart"} if name.endswith("mp4") else {}
+    path = write_video(tmp_path / name, noise, fps=15, sound_s=3.5 if "sound" in name else 0, container_options=options)
+    frames = open_frames(path)
+    assert len(list(frames)) == 45
+    assert not frames.notes
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 88 // 100])
+    assert len(list(frames)) < 43
+    assert "may be cut short" in frames.notes[0]
+
+
+def test_names_that_ffmpeg_or_a_shell_reads_otherwise(tmp_path, monkeypatch):
+    clip = write_video(tmp_path / "clip.mp4", flat_frames(2))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("12:30.mp4", "data:x.mp4", "~x.mp4"):
+        (tmp_path / name).write_bytes(clip.read_bytes())
+        assert len(list(open_frames(name))) == 2
+    assert len(list(open_frames("~/clip.mp4"))) == 2
+    assert fingerprint("~/clip.mp4") == fingerprint(clip)
+
+
+def test_thumbnails_are_frames_of_their_numbers(tmp_path):
+    data = write_video(tmp_path / "a.ts", flat_frames(20), options={"g": "10"}).read_bytes()
+    late, twice = tmp_path / "late.ts", tmp_path / "twice.ts"
+    late.write_bytes(data[len(data) // 4 // 188 * 188 :])
+    twice.write_bytes(2 * data)
+    for path, seeks in ((late, True), (twice, False)):
+        shown = {frame.number: frame for frame in open_frames(path)}
+        wanted = {number: round(shown[number].time_s, 6) for number in (9, 2)}
+        again = dict(read_again(path, wanted, seeks=seeks))
+        assert {n: number_of(frame.image) for n, frame in again.items()} == {
+            n: number_of(shown[n].image) for n in wanted
+        }
+
+
+def test_frames_that_avi_gives_no_times_of_their_own_are_evenly_apart(tmp_path):
+    frames = open_frames(write_video(tmp_path / "b.avi", flat_frames(20), options={"bf": "3"}))
+    times_s = [frame.time_s for frame in frames]
+    np.testing.assert_allclose(times_s, np.arange(20) / 25, atol=2e-3)
+    assert not frames.notes
+
+
 def test_large_frames_are_held_small(tmp_path, monkeypatch):
-    monkeypatch.setattr(frames_module, "LARGEST_PX", 48)
+    monkeypatch.setattr(upright, "LARGEST_PX", 48)
     first = next(iter(open_frames(write_video(tmp_path / "8k.mp4", flat_frames(3)))))
     assert first.image.shape == (32, 48, 3)
     assert first.scale == 0.5
@@ -121,8 +168,25 @@ def test_what_is_no_video_is_refused_in_a_line(tmp_path):
     for name in ("a1.png", "b1.png"):
         cv2.imwrite(str(tmp_path / "images" / name), flat_frames(1)[0])
     clip = write_video(tmp_path / "clip.mp4", flat_frames(2))
+    (tmp_path / "unknown.mp4").write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz"))
+    with av.open(str(tmp_path / "song.mp3"), "w") as container:
+        song, cover = container.add_stream("mp3", rate=8000), container.add_stream("png")
+        cover.width, cover.height, cover.pix_fmt, cover.disposition = (
+            96,
+            64,
+            "rgb24",
+            av.stream.Disposition.attached_pic,
+        )
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(flat_frames(1)[0], format="rgb24")))
+        container.mux(cover.encode(None))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        silence.rate = 8000
+        container.mux(song.encode(silence))
+        container.mux(song.encode(None))
     for source, kwargs, words in [
-        ("sound.wav", {}, "has no video stream"),
+        ("sound.wav", {}, r"has no video stream \(1 audio stream\)"),
+        ("song.mp3", {}, r"has no video stream \(1 audio stream and a cover\)"),
+        ("unknown.mp4", {}, "a format that FFmpeg does not know"),
         ("face.png", {}, "`emotion predict` reads images"),
         ("text.mp4", {}, "cannot be read as a video"),
         ("nowhere.mp4", {}, "there is no such file"),
