@@ -21,7 +21,7 @@ def expand(path: str | os.PathLike[str]) -> Path:
     if "\0" in text:
         raise InputError(f"{text!r}: no path has a null character in it")
     try:
-        return Path(text).expanduser()
+        return Path(text).expanduser() if text.startswith("~") else Path(text)  # ./~name is a file
     except RuntimeError:
         who = Path(text).parts[0]
         raise InputError(f"{text}: there is no home folder {who}; write ./{text} for a file of this name") from None

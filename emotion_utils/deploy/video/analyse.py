@@ -46,7 +46,8 @@ def analyse_video(
     same analysis, whole or in part, is kept. Raises InputError for what is no video, for a folder that holds another
     analysis, and where nothing can be written; EmotionError while another process writes there.
     """
-    source = str(expand(source))
+    if expand(source).exists():
+        source = str(expand(source).absolute())
     frames = open_frames(source, fps=fps)
     if annotate and frames.is_live:
         raise InputError("--annotate needs a file: what a camera has shown cannot be read again")

@@ -106,7 +106,7 @@ def test_names_that_ffmpeg_or_a_shell_reads_otherwise(tmp_path, monkeypatch):
     clip = write_video(tmp_path / "clip.mp4", flat_frames(2))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("12:30.mp4", "data:x.mp4", "~x.mp4"):
+    for name in ("12:30.mp4", "data:x.mp4", "./~x.mp4"):
         (tmp_path / name).write_bytes(clip.read_bytes())
         assert len(list(open_frames(name))) == 2
     assert len(list(open_frames("~/clip.mp4"))) == 2
