@@ -16,6 +16,7 @@ from emotion_utils.printable import count_of
 from emotion_utils.sources.files import is_image_name
 from emotion_utils.sources.trees import PEEK_BYTES, Tree
 
+MOST_CELLS = 50_000_000  # of a table whose lines name their columns
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
 MIN_PIXELS = 16 * 16  # so many numbers in one field are an image
 MAX_NAMED = 8  # columns
@@ -166,7 +167,7 @@ def _level_lines(text: str) -> str:
 
 def _parse(spec: str, name: str, text: str) -> TextTable:
     if name.lower().endswith(".jsonl"):
-        return _parse_json_lines(text)
+        return _parse_json_lines(spec, name, text)
     header, _, _ = text.lstrip("\n").partition("\n")
     delimiter, columns = split_header(header)
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
@@ -190,7 +191,7 @@ def _parse(spec: str, name: str, text: str) -> TextTable:
     return TextTable(columns, rows, odd)
 
 
-def _parse_json_lines(text: str) -> TextTable:
+def _parse_json_lines(spec: str, name: str, text: str) -> TextTable:
     """An object a line; a nested value is no label and is left out."""
     records, odd = [], {}
     for number, line in enumerate(text.split("\n"), start=1):
@@ -205,6 +206,11 @@ def _parse_json_lines(text: str) -> TextTable:
         else:
             odd[number] = "is no JSON object; is it cut short?"
     columns = list(dict.fromkeys(key for _, record in records for key in record))
+    if len(records) * len(columns) > MOST_CELLS:  # a few bytes may ask for as many
+        raise InputError(
+            f"--data {spec}: {name} has {len(columns):,} different keys in {len(records):,} lines: give each line the "
+            "same few"
+        )
     return TextTable(columns, [(number, _fields(record, columns)) for number, record in records], odd)
 
 

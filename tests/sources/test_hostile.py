@@ -138,3 +138,11 @@ def test_long_names_are_no_persons():
 
     table = pd.DataFrame({"path": [f"{'-1' * 9000} {n}.png" for n in range(3)], "label": "happy", "group": ""})
     assert set(find_groups(table)[0]) == {""}
+
+
+@pytest.mark.fault("a list whose lines each name columns of their own", "E", "refused before memory ends", group="data")
+def test_lines_of_json_with_many_columns_are_refused(tmp_path):
+    lines = "".join(f'{{"image": "{n}.jpg", "label": "happy", "k{n}": 1}}\n' for n in range(8_000))
+    images = {f"{n}.jpg": encode(make_image(n), "JPEG") for n in range(2)}
+    with pytest.raises(InputError, match=r"labels\.jsonl has 8,002 different keys in 8,000 lines"):
+        open_source(str(write_folder(tmp_path / "faces", images | {"labels.jsonl": lines.encode()})))
