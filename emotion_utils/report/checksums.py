@@ -21,7 +21,7 @@ SEALED = (
 MOST_BYTES_OF_A_RUN = 128 << 30  # some minutes of hashing; sparse files may be larger than any disk
 WEIGHTS = "model.safetensors"  # may be left out where only the numbers are passed on
 # No part of the report.
-PASSING = re.compile(r"(?:models/[^/]+/(?:without-[a-z]+/)?(?:seed-\d+/)?)?\.lock|notebooks/[\w.-]+\.log")
+PASSING = re.compile(r"(?:video/|models/[^/]+/(?:without-[a-z]+/)?(?:seed-\d+/)?)?\.lock|notebooks/[\w.-]+\.log")
 LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 

@@ -41,7 +41,7 @@ def annotate_video(
     for has_sound in [True, False] if Path(source).is_file() else [False]:
         try:
             notes = _write_copy(source, rows, target, class_names, fps, jumps if has_sound else None, progress)
-        except (av.error.FFmpegError, ValueError) as error:
+        except (av.error.FFmpegError, ValueError) if has_sound else av.error.FFmpegError as error:
             if isinstance(error, EmotionError):
                 raise
             reason = reason or getattr(error, "strerror", None) or str(error)

@@ -26,6 +26,7 @@ class Sound:
         self._shift_s, self._jumps = -first_s, list(jumps)
         self._before_s = self._until_s = None  # the newest packet's: as the file gives it, and in the copy
         self._damaged = 0
+        self._kind = self._resampler = None
         self._packets: Iterator[Any] = iter(())
         if self._stream is not None:
             self._is_copied = self._stream.codec_context.name in IN_MP4
@@ -44,6 +45,8 @@ class Sound:
         """What of the sound is not in the copy."""
         if self._stream is None and self._container.streams.audio:
             yield "the copy has no sound: FFmpeg does not know its format"
+        if self._stream is not None and self._jumps:
+            yield "the sound does not jump where the times of the frames do: the two may be out of step in the copy"
         if self._damaged:
             yield f"{count_of(self._damaged, 'packet')} of the sound damaged or cut off: missing in the copy"
 
@@ -76,8 +79,20 @@ class Sound:
                     if until_s is not None and frame.time < until_s - 1e-3:
                         continue
                     until_s = frame.time + frame.samples / frame.sample_rate
-                yield from self._out.encode(frame)
+                yield from self._resample(frame)
+        yield from self._resample(None)
         yield from self._out.encode(None)
+
+    def _resample(self, frame: Any) -> Iterator[Any]:
+        """Encodes a frame, whose rate or channels may differ from those before it; None stands for the end."""
+        kind = frame and (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind != self._kind:
+            for made in self._resampler.resample(None) if self._resampler else ():
+                yield from self._out.encode(made)
+            out, self._kind = self._out.codec_context, kind
+            self._resampler = kind and import_av().AudioResampler(out.format, out.layout, out.sample_rate)
+        for made in self._resampler.resample(frame) if self._resampler else ():
+            yield from self._out.encode(made)
 
     def _placed(self) -> Iterator[tuple[Any, float]]:
         """Each packet with what has to be added to its times to be those since the first frame."""

@@ -90,3 +90,12 @@ def test_frames_of_any_size_and_time_are_in_the_copy(tmp_path):
     times_s = annotate(dense, tmp_path / "dense")[2]
     assert len(times_s) == 3
     assert np.diff(times_s).min() > 0
+
+
+def test_sound_whose_rate_changes_is_kept(tmp_path):
+    path = tmp_path / "both.ts"
+    clips = [ticking(tmp_path / f"{rate}.ts", sound_codec="mp2", sound_rate=rate) for rate in (16_000, 24_000)]
+    path.write_bytes(b"".join(clip.read_bytes() for clip in clips))
+    summary, _, _, span = annotate(path, tmp_path / "out")
+    assert 3.7 < span[1] < 4.2
+    assert not any("sound" in note for note in summary["notes"])
