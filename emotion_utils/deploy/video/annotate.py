@@ -41,8 +41,8 @@ def annotate_video(
     for has_sound in [True, False] if Path(source).is_file() else [False]:
         try:
             notes = _write_copy(source, rows, target, class_names, fps, jumps if has_sound else None, progress)
-        except (av.error.FFmpegError, ValueError) if has_sound else av.error.FFmpegError as error:
-            if isinstance(error, EmotionError):
+        except (av.error.FFmpegError, ValueError) as error:
+            if isinstance(error, EmotionError) or not (has_sound or isinstance(error, av.error.FFmpegError)):
                 raise
             reason = reason or getattr(error, "strerror", None) or str(error)
         else:
