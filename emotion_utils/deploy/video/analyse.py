@@ -231,5 +231,5 @@ def _read_finished(folder: Path, facts: dict[str, Any]) -> dict[str, Any] | None
     elif told[other] is None:
         known = f"of an earlier version, which did not note which {facts['video']} it was of"
     else:
-        known = f"with another video than this {facts['video']}: its content is not the same"
+        known = f"with another video of the same name ({facts['video']})"
     raise InputError(f"{folder}: holds an analysis {known}; choose another --output")

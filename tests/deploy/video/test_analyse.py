@@ -155,7 +155,7 @@ def test_another_video_of_the_same_name_is_refused(tmp_path):
             cv2.imwrite(str(tmp_path / place / "frames" / f"{number}.png"), image)
     for name, fps in (("cam.avi", None), ("frames", 15)):
         analyse_video(Brightness(), str(tmp_path / "one" / name), tmp_path / name, fps=fps)
-        with pytest.raises(InputError, match=f"with another video than this {name}"):
+        with pytest.raises(InputError, match=rf"with another video of the same name \({name}"):
             analyse_video(Brightness(), str(tmp_path / "two" / name), tmp_path / name, fps=fps)
         analyse_video(Brightness(fails_after=0), str(tmp_path / "one" / name), tmp_path / name, fps=fps)
 
