@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from emotion_utils.progress import format_duration
@@ -47,10 +46,6 @@ def event_sentences(events: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, 
     kinds: dict[str, list[Mapping[str, Any]]] = {}
     for event in events:
         kinds.setdefault(event["kind"], []).append(event)
-    for before, after in pairwise(kinds.get("phase", [])):
-        values = {"epoch": after["epoch"], "phase": after["phase"], "many": after["trainable_parameters"]}
-        values["few"] = before["trainable_parameters"]
-        yield "trained {many:count} parameters ({phase}) from epoch {epoch:count} on, {few:count} before.", values
     for event in kinds.get("shortened", []):
         values = {"epochs": event["epochs"], "planned": event["planned"]}
         yield (

@@ -32,11 +32,22 @@ def describe_environment() -> dict[str, Any]:
         "version": __version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
         "cpu_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "git_revision": git_revision(),
         "versions": {name: version for name in PACKAGES_SHOWN if (version := _version(name))},
     }
+
+
+def _processor() -> str:
+    """The model of the processor as Linux names it, or what Python knows of it elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(filter(None, names), platform.processor() or "unknown")
 
 
 def package_sha256() -> str:

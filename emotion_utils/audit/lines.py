@@ -173,12 +173,12 @@ def suspects_line(suspects: Mapping[str, Any]) -> str:
     if not suspects["judged"]:
         return "too few images to judge their labels"
     line = (
-        f"{suspects['doubted']:,} of {suspects['judged']:,} labels are in doubt, according to a model that agrees with "
-        f"{suspects['accuracy']:.0%} of them"
+        f"{suspects['doubted']:,} of {suspects['judged']:,} labels are in doubt, according to a logistic regression on "
+        f"histograms of gradients that agrees with {suspects['accuracy']:.0%} of all"
     )
     # Older audits do not say: there it was OpenCV.
     other = suspects.get("features") == SKIMAGE
-    return line + (f" (on {SKIMAGE}'s histograms of gradients: this OpenCV makes none)" if other else "")
+    return line + (f" (histograms by {SKIMAGE}: this OpenCV makes none)" if other else "")
 
 
 def split_line(audit: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -117,11 +117,15 @@ def measure_balance(manifest: pd.DataFrame) -> dict[str, Any]:
     allowed = np.maximum(SHARE_TOLERANCE, IMAGE_TOLERANCE / sizes)
     within = bool((deviation <= allowed + 1e-12).all(axis=None))
     worst = float(deviation.loc[class_name, split])
-    line = f"class shares differ from the whole by at most {worst:.1%} ({class_name} in {split})"
-    line += "" if within else f": more than {SHARE_TOLERANCE:.0%}, because whole groups stay together"
-    return {
-        "deviation": worst, "class_name": class_name, "split": split, "within_tolerance": within, "line": line,
-    }  # fmt: skip
+    found = {"deviation": worst, "class_name": class_name, "split": split, "within_tolerance": within}
+    return found | {"line": balance_line(found)}
+
+
+def balance_line(found: Mapping[str, Any]) -> str:
+    """What `measure_balance` found, for a person."""
+    worst = f"{100 * found['deviation']:.1f} points ({found['class_name']} in {found['split']})"
+    why = f": more than {100 * SHARE_TOLERANCE:g} points, because whole groups stay together"
+    return f"class shares differ from the whole by at most {worst}{'' if found['within_tolerance'] else why}"
 
 
 def _tell_drawn_val(divided: pd.DataFrame, settled: pd.DataFrame, val_judges: bool) -> str:

@@ -34,7 +34,11 @@ def confidence_table(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def choose_examples(predictions: Mapping[str, pd.DataFrame], kind: str, count: int) -> list[str]:
-    """Ids of the `count` most `certain`, `mistaken` or `borderline` images; ties are broken by id."""
+    """Ids of the `count` most `certain`, `mistaken` or `borderline` images; ties are broken by id.
+
+    Of a small test set the same image may be the most certain one and among the closest: a borderline image is none of
+    the `count` most certain or most mistaken ones.
+    """
     table = confidence_table(predictions)
     if kind == "certain":
         right = table[table["models_right"] == len(predictions)]
@@ -42,7 +46,8 @@ def choose_examples(predictions: Mapping[str, pd.DataFrame], kind: str, count: i
     elif kind == "mistaken":
         ranked = table[table["wrong_prob"] > 0].sort_values("wrong_prob", ascending=False, kind="stable")
     elif kind == "borderline":
-        ranked = table.sort_values("margin", kind="stable")
+        others = [*choose_examples(predictions, "certain", count), *choose_examples(predictions, "mistaken", count)]
+        ranked = table.drop(index=others, errors="ignore").sort_values("margin", kind="stable")
     else:
         raise InputError(f"unknown kind of example {kind!r}: choose certain, mistaken or borderline")
     return list(ranked.index[:count])

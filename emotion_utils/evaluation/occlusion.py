@@ -48,10 +48,12 @@ class Answer:
 
     model: str
     count: int
+    hits: int  # recognised before
     before: float
     after: float
     control: float  # recall with the forehead occluded instead
     p_holm: float
+    smallest_p: float  # what `p_holm` would be if every image recognised before were missed, and none gained
     worst: list[str]  # the features whose occlusion leaves the lowest recall, several if they tie
 
     @property
@@ -63,18 +65,23 @@ class Answer:
 def answer_question(compared: pd.DataFrame, label: str, region: str) -> list[Answer]:
     """Whether each model needs `region` to recognise `label`, from `compare_occluded`."""
     answers = []
+    p_values = compared["p_value"].to_numpy()
     for model, rows in compared[compared["label"] == label].groupby("model", sort=False):
         table = rows.set_index("region")
         features = table.loc[[name for name in FEATURES if name in table.index], "after"]
         row = table.loc[region]
+        asked = (compared[["model", "label", "region"]] == [model, label, region]).all(axis=1).to_numpy()
+        at_best = adjust_holm(np.where(asked, mcnemar_p(int(row["before"]), 0), p_values))
         answers.append(
             Answer(
                 model=model,
                 count=int(row["count"]),
+                hits=int(row["before"]),
                 before=float(row["before"] / row["count"]),
                 after=float(row["after"] / row["count"]),
                 control=float(table.at[CONTROL, "after"] / row["count"]),
                 p_holm=float(row["p_holm"]),
+                smallest_p=float(at_best[asked][0]),
                 worst=list(features.index[features == features.min()]),
             )
         )

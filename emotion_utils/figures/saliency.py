@@ -99,7 +99,7 @@ def plot_covered(compared: pd.DataFrame, label: str, labels: Mapping[str, str]) 
             count, before = int(table["count"].iloc[0]), int(table["before"].iloc[0])
             look = {"color": colors[model], "marker": markers[model]}
             y = _dodge(0, len(models))[number]
-            _draw_rate(axes, before, count, y, filled=True, **look)
+            _draw_rate(axes, before, count, y, filled=False, **look)  # what the others are compared with
             axes.text(
                 1.03, y, labels[model], transform=axes.get_yaxis_transform(), va="center", fontsize=8,
                 color=colors[model],

@@ -281,8 +281,8 @@ def confusion_figure(results: EvaluationResults) -> Shown:
     svg = figure_svg(plot_matrix(counts, results.model), "confusion", f"Confusion matrix. {rows}.")
     width = round(CSS_PX_PER_IN * matrix_side_in(len(counts)) * 1.1)
     caption = (
-        "Confusion matrix: images of each label (rows) by predicted class (columns). The darker a cell, the larger its "
-        "share of the row; cells off the diagonal are mistakes."
+        "Confusion matrix: images of each label (rows) by predicted class (columns). The stronger the colour of a "
+        "cell, the larger its share of the row; cells off the diagonal are mistakes."
     )
     return show_figure(results, "fig-confusion", [svg], caption, columns=1, width_px=width)
 

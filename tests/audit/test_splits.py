@@ -175,7 +175,7 @@ def test_the_largest_deviation_is_found_and_told():
     assert balance["deviation"] == pytest.approx(0.8 - 0.53)
     assert balance["split"] == "test"
     assert not balance["within_tolerance"]
-    assert "27.0%" in balance["line"]
+    assert "27.0 points" in balance["line"]
 
 
 @pytest.mark.realdata

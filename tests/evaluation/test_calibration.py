@@ -7,11 +7,13 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
 from emotion_utils.evaluation.calibration import (
+    FOLDS,
     apply_temperature,
     brier_score,
     calibration_error,
     error_interval,
     fit_temperature,
+    held_out_gain,
     measure_calibration,
     measure_selective_prediction,
     reliability,
@@ -111,5 +113,20 @@ def test_fit_at_a_bound_and_one_that_does_not_help_are_told_apart_from_one_that_
     soft, sharp = table(*sample(5, 400, 2.0)), table(*sample(6, 400, 0.5))
     assert measure_calibration(soft, soft, CLASSES, seed=0).helps
     worse = measure_calibration(soft, sharp, CLASSES, seed=0)
-    assert (worse.at_bound, worse.helps) == (False, False)
     assert worse.ece_after > worse.ece
+    assert worse.helps, "the test images chose"
+    fine = table(*sample(9, 40, 1.0))
+    chance = measure_calibration(fine, soft, CLASSES, seed=0)
+    assert (chance.at_bound, chance.helps) == (False, False)
+
+
+def test_gain_of_a_temperature_is_that_of_images_held_out_from_its_fit():
+    probs, labels = sample(5, 60, 2.0)
+    losses = []
+    for first in range(FOLDS):
+        inside = np.arange(60) % FOLDS == first
+        scaled = apply_temperature(probs[inside], fit_temperature(probs[~inside], labels[~inside]))
+        losses += [-np.log(scaled[np.arange(inside.sum()), labels[inside]])]
+    gain = log_loss(labels, probs) - np.concatenate(losses).mean()
+    assert held_out_gain(probs, labels) == pytest.approx(gain)
+    assert held_out_gain(probs[:1], labels[:1]) == 0

@@ -35,6 +35,9 @@ def test_galleries_rank_by_what_they_promise(predictions):
     assert choose_examples(predictions, "certain", 9) == ["sure", "close"]
     assert choose_examples(predictions, "mistaken", 9) == ["missed", "split"]
     assert choose_examples(predictions, "borderline", 1) == ["close"]
+    alone = {model: rows[rows["id"] != "sure"] for model, rows in predictions.items()}
+    assert choose_examples(alone, "certain", 1) == ["close"]
+    assert choose_examples(alone, "borderline", 1) == ["split"], "shown as the most certain and as the least"
     with pytest.raises(InputError):
         choose_examples(predictions, "pretty", 1)
 

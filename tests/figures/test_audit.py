@@ -97,9 +97,9 @@ def test_quarantine_table_has_a_column_for_each_kind_of_reason_and_not_for_each_
 
 def test_lines_say_what_the_audit_holds(prepared):
     audit = prepared[3]
-    assert (
-        suspects_line(audit["suspects"])
-        == "5 of 40 labels are in doubt, according to a model that agrees with 50% of them"
+    assert suspects_line(audit["suspects"]) == (
+        "5 of 40 labels are in doubt, according to a logistic regression on histograms of gradients that agrees with "
+        "50% of all"
     )
     assert split_line(audit) == "drawn from seed 0"
     assert split_line(audit | {"splits": {"brought": ["test", "train"], "seed": 0}}) == (

@@ -17,6 +17,7 @@ from traitlets.config import Config
 from emotion_utils.report.claims import join_words
 
 EXHIBIT = re.compile(r"<figcaption><b>((?:Figure|Table) [A-H]?\d+)\.</b>")
+PROSE = re.compile(r'<div class="prose[^>]*><\w')  # that says something
 LABEL_LETTERS = 60  # of a line of code
 PREPROCESSOR = "nbconvert.preprocessors.TagRemovePreprocessor"
 
@@ -56,7 +57,7 @@ def label_code(cell: Any) -> str:
     shown = "".join(str(output.get("data", {}).get("text/html", "")) for output in cell.get("outputs", []))
     if names := EXHIBIT.findall(shown):
         return f"Code of {join_words(names)}"
-    if '<div class="prose' in shown:
+    if PROSE.search(shown):
         return "Code of the text above"
     line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
     return f"Code: {line[:LABEL_LETTERS]}{'…' * (len(line) > LABEL_LETTERS)}"

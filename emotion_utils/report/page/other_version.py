@@ -18,7 +18,7 @@ from emotion_utils.report.references import URLS
 SCRIPTS = ("9affe832818aa67f", "c550356f87b8fd8b")
 STYLES = (
     "a7ad3434cc014efa", "a256eb56857aa573", "e233a10aa2c10cae", "359642dfe0a40111", "0c074c459dd418cc",
-    "a3f834c58994a8c6",
+    "a3f834c58994a8c6", "7dc406013ce374c1",
 )  # fmt: skip
 DIGITS = 16
 # Beside what this version uses: what earlier ones did.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emotion_utils.evaluation.calibration import COVERAGE, TEMPERATURES, Calibration
+from emotion_utils.evaluation.calibration import COVERAGE, FOLDS, TEMPERATURES, Calibration
 from emotion_utils.evaluation.statistics import LEVEL, wilson_interval
 from emotion_utils.figures.calibration import plot_reliability, plot_risk
 from emotion_utils.figures.style import figure_svg, model_colors
@@ -23,6 +23,15 @@ def write_calibration(results: Results) -> Prose:
     prose.say(
         "A model is calibrated if, of the answers given with some probability, just that share is correct; {figure} "
         "and {table} compare the two.", figure=Ref("fig-reliability"), table=Ref("tbl-calibration"),
+    )  # fmt: skip
+    prose.say(
+        "Whether a fitted temperature is used is decided on the validation images too: where it lowers the log loss of "
+        "those that were held out from its fit, in {folds:words} folds.",
+        folds=FOLDS,
+    )  # fmt: skip
+    prose.say(
+        "A model may also reject predictions below a threshold: here the probability that {coverage:pct0} of the "
+        "validation images reach.", coverage=COVERAGE,
     )  # fmt: skip
     for model in results.models:
         prose.item()
@@ -54,22 +63,23 @@ def _say_confidence(prose: Prose, model: str) -> None:
 
 
 def _say_temperature(prose: Prose, found: Calibration) -> None:
-    """What temperature scaling does to the calibration error; a fit that is of no use is named and not used."""
+    """What temperature scaling does to the calibration error; a fit of no use to validation images is not used."""
     if found.at_bound:
         template = (
             "The validation images determine no temperature: the search runs to its bound ({temperature:rate}). It is "
-            "not used; with it the calibration error would go from {ece:rate} to {after:rate}."
+            "not used; with it the calibration error on the test images would go from {ece:rate} to {after:rate}."
         )
     elif not found.helps:
         template = (
-            "The temperature {temperature:rate}, fitted on validation images, does not help and is not used: the "
-            "calibration error would go from {ece:rate} to {after:rate}."
+            "The temperature {temperature:rate} does not help held-out validation images and is not used; with it the "
+            "calibration error on the test images would go from {ece:rate} to {after:rate}."
         )
     else:
-        overlap = found.ece_after_high >= found.ece_low
+        overlap = max(found.ece_low, found.ece_after_low) <= min(found.ece_high, found.ece_after_high)
         template = (
-            "The temperature {temperature:rate}, fitted on validation images, changes its calibration error from "
-            "{ece:rate} to {after:rate}" + (", a difference within their intervals." if overlap else ".")
+            "The temperature {temperature:rate}, fitted on validation images, is used and changes the calibration "
+            "error on the test images from {ece:rate} to {after:rate}"
+            + (", a difference within their intervals." if overlap else ".")
         )
     prose.say(template, temperature=found.temperature, ece=found.ece, after=found.ece_after, metric="ece")
 
@@ -147,11 +157,11 @@ def calibration_table(results: Results) -> Shown:
     frame = frame_of(rows, names)
     low, high = TEMPERATURES
     note = (
-        f"T: temperature within {low:g} to {high:g}, fitted on validation images; not used at a bound, or where the "
-        "ECE on the test images does not fall. ECE: expected calibration error in ten bins, in brackets its "
-        f"{LEVEL:.0%} bootstrap interval, which is biased upwards. Brier: the Brier score. Risk: the area under the "
-        "risk-coverage curve. Answered: test images with a probability that "
-        f"{COVERAGE:.0%} of the validation images reach."
+        f"T: temperature within {low:g} to {high:g}, fitted on validation images; not used at a bound, or where it "
+        "does not lower the log loss of held-out validation images. ECE: expected calibration error in ten bins, in "
+        f"brackets its {LEVEL:.0%} bootstrap interval, which is biased upwards. Brier: the Brier score. Risk: the area "
+        f"under the risk-coverage curve. Answered: test images with a probability that {COVERAGE:.0%} of the "
+        "validation images reach."
     )
     caption = "Calibration and selective prediction on the test split."
-    return show_table(results, "tbl-calibration", frame, caption, note, formats={"T": ".2f"})
+    return show_table(results, "tbl-calibration", frame, caption, note, formats={"T": ".2f"}, css="dense")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from emotion_utils.events import COLUMNS, TROUBLE, event_sentences
-from emotion_utils.report.claims import Model, Ref
+from emotion_utils.report.claims import Label, Model, Ref
 from emotion_utils.report.exhibits import Shown, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
-from emotion_utils.report.sections.training import RISING_EPOCHS, read_curve
+from emotion_utils.report.sections.metrics import majority
+from emotion_utils.report.sections.training import LEAST_RISE, LOSS_RISE, RISING_EPOCHS, read_curve
 from emotion_utils.report.tables import frame_of
 
 
 def write_challenges(results: Results) -> Prose:
     prose = Prose(results, "challenges")
+    _say_collapse(prose)
+    _say_guessing(prose)
+    prose.paragraph()
     seconds = {model: float(history["seconds"].sum()) for model, history in results.histories.items()}
     slowest = max(seconds, key=seconds.__getitem__)
     prose.say(
@@ -22,11 +28,38 @@ def write_challenges(results: Results) -> Prose:
     )  # fmt: skip
     kinds = {event["kind"] for events in results.events.values() for event in events}
     if not kinds & set(TROUBLE):
-        prose.say("Nothing went wrong: memory sufficed, no step had to be skipped, and no model stopped early.")
+        prose.say("No training was disturbed: memory sufficed, no step had to be skipped, and no model stopped early.")
     _say_overfitting(prose)
     for model in results.models:
         _say_events(prose, model)
     return prose
+
+
+def _say_collapse(prose: Prose) -> None:
+    """The models that give one answer whatever they see: what training failed at most."""
+    results = prose.results
+    for model in results.models:
+        answers = pd.concat([results.vals[model], results.tests[model]])
+        if answers["predicted"].nunique() == 1 and answers["label"].nunique() > 1:
+            prose.say(
+                "The main challenge is that {model} collapsed: it predicts {label} for all {count:count} validation "
+                "and test images.", model=Model(model), label=Label(answers["predicted"].iloc[0]), count=len(answers),
+                comparison="collapse",
+            )  # fmt: skip
+
+
+def _say_guessing(prose: Prose) -> None:
+    """The models whose validation accuracy never exceeds that of a constant answer."""
+    held_out = prose.results.kept[prose.results.kept["split"] == "val"]
+    _, share = majority(held_out["label"])
+    best = {model: read_curve(history) for model, history in prose.results.histories.items()}
+    poor = [Model(model) for model, curve in best.items() if curve is not None and curve.best <= share]
+    if poor:
+        verb = "do" if len(poor) > 1 else "does"
+        prose.say(
+            f"In validation {{models}} {verb} not exceed {{share:pct}}, the accuracy of a constant answer, in any "
+            "epoch.", models=poor, share=share, comparison="not above guessing",
+        )  # fmt: skip
 
 
 def _say_overfitting(prose: Prose) -> None:
@@ -36,14 +69,14 @@ def _say_overfitting(prose: Prose) -> None:
         return
     overfitted = [model for model in diverging if curves[model].overfits]
     prose.say(
-        "The validation loss of {models} ends above its lowest value while the training loss has fallen; keeping the "
-        "weights of the best epoch limits the damage.", models=diverging,
+        "The validation loss of {models} ends {least:pct0} or more above its lowest value while the training loss has "
+        "fallen; keeping the weights of the best epoch limits the damage.", models=diverging, least=LEAST_RISE,
     )  # fmt: skip
     if overfitted:
         verb = "overfit" if len(overfitted) > 1 else "overfits"
         prose.say(
-            f"{{models}} {verb}: that holds for {{epochs:words}} or more epochs.", models=overfitted,
-            epochs=RISING_EPOCHS,
+            f"{{models}} {verb}: for the last {{epochs:words}} epochs the rise is more than {{rise:pct0}}.",
+            models=overfitted, epochs=RISING_EPOCHS, rise=LOSS_RISE,
         )  # fmt: skip
 
 

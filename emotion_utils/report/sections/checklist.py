@@ -13,6 +13,7 @@ from emotion_utils.report.places import SECTIONS, match_topics
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 from emotion_utils.report.sections.data import count_splits
+from emotion_utils.report.sections.reproduce import trained_devices
 
 KINDS = {"proxy": "proxies", "official": "published ones", "random": "random ones", "file": "given ones"}
 
@@ -140,15 +141,19 @@ def _uncertainty(prose: Prose) -> None:
 def _cost(prose: Prose) -> None:
     results = prose.results
     seconds = sum(float(history["seconds"].sum()) for history in results.histories.values())
-    _item(prose, "Hardware", "processor, memory and device", "tbl-environment")
-    _item(prose, "Time", "{seconds:duration} for the trainings shown, and that of each notebook", "tbl-times",
+    environment = results.facts.get("environment", {})
+    known = {"processor": "processor", "cpu_cores": "processor cores", "memory_gb": "memory"}
+    hardware = [words for key, words in known.items() if key in environment]
+    hardware += ["device"] * bool(trained_devices(results))
+    _item(prose, "Hardware", join_words(hardware) if hardware else None, "tbl-environment")
+    _item(prose, "Time", "{seconds:duration} for the trainings shown, and that of the notebooks", "tbl-times",
           seconds=seconds)  # fmt: skip
     _item(prose, "Energy", None)
 
 
 def _society(prose: Prose) -> None:
     synthetic = prose.results.config.data == "synthetic"
-    persons = "none; no face is of a person" if synthetic else "what they agreed to is not recorded by this run"
+    persons = "no real person" if synthetic else "what they agreed to is not recorded by this run"
     _item(prose, "Persons in the images", persons)
     _item(prose, "Groups of persons compared", "accuracy of each", "tbl-fairness")
     _item(prose, "Uses and misuses", "in the card of each model, README.md beside its weights")

@@ -48,8 +48,8 @@ def confusion_figure(results: Results) -> Shown:
         panels.append(figure_svg(plot_matrix(counts, results.label(model)), f"confusion-{number}", alt))
     width = round(CSS_PX_PER_IN * matrix_side_in(len(results.class_names)) * 1.1)
     caption = (
-        "Confusion matrices on the test split: images of each label (rows) by predicted class (columns). The darker a "
-        "cell, the larger its share of the row; cells off the diagonal are mistakes."
+        "Confusion matrices on the test split: images of each label (rows) by predicted class (columns). The stronger "
+        "the colour of a cell, the larger its share of the row; cells off the diagonal are mistakes."
     )
     columns = 3 if len(results.class_names) <= 4 else 2
     return show_figure(results, "fig-confusion", panels, caption, columns=columns, width_px=width)
@@ -82,7 +82,8 @@ def write_classes(results: Results) -> Prose:
     tables = [Ref(report_key(model)) for model in results.models]
     where = "{tables}" if len(tables) <= LISTED else "the tables from {first} on"
     prose.say(
-        f"These findings can be checked in {where} and in {{figure}}.", tables=tables, first=tables[0],
+        f"These findings can be checked in {where} and in {{figure}}. Classes hold different images, so that no paired "
+        "test applies: their rates are compared by their intervals.", tables=tables, first=tables[0],
         figure=Ref("fig-confusion"),
     )  # fmt: skip
     found = {model: read_mistakes(counts) for model, counts in results.confusions.items()}

@@ -30,10 +30,18 @@ def write_corruptions(results: Results) -> Prose:
         "increasing severity.",
         figure=Ref("fig-corruptions"), table=Ref("tbl-robustness"), images=images,
     )  # fmt: skip
+    severities = first[first["kind"] != CLEAN].groupby("kind", sort=False)["amount"].nunique()
+    if 1 in set(severities):
+        prose.say("Of {kinds} there is one severity.", kinds=list(severities.index[severities == 1]))
+    prose.say(
+        "Findings are on each corruption at its highest severity. As the correct images are counted and not named, "
+        "accuracies are compared by their intervals and not by a paired test, which as a rule shows smaller losses."
+    )
     for model, table in results.robustness.items():
         prose.item()
         counts = sum_at_highest_severity(table)
         _say_robustness(prose, model, counts)
+        _say_lower_severities(prose, table, counts)
         _say_chance(prose, counts)
     return prose
 
@@ -42,14 +50,17 @@ def _say_robustness(prose: Prose, model: str, counts: pd.DataFrame) -> None:
     rates = counts["correct"] / counts["count"]
     worst, best = rates.idxmin(), rates.drop(CLEAN).idxmax()
     if rates[worst] >= rates[CLEAN]:
-        prose.say("{model} loses no accuracy under any corruption.", model=Model(model))
+        prose.say(
+            "At the highest severity no corruption costs {model} accuracy, which is {clean:pct} on clean images.",
+            model=Model(model), clean=float(rates[CLEAN]), metric="accuracy", comparison="robustness",
+        )  # fmt: skip
         return
     figures = {"worst": worst, "low": float(rates[worst]), "clean": float(rates[CLEAN])}
     figures |= {"model": Model(model), "metric": "accuracy", "comparison": "robustness"}
     if _interval(counts, worst)[1] >= _interval(counts, CLEAN)[0]:
         prose.say(
-            "No corruption is shown to cost {model} accuracy: the lowest is {low:pct}, with {worst} at the highest "
-            "severity, against {clean:pct} on the same clean images, and the intervals overlap.", **figures,
+            "At the highest severity no corruption is shown to cost {model} accuracy: the lowest is {low:pct}, with "
+            "{worst}, against {clean:pct} on the same clean images, and the intervals overlap.", **figures,
         )  # fmt: skip
         return
     others = [kind for kind in counts.index if kind != CLEAN]
@@ -70,6 +81,20 @@ def _say_robustness(prose: Prose, model: str, counts: pd.DataFrame) -> None:
     prose.say(f"{template}{least_said}.", best=best, high=float(rates[best]), **figures)
 
 
+def _say_lower_severities(prose: Prose, table: pd.DataFrame, highest: pd.DataFrame) -> None:
+    """The lowest accuracy of all severities, where that is below all those at the highest one."""
+    sums = sum_classes(table, ["kind", "amount"])
+    rates, least = sums["correct"] / sums["count"], (highest["correct"] / highest["count"]).min()
+    if rates.min() >= least:
+        return
+    kind, amount = rates.idxmin()
+    severity = name_condition(kind, amount)[1]
+    prose.say(
+        "At a lower severity its accuracy is {low:pct} ({kind}, {severity}).", low=float(rates.min()), kind=kind,
+        severity=severity, amount=float(amount), metric="accuracy", comparison="robustness",
+    )  # fmt: skip
+
+
 def _say_chance(prose: Prose, counts: pd.DataFrame) -> None:
     """Under which corruptions the accuracy may be that of guessing, where it is not so on clean images."""
     chance = 1 / len(prose.results.class_names)
@@ -77,8 +102,8 @@ def _say_chance(prose: Prose, counts: pd.DataFrame) -> None:
     kinds = [kind for kind, reached in reaches.items() if reached]
     if kinds and not reaches[CLEAN]:
         prose.say(
-            "Under {kinds} it is not shown to exceed the chance level of {chance:pct}.", kinds=kinds, chance=chance,
-            metric="accuracy", comparison="chance",
+            "Under {kinds} it is then not shown to exceed the chance level of {chance:pct}.",
+            kinds=kinds, chance=chance, metric="accuracy", comparison="chance",
         )  # fmt: skip
 
 
@@ -95,7 +120,7 @@ def corruptions_figure(results: Results) -> Shown:
         alt = f"Accuracy of {label}, each corruption at its highest severity: {read}."
         panels.append(figure_svg(plot_corruptions(table, label, colors[model]), f"corruptions-{number}", alt))
     caption = (
-        "Accuracy on corrupted test images: a row for each corruption, a dot for each severity, from low (pale) to "
+        "Accuracy on corrupted test images: a row for each corruption, a dot for each severity, from low (faint) to "
         f"high (full, with its {LEVEL:.0%} interval). The line marks the accuracy on clean images."
     )
     return show_figure(results, "fig-corruptions", panels, caption, columns=3, width_px=WIDTH_PX)

@@ -9,10 +9,11 @@ from PIL import Image
 
 from emotion_utils.evaluation.occlusion import DEPENDS, Answer
 from emotion_utils.evaluation.regions import CONTROL, FEATURES
-from emotion_utils.evaluation.statistics import ALPHA, LEVEL, wilson_interval
+from emotion_utils.evaluation.statistics import ALPHA, LEVEL, fewest_images, wilson_interval
+from emotion_utils.figures.examples import CONFIDENCE
 from emotion_utils.figures.saliency import plot_covered, plot_resemblance, plot_shares
 from emotion_utils.figures.style import figure_svg
-from emotion_utils.report.claims import RULE, Label, Model, Ref
+from emotion_utils.report.claims import RULE, Label, Model, Ref, join_words
 from emotion_utils.report.exhibits import Shown, image_key, show_figure, show_table
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
@@ -21,17 +22,24 @@ from emotion_utils.report.tables import Figures, p_value
 CSS_PX_PER_IN = 96
 IMAGE_DPI = 200  # of what notebook 05 saves
 PLURAL = ("brows", "eyes")
+WORDS = "; ".join(f"{word}, {100 * least:g}% or more" for least, word in CONFIDENCE if least)
+CARD_LEGEND = (
+    f"Above a face stand its label or a model's answer, with a word for its probability ({WORDS}; {CONFIDENCE[-1][1]}, "
+    "less); beside it the probability of each class, the bar of the label outlined. Warm colours: where Grad-CAM finds "
+    "evidence for the answer; where there are none, the layer that it reads holds no evidence."
+)
+AS_ABOVE = "Words, bars and colours as in the other figures of examples."
 IMAGE_CAPTIONS = {
     "average_faces": (
         "The average test image of each class, and where it is brighter or darker than the average of all classes. "
         "Outlined: the regions that are measured below."
     ),
-    "cards_certain": (
-        "Test images that every model classifies correctly, with the highest confidence. Warm colours: where Grad-CAM "
-        "finds evidence for the answer; where there are none, the layer that it looks at holds no evidence."
+    "cards_certain": f"Classified correctly by every model, with the highest mean confidence. {CARD_LEGEND}",
+    "cards_mistaken": f"Classified wrongly by a model, with the highest confidence. {AS_ABOVE}",
+    "cards_borderline": (
+        f"Of the test images not shown as such, those whose two most probable classes are closest, on average over the "
+        f"models. {AS_ABOVE}"
     ),
-    "cards_mistaken": "The mistakes made with the highest confidence, and where each model looked.",
-    "cards_borderline": "Test images whose two most probable classes are closest, and where each model looked.",
 }
 
 
@@ -93,16 +101,19 @@ def _say_focus(prose: Prose, model: str, rows: pd.DataFrame) -> None:
     top = (features["share"] / features["area"]).idxmax()
     row = features.loc[top]
     values = {key: float(row[key]) for key in ("share", "low", "high", "area")} | {"region": top, "level": LEVEL}
+    values |= {"control": CONTROL, "beside": float(rows.at[CONTROL, "share"]), "size": float(rows.at[CONTROL, "area"])}
     covers = "cover" if top in PLURAL else "covers"
     template = (
         "Of the saliency of {model}, {share:pct0} ({level:pct0} interval {low:pct0} to {high:pct0}) lies on the "
-        f"{{region}}, which {covers} {{area:pct0}} of the image: more than a uniform map would have ({{figure}})."
+        f"{{region}}, which {covers} {{area:pct0}} of the image: more than a uniform map would have ({{figure}})"
     )
     if row["low"] <= row["area"]:
         template = (
-            "The saliency of {model} is not shown to favour any part of the face: the largest share for its size is "
-            "{share:pct0} ({level:pct0} interval {low:pct0} to {high:pct0}) on {area:pct0} of the image ({figure})."
+            f"The saliency of {{model}} is not shown to favour {join_words(FEATURES, 'or')}: the largest share of "
+            "these for its size is {share:pct0} ({level:pct0} interval {low:pct0} to {high:pct0}), on the {region}, "
+            f"which {covers} {{area:pct0}} of the image ({{figure}})"
         )
+    template += "; the {control}, which has no such feature, has {beside:pct0} on {size:pct0}."
     prose.say(template, model=Model(model), figure=Ref("fig-saliency"), metric="saliency", **values)
 
 
@@ -112,7 +123,7 @@ def _say_resemblance(prose: Prose, last: pd.Series) -> None:
     if last["high"] >= DEPENDS:
         verdict = "too high for the maps to show what was learned"
     prose.say(
-        "Their rank correlation with the maps of networks whose weights are all random is {correlation:rate} "
+        "The rank correlation of its maps with those of networks whose weights are all random is {correlation:rate} "
         f"({{low:rate}} to {{high:rate}}, {{figure}}), {verdict}.",
         figure=Ref("fig-random"), metric="rank correlation", **values,
     )  # fmt: skip
@@ -138,7 +149,9 @@ def saliency_figures(results: Results) -> Shown:
     )
     check = (
         "Parameter randomisation test: rank correlation of each model's maps with those of "
-        "the same network as more and more of its layers are randomised. It must fall below the dashed line."
+        "the same network as more and more of its layers are randomised. It must fall below the dashed line, "
+        f"{DEPENDS:g}: there two maps share {DEPENDS**2:.0%} of the variance of their ranks. This limit was fixed "
+        "beforehand; the literature has none."
     )
     return show_figure(results, "fig-saliency", [shares], caption, columns=1, width_px=480) + show_figure(
         results, "fig-random", [random], check, columns=1, width_px=480
@@ -158,13 +171,19 @@ def write_occlusion(results: Results) -> Prose:
     asked = {"label": Label(label), "region": region, "control": CONTROL}
     prose.say(
         "The question was fixed before anything was measured: is {label} recognised by the {region}? If so, a model "
-        "must miss significantly more of it when the {region} is covered (adjusted p of {alpha:plain} or less over all "
-        "classes, models and regions), and more than when an equal area of the {control} is covered.",
-        alpha=ALPHA, comparison=RULE, **asked,
+        "must miss significantly more of it when the {region} is covered (adjusted p of {alpha:plain} or less over "
+        "{tests:count} tests, of all classes, models and regions), and more than when an equal area of the {control} "
+        "is covered.", alpha=ALPHA, tests=len(saliency.compared), comparison=RULE, **asked,
     )  # fmt: skip
     prose.say(
         "The models classified {images:count} test images again, each with one region filled with its mean colour "
         "({figure}, {table}).", images=saliency.images, figure=Ref("fig-occlusion"), table=Ref("tbl-covered"),
+    )  # fmt: skip
+    tests, count = len(saliency.compared), max(answer.count for answer in saliency.answers)
+    prose.say(
+        "For the smallest of {tests:count} p-values to be significant, a model must miss at least {fewest:count} "
+        "images of {label} that it recognised before; there are {count:count}.",
+        tests=tests, fewest=fewest_images(ALPHA / tests), count=count, label=Label(label), comparison=RULE,
     )  # fmt: skip
     for answer in saliency.answers:
         prose.item()
@@ -176,9 +195,10 @@ def _say_answer(prose: Prose, answer: Answer, asked: dict) -> None:
     prose.say(
         "The recall of {model} for the {count:count} images of {label} is {before:pct}; with the {region} covered it "
         "is {after:pct} (adjusted {p:p}), with the {control} covered {covered:pct}"
-        + (": yes, it needs the {region}." if answer.needed else ": it is not shown to need the {region}."),
+        + f"{_conclude(answer)}.",
         model=Model(answer.model), before=answer.before, after=answer.after, covered=answer.control,
-        count=answer.count, p=answer.p_holm, metric="recall", comparison="covered", **asked,
+        count=answer.count, p=answer.p_holm, hits=answer.hits, least=answer.smallest_p, metric="recall",
+        comparison="covered", **asked,
     )  # fmt: skip
     if asked["region"] not in answer.worst:
         is_shown = _is_lowest(prose.results.saliency.compared, answer, asked["label"])
@@ -186,6 +206,16 @@ def _say_answer(prose: Prose, answer: Answer, asked: dict) -> None:
             "Its recall is lowest with the {worst} covered" if is_shown else "Which region it needs most is not shown"
         )
         prose.say(f"{template}.", worst=answer.worst, metric="recall", comparison="covered")
+
+
+def _conclude(answer: Answer) -> str:
+    """What follows for the need of the region; too few images are no evidence that it is not needed."""
+    if answer.needed:
+        return ": yes, it needs the {region}"
+    if answer.smallest_p <= ALPHA:
+        return ": it is not shown to need the {region}"
+    few = "too few ({hits:count})" if answer.hits else "none"
+    return f": it recognises {few} before, so that this test cannot show whether it needs the {{region}}"
 
 
 def _is_lowest(compared: pd.DataFrame, answer: Answer, label: str) -> bool:

@@ -54,6 +54,7 @@ def write_data(results: Results) -> Prose:
         )
     else:
         prose.say("No image had to be set aside.")
+    _say_doubtful_labels(prose)
     _say_augmentation(prose)
     return prose
 
@@ -82,6 +83,25 @@ def _say_origin(prose: Prose) -> None:
                 "Their labels are votes: on average {share:pct} of the votes on an image are for its label, which "
                 "bounds how often any model can agree with one more of these people.", share=agreement["share"],
             )  # fmt: skip
+
+
+def _say_doubtful_labels(prose: Prose) -> None:
+    """What speaks for wrong labels: those that a simple model doubts, and near duplicates with several labels."""
+    suspects, near = prose.results.audit["suspects"], prose.results.audit["near_duplicates"]
+    if suspects["judged"] and suspects["doubted"]:
+        prose.say(
+            "A logistic regression on histograms of gradients, which agrees with {accuracy:pct0} of {judged:count} "
+            "labels of images that it did not learn from, doubts {doubted:count} of them ({table}): weak evidence of "
+            "wrong labels, as it errs itself.",
+            accuracy=suspects["accuracy"], judged=suspects["judged"], doubted=suspects["doubted"],
+            table=Ref("tbl-data"),
+        )  # fmt: skip
+    if mixed := near["mixed_labels"]:
+        clusters, have = ("cluster", "has") if mixed == 1 else ("clusters", "have")
+        prose.say(
+            f"{{mixed:Words}} {clusters} of near duplicates {have} more than one label, which may be a label error or "
+            "two expressions of one person.", mixed=mixed,
+        )  # fmt: skip
 
 
 def _say_auxiliary(prose: Prose) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emotion_utils.audit import lines
+from emotion_utils.audit.splits import balance_line
 from emotion_utils.report.data_tables import split_table
 from emotion_utils.report.exhibits import Shown, show_table
 from emotion_utils.report.results import Results
@@ -76,9 +77,10 @@ def _split(results: Results) -> Iterator[tuple[str, str]]:
     yield "Persons", audit["groups"]["line"]
     yield "Split", lines.split_line(audit)
     yield "Validation", lines.drawn_val_line(audit)
-    yield "Class balance", audit["splits"]["line"]
+    yield "Class balance", balance_line(audit["splits"])
     yield "Leaks as the data came", lines.leaks_line(leaks["as_given"])
-    yield "Leaks in a random split", lines.leaks_line(leaks["at_random"])
+    at_random = lines.leaks_line(leaks["at_random"])
+    yield "Leaks in a random split", at_random and f"had single images been drawn, which was not done: {at_random}"
     yield "What was done", leaks["line"]
     yield "Leaks now", lines.leaks_line(leaks["as_used"])
 

@@ -236,7 +236,7 @@ def pairs_table(results: Results) -> Shown:
     }, dtype=object)  # fmt: skip
     note = (
         f"Exact McNemar test with Holm's correction for all pairs; models differ where the adjusted p is {ALPHA:g} or "
-        "less."
+        "less; undecided: no difference is shown, and no equality either."
     )
     formats = {f"A{MINUS}B, points": "+.1f"}
     return show_table(results, "tbl-pairs", frame, "Pairs of models on the same test images.", note, formats=formats)

@@ -24,8 +24,11 @@ MACHINE = {
 
 
 def show_command(results: Results) -> Shown:
-    """The command that makes this run again."""
-    return Shown(f'<pre class="command"><code>{safe(repeat_command(results.config))}</code></pre>')
+    """The command that makes this run again, with as many threads, on which the bits depend."""
+    command, threads = repeat_command(results.config), _trained_threads(results)
+    if threads and results.config.threads == "auto":
+        command += f" --set threads={threads[0]}"
+    return Shown(f'<pre class="command"><code>{safe(command)}</code></pre>')
 
 
 def repeat_command(config: RunConfig) -> str:
@@ -61,6 +64,7 @@ def machine_tables(results: Results) -> Shown:
     environment = dict(results.facts.get("environment", {}))
     versions = environment.pop("versions", {})
     rows = [(True, MACHINE.get(key, key.replace("_", " ")), str(value)) for key, value in environment.items()]
+    rows += [(True, "trained on", device) for device in trained_devices(results)]
     rows += [(False, *row) for row in versions.items()]
     frame = frame_of(rows, ["machine", "What", "Value"])
     caption = "Environment of this run."
@@ -75,18 +79,18 @@ def machine_tables(results: Results) -> Shown:
     )
     stages = {name: stage for name, stage in sorted(results.facts.get("stages", {}).items()) if name[:2] != "06"}
     times = pd.DataFrame({"Notebook": list(stages), "Seconds": [stage["seconds"] for stage in stages.values()]})
+    caption = "Time per notebook, but for the last, which makes this report."
     restarts = [stage["kernel_restarted"] for stage in stages.values() if "kernel_restarted" in stage]
     note = f"Started once more: {safe('; '.join(restarts))}." if restarts else ""
     note = note if stages else "The notebooks were run by hand, so no times were taken."
-    shown += show_table(results, "tbl-times", times, "Time per notebook.", note, formats={"Seconds": ",.1f"})
+    shown += show_table(results, "tbl-times", times, caption, note, formats={"Seconds": ",.1f"})
     return shown + _openings_table(results) if results.openings else shown
 
 
 def _threads_note(results: Results) -> str:
     """What the same bits depend on, with the number of threads that the models were trained with."""
-    events = [event for model in results.models for event in results.events[model]]
-    threads = sorted({event["threads"] for event in events if event["kind"] == "started" and "threads" in event})
-    if not threads or "threads" not in results.facts.get("environment", {}):  # a run of an earlier version
+    threads = _trained_threads(results)
+    if not threads:
         return ""
     return (
         f"Trained with {' or '.join(map(str, threads))} threads. The same versions, kind of processor and number of "
@@ -95,15 +99,31 @@ def _threads_note(results: Results) -> str:
     )
 
 
+def _trained_threads(results: Results) -> list[int]:
+    """The numbers of threads that the models were trained with; none in a run of an earlier version."""
+    known = "threads" in results.facts.get("environment", {})
+    return sorted({event["threads"] for event in _starts(results) if "threads" in event}) if known else []
+
+
+def trained_devices(results: Results) -> list[str]:
+    """What the models were trained on: cpu, cuda or mps."""
+    return sorted({event["device"] for event in _starts(results) if "device" in event})
+
+
+def _starts(results: Results) -> list[dict[str, Any]]:
+    return [event for model in results.models for event in results.events[model] if event["kind"] == "started"]
+
+
 def _openings_table(results: Results) -> Shown:
     """A row per model or notebook, with columns for the models that a notebook had edited, and for ablations."""
     # VGG16_emotion/edited-12ab34, seed 0
     readers = pd.Series(results.openings).str.extract(r"^([^/,]+)(?:.*/(edited)-)?(?:.*/(without)-)?")
     counts = readers.groupby(0, sort=False).agg(size=(0, "size"), edited=(1, "count"), without=(2, "count"))
-    columns = ["size", "edited", *["without"] * bool(counts["without"].any())]
+    titles = {"size": "Times", "edited": "of these edited", "without": "of these in an ablation"}
+    columns = [name for name in titles if name == "size" or counts[name].any()]
     frame = frame_of(
         [(Model(name) if name in results.models else name, *row) for name, *row in counts[columns].itertuples()],
-        ["Read for", "Times", "of these edited", "of these in an ablation"][: 1 + len(columns)],
+        ["Read for", *map(titles.get, columns)],
     )
     caption = "How often the test images were read."
     note = "Edited: a model that a notebook trained in a folder of its own, with another network, recipe or data."

@@ -22,7 +22,8 @@ from emotion_utils.report.tables import Best
 
 NEAR = 0.01  # of accuracy: this close to the best epoch counts as having arrived
 NO_LOSS = 1e-9  # a loss below is zero but for rounding, and nothing is so many times larger
-LOSS_RISE = 0.05  # of the lowest validation loss: a rise that is more than noise
+LEAST_RISE = 0.01  # of the lowest validation loss: a rise that is named
+LOSS_RISE = 0.05  # likewise: one that is more than noise
 RISING_EPOCHS = 3  # so many in a row above that rise are called overfitting; fewer may be chance
 
 
@@ -163,7 +164,7 @@ def _say_gap(prose: Prose, curve: Curve) -> None:
             "only the training images are augmented.", train=curve.train_last,
         )  # fmt: skip
     if curve.diverges:
-        meaning = "which is overfitting" if curve.overfits else "over too few epochs to call it overfitting"
+        meaning = "which is overfitting" if curve.overfits else "too little or too briefly to call it overfitting"
         prose.say(
             "The validation loss is lowest in epoch {low:count} and {rise:pct0} higher at the end while the training "
             f"loss falls, {meaning}.", low=curve.loss_low_epoch, rise=curve.loss_rise,
@@ -200,12 +201,12 @@ class Curve:
 
     @property
     def diverges(self) -> bool:
-        """The last validation loss exceeds the lowest, and the training loss has fallen since."""
-        return self.loss_rise > LOSS_RISE and self.train_loss_falls and self.loss_low_epoch < self.last_epoch
+        """The last validation loss exceeds the lowest by LEAST_RISE, and the training loss has fallen since."""
+        return self.loss_rise >= LEAST_RISE and self.train_loss_falls and self.loss_low_epoch < self.last_epoch
 
     @property
     def overfits(self) -> bool:
-        """So it is over several epochs."""
+        """It does so by LOSS_RISE over several epochs."""
         return self.diverges and self.stays_up
 
 

@@ -4,11 +4,12 @@ import shutil
 from pathlib import Path
 
 import nbconvert
+import nbformat
 import pytest
 from nbconvert.exporters.templateexporter import jupyter_path
 
 from emotion_utils.report.page import exporter
-from emotion_utils.report.page.exporter import PageExporter
+from emotion_utils.report.page.exporter import PageExporter, label_code
 
 
 @pytest.fixture
@@ -26,3 +27,9 @@ def test_templates_that_pip_put_beside_the_package_are_found(tmp_path, monkeypat
     monkeypatch.setattr(exporter.HTMLExporter, "get_prefix_root_dirs", lambda self: [])
     made = PageExporter.make(Path(exporter.__file__).parent / "template", [])
     assert str(tmp_path / "share/jupyter/nbconvert/templates/base") in made.template_paths
+
+
+def test_code_of_a_cell_that_says_nothing_is_named_by_its_first_line():
+    for html, label in {"<p>x</p>": "Code of the text above", "": "Code: show()"}.items():
+        shown = nbformat.v4.new_output("display_data", data={"text/html": f'<div class="prose a">{html}</div>'})
+        assert label_code(nbformat.v4.new_code_cell("show()", outputs=[shown])) == label

@@ -8,6 +8,7 @@ import pytest
 from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.corruptions import CORRUPTIONS
 from emotion_utils.figures.corruptions import name_condition
+from emotion_utils.report.claims import check_claim
 from emotion_utils.report.exhibits import number_exhibits
 from emotion_utils.report.page.page_tables import parse_html, read_tables
 from emotion_utils.report.results import read_results
@@ -38,9 +39,22 @@ def test_a_loss_within_the_intervals_is_not_said_to_be_one(results, right, is_sh
     """Of 30: Wilson's interval of 27 begins at 0.744, that of 17 ends at 0.726, that of 18 at 0.754."""
     rows = [("as they are", 0.0, "happy", 30, 27), ("blur", 0.1, "happy", 30, right)]
     table = pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
-    text = corruptions.write_corruptions(replace(results, robustness={"r18_pre_emotion": table})).claims[-1].text
-    assert ("blur costs r18_pre_emotion most accuracy" in text) == is_shown
-    assert ("No corruption is shown to cost" in text and "against 90.0%" in text) == (not is_shown)
+    said = [claim.text for claim in corruptions.write_corruptions(replace(results, robustness={"m": table})).claims]
+    assert said[1] == "Of blur there is one severity."
+    assert ("blur costs m most accuracy" in said[-1]) == is_shown
+    assert ("no corruption is shown to cost" in said[-1] and "against 90.0%" in said[-1]) == (not is_shown)
+
+
+@pytest.mark.parametrize(("low", "is_said"), [(26, True), (27, False), (30, False)])
+def test_what_a_lower_severity_costs_is_not_passed_over(results, low, is_said):
+    rows = [("as they are", 0.0, "happy", 30, 27), ("noise", 0.1, "happy", 30, low), ("noise", 0.2, "happy", 30, 28)]
+    table = pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
+    prose = corruptions.write_corruptions(replace(results, robustness={"m": table}))
+    text = " ".join(claim.text for claim in prose.claims)
+    assert "At the highest severity no corruption costs m accuracy, which is 90.0% on clean images." in text
+    assert ("At a lower severity its accuracy is 86.7% (noise, 0.1 of the range)." in text) == is_said
+    for claim in prose.claims:
+        check_claim(claim)
 
 
 def test_neither_most_nor_least_is_named_where_intervals_overlap_and_chance_is(results):
@@ -48,11 +62,11 @@ def test_neither_most_nor_least_is_named_where_intervals_overlap_and_chance_is(r
     rows = [(kind, float(kind != "as they are"), "happy", 30, right) for kind, right in counts.items()]
     table = pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
     said = [claim.text for claim in corruptions.write_corruptions(replace(results, robustness={"r18": table})).claims]
-    assert said[1] == (
+    assert said[3] == (
         "Corruptions cost r18 accuracy: it is between 33.3% and 40.0% at the highest severity, against 90.0% on the "
         "same clean images; which costs most is not shown, as intervals overlap."
     )
-    assert said[2] == "Under blur, dark and noise it is not shown to exceed the chance level of 33.3%."
+    assert said[4] == "Under blur, dark and noise it is then not shown to exceed the chance level of 33.3%."
 
 
 def test_figure_has_a_panel_a_model_that_says_what_it_shows(results):

@@ -1,5 +1,7 @@
 """What the report says of looking and covering follows from the stored tables, and only from them."""
 
+import re
+
 import pytest
 
 from emotion_utils.errors import EmotionError
@@ -17,7 +19,8 @@ def test_question_is_answered_for_each_model_by_its_own_figures(make_results):
     results = make_results()
     texts = said(write_occlusion(results))
     assert texts[0].startswith("The question was fixed before anything was measured: is sad recognised by the mouth?")
-    for model, text in zip(results.models, texts[2:], strict=True):
+    assert re.search(r"must miss at least 11 images of sad that it recognised before; there are \d+\.", texts[2])
+    for model, text in zip(results.models, texts[3:], strict=True):
         assert text.startswith(f"The recall of {model} for the")
         assert "with the mouth covered it is 0.0% " in text
         assert text.endswith("yes, it needs the mouth.")
@@ -30,7 +33,24 @@ def test_no_need_is_claimed_where_covering_changes_nothing(make_run):
     covered["predicted"] = [own[model][name] for model, name in zip(covered["model"], covered["id"], strict=True)]
     run.write("covered", covered)
     texts = said(write_occlusion(read_results(run)))
-    assert all(text.endswith("it is not shown to need the mouth.") for text in texts[2:])
+    assert all(text.endswith("it is not shown to need the mouth.") for text in texts[3:])
+
+
+def test_too_few_images_are_not_taken_for_evidence_against_a_need(make_run):
+    run = make_run(images=120)
+    texts = said(write_occlusion(read_results(run)))
+    assert len(texts) == 6
+    assert all(re.search(r"recognises (too few \(\d\)|none) before", text) for text in texts[3:])
+
+
+def test_control_is_named_beside_the_features_that_are_not_favoured(make_run):
+    run = make_run()
+    table = run.read("saliency")
+    table[["brows", "eyes", "mouth", "forehead", "elsewhere"]] = 0.02, 0.02, 0.02, 0.5, 0.44
+    run.write("saliency", table)
+    text = said(write_saliency(read_results(run)))[0]
+    assert "not shown to favour brows, eyes or mouth" in text
+    assert text.endswith("; the forehead, which has no such feature, has 50% on 12%.")
 
 
 def test_maps_like_those_of_random_networks_are_not_taken_for_learned(make_run):
