@@ -286,6 +286,15 @@ def _read_lines(path: Path, artefact: Artefact) -> list[dict[str, Any]]:
 
 
 def _first_difference(there: RunConfig, here: RunConfig) -> str:
-    ours, theirs = here.model_dump(mode="json"), there.model_dump(mode="json")
-    key = next(key for key in ours if ours[key] != theirs[key])
-    return f"{key}: {theirs[key]} there, {ours[key]} here"
+    """The first setting that differs, as --set names it, and how many others do."""
+    first, *others = _differences("", there.model_dump(mode="json"), here.model_dump(mode="json"))
+    return first + (f", and {len(others)} more" if others else "")
+
+
+def _differences(name: str, there: Any, here: Any) -> list[str]:
+    if there == here:
+        return []
+    if isinstance(there, dict) and isinstance(here, dict):
+        prefix = f"{name}." if name else ""
+        return [line for key in here for line in _differences(f"{prefix}{key}", there.get(key), here[key])]
+    return [f"{name}: {there} there, {here} here"]

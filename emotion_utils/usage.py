@@ -14,7 +14,10 @@ from emotion_utils.config import PROFILES, suggest_setting
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.terminal import fail
 
-INTERRUPTED = "interrupted; the same command continues from the last checkpoint, which is at most a minute old"
+INTERRUPTED = (
+    "interrupted; the same command goes on after what is finished, and a training from its last checkpoint, at most a "
+    "minute old"
+)
 PLAIN = {  # for what click says of numbers
     "a valid integer range": "a whole number",
     "a valid integer": "a whole number",

@@ -187,3 +187,12 @@ def test_a_run_that_is_there_refuses_other_settings_and_says_which(tmp_path, giv
     Run.create(tmp_path / "run", resolve_config("smoke", ["image_size_px=40"]))
     with pytest.raises(InputError, match=difference):
         start(tmp_path / "run", **given)
+
+
+def test_the_settings_that_differ_are_named_as_for_set(tmp_path):
+    Run.create(tmp_path, resolve_config("smoke"))
+    rate = "recipes.r18_scratch_emotion.lr"
+    with pytest.raises(InputError, match=r"\(seed: 0 there, 3 here, and 1 more\); choose another"):
+        Run.create(tmp_path, resolve_config("smoke", ["seed=3", f"{rate}=0.5"]))
+    with pytest.raises(InputError, match=rf"\({rate}: 0\.001 there, 0\.5 here\)"):
+        Run.create(tmp_path, resolve_config("smoke", [f"{rate}=0.5"]))

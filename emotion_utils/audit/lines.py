@@ -30,7 +30,7 @@ def audit_lines(audit: Mapping[str, Any]) -> list[str]:
         faces_line(audit),
     ]
     lines.append(auxiliary_line(audit))
-    leaks = leaks_line(audit["leaks"]["as_given"])
+    leaks = leaks_line(audit["leaks"]["as_given"], audit["groups"]["persons"])
     lines += [leaks and f"as the data came: {leaks}", audit["leaks"]["line"], suspects_line(audit["suspects"])]
     lines += shortcut_lines(audit.get("shortcuts"))
     return [line for line in lines if line]
@@ -197,11 +197,13 @@ def drawn_val_line(audit: Mapping[str, Any]) -> str:
     return audit["splits"].get("drawn_val", "")
 
 
-def leaks_line(records: list[dict[str, Any]] | None) -> str:
-    """The records of `leaks.find_leaks` in a line."""
+def leaks_line(records: list[dict[str, Any]] | None, persons: int) -> str:
+    """The records of `leaks.find_leaks` in a line; so many `persons` are known."""
     if not records:
         return ""
     leaks = pd.DataFrame(records)
     if not leaks["images"].sum():
+        if not persons:
+            return "no image of one split has a copy or a near copy in another; who is on which image is not known"
         return "no image of one split has a copy, a near copy or its person in another"
     return "; ".join(leak_lines(leaks))

@@ -66,6 +66,7 @@ class Faces:
 # What became of the search for faces: each was cut out; one fills the image, which was taken whole; none was seen; or
 # nobody looked, as the image is no larger than a face, or the model was trained on whole images.
 SEARCHES = FOUND, FILLS, MISSED, NOT_SEARCHED = ("found", "whole", "missed", "not searched")
+TAKEN_WHOLE = "--missed keep (in Python missed='keep') takes it whole"
 OUTCOMES = {"cropped": FOUND, "missed": MISSED}
 COLOUR_SPREAD = 1.0  # 0-255, mean over a face of how far its channels lie apart: JPEG's noise stays below
 
@@ -96,7 +97,7 @@ def _read_one(source_image: InputImage | GivenImage, *, mode: CropMode, size_px:
     search = OUTCOMES.get(found.outcome, FILLS if found.faces else NOT_SEARCHED)
     turn = find_turn(image) if search == MISSED else 0
     if search == MISSED and (missed == "quarantine" or (missed is None and max(height, width) >= SCENE_PX)):
-        hint = f"it shows one turned by {turn} degrees clockwise: turn it" if turn else "missed=keep takes it whole"
+        hint = f"it shows one turned by {turn} degrees clockwise: turn it" if turn else TAKEN_WHOLE
         return Faces(path, nothing, reason=f"{NO_FACE} of {width} x {height} pixels; {hint}", search=search, turn=turn)
     boxes = found.faces if search == FOUND else (found.box,)
     cuts = [cut_square(image, box) for box in boxes] if search == FOUND else [image]

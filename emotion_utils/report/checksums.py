@@ -39,13 +39,18 @@ def remove_checksums(run: Run) -> None:
         run.inside(name).unlink(missing_ok=True)
 
 
+def same_run(root: Path) -> str:
+    """The command that finishes the run in `root` with its own settings."""
+    return f"emotion run --like {shell_word(root / 'run.json')} --output {shell_word(root)}"
+
+
 def read_checksums(root: Path) -> dict[str, str]:
     """File name -> SHA-256 (hex). Raises InputError where there is no list, EmotionError where it was damaged."""
     path = root / CHECKSUMS
     if not path.exists():
         raise InputError(
-            f"{root}: no {CHECKSUMS}, so no report was finished here: run `emotion run --output {shell_word(root)}` "
-            "first"
+            f"{root}: no {CHECKSUMS}: no report was finished here since something was trained or changed: run "
+            f"`{same_run(root)}` first"
         )
     listed = {}
     content = read_bytes(path, MOST_JSON_BYTES).decode("utf-8", "replace")

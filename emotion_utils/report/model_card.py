@@ -207,12 +207,11 @@ def _describe_results(results: Results, model: str, rates: dict[str, Estimate]) 
         )  # fmt: skip
     calibration = {
         "Calibration error (ECE)": Estimate(found.ece, found.ece_low, found.ece_high),
-        "Calibration error at the fitted temperature": Estimate(
-            found.ece_after, found.ece_after_low, found.ece_after_high
-        ),
-        "Fitted temperature": found.temperature,
         "Brier score": found.brier,
     }
+    if found.helps:
+        scaled = Estimate(found.ece_after, found.ece_after_low, found.ece_after_high)
+        calibration |= {"Fitted temperature": found.temperature, "Calibration error at that temperature": scaled}
     rows = [*((TITLES[name], rate) for name, rate in rates.items()), *calibration.items()]
     parts = [_markdown(prose), _table(["Metric", f"Value ({LEVEL:.0%} interval)"], rows)]
     parts += ["### Each class", _tabulate_classes(results, model)]

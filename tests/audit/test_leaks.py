@@ -10,6 +10,7 @@ from tied_manifests import manifest_of, tied_manifests
 
 from emotion_utils.audit.audit import audit_images, complete_audit
 from emotion_utils.audit.leaks import MAX_SET_ASIDE, find_leaks, leak_lines, settle_leaks
+from emotion_utils.audit.lines import leaks_line
 from emotion_utils.audit.splits import assign_splits, divide_images
 from emotion_utils.config import resolve_config
 from emotion_utils.errors import InputError
@@ -228,3 +229,9 @@ def test_a_split_drawn_by_single_images_would_leak_where_ours_does_not(tmp_path)
     assert images(audit["leaks"]["at_random"])["same person"] > 0
     assert sum(record["images"] for record in audit["leaks"]["as_used"]) == 0
     assert audit["leaks"]["as_given"] is None
+
+
+@pytest.mark.parametrize(("persons", "line"), [(3, "its person in another"), (0, "who is on which image is not known")])
+def test_a_line_on_leaks_claims_nothing_of_persons_that_are_not_known(persons, line):
+    none = [{"tie": tie, "split": "test", "other": "train", "images": 0, "of": 9} for tie in ("copy", "person")]
+    assert leaks_line(none, persons).endswith(line)

@@ -41,7 +41,7 @@ def test_image_without_a_face_is_no_emotion_unless_asked(model_dir, tmp_path, na
     assert code == 0
     assert table["search"].tolist() == ["missed", "missed"]
     assert table["reason"][0].startswith("no face: none was found in the image of ")
-    assert "missed=keep takes it whole" in table["reason"][0]
+    assert "--missed keep (in Python missed='keep') takes it whole" in table["reason"][0]
     assert (table["predicted"][0], table["reason"][1]) == ("", "")
     assert "emotion: no face was found in 1 image (first " in said
     code, table, said = predict(model_dir, large, small, "--missed", "keep")

@@ -22,7 +22,7 @@ import pandas as pd
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.figures.style import theme_svgs
 from emotion_utils.files import read_bytes
-from emotion_utils.printable import shell_word
+from emotion_utils.report.checksums import same_run
 from emotion_utils.report.page.cells import (
     COMPARISON,
     MOST_PAGE_BYTES,
@@ -192,7 +192,7 @@ def _is_left_undone(statement: ast.stmt) -> bool:
 def read_page(path: Path) -> str:
     """The text of a page. Raises InputError where it is missing or none."""
     if not path.exists():
-        raise InputError(f"{path} is missing: run `emotion run --output {shell_word(path.parent)}` first")
+        raise InputError(f"{path} is missing: run `{same_run(path.parent)}` first")
     try:
         return read_bytes(path, MOST_PAGE_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from emotion_utils.report.claims import Label, Model
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
-from emotion_utils.report.sections.architectures import say_weights
+from emotion_utils.report.sections.architectures import say_scope
 from emotion_utils.report.sections.data import count_splits
 from emotion_utils.report.sections.differences import say_floor
 from emotion_utils.report.sections.metrics import say_accuracies, say_chance, write_verdict
@@ -50,7 +50,7 @@ def write_answer(results: Results) -> Prose:
 def write_limits(results: Results) -> Prose:
     """What the answer says nothing about."""
     prose = Prose(results, "abstract")
-    say_weights(prose)
+    say_scope(prose)
     say_seeds(prose)
     say_floor(prose)
     return prose

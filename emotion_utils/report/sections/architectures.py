@@ -133,8 +133,10 @@ def _say_edits(prose: Prose, model: str) -> None:
         )  # fmt: skip
 
 
-def say_weights(prose: Prose) -> None:
-    """Which models start from proxy weights, and what their results therefore say nothing about."""
+def say_scope(prose: Prose) -> None:
+    """What the results say nothing about: photographs where faces are synthetic, published weights behind proxies."""
+    if prose.results.config.data == "synthetic":
+        prose.say("All faces are synthetic: the results say nothing about photographs of people.")
     proxies = prose.results.proxies
     if proxies:
         verb = "start" if len(proxies) > 1 else "starts"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from emotion_utils.report.claims import Ref
 from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
-from emotion_utils.report.sections.architectures import say_weights
+from emotion_utils.report.sections.architectures import say_scope
 from emotion_utils.report.sections.metrics import say_accuracies, say_chance, write_verdict
 from emotion_utils.report.sections.seeds import say_seeds
 
@@ -16,7 +16,7 @@ def write_conclusion(results: Results) -> Prose:
     say_chance(prose)
     prose.echo(write_verdict(results).claims)
     prose.paragraph()
-    say_weights(prose)
+    say_scope(prose)
     say_seeds(prose)
     prose.say(
         "With {test:count} test images, a single one changes an accuracy by {step:points}.",

@@ -73,16 +73,16 @@ def _images(results: Results) -> Iterator[tuple[str, str]]:
 
 def _split(results: Results) -> Iterator[tuple[str, str]]:
     audit = results.audit
-    leaks = audit["leaks"]
+    leaks, persons = audit["leaks"], audit["groups"]["persons"]
     yield "Persons", audit["groups"]["line"]
     yield "Split", lines.split_line(audit)
     yield "Validation", lines.drawn_val_line(audit)
     yield "Class balance", balance_line(audit["splits"])
-    yield "Leaks as the data came", lines.leaks_line(leaks["as_given"])
-    at_random = lines.leaks_line(leaks["at_random"])
+    yield "Leaks as the data came", lines.leaks_line(leaks["as_given"], persons)
+    at_random = lines.leaks_line(leaks["at_random"], persons)
     yield "Leaks in a random split", at_random and f"had single images been drawn, which was not done: {at_random}"
     yield "What was done", leaks["line"]
-    yield "Leaks now", lines.leaks_line(leaks["as_used"])
+    yield "Leaks now", lines.leaks_line(leaks["as_used"], persons)
 
 
 def split_tables(results: Results) -> Shown:
