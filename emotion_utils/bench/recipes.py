@@ -26,7 +26,7 @@ from emotion_utils.sources.source import Source, source_of
 from emotion_utils.training.schedule import rescale
 
 BASE = "base"
-SGD_RATE, SGD_BATCH = 0.1, 256  # usual together
+SGD_RATE, SGD_BATCH = 0.16, 256  # of `thorough`; 0.1 is usual
 ADAMW_RATE = 2.0e-3  # for batches of 64
 
 
@@ -77,6 +77,7 @@ ROWS: dict[str, Callable[[RunConfig], list[str]]] = {
     "augment-0.5": _set(augment_strength=0.5),
     "augment-2": _set(augment_strength=2),
     "no-auxiliary": _set_run("auxiliary_classes=false"),
+    "auxiliary-throughout": _set(auxiliary_until=1),
     "votes": _set_run("targets=votes"),
     "votes-and-label": _set_run("targets=both"),
     "small-stem": _set(stem="small"),
@@ -136,7 +137,7 @@ def _apply(name: str, base: RunConfig, source: Source) -> RunConfig:
         raise InputError("the base is so already")
     if config.targets != "label" and VOTES not in source.table:
         raise InputError("the data have no votes: name a table of them with --votes FILE")
-    if name == "no-auxiliary" and not source.auxiliary:
+    if "auxiliary" in name and not source.auxiliary:
         raise InputError("no class only teaches: --classes would have to leave some out")
     return config
 

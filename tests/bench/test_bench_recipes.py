@@ -85,7 +85,7 @@ def test_rates_and_ranges_are_what_their_names_say(faces):
     seen = {name: config.augment.scaled(config.recipes[MODEL].augment_strength) for name, config in configs.items()}
     assert seen["erasing"].erase == pytest.approx(0.5)
     assert seen["shift-0.2"].shift == pytest.approx(0.2)
-    assert configs["sgd"].recipes[MODEL].lr == pytest.approx(0.05)  # 0.1 for batches of 256
+    assert configs["sgd"].recipes[MODEL].lr == pytest.approx(0.08)  # 0.16 for batches of 256
 
 
 @pytest.mark.parametrize(
