@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from emotion_utils.progress import format_duration
@@ -46,6 +47,13 @@ def event_sentences(events: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, 
     kinds: dict[str, list[Mapping[str, Any]]] = {}
     for event in events:
         kinds.setdefault(event["kind"], []).append(event)
+    for before, after in pairwise(kinds.get("phase", [])):
+        values = {"epoch": after["epoch"], "phase": after["phase"], "many": after["trainable_parameters"]}
+        values["few"] = before["trainable_parameters"]
+        yield (
+            "trained {few:count} parameters at first, and {many:count} from epoch {epoch:count} on ({phase}: the first "
+            "and the last of the layers that learn).", values,
+        )  # fmt: skip
     for event in kinds.get("shortened", []):
         values = {"epochs": event["epochs"], "planned": event["planned"]}
         yield (

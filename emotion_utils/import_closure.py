@@ -17,6 +17,9 @@ NAMED = re.compile(
 )  # a module as a string: imported later, or run by another process
 
 
+IDLE = {f"{PACKAGE_DIR.name}.hand_report", f"{PACKAGE_DIR.name}.hand_report.show_report"}  # in a run it does nothing
+
+
 def closure_sha256(code: str) -> str:
     """SHA-256 (hex) over the names and bytes of all files in `imported_files(code)`."""
     digest = hashlib.sha256()
@@ -41,7 +44,7 @@ def imported_files(code: str) -> list[Path]:
 def _modules_in(code: str) -> list[Path]:
     """The files of the package that are imported there: `a.b.c` is c.py, and the __init__.py of each folder above."""
     files = []
-    for name in _imported_names(code):
+    for name in _imported_names(code) - IDLE:
         parts = PUBLIC.get(name, name).split(".")
         if parts[0] == PACKAGE_DIR.name:
             for end in range(1, len(parts) + 1):

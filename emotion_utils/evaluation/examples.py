@@ -8,6 +8,9 @@ import pandas as pd
 
 from emotion_utils.errors import InputError
 
+# From which probability on an answer is put so; below the last it is a guess.
+CONFIDENCE = ((0.95, "surely"), (0.8, "very likely"), (0.6, "probably"), (0.0, "perhaps"))
+
 
 def confidence_table(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """From the test rows of each model, sorted by id, one row per image (index `id`).

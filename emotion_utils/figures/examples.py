@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from emotion_utils.evaluation.examples import CONFIDENCE
 from emotion_utils.figures.style import INK, MUTED, RULE, figure_style, model_colors, shorten
 from emotion_utils.files import replacing
 from emotion_utils.run import Run
@@ -26,8 +27,6 @@ TITLE_IN, GAP_IN = 0.19, 0.1  # height of the words above a face; space between 
 NAMES_IN, BARS_IN, PERCENT_IN = 0.62, 0.48, 0.3  # widths right of it
 BAR_IN = (0.125, 0.22)  # height of one, where there are many and where there are few
 HEAT = "inferno"
-# From which probability on an answer is put so; below the last it is a guess.
-CONFIDENCE = ((0.95, "surely"), (0.8, "very likely"), (0.6, "probably"), (0.0, "perhaps"))
 
 
 def say_confidence(prob: float) -> str:

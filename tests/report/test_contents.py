@@ -279,7 +279,7 @@ def test_single_model_is_compared_with_nothing(base):
 
 def test_events_are_told_and_their_absence_too(base):
     text = text_of(base, "challenges")
-    assert "r18_pre_emotion ran out of memory once; its batches were then split into micro-batches of 16." in text
+    assert "It ran out of memory once; its batches were then split into micro-batches of 16." in text
     assert "It therefore learned slightly differently than with whole batches" in text
     quiet = replace(base, events={model: [] for model in base.models})
     assert "No training was disturbed" in text_of(quiet, "challenges")
@@ -295,7 +295,8 @@ def test_a_collapse_and_a_rise_of_any_model_are_challenges(base):
     assert text.count("collapsed") == 1
     rising = {model: history_with((1, end)) for model, end in zip(MODELS, (1.02, 1.06, 1.004), strict=True)}
     text = text_of(replace(base, histories=rising), "challenges")
-    assert f"The validation loss of {MODELS[0]} and {MODELS[1]} ends 1% or more above its lowest value" in text
+    assert f"The validation loss of {MODELS[1]} ends above its lowest value" in text
+    assert f"The validation loss of {MODELS[0]} ends slightly above its lowest value, by 1% to 5%" in text
     assert "overfit" not in text
 
 

@@ -291,7 +291,7 @@ def test_weights_may_be_missing_but_not_other(finished, changed, without_pages):
 def test_folder_without_a_finished_report_says_what_to_run(make_run, tmp_path):
     with pytest.raises(InputError, match="no run at"):
         verify_run(tmp_path)
-    with pytest.raises(InputError, match=r"no checksums\.sha256.*emotion run --output"):
+    with pytest.raises(InputError, match=r"no checksums\.sha256.*emotion run --like .*run\.json --output"):
         verify_run(make_run(skills={"r18_pre_emotion": 0.9}).root)
 
 

@@ -64,19 +64,25 @@ def _say_guessing(prose: Prose) -> None:
 
 def _say_overfitting(prose: Prose) -> None:
     curves = {model: read_curve(history) for model, history in prose.results.histories.items()}
-    diverging = [Model(model) for model, curve in curves.items() if curve is not None and curve.diverges]
-    if not diverging:
-        return
-    overfitted = [model for model in diverging if curves[model].overfits]
-    prose.say(
-        "The validation loss of {models} ends {least:pct0} or more above its lowest value while the training loss has "
-        "fallen; keeping the weights of the best epoch limits the damage.", models=diverging, least=LEAST_RISE,
-    )  # fmt: skip
+    diverging = {model: curve for model, curve in curves.items() if curve is not None and curve.diverges}
+    steep = [Model(model) for model, curve in diverging.items() if curve.loss_rise > LOSS_RISE]
+    slight = [Model(model) for model in diverging if model not in steep]
+    overfitted = [model for model in steep if curves[model].overfits]
+    if steep:
+        prose.say(
+            "The validation loss of {models} ends above its lowest value while the training loss has fallen; keeping "
+            "the weights of the best epoch limits the damage.", models=steep,
+        )  # fmt: skip
     if overfitted:
         verb = "overfit" if len(overfitted) > 1 else "overfits"
         prose.say(
-            f"{{models}} {verb}: for the last {{epochs:words}} epochs the rise is more than {{rise:pct0}}.",
-            models=overfitted, epochs=RISING_EPOCHS, rise=LOSS_RISE,
+            f"{{models}} {verb}: that holds for {{epochs:words}} or more epochs.", models=overfitted,
+            epochs=RISING_EPOCHS,
+        )  # fmt: skip
+    if slight:
+        prose.say(
+            "The validation loss of {models} ends slightly above its lowest value, by {least:pct0} to {most:pct0}, "
+            "while the training loss has fallen.", models=slight, least=LEAST_RISE, most=LOSS_RISE,
         )  # fmt: skip
 
 

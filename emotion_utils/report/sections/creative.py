@@ -7,10 +7,10 @@ import base64
 import pandas as pd
 from PIL import Image
 
+from emotion_utils.evaluation.examples import CONFIDENCE
 from emotion_utils.evaluation.occlusion import DEPENDS, Answer
 from emotion_utils.evaluation.regions import CONTROL, FEATURES
 from emotion_utils.evaluation.statistics import ALPHA, LEVEL, fewest_images, wilson_interval
-from emotion_utils.figures.examples import CONFIDENCE
 from emotion_utils.figures.saliency import plot_covered, plot_resemblance, plot_shares
 from emotion_utils.figures.style import figure_svg
 from emotion_utils.report.claims import RULE, Label, Model, Ref, join_words
@@ -101,20 +101,23 @@ def _say_focus(prose: Prose, model: str, rows: pd.DataFrame) -> None:
     top = (features["share"] / features["area"]).idxmax()
     row = features.loc[top]
     values = {key: float(row[key]) for key in ("share", "low", "high", "area")} | {"region": top, "level": LEVEL}
-    values |= {"control": CONTROL, "beside": float(rows.at[CONTROL, "share"]), "size": float(rows.at[CONTROL, "area"])}
     covers = "cover" if top in PLURAL else "covers"
     template = (
         "Of the saliency of {model}, {share:pct0} ({level:pct0} interval {low:pct0} to {high:pct0}) lies on the "
-        f"{{region}}, which {covers} {{area:pct0}} of the image: more than a uniform map would have ({{figure}})"
+        f"{{region}}, which {covers} {{area:pct0}} of the image: more than a uniform map would have ({{figure}})."
     )
     if row["low"] <= row["area"]:
         template = (
             f"The saliency of {{model}} is not shown to favour {join_words(FEATURES, 'or')}: the largest share of "
             "these for its size is {share:pct0} ({level:pct0} interval {low:pct0} to {high:pct0}), on the {region}, "
-            f"which {covers} {{area:pct0}} of the image ({{figure}})"
+            f"which {covers} {{area:pct0}} of the image ({{figure}})."
         )
-    template += "; the {control}, which has no such feature, has {beside:pct0} on {size:pct0}."
     prose.say(template, model=Model(model), figure=Ref("fig-saliency"), metric="saliency", **values)
+    beside, size = float(rows.at[CONTROL, "share"]), float(rows.at[CONTROL, "area"])
+    prose.say(
+        "The {control}, which has no such feature, has {beside:pct0} on {size:pct0}.", control=CONTROL, beside=beside,
+        size=size, metric="saliency",
+    )  # fmt: skip
 
 
 def _say_resemblance(prose: Prose, last: pd.Series) -> None:
@@ -171,9 +174,9 @@ def write_occlusion(results: Results) -> Prose:
     asked = {"label": Label(label), "region": region, "control": CONTROL}
     prose.say(
         "The question was fixed before anything was measured: is {label} recognised by the {region}? If so, a model "
-        "must miss significantly more of it when the {region} is covered (adjusted p of {alpha:plain} or less over "
-        "{tests:count} tests, of all classes, models and regions), and more than when an equal area of the {control} "
-        "is covered.", alpha=ALPHA, tests=len(saliency.compared), comparison=RULE, **asked,
+        "must miss significantly more of it when the {region} is covered (adjusted p of {alpha:plain} or less over all "
+        "classes, models and regions), and more than when an equal area of the {control} is covered.",
+        alpha=ALPHA, comparison=RULE, **asked,
     )  # fmt: skip
     prose.say(
         "The models classified {images:count} test images again, each with one region filled with its mean colour "
@@ -197,9 +200,13 @@ def _say_answer(prose: Prose, answer: Answer, asked: dict) -> None:
         "is {after:pct} (adjusted {p:p}), with the {control} covered {covered:pct}"
         + f"{_conclude(answer)}.",
         model=Model(answer.model), before=answer.before, after=answer.after, covered=answer.control,
-        count=answer.count, p=answer.p_holm, hits=answer.hits, least=answer.smallest_p, metric="recall",
-        comparison="covered", **asked,
+        count=answer.count, p=answer.p_holm, metric="recall", comparison="covered", **asked,
     )  # fmt: skip
+    if not answer.needed and answer.smallest_p > ALPHA:
+        prose.say(
+            "It recognised {hits:count} of them before, too few for this test to show whether it needs the {region}.",
+            hits=answer.hits, region=asked["region"], metric="recall", comparison="covered",
+        )  # fmt: skip
     if asked["region"] not in answer.worst:
         is_shown = _is_lowest(prose.results.saliency.compared, answer, asked["label"])
         template = (
@@ -209,13 +216,10 @@ def _say_answer(prose: Prose, answer: Answer, asked: dict) -> None:
 
 
 def _conclude(answer: Answer) -> str:
-    """What follows for the need of the region; too few images are no evidence that it is not needed."""
+    """What follows for the need of the region; nothing where there are too few images."""
     if answer.needed:
         return ": yes, it needs the {region}"
-    if answer.smallest_p <= ALPHA:
-        return ": it is not shown to need the {region}"
-    few = "too few ({hits:count})" if answer.hits else "none"
-    return f": it recognises {few} before, so that this test cannot show whether it needs the {{region}}"
+    return ": it is not shown to need the {region}" if answer.smallest_p <= ALPHA else ""
 
 
 def _is_lowest(compared: pd.DataFrame, answer: Answer, label: str) -> bool:

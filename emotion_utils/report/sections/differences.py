@@ -23,7 +23,7 @@ def write_power(results: Results) -> Prose:
     if results.pairs.empty:
         return prose
     say_floor(prose)
-    if _fewest_images(results) > results.test_size:
+    if fewest_images() > results.test_size:
         return prose
     prose.say(
         "{table} gives for each pair the interval of the difference and the minimum detectable difference at a power "
@@ -39,37 +39,39 @@ def write_power(results: Results) -> Prose:
 
 def say_floor(prose: Prose) -> None:
     """The difference that so many test images need before it can be significant; nothing for a single model."""
-    pairs, count = len(prose.results.pairs), prose.results.test_size
+    pairs, count, fewest = len(prose.results.pairs), prose.results.test_size, fewest_images()
     if not pairs:
         return
-    fewest = _fewest_images(prose.results)
-    values = {"fewest": fewest, "count": count, "pairs": pairs, "comparison": POWER_CLAIM}
-    corrected = f" after Holm's correction for {{pairs:words}} pairs{',' * (fewest <= count)}" if pairs > 1 else ""
     if fewest > count:
         prose.say(
-            f"{{count:count}} test images are too few to show any difference{corrected}: it takes {{fewest:count}} on "
-            "which only one of two models is correct.", **values,
+            "{count:count} test images are too few to show any difference: it takes {fewest:count} on which only one "
+            "of two models is correct.", count=count, fewest=fewest, comparison=POWER_CLAIM,
         )  # fmt: skip
-    elif pairs == 1:
+        return
+    alone = ", were it the only one tested," if pairs > 1 else ""
+    prose.say(
+        f"On {{count:count}} test images, a difference of less than {{floor:points}} cannot be significant{alone}: a "
+        "model must be correct on at least {fewest:count} images on which the other is not.",
+        floor=fewest / count, count=count, fewest=fewest, comparison=POWER_CLAIM,
+    )  # fmt: skip
+    if pairs > 1:
+        _say_corrected_floor(prose, pairs, count)
+
+
+def _say_corrected_floor(prose: Prose, pairs: int, count: int) -> None:
+    """The same under Holm's method, which multiplies the smallest p-value by the number of pairs."""
+    fewest = fewest_images(ALPHA / pairs)
+    values = {"pairs": pairs, "fewest": fewest, "comparison": POWER_CLAIM}
+    if fewest > count:
         prose.say(
-            "On {count:count} test images, a difference of less than {floor:points} cannot be significant: a model "
-            "must be correct on at least {fewest:count} images on which the other is not.",
-            floor=fewest / count, **values,
+            "After Holm's correction for {pairs:words} pairs they are too few to show any: it takes {fewest:count}.",
+            **values,
         )  # fmt: skip
     else:
         prose.say(
-            f"On {{count:count}} test images no difference is significant{corrected} unless at least one is "
-            "{floor:points} or more: a model must be correct on at least {fewest:count} images on which another is "
-            "not.", floor=fewest / count, **values,
+            "After Holm's correction for {pairs:words} pairs none is significant unless at least one is {floor:points} "
+            "or more, {fewest:count} images.", floor=fewest / count, **values,
         )  # fmt: skip
-
-
-def _fewest_images(results: Results) -> int:
-    """The fewest images that make the smallest p-value of all pairs significant: Holm's method multiplies it by them.
-
-    Another pair needs fewer only where that one is significant.
-    """
-    return fewest_images(ALPHA / len(results.pairs))
 
 
 def differences_table(results: Results) -> Shown:

@@ -82,11 +82,9 @@ def settings_table(results: Results) -> Shown:
     for model in results.models:
         recipe = results.recipe(model).model_dump(mode="json", exclude=left_out)
         resolved = _resolve_auto(results.events[model])
-        # What stands in both, the epochs, is the recipe's where it names one.
-        own = {key: recipe.pop(key, None) for key in SHARED}
-        used = recipe | {key: value if own[key] is None else own[key] for key, value in shared.items()}
-        columns.append([_setting(value, resolved.get(key)) for key, value in used.items()])
-    keys = [Markup(f"<code>{key}</code>") for key in used]
+        columns.append([_setting(value, resolved.get(key)) for part in (recipe, shared) for key, value in part.items()])
+    own = [Markup(f"<code>{key}</code>" + " of this model alone" * (key in shared)) for key in recipe]
+    keys = [*own, *(Markup(f"<code>{key}</code>") for key in shared)]
     frame = frame_of(list(zip(keys, *columns, strict=True)), ["Setting", *map(Model, results.models)])
     groups = [place < len(recipe) for place in range(len(frame))]
     caption = "Training settings of each model."

@@ -220,11 +220,13 @@ def test_conversion_into_another_kind_of_file_is_refused(notop_file, tmp_path):
         convert_weights(notop_file, tmp_path / "out.pth")
 
 
-@pytest.mark.parametrize("place", ["file/out.safetensors", "folder.safetensors"])
-def test_conversion_to_where_nothing_can_be_written_is_bad_input(notop_file, tmp_path, place):
+@pytest.mark.parametrize(
+    ("place", "line"), [("file/out.safetensors", "cannot be written"), ("folder.safetensors", "is a folder")]
+)
+def test_conversion_to_where_nothing_can_be_written_is_bad_input(notop_file, tmp_path, place, line):
     (tmp_path / "file").touch()
     (tmp_path / "folder.safetensors").mkdir()
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match=line):
         convert_weights(notop_file, tmp_path / place)
 
 

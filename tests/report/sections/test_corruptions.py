@@ -51,7 +51,7 @@ def test_what_a_lower_severity_costs_is_not_passed_over(results, low, is_said):
     table = pd.DataFrame(rows, columns=["kind", "amount", "label", "count", "correct"])
     prose = corruptions.write_corruptions(replace(results, robustness={"m": table}))
     text = " ".join(claim.text for claim in prose.claims)
-    assert "At the highest severity no corruption costs m accuracy, which is 90.0% on clean images." in text
+    assert "At the highest severity no corruption costs m accuracy." in text
     assert ("At a lower severity its accuracy is 86.7% (noise, 0.1 of the range)." in text) == is_said
     for claim in prose.claims:
         check_claim(claim)
