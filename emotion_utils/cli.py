@@ -16,7 +16,7 @@ from emotion_utils.bench.commands import bench
 from emotion_utils.config import PROFILES, RunConfig, absolute, resolve_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.near_names import did_you_mean
-from emotion_utils.options import (
+from emotion_utils.terminal.options import (
     DATA,
     PATH,
     rates_of,
@@ -25,9 +25,9 @@ from emotion_utils.options import (
     takes_recipe,
     trusts_code,
 )
-from emotion_utils.terminal import is_watched, note
-from emotion_utils.terminal import say as _say
-from emotion_utils.usage import OneLineErrors
+from emotion_utils.terminal.output import is_watched, note
+from emotion_utils.terminal.output import say as _say
+from emotion_utils.terminal.usage import OneLineErrors
 from emotion_utils.waiting import limit_spinning
 
 if TYPE_CHECKING:
@@ -131,10 +131,10 @@ def train(model: str, run_dir: Path, folds: int | None, lr: float | None, epochs
     from emotion_utils.devices import pick_device
     from emotion_utils.evaluation.predict import predict_splits
     from emotion_utils.history import best_epoch
-    from emotion_utils.live_line import PlainLines
-    from emotion_utils.monitor import EpochMonitor
     from emotion_utils.progress import progress_bar
     from emotion_utils.run import Run
+    from emotion_utils.terminal.live_line import PlainLines
+    from emotion_utils.terminal.monitor import EpochMonitor
     from emotion_utils.training.distributed import is_main_process
     from emotion_utils.training.folds import divide_run
     from emotion_utils.training.trainer import train_model

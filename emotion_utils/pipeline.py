@@ -23,9 +23,7 @@ from emotion_utils.figures.fonts import font_note
 from emotion_utils.files import missing_folders, remove_empty, remove_leftovers
 from emotion_utils.kernels import KernelDeath, execute_notebook
 from emotion_utils.like import Original
-from emotion_utils.live_line import LiveLines, PlainLines
 from emotion_utils.locks import LOCK_FILE, hold
-from emotion_utils.monitor import EpochMonitor
 from emotion_utils.planning import obtain_weights, settle
 from emotion_utils.progress import format_duration
 from emotion_utils.provenance import describe_environment, package_sha256
@@ -44,7 +42,9 @@ from emotion_utils.stages import (
     stages_of,
     take_inputs,
 )
-from emotion_utils.time_left import Part
+from emotion_utils.terminal.live_line import LiveLines, PlainLines
+from emotion_utils.terminal.monitor import EpochMonitor
+from emotion_utils.terminal.time_left import Part
 from emotion_utils.tracking import check_tracking
 
 ASIDE = ".emotion-deleted-"  # the folder that --fresh moves everything into

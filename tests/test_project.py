@@ -23,13 +23,12 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 
 # A module imports from its own entry and from those before it; cli and pipeline sit on top.
 STREAM = (
-    "printable", "near_names", "errors", "given_paths", "terminal", "files", "locks", "waiting", "parallel",
-    "cache_building", "counter_rng", "progress", "events", "devices", "own_files", "model_table", "config",
-    "options", "usage", "settings", "budget", "provenance", "search_path", "notebook_files", "import_closure",
-    "schemas", "artefacts", "history", "run", "ablation", "rubric", "time_left", "live_line", "monitor", "tracking",
-    "synthetic", "sources", "audit", "store", "models", "planning", "training", "search", "evaluation", "published",
-    "figures", "report", "deploy", "bench", "kernels", "hand_report", "stages", "like", "pipeline", "cli",
-    "__main__",
+    "printable", "near_names", "errors", "given_paths", "files", "locks", "waiting", "parallel", "cache_building",
+    "counter_rng", "progress", "events", "devices", "own_files", "model_table", "config", "settings", "budget",
+    "provenance", "search_path", "notebook_files", "import_closure", "schemas", "artefacts", "history", "run",
+    "ablation", "rubric", "terminal", "tracking", "synthetic", "sources", "audit", "store", "models", "planning",
+    "training", "search", "evaluation", "published", "figures", "report", "deploy", "bench", "kernels",
+    "hand_report", "stages", "like", "pipeline", "cli", "__main__",
 )  # fmt: skip
 REPORT_TOOLS = (
     "papermill",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emotion_utils.files import refuse_target
-from emotion_utils.options import DATA, PATH, trusts_code
-from emotion_utils.usage import OneLineErrors
+from emotion_utils.terminal.options import DATA, PATH, trusts_code
+from emotion_utils.terminal.usage import OneLineErrors
 
 if TYPE_CHECKING:
     from emotion_utils.bench.tables import Measured

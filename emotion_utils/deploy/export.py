@@ -21,7 +21,7 @@ from emotion_utils.files import replacing
 from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.reference import reference_pixels
-from emotion_utils.terminal import note
+from emotion_utils.terminal.output import note
 
 if TYPE_CHECKING:
     import onnx

@@ -13,7 +13,7 @@ from emotion_utils.deploy.predict_files import FilePredictor, to_csv
 from emotion_utils.errors import InputError
 from emotion_utils.files import refuse_target
 from emotion_utils.progress import Progress
-from emotion_utils.terminal import note
+from emotion_utils.terminal.output import note
 
 
 def predict_to_file(

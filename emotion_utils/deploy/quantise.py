@@ -29,7 +29,7 @@ from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import replacing
 from emotion_utils.models.card import load_model
 from emotion_utils.models.reference import reference_pixels
-from emotion_utils.terminal import note
+from emotion_utils.terminal.output import note
 
 if TYPE_CHECKING:
     import onnx

@@ -11,12 +11,12 @@ from contextlib import suppress
 import pandas as pd
 import pytest
 
-from emotion_utils import live_line, time_left
 from emotion_utils.artefacts import HISTORY_COLUMNS
 from emotion_utils.config import resolve_config
-from emotion_utils.live_line import LiveLines
 from emotion_utils.run import Run
-from emotion_utils.time_left import Part, TimeLeft
+from emotion_utils.terminal import live_line, time_left
+from emotion_utils.terminal.live_line import LiveLines
+from emotion_utils.terminal.time_left import Part, TimeLeft
 
 PARTS = [Part("01"), Part("02", "VGG16_emotion", 1), Part("03", "r18_scratch_emotion", 2), Part("05")]
 COLUMNS = 60

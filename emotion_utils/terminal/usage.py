@@ -12,7 +12,7 @@ import click
 
 from emotion_utils.config import PROFILES, suggest_setting
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.terminal import fail
+from emotion_utils.terminal.output import fail
 
 INTERRUPTED = (
     "interrupted; the same command goes on after what is finished, and a training from its last checkpoint, at most a "

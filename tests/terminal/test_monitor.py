@@ -5,9 +5,9 @@ import pytest
 
 from emotion_utils.artefacts import HISTORY_COLUMNS
 from emotion_utils.config import resolve_config
-from emotion_utils.live_line import PlainLines, epoch_line
-from emotion_utils.monitor import EpochMonitor
 from emotion_utils.run import Run
+from emotion_utils.terminal.live_line import PlainLines, epoch_line
+from emotion_utils.terminal.monitor import EpochMonitor
 
 MODEL = "r18_scratch_emotion"
 STARTED = {"device": "cpu", "precision": "float32", "compiled": False, "batch_size": 16}

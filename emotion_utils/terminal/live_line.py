@@ -14,8 +14,8 @@ from emotion_utils.events import event_lines
 from emotion_utils.printable import printable
 from emotion_utils.progress import format_duration
 from emotion_utils.run import Run
-from emotion_utils.terminal import paint
-from emotion_utils.time_left import Part, TimeLeft
+from emotion_utils.terminal.output import paint
+from emotion_utils.terminal.time_left import Part, TimeLeft
 
 REDRAW_S = 1.0
 LOOKING = "looking for what is up to date, "  # between the stages

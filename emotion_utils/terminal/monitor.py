@@ -10,8 +10,8 @@ import pandas as pd
 
 from emotion_utils.ablation import all_trainings
 from emotion_utils.errors import EmotionError
-from emotion_utils.live_line import PlainLines
 from emotion_utils.run import Run
+from emotion_utils.terminal.live_line import PlainLines
 
 POLL_S = 0.5
 

@@ -6,8 +6,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from emotion_utils import terminal
 from emotion_utils.cli import main
+from emotion_utils.terminal import output
 
 
 @pytest.mark.parametrize("group", [[], ["weights"]])
@@ -62,14 +62,14 @@ class Terminal(io.StringIO):
 def test_colour_is_for_terminals_that_want_it(monkeypatch):
     for name in ("NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
-    assert terminal.paint("a", Terminal(), fg="red") == "\x1b[31ma\x1b[0m"
-    assert terminal.paint("a", io.StringIO(), fg="red") == "a"
+    assert output.paint("a", Terminal(), fg="red") == "\x1b[31ma\x1b[0m"
+    assert output.paint("a", io.StringIO(), fg="red") == "a"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert terminal.paint("a", Terminal(), fg="red") == "a"
+    assert output.paint("a", Terminal(), fg="red") == "a"
     monkeypatch.setenv("NO_COLOR", "")  # no-color.org: an empty one asks for nothing
-    assert terminal.paint("a", Terminal(), fg="red") != "a"
+    assert output.paint("a", Terminal(), fg="red") != "a"
     monkeypatch.setenv("TERM", "dumb")
-    assert terminal.paint("a", Terminal(), fg="red") == "a"
+    assert output.paint("a", Terminal(), fg="red") == "a"
 
 
 def test_an_error_is_one_line_whose_quoted_codes_stay_harmless(monkeypatch, capsys):
@@ -77,7 +77,7 @@ def test_an_error_is_one_line_whose_quoted_codes_stay_harmless(monkeypatch, caps
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     with pytest.raises(SystemExit):
-        terminal.fail("a\x1b[2Jb\nc", 2)
+        output.fail("a\x1b[2Jb\nc", 2)
     assert "\x1b[2J" not in stream.getvalue()
     assert "a\\x1b[2Jb c" in stream.getvalue()
     assert stream.getvalue().count("\n") == 1
