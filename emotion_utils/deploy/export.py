@@ -15,6 +15,7 @@ from emotion_utils.deploy.export_images import Images, find_run, test_images
 from emotion_utils.deploy.graph import make_graph, require_edge
 from emotion_utils.deploy.network import Network
 from emotion_utils.deploy.onnx_file import FORMAT, KEY, OnnxNetwork
+from emotion_utils.deploy.seal import seal
 from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.predict import predict_probs
 from emotion_utils.files import replacing
@@ -99,12 +100,12 @@ def describe(card: dict[str, Any], views: int, answers: np.ndarray, numbers: str
 
 
 def save_graph(model: onnx.ModelProto, facts: dict[str, Any], path: Path) -> None:
-    """Writes a graph with its metadata."""
+    """Writes a graph with its metadata, which say that the file is sealed: without its seal it is not whole."""
     import onnx
 
     del model.metadata_props[:]
-    onnx.helper.set_model_props(model, {KEY: json.dumps(facts)})
-    path.write_bytes(model.SerializeToString())
+    onnx.helper.set_model_props(model, {KEY: json.dumps(facts | {"sealed": True})})
+    path.write_bytes(seal(model.SerializeToString()))
 
 
 def add_facts(path: Path, facts: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from emotion_utils.audit.faces import CropMode
+from emotion_utils.deploy.seal import ALTERED, check_seal
 from emotion_utils.errors import InputError
 from emotion_utils.models.input_spec import Colour, InputSpec
 from emotion_utils.models.reference import reference_pixels
@@ -31,14 +32,17 @@ AGAIN = "export the model again"
 class OnnxNetwork:
     """A `network.Network` in a file of ours.
 
-    Raises InputError where onnxruntime is missing, and where the file is none of ours, is of another version, or does
-    not answer as it did when it was written. `threads` None: as many as there are cores.
+    Raises InputError where onnxruntime is missing, and where the file is none of ours, is of another version, was
+    changed, or does not answer as it did when it was written. `threads` None: as many as there are cores.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         self._given = path.absolute(), threads
+        is_sealed = path.is_file() and check_seal(path)  # before onnxruntime reads what may be damaged
         self._session = open_session(path, threads)
         facts = read_facts(path, self._session)
+        if facts.get("sealed") and not is_sealed:
+            raise InputError(f"{path}: {ALTERED}")
         self.class_names = tuple(facts["class_names"])
         self.input_spec = _read_input(path, facts["input"])
         self.crop: CropMode = facts["crop"]
@@ -102,7 +106,10 @@ def run_session(session: onnxruntime.InferenceSession, faces: np.ndarray, classe
 
 def read_facts(path: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
     """What the metadata say, complete. Raises InputError where the file is none of ours or of another version."""
-    stored = session.get_modelmeta().custom_metadata_map.get(KEY)
+    try:
+        stored = session.get_modelmeta().custom_metadata_map.get(KEY)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: its metadata are damaged; {AGAIN}") from None
     if stored is None:
         raise InputError(f"{path}: is an ONNX file, but none that `emotion export` wrote: what it takes is not known")
     try:

@@ -1,5 +1,6 @@
 """`emotion export`: a file that answers as the model does, or no file."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from emotion_utils import load_classifier
 from emotion_utils.cli import main
 from emotion_utils.deploy import export, graph
+from emotion_utils.deploy.classifier import SMALL_MODEL
 from emotion_utils.deploy.compare import compare
 from emotion_utils.deploy.export import TorchAnswers, save_graph, write_graph
 from emotion_utils.deploy.onnx_file import FORMAT, KEY, OnnxNetwork
@@ -49,12 +51,16 @@ def test_file_says_what_it_takes_and_where_it_comes_from(exported, model_dir):
     assert [dim.dim_value for dim in images.type.tensor_type.shape.dim] == [0, 32, 32, 3]
 
 
+def write_narrow(narrow, path):
+    card = {"class_names": list("abc"), "input": {}, "provenance": {}, "sha256": "", "design": {"architecture": "x"}}
+    card["input"] = {**narrow.input_spec.as_dict(), "resize_kernel": KERNEL}
+    return write_graph(narrow, card, path)
+
+
 @pytest.mark.parametrize(("colour", "views"), [("both", 2), ("grey", 10)])
 def test_turn_to_grey_and_views_are_inside(narrow, faces, tmp_path, colour, views):
     narrow.input_spec, narrow.views = replace(IMAGENET.at(32), colour=colour), views
-    card = {"class_names": list("abc"), "input": {}, "provenance": {}, "sha256": "", "design": {"architecture": "x"}}
-    card["input"] = {**narrow.input_spec.as_dict(), "resize_kernel": KERNEL}
-    network = write_graph(narrow, card, tmp_path / "narrow.onnx")
+    network = write_narrow(narrow, tmp_path / "narrow.onnx")
     expected = TorchAnswers(narrow).predict(faces)
     np.testing.assert_allclose(network.predict(faces), expected, rtol=0, atol=1e-5)
     narrow.views, narrow.input_spec = 1, replace(narrow.input_spec, colour="both")
@@ -109,6 +115,58 @@ def with_metadata(exported, path, **changes):
 def test_file_whose_metadata_do_not_fit_is_refused(exported, tmp_path, changes, line):
     with pytest.raises(InputError, match=line):
         load_classifier(with_metadata(exported, tmp_path / "changed.onnx", **changes))
+
+
+def metadata_of(path):
+    return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+
+def test_metadata_hold_the_checksum_of_all_that_stands_before_it(exported):
+    content, stored = exported.read_bytes(), metadata_of(exported)["emotion_utils_sha256"]
+    assert content.endswith(stored.encode())
+    sizes = [size for size in range(70, 130) if hashlib.sha256(content[:-size]).hexdigest() == stored]
+    assert len(sizes) == 1
+
+
+@pytest.mark.fault(
+    "a byte of an exported file is another", "E", "refused in one line, wherever it stands", group="predictions"
+)
+@pytest.mark.parametrize("which", ["the one that comes along", "one of a few kilobytes"])
+def test_a_file_with_a_changed_byte_is_refused(narrow, tmp_path, which):
+    path, changed = tmp_path / "whole.onnx", tmp_path / "changed.onnx"
+    if which == "one of a few kilobytes":
+        write_narrow(narrow, path)
+    else:
+        path.write_bytes(SMALL_MODEL.read_bytes())
+    load_classifier(path)
+    content = path.read_bytes()
+    rng = np.random.default_rng(5)
+    places = rng.integers(0, len(content), 300).tolist()
+    if which == "one of a few kilobytes":
+        places += range(len(content) - 130, len(content))  # the checksum itself, and what says that there is one
+    for place in places:
+        other = bytearray(content)
+        other[place] ^= int(rng.integers(1, 256))
+        changed.write_bytes(other)
+        with pytest.raises(InputError, match=r"^[^\n]*changed\.onnx: [^\n]*$"):
+            load_classifier(changed)
+    for shorter in (content[:-1], content[: len(content) // 2], content[: content.rindex(b"emotion_utils_sha256") - 4]):
+        changed.write_bytes(shorter)
+        with pytest.raises(InputError, match=r"changed\.onnx: "):
+            load_classifier(changed)
+    changed.write_bytes(content + b"\0")
+    with pytest.raises(InputError, match=r"changed\.onnx: "):
+        load_classifier(changed)
+
+
+def test_files_of_before_checksums_still_load(exported, tmp_path, faces):
+    model = onnx.load(exported)
+    facts = json.loads(metadata_of(exported)[KEY])
+    del facts["sealed"], model.metadata_props[:]
+    onnx.helper.set_model_props(model, {KEY: json.dumps(facts)})
+    earlier = tmp_path / "earlier.onnx"
+    earlier.write_bytes(model.SerializeToString())
+    np.testing.assert_array_equal(OnnxNetwork(earlier).predict(faces), OnnxNetwork(exported).predict(faces))
 
 
 def test_file_that_is_not_ours_is_refused(exported, tmp_path, monkeypatch):
