@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from emotion_utils.errors import InputError
-from emotion_utils.sources.columns import understand
+from emotion_utils.sources.columns import Columns, understand
 from emotion_utils.sources.files import FileFinder, Files, is_image_name
 from emotion_utils.sources.layouts import Reading
 from emotion_utils.sources.split_words import split_of
-from emotion_utils.sources.text_tables import check_rows, encoding_of, peek_table, read_table
+from emotion_utils.sources.text_tables import check_rows, encoding_of, read_table
 from emotion_utils.sources.trees import read_needed
 
 NEARLY_ALL = 0.9  # of the images have to be named by lists that are their split
@@ -20,9 +20,11 @@ _LIST_SUFFIXES = (".txt", ".lst", ".csv", ".tsv", "")
 _TRAIN_AND_VAL = re.compile("train.?(?:val|dev)", re.IGNORECASE)
 _LIST_WORD = re.compile("lists?", re.IGNORECASE)  # train_list, trainlist01
 
+Lists = dict[str, list[tuple[str | None, str]]]  # name -> each image, None for a line without one, and split
+
 
 def read_split_lists(
-    spec: str, files: Files, finder: FileFinder, reading: Reading, tables: Collection[str], used: Collection[str]
+    spec: str, files: Files, finder: FileFinder, reading: Reading, tables: Mapping[str, Columns], used: Collection[str]
 ) -> tuple[Reading, list[str]]:
     """`reading` with the split that lists of images give (train.txt, val.txt), and their names; [] where none does.
 
@@ -33,19 +35,8 @@ def read_split_lists(
     """
     if reading.read:
         return reading, []
-    rows = reading.rows
-    is_split = any(rows["split"])
-    lists: dict[str, list[tuple[str | None, str]]] = {}  # name -> each image, None for a line without one, and split
-    for name in files.others:
-        columns = understand(peek_table(files.tree, name)) if name in tables else None
-        if columns and columns.path >= 0 and columns.split >= 0 and not columns.labels_files:
-            pairs = _read_split_table(spec, files, finder, name, is_split)
-        elif name not in used and (split := _split_of_list(name)):
-            pairs = [(image, split) for image in _read_list(spec, files, finder, name, is_split)]
-        else:
-            continue
-        if 2 * sum(image is not None for image, _ in pairs) >= max(len(pairs), 1):
-            lists[name] = pairs
+    is_split = any(reading.rows["split"])
+    lists = _find_lists(spec, files, finder, tables, used, may_be_unclear=is_split)
     if not lists:
         return reading, []
     both = [name for name in lists if _TRAIN_AND_VAL.search(posixpath.basename(name))]
@@ -54,43 +45,76 @@ def read_split_lists(
         note = f"{', '.join(both)}: train and val together, which have a list each"
         reading = replace(reading, notes=(*reading.notes, *([note] if both else [])))
         lists = {name: lists[name] for name in apart}
-    shown = ", ".join(lists)
+    split_by_image = _join_lists(spec, lists)
+    splits = [split_by_image.get(reading.root + path, "") for path in reading.rows["path"]]
+    _refuse_contradictions(spec, lists, reading, splits)
+    if not is_split:
+        reading = _with_splits(spec, lists, reading, splits)
+    return reading, [*dict.fromkeys((*lists, *both))]
+
+
+def _find_lists(
+    spec: str, files: Files, finder: FileFinder, tables: Mapping[str, Columns], used: Collection[str],
+    *, may_be_unclear: bool,
+) -> Lists:  # fmt: skip
+    """The files that are lists of images of a split, or tables of these."""
+    lists = {}
+    for name in files.others:
+        columns = tables.get(name)
+        if columns and columns.path >= 0 and columns.split >= 0 and not columns.labels_files:
+            pairs = _read_split_table(spec, files, finder, name, may_be_unclear)
+        elif name not in used and (split := _split_of_list(name)):
+            pairs = [(image, split) for image in _read_list(spec, files, finder, name, may_be_unclear)]
+        else:
+            continue
+        if 2 * sum(image is not None for image, _ in pairs) >= max(len(pairs), 1):
+            lists[name] = pairs
+    return lists
+
+
+def _join_lists(spec: str, lists: Lists) -> dict[str, str]:
+    """The split of each image. Raises InputError where one is listed twice."""
     split_by_image: dict[str, str] = {}
-    for pairs in lists.values():
-        for image, split in pairs:
-            if image and image in split_by_image:
-                raise InputError(
-                    f"--data {spec}: {shown}: {image} is listed twice, so the lists are no split; list each image "
-                    "once, or move them away"
-                )
-            split_by_image |= {image: split} if image else {}
-    splits = [split_by_image.get(reading.root + path, "") for path in rows["path"]]
-    told = list(zip(rows["path"], rows["label"], rows["split"], splits, strict=True))
-    if other := next((row for row in told if row[2] and row[3] and row[2] != row[3]), None):
-        raise InputError(
-            f"--data {spec}: {shown}: {other[0]} is listed for {other[3]} and is in {other[2]} otherwise; correct the "
-            "lists, or move them away"
-        )
-    if is_split:
-        return reading, [*dict.fromkeys((*lists, *both))]
-    labelled = [row for row in told if row[1]]
-    unlisted = [row[0] for row in labelled if not row[3]]
+    for image, split in (pair for pairs in lists.values() for pair in pairs if pair[0]):
+        if image in split_by_image:
+            raise InputError(
+                f"--data {spec}: {', '.join(lists)}: {image} is listed twice, so the lists are no split; list each "
+                "image once, or move them away"
+            )
+        split_by_image[image] = split
+    return split_by_image
+
+
+def _refuse_contradictions(spec: str, lists: Lists, reading: Reading, splits: Sequence[str]) -> None:
+    """Raises InputError where an image has one split by the lists and another by its folder or table."""
+    rows = reading.rows
+    for path, split, listed in zip(rows["path"], rows["split"], splits, strict=True):
+        if split and listed and split != listed:
+            raise InputError(
+                f"--data {spec}: {', '.join(lists)}: {path} is listed for {listed} and is in {split} otherwise; "
+                "correct the lists, or move them away"
+            )
+
+
+def _with_splits(spec: str, lists: Lists, reading: Reading, splits: Sequence[str]) -> Reading:
+    """`reading` with these splits; images that have none are set aside. Raises InputError where too many have none."""
+    rows, shown = reading.rows, ", ".join(lists)
+    labelled = [(path, split) for path, label, split in zip(rows["path"], rows["label"], splits, strict=True) if label]
+    unlisted = [path for path, split in labelled if not split]
     if len(unlisted) > (1 - NEARLY_ALL) * len(labelled):
         raise InputError(
             f"--data {spec}: {shown}: {len(unlisted)} of {len(labelled)} images are in no list, e.g. {unlisted[0]}; "
             "complete the lists, or move them away"
         )
-    note = f"split from {shown}"
     absent = sum(image is None for pairs in lists.values() for image, _ in pairs)
-    note += f"; {absent} of their lines name no image" if absent else ""
+    note = f"split from {shown}" + (f"; {absent} of their lines name no image" if absent else "")
     faults = {**reading.faults, **dict.fromkeys(unlisted, f"in none of the lists {shown}")}
-    label = rows["label"].where(~rows["path"].isin(unlisted), "")
-    rows = rows.assign(split=splits, label=label)
-    return replace(reading, rows=rows, faults=faults, notes=(*reading.notes, note)), [*dict.fromkeys((*lists, *both))]
+    rows = rows.assign(split=splits, label=rows["label"].where(~rows["path"].isin(unlisted), ""))
+    return replace(reading, rows=rows, faults=faults, notes=(*reading.notes, note))
 
 
 def read_persons(
-    spec: str, files: Files, finder: FileFinder, reading: Reading, tables: Collection[str]
+    spec: str, files: Files, finder: FileFinder, reading: Reading, tables: Mapping[str, Columns]
 ) -> tuple[Reading, list[str]]:
     """`reading` with the persons whom one of the `tables` names beside most images, and its name; [] where none does.
 
@@ -99,8 +123,7 @@ def read_persons(
     if any(reading.rows["group"]) or reading.read:
         return reading, []
     found: dict[str, tuple[str, dict[str, str]]] = {}  # table -> the column, and image -> person
-    for name in tables:
-        columns = understand(peek_table(files.tree, name))
+    for name, columns in tables.items():
         if columns.path >= 0 and columns.person >= 0 and not columns.labels_files:
             persons = _read_person_table(spec, files, finder, name)
             if 2 * sum(reading.root + path in persons for path in reading.rows["path"]) > len(reading.rows):

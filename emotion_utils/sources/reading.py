@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -100,31 +100,42 @@ def read_tree(spec: str, tree: Tree, *, lenient: bool, table: str = "", ask: boo
         unnamed = [name for name in labels if name not in lists]
         used = labels
     used = [*used, *lists]
-    reading = replace(reading, notes=(*reading.notes, *(
+    reading = _with_notes(reading, (
         f"{name} is a table of labels, but names none of these images: it is not used" for name in unnamed
-    )))  # fmt: skip
+    ))  # fmt: skip
     signs = label_files(known, files) if known else ()
     reading, used = _read_beside(spec, files, finder, reading, columns, {*used, *signs})
-    undecodable = [name for name in name_undecodable(files) if name not in used]
-    used = {*used, *undecodable, *forms, *(extra_files(known, files) if is_known else ())}
     used -= set() if is_known else {*signs}
-    harmless = [name for name, found in columns.items() if found.path < 0 and found.label < 0]
-    left_out = name_left_out(
-        (name for name in files.others if name not in used), only_images=known is not None, harmless=harmless
-    )
-    left_out = [*map(tell_undecodable, undecodable), *filter(None, (left_out,))]
-    left_out += [f"{name} is a form for the answers of a competition: it is not used" for name in forms]
-    reading = replace(reading, notes=(*reading.notes, *left_out))
+    extra = extra_files(known, files) if is_known else ()
+    reading = _with_notes(reading, _tell_unused(files, columns, {*used, *extra}, forms, only_images=known is not None))
     if known is known_sets.FER2013 and (reading.rows["label"].str.casefold() == "contempt").any():
         known = known_sets.FERPLUS  # the same images under its labels
     return reading, known
 
 
+def _with_notes(reading: Reading, notes: Iterable[str]) -> Reading:
+    return replace(reading, notes=(*reading.notes, *notes))
+
+
+def _tell_unused(
+    files: Files, columns: Mapping[str, Columns], used: Set[str], forms: Collection[str], *, only_images: bool
+) -> list[str]:
+    """A line on each kind of file that is not `used`; `forms` are for the answers of a competition."""
+    undecodable = [name for name in name_undecodable(files) if name not in used]
+    harmless = [name for name, found in columns.items() if found.path < 0 and found.label < 0]
+    told = {*used, *undecodable, *forms}
+    left_out = name_left_out(
+        (name for name in files.others if name not in told), only_images=only_images, harmless=harmless
+    )
+    lines = [*map(tell_undecodable, undecodable), *filter(None, (left_out,))]
+    return lines + [f"{name} is a form for the answers of a competition: it is not used" for name in forms]
+
+
 def _read_beside(
-    spec: str, files: Files, finder: FileFinder, reading: Reading, columns: Collection[str], used: Set[str]
+    spec: str, files: Files, finder: FileFinder, reading: Reading, columns: Mapping[str, Columns], used: Set[str]
 ) -> tuple[Reading, set[str]]:
     """`reading` with what tables (`columns` are all) and lists add that are not `used` yet; and all that are then."""
-    free = [name for name in columns if name not in used]
+    free = {name: found for name, found in columns.items() if name not in used}
     reading, persons = read_persons(spec, files, finder, reading, free)
     reading, lists = read_split_lists(spec, files, finder, reading, free, {*used, *persons})
     return reading, {*used, *persons, *lists}
@@ -140,7 +151,6 @@ def read_pixels(
     are added to `lists`.
     """
     told: list[str] = []
-
     base = posixpath.basename(name).lower()
 
     def name_labels(labels: set[str]) -> dict[str, str]:

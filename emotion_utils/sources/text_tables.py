@@ -34,9 +34,8 @@ class TextTable:
     columns: list[str]
     rows: list[tuple[int, list[str]]]
     odd: dict[int, str]  # number of a line -> why it is no row
-    values: dict[int, dict[str, None]] = field(
-        default_factory=dict
-    )  # different ones of a column, by its place: see columns.py
+    # Different ones of a column, by its place; `shares.values_of` fills it.
+    values: dict[int, dict[str, None]] = field(default_factory=dict)
 
 
 def encoding_of(start: bytes) -> str:
