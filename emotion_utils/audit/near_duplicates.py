@@ -141,20 +141,15 @@ def keep_nearest(pairs: np.ndarray, bits: np.ndarray, count: int, most: int = MA
     return near
 
 
-def compare_closely(thumbs: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Similarity of fine structure, float32 (n,) in -1 to 1, of grey uint8 (n, CLOSE_PX, CLOSE_PX) pairs.
-
-    The highest normalised correlation over shifts of up to SHIFT_PX, after taking away what faces have in common
-    (layout, light) and what files differ in (contrast, noise).
-    """
-    pairs = zip(fine_structure(thumbs), fine_structure(others), strict=True)
-    return np.array([correlate(one, other) for one, other in pairs], np.float32)
-
-
 def compare_candidates(
     pairs: np.ndarray, load_thumbs: Callable[[Sequence[int]], np.ndarray], workers: int = 1
 ) -> np.ndarray:
-    """Similarity float32 (m,) of each pair (i, j, mirrored); `load_thumbs` gives those thumbnails (CLOSE_PX)."""
+    """Similarity of fine structure, float32 (m,) in -1 to 1, of each pair (i, j, mirrored).
+
+    The highest normalised correlation over shifts of up to SHIFT_PX, after taking away what faces have in common
+    (layout, light) and what files differ in (contrast, noise). `load_thumbs` gives thumbnails, grey uint8 (n, CLOSE_PX,
+    CLOSE_PX), of those rows.
+    """
 
     def compare(block: np.ndarray) -> np.ndarray:
         rows, places = np.unique(block[:, :2], return_inverse=True)

@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     from emotion_utils.bench.tables import Measured
 
 
+takes_csv = click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too.")
+takes_classes = click.option(
+    "--classes", help="The classes to tell apart, separated by commas; all of the data's if left out."
+)
+
+
 def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What every subject of `emotion bench` takes."""
     for option in (
-        click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too."),
+        takes_csv,
         click.option("--data", type=DATA, help="Folder, archive, CSV or link with faces; synthetic faces if left out."),
     ):
         command = option(command)
@@ -61,7 +67,7 @@ def bench_faces(data: str | None, csv: Path | None, images: int) -> None:
 
 @bench.command("video")
 @click.argument("model_dir", metavar="MODEL_DIR", type=PATH)
-@click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too.")
+@takes_csv
 @click.option("--persons", default=40, show_default=True, help="Synthetic persons; half of them choose.")
 @trusts_code
 def bench_video(model_dir: Path, csv: Path | None, persons: int) -> None:
@@ -73,7 +79,7 @@ def bench_video(model_dir: Path, csv: Path | None, persons: int) -> None:
 
 @bench.command("edge")
 @click.argument("folders", metavar="[DIR]...", nargs=-1, type=PATH)
-@click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too.")
+@takes_csv
 @trusts_code
 def bench_edge(folders: tuple[Path, ...], csv: Path | None) -> None:
     """Milliseconds a face in PyTorch, as an ONNX file and in INT8: one thread and all, faces alone and in batches.
@@ -87,7 +93,7 @@ def bench_edge(folders: tuple[Path, ...], csv: Path | None) -> None:
 
 @bench.command("train")
 @bench_options
-@click.option("--classes", help="The classes to tell apart, separated by commas; all of the data's if left out.")
+@takes_classes
 @click.option("--size", "sizes_px", multiple=True, type=click.IntRange(32, 512), default=(48, 96), show_default=True)
 @click.option("--batch-size", type=click.IntRange(2, 4096), help="[default: 64, on a GPU 256]")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(0), help="Of the plain loop's DataLoader.")
@@ -108,11 +114,9 @@ def bench_train(
 def compares_trainings(command: Callable[..., Any]) -> Callable[..., Any]:
     """What the subjects take that train many times."""
     for option in (
-        click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too."),
+        takes_csv,
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of all trainings."),
-        click.option(
-            "--classes", help="The classes to tell apart, separated by commas; all of the data's if left out."
-        ),
+        takes_classes,
         click.option("--data", type=DATA, required=True, help="Folder, archive, CSV or link with labelled faces."),
     ):
         command = option(command)
@@ -173,7 +177,7 @@ def bench_transfer(
 
 
 @bench.command("processes")
-@click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too.")
+@takes_csv
 def bench_processes(csv: Path | None) -> None:
     """Two processes that train together, beside DistributedDataParallel: speed, and memory that runs out in one."""
     from emotion_utils.bench.subjects import measure_processes
@@ -185,7 +189,7 @@ def bench_processes(csv: Path | None) -> None:
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(2), help="So many pairs of each network.")
 @click.option("--folder", default="reports/bench-proxies", show_default=True, type=PATH,
               help="Keeps what was trained; the same command goes on from there.")  # fmt: skip
-@click.option("--csv", type=PATH, help="Write the tables, unrounded, to this file too.")
+@takes_csv
 def bench_proxies(seeds: int, folder: Path, csv: Path | None) -> None:
     """What the proxies are worth: each pretrained network beside the same one from scratch, at equal epochs."""
     from emotion_utils.bench.proxies import bench_proxies as measure

@@ -109,11 +109,18 @@ def test_thousands_of_equal_hashes_cost_no_more_than_their_neighbours():
     assert len(set(near.join_pairs(pairs, 1500))) == 1
 
 
+def compare_closely(thumbs, others):
+    """Similarity of each of `thumbs` to its partner among `others`."""
+    both, count = np.concatenate([thumbs, others]), len(thumbs)
+    pairs = np.array([[row, count + row, 0] for row in range(count)])
+    return near.compare_candidates(pairs, lambda rows: both[rows])
+
+
 def test_similarity_ignores_light_and_small_shifts_and_sees_a_stranger(alike_images):
     one, stranger = thumbs_of(alike_images[:2], near.CLOSE_PX)
     darker = (one * 0.6).astype(np.uint8)
     shifted = np.roll(one, (3, -4), axis=(0, 1))
-    scores = near.compare_closely(np.stack([one] * 4), np.stack([one, darker, shifted, stranger]))
+    scores = compare_closely(np.stack([one] * 4), np.stack([one, darker, shifted, stranger]))
     assert scores[0] == pytest.approx(1, abs=1e-3)
     assert scores[1] > 0.97
     assert scores[2] > 0.95
@@ -144,7 +151,7 @@ def test_few_images_are_no_trouble(alike_images, count):
 
 def test_plain_images_resemble_nothing_not_even_each_other():
     plain = np.stack([np.full((near.CLOSE_PX, near.CLOSE_PX), grey, np.uint8) for grey in (90, 200)])
-    assert near.compare_closely(plain, plain[::-1]).tolist() == [0, 0]
+    assert compare_closely(plain, plain[::-1]).tolist() == [0, 0]
 
 
 def test_a_mirrored_pair_is_compared_with_the_mirror_image(alike_images):
@@ -152,5 +159,5 @@ def test_a_mirrored_pair_is_compared_with_the_mirror_image(alike_images):
     thumbs = np.stack([one, one[:, ::-1], other])
     pairs = np.array([[0, 1, 1], [0, 1, 0], [0, 2, 1]])
     found = near.compare_candidates(pairs, lambda rows: thumbs[rows])
-    straight = near.compare_closely(thumbs[[0, 0, 0]], np.stack([one, thumbs[1], other[:, ::-1]]))
+    straight = compare_closely(thumbs[[0, 0, 0]], np.stack([one, thumbs[1], other[:, ::-1]]))
     np.testing.assert_allclose(found, straight, atol=1e-5)

@@ -18,7 +18,7 @@ from typing import Any
 
 from emotion_utils.audit.faces import SCENE_PX, SMALL_PX
 from emotion_utils.deploy.export_files import ITS_CARD, check_output
-from emotion_utils.deploy.onnx_file import INPUT, OUTPUT, TOLERANCE, OnnxNetwork, open_session, read_facts
+from emotion_utils.deploy.onnx_file import INPUT, OUTPUT, TOLERANCE, OnnxNetwork
 from emotion_utils.deploy.page.runtime import LOADER, VERSION, WASM, find_runtime
 from emotion_utils.errors import InputError
 from emotion_utils.files import replacing
@@ -40,8 +40,7 @@ def export_page(
     files = find_runtime(runtime, say)
     with tempfile.TemporaryDirectory() as folder:
         path = model if model.suffix == ".onnx" else _export(model, Path(folder) / "model.onnx", int8, say)
-        OnnxNetwork(path)  # refuses what does not answer as it did
-        facts, content = read_facts(path, open_session(path)), path.read_bytes()
+        facts, content = OnnxNetwork(path).about, path.read_bytes()  # refuses what does not answer as it did
     page = make_page(facts, content, files)
     with replacing(output) as temporary:
         temporary.write_bytes(page)
