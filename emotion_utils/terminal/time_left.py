@@ -59,13 +59,13 @@ class TimeLeft:
     @property
     def seconds(self) -> float | None:
         """All that is still to come; None as long as no training was measured."""
-        expected = [self._expect(part) for part in self._to_come]
+        parts = list(self._to_come)  # those of one moment: the line is drawn by a thread of its own
+        expected = [self._expect(part, is_under_way=number == 0) for number, part in enumerate(parts)]
         if not expected or None in expected:
             return None
         return max(0.0, expected[0] - self.elapsed) + sum(expected[1:])
 
-    def _expect(self, part: Part) -> float | None:
-        is_under_way = part is self._to_come[0]
+    def _expect(self, part: Part, *, is_under_way: bool) -> float | None:
         if part.notebook in self._earlier and part.model not in self._trainings:
             return self._earlier[part.notebook] if is_under_way or part.model is None else 0.0  # else it is up to date
         fixed = sum(self._fixed) / len(self._fixed) if self._fixed else FIXED_S

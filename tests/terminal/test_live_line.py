@@ -58,6 +58,23 @@ def test_stages_of_an_earlier_run_take_what_they_took_and_finished_trainings_not
     assert left.seconds == 50 + 0 + 30
 
 
+def test_a_stage_that_ends_while_the_line_is_drawn_takes_no_other_with_it(clock):
+    class Ending(dict):
+        """What earlier runs took; the stage under way ends when that is looked up for the first time."""
+
+        def __contains__(self, notebook):
+            if not ended:
+                ended.append(notebook)
+                left.finish()
+            return super().__contains__(notebook)
+
+    ended = []
+    parts = [Part("01"), Part("05"), Part("06")]
+    left = TimeLeft(parts, resolve_config("smoke"), Ending({"01": 20.0, "05": 30.0, "06": 40.0}))
+    assert left.seconds == 20 + 30 + 40
+    assert left.seconds == 30 + 40
+
+
 class Pty:
     """A terminal of COLUMNS columns as sys.stdout and sys.stderr."""
 
