@@ -6,6 +6,7 @@ The parts of a protobuf message may stand in any order, so an entry of an ONNX f
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from emotion_utils.errors import InputError
@@ -29,18 +30,22 @@ def seal(content: bytes) -> bytes:
 def check_seal(path: Path) -> bool:
     """Whether the file ends with such an entry: those of earlier versions have none.
 
-    Raises InputError where the content is not the one that the entry was made of.
+    Raises InputError where the content is not the one that the entry was made of, and where it cannot be read.
     """
-    digest, left = hashlib.sha256(), path.stat().st_size - SIZE
-    with path.open("rb") as file:
-        file.seek(max(0, left))
-        entry = file.read()
-        if not entry.startswith(HEAD):
-            return False
-        file.seek(0)
-        while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
-            digest.update(chunk)
-            left -= len(chunk)
+    try:
+        with path.open("rb") as file:
+            left = file.seek(0, os.SEEK_END) - SIZE
+            file.seek(max(0, left))
+            entry = file.read()
+            if not entry.startswith(HEAD):
+                return False
+            file.seek(0)
+            digest = hashlib.sha256()
+            while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
+                digest.update(chunk)
+                left -= len(chunk)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     if entry[len(HEAD) :] != digest.hexdigest().encode():
         raise InputError(f"{path}: {ALTERED}")
     return True

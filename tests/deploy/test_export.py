@@ -159,6 +159,15 @@ def test_a_file_with_a_changed_byte_is_refused(narrow, tmp_path, which):
         load_classifier(changed)
 
 
+def test_file_that_may_not_be_read_is_named(exported, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); check its permissions"):
+        load_classifier(exported)
+
+
 def test_files_of_before_checksums_still_load(exported, tmp_path, faces):
     model = onnx.load(exported)
     facts = json.loads(metadata_of(exported)[KEY])
