@@ -69,20 +69,13 @@ def read_labels(
     for name in names:
         table = read_table(spec, name, read_needed(files.tree, name))
         columns = understand(table)
-        if not columns.labels_files:
-            if is_via(table.columns):
-                raise not_read(spec, name, "VIA")
-            refuse_pixel_columns(spec, table.columns)
-            raise InputError(f"--data {spec}: {tell_lacking(table.columns, columns)}")
+        _refuse_unlabelled(spec, name, columns)
         check_rows(spec, name, table)
         strict, mapping = columns.is_own_form, columns.mapping
         _collect(f"--data {spec}", name, table, columns, finder, found, missing)
         unused[name] = columns.unused
-        notes += filter(None, [check_columns(spec, name, table, columns), _note_unused(name, columns.unused)])
-        if table.odd:
-            number, reason = min(table.odd.items())
-            what = "1 line that is no row" if len(table.odd) == 1 else f"{len(table.odd)} lines that are no rows"
-            notes.append(f"{name}: left out {what}, e.g. line {number} ({reason})")
+        told = check_columns(spec, name, table, columns), _note_unused(name, columns.unused), _note_odd(name, table)
+        notes += filter(None, told)
     unlisted = [path for path in files.images if path not in found]
     _refuse_gaps(spec, names, strict and not lenient, strict, len(found), list(missing), unlisted)
     classes = sorted({_translate(label, codes) for row in found.values() for label in (*row.labels, *row.votes)})
@@ -169,6 +162,24 @@ def _collect(
         row.lines.append((name, number))
         row.group = values[columns.person].strip() if columns.person >= 0 else row.group
         _add_votes(place, row, values, columns)
+
+
+def _refuse_unlabelled(spec: str, name: str, columns: Columns) -> None:
+    """Raises InputError for a table that does not say the label of each file."""
+    if columns.labels_files:
+        return
+    if is_via(columns.names):
+        raise not_read(spec, name, "VIA")
+    refuse_pixel_columns(spec, columns.names)
+    raise InputError(f"--data {spec}: {tell_lacking(columns.names, columns)}")
+
+
+def _note_odd(name: str, table: TextTable) -> str:
+    if not table.odd:
+        return ""
+    number, reason = min(table.odd.items())
+    what = "1 line that is no row" if len(table.odd) == 1 else f"{len(table.odd)} lines that are no rows"
+    return f"{name}: left out {what}, e.g. line {number} ({reason})"
 
 
 def _note_unused(name: str, unused: list[str]) -> str:
