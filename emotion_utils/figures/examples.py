@@ -74,7 +74,7 @@ def plot_examples(
                 panel.set_title(_say_answer(table.iloc[row], class_names), fontsize=7.5, pad=3, fontweight="normal")
                 bars = place(left + FACE_IN + NAMES_IN, top, BARS_IN, bar_in * len(names))
                 _draw_probabilities(bars, table.iloc[row], class_names, color)
-                bars.set_yticks(range(len(names)), names, fontsize=6.5)
+                bars.set_yticks(range(len(names)), names, fontsize=7)
     plt.close(figure)
     return figure
 
@@ -105,7 +105,7 @@ def _draw_probabilities(axes: Axes, row: pd.Series, class_names: Sequence[str], 
     edges = [INK if name == row["label"] else "none" for name in class_names]
     axes.barh(places, probs, height=0.78, color=color, edgecolor=edges, linewidth=0.8)
     for where, prob in zip(places, probs, strict=True):
-        axes.text(1.06, where, f"{100 * prob:.0f}%", va="center", fontsize=6.5, color=MUTED)
+        axes.text(1.06, where, f"{100 * prob:.0f}%", va="center", fontsize=7, color=MUTED)
     axes.set(xlim=(0, 1), ylim=(len(class_names) - 0.5, -0.5), xticks=[])
     axes.tick_params(length=0, pad=2)
     axes.spines[:].set_visible(False)
