@@ -48,7 +48,7 @@ def say_floor(prose: Prose) -> None:
             "of two models is correct.", count=count, fewest=fewest, comparison=POWER_CLAIM,
         )  # fmt: skip
         return
-    alone = ", were it the only one tested," if pairs > 1 else ""
+    alone = ", even if it were the only one tested" if pairs > 1 else ""
     prose.say(
         f"On {{count:count}} test images, a difference of less than {{floor:points}} cannot be significant{alone}: a "
         "model must be correct on at least {fewest:count} images on which the other is not.",
