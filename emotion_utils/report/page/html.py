@@ -15,7 +15,7 @@ from emotion_utils.figures.style import theme_css
 
 TEMPLATE_DIR = Path(__file__).parent / "template"
 STYLES = ("page.css", "screen.css", "print.css")
-SCRIPTS = ("contents.js", "curves.js", "tools.js")
+SCRIPTS = ("contents.js", "curves.js", "scroll.js", "tools.js")
 HIDDEN_IN_NOTEBOOKS = ("injected-parameters", "installation")  # a path of the machine; what a page has no use for
 HIDDEN_CELLS = ("remove-cell", *HIDDEN_IN_NOTEBOOKS)
 UNNUMBERED = ("Abstract", "References")
