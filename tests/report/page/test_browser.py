@@ -6,6 +6,7 @@ import re
 import fake_run
 import pytest
 
+from emotion_utils.provenance import PROJECT_DIR
 from emotion_utils.report.page.render import render_report
 
 PHONE, DESK = (390, 844), (1280, 900)
@@ -176,6 +177,46 @@ def test_wide_tables_scroll_inside_their_frame_on_a_telephone(visit):
     frames = "[...document.querySelectorAll('.scroll')]"
     inside = f"return {frames}.every((each) => each.getBoundingClientRect().right <= innerWidth)"
     assert page.execute_script(inside)
+
+
+EXAMPLE = PROJECT_DIR / "docs" / "example" / "report.html"  # it has images of faces
+IMAGES = "[...document.querySelectorAll('.panel:has(> img)')]"
+WAIT = "setTimeout(arguments[arguments.length - 1], 200)"  # for the observers of a page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_images_wider_than_a_telephone_are_marked_where_they_go_on(visit, scheme):
+    page = visit(PHONE, scheme, EXAMPLE)
+    page.execute_async_script(WAIT)
+    marks = f"""return {IMAGES}.map((each) => ["::before", "::after"].map((side) => {{
+        const style = getComputedStyle(each, side);
+        return style.visibility === "visible" && style.zIndex === "1" && parseFloat(style.width) > 9;
+    }}))"""
+    scrolled = f"{IMAGES}.forEach((each) => {{ each.scrollLeft = %s; }})"
+    seen = {}
+    for place in ("0", "30", "each.scrollWidth"):
+        page.execute_script(scrolled % place)
+        page.execute_async_script(WAIT)
+        seen[place] = page.execute_script(marks)
+    assert len(seen["0"]) == 4
+    assert {tuple(each) for each in seen["0"]} == {(False, True)}
+    assert {tuple(each) for each in seen["30"]} == {(True, True)}
+    assert {tuple(each) for each in seen["each.scrollWidth"]} == {(True, False)}
+
+
+def test_images_that_fit_are_not_marked(visit):
+    page = visit(DESK, path=EXAMPLE)
+    page.execute_async_script(WAIT)
+    assert page.execute_script("return document.querySelectorAll('.more-left, .more-right').length") == 0
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_images_with_words_are_not_shrunk(visit, size):
+    page = visit(size, path=EXAMPLE)
+    shown = page.execute_script(
+        f"return {IMAGES}.map((each) => [each.style.getPropertyValue('--width'), each.firstChild.clientWidth])"
+    )
+    assert [width for _, width in shown] == [int(given.removesuffix("px")) for given, _ in shown]
 
 
 def test_notebooks_are_linked_and_lead_back(visit, report):
