@@ -70,7 +70,7 @@ def _spell(name: str) -> str:
 
 
 def _name_outputs(notebook: Any) -> None:
-    """Images get a text alternative and tables a frame that scrolls, both named after the heading above them."""
+    """Images get a text alternative, tables a frame that scrolls, both named after the heading above them."""
     heading = "this notebook"
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -80,7 +80,8 @@ def _name_outputs(notebook: Any) -> None:
             data = output.get("data", {})
             if "image/png" in data:
                 output.setdefault("metadata", {})["image/png"] = {"alt": f"Figure: {heading}"}
-            if 'class="dataframe"' in data.get("text/html", ""):
+            shown = data.get("text/html", "")
+            if 'class="dataframe"' in shown or shown.startswith("<table"):  # of pandas, or of this project
                 frame = f'<div class="scroll" role="region" tabindex="0" aria-label="Table: {escape(heading)}">'
-                table = INDEX_NAMES.sub(r"<tr>\2\1</tr>", OLD_LOOK.sub("", data["text/html"]))
+                table = INDEX_NAMES.sub(r"<tr>\2\1</tr>", OLD_LOOK.sub("", shown))
                 data["text/html"] = f"{frame}{table}</div>"

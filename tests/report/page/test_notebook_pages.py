@@ -72,6 +72,16 @@ def test_names_of_an_index_stand_in_the_head_of_its_table(notebook):
     assert re.findall(r"<th>(.*?)</th>", head) == ["a", "b", "c", "d"]
 
 
+def test_tables_of_this_project_scroll_in_a_frame_with_the_drawing_below_them(tmp_path):
+    wide = "<table><tbody><tr><td>a</td></tr></tbody></table><svg width='691'></svg>"
+    cells = [nbformat.v4.new_markdown_cell("## Losses"), nbformat.v4.new_code_cell("show()")]
+    cells[1].outputs = [output(**{"text/html": wide})]
+    path = tmp_path / "02_a.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    frame = '<div class="scroll" role="region" tabindex="0" aria-label="Table: Losses">'
+    assert re.search(f"{frame}<table>.*</table><svg.*</svg></div>", notebook_page(path), re.DOTALL)
+
+
 def test_whatever_a_notebook_holds_its_page_loads_runs_and_leads_nowhere(notebook):
     document = nbformat.read(notebook, as_version=4)
     pixel = document.cells[-1].outputs[1]["data"]["image/png"]
