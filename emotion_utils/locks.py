@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from emotion_utils.errors import EmotionError
+from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import refuse_links, refuse_second_name
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
@@ -35,6 +35,17 @@ def hold(folder: Path, mend: str, patience_s: float = 0.0) -> Iterator[None]:
         except Timeout:
             raise EmotionError(f"another process is working on {folder}{_read_holder(path)}: {mend}") from None
         path.write_text(_describe_this_process(), encoding="utf-8")
+        yield
+
+
+@contextmanager
+def hold_output(folder: Path) -> Iterator[None]:
+    """`hold` of the folder that --output names. Raises InputError where it cannot be written to."""
+    with ExitStack() as held:  # errors of the block are none of the lock's
+        try:
+            held.enter_context(hold(folder, "wait for it, or choose another --output"))
+        except OSError as error:
+            raise InputError(f"cannot write to {folder}: {error.strerror}; choose another --output") from None
         yield
 
 

@@ -8,7 +8,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from emotion_utils.figures.fonts import font_note
 from emotion_utils.files import missing_folders, remove_empty, remove_leftovers
 from emotion_utils.kernels import KernelDeath, execute_notebook
 from emotion_utils.like import Original
-from emotion_utils.locks import LOCK_FILE, hold
+from emotion_utils.locks import LOCK_FILE, hold_output
 from emotion_utils.planning import obtain_weights, settle
 from emotion_utils.progress import format_duration
 from emotion_utils.provenance import describe_environment, package_sha256
@@ -74,7 +73,7 @@ def run_pipeline(
     made_here = missing_folders(root)
     _refuse_foreign(root)  # here too: nothing of ours, not even a lock, goes into somebody else's folder
     try:
-        with _only_one(root):
+        with hold_output(root):
             _refuse_foreign(root)
             for leftover in root.glob(f"{ASIDE}*"):  # of a --fresh that was killed
                 if leftover.is_dir() and not leftover.is_symlink():
@@ -303,17 +302,6 @@ def _render(run: Run, ran: bool, lines: PlainLines) -> None:
 
 
 # -- the run folder --------------------------------------------------------------------------------
-
-
-@contextmanager
-def _only_one(root: Path):
-    """One process at a time may work on a run folder."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(hold(root, "wait for it, or choose another --output"))
-        except OSError as error:
-            raise InputError(f"cannot write to {root}: {error.strerror}; choose another --output") from None
-        yield
 
 
 def _refuse_foreign(root: Path) -> None:

@@ -9,7 +9,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from emotion_utils.deploy.video.timeline import write_timeline
 from emotion_utils.errors import InputError
 from emotion_utils.files import missing_folders, read_json, remove_empty, write_json
 from emotion_utils.given_paths import expand
-from emotion_utils.locks import LOCK_FILE, hold
+from emotion_utils.locks import LOCK_FILE, hold_output
 from emotion_utils.printable import count_of, printable
 from emotion_utils.progress import Progress
 
@@ -158,11 +158,7 @@ def _holding(folder: Path) -> Iterator[None]:
     """Nobody else writes into `folder`, which is taken back where it is new and nothing came of it."""
     made = missing_folders(folder)
     try:
-        with ExitStack() as held:
-            try:
-                held.enter_context(hold(folder, "wait for it, or choose another --output"))
-            except OSError as error:
-                raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --output") from None
+        with hold_output(folder):
             yield
     finally:
         if made and [path.name for path in folder.glob("*")] == [LOCK_FILE]:

@@ -191,6 +191,9 @@ def test_what_is_refused_leaves_no_folder(tmp_path):
     with pytest.raises(InputError):
         analyse_video(Brightness(), str(tmp_path / "images"), tmp_path / "out", fps=5)
     assert not (tmp_path / "out").exists()
+    wall = str(write_video(tmp_path / "wall.mp4", flat_frames(3)))
+    with pytest.raises(InputError, match=r"cannot write to .*text\.mp4.out: Not a directory; choose another --output"):
+        analyse_video(Brightness(), wall, tmp_path / "text.mp4" / "out")
 
 
 @pytest.mark.parametrize("killed", ["write_json", "PartTable.finish"])
