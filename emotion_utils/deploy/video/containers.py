@@ -10,6 +10,10 @@ from emotion_utils.errors import InputError
 from emotion_utils.printable import count_of
 from emotion_utils.sources.files import is_image_name
 
+PACKETS = ((188, 0), (192, 4), (204, 0))  # of a transport stream: bytes, and where in them SYNC is; Blu-ray, with FEC
+SYNC = 0x47
+LAST_PACKETS = 16  # that show where packets begin: other bytes do not repeat SYNC so often at these distances
+
 
 def import_av() -> Any:
     """PyAV. Raises InputError where it is missing."""
@@ -50,6 +54,26 @@ def video_stream(container: Any) -> Any:
 def sound_stream(container: Any) -> Any:
     """The first audio stream that can be decoded; None where there is none."""
     return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+
+
+def ends_within_packet(container: Any) -> bool:
+    """Whether an MPEG transport stream ends in the middle of one of its packets.
+
+    It names no length, and a recording may stop between any two packets: nothing else tells one that is cut.
+    """
+    if container.format.name != "mpegts":
+        return False
+    path = Path(container.name)
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - (LAST_PACKETS + 1) * max(PACKETS)[0]))
+        tail = file.read()
+    for size, lead in PACKETS:
+        for rest in range(size):
+            begins = len(tail) - rest + lead
+            syncs = tail[begins % size : begins : size]
+            if len(syncs) >= LAST_PACKETS and set(syncs[-LAST_PACKETS:]) == {SYNC}:
+                return rest > 0 and set(tail[begins : begins + 1]) <= {SYNC}  # anything else was put behind it
+    return False
 
 
 def _check_container(path: Path, container: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion_utils.deploy.video.clock import Clock
-from emotion_utils.deploy.video.containers import import_av, open_container, video_stream
+from emotion_utils.deploy.video.containers import ends_within_packet, import_av, open_container, video_stream
 from emotion_utils.deploy.video.frame import Frame, Jump
 from emotion_utils.deploy.video.upright import Upright
 from emotion_utils.errors import InputError
@@ -144,6 +144,8 @@ class _Reader:
             yield f"{count_of(self.damaged, 'packet')} could not be decoded: frames there are missing"
         if self._ends_damaged:
             yield "its last packet is damaged: it may be cut short"
+        elif ends_within_packet(self._container):
+            yield "it ends in the middle of a packet: it may be cut short"
         if self.upright.is_interlaced:
             yield "it is interlaced; the lines of each frame are joined (yadif)"
 

@@ -102,6 +102,39 @@ def test_a_small_part_that_is_missing_is_said_and_a_whole_file_is_not_blamed(tmp
     assert "may be cut short" in frames.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "packet", "options"),
+    [("a.ts", 188, {}), ("sound.ts", 188, {}), ("a.m2ts", 192, {"mpegts_m2ts_mode": "1"}), ("fec.ts", 204, {})],
+)
+def test_a_transport_stream_that_ends_within_a_packet_is_cut_and_a_whole_one_is_not_blamed(
+    tmp_path, name, packet, options
+):
+    path = write_video(
+        tmp_path / name, flat_frames(40), sound_s=1.6 if name == "sound.ts" else 0, sound_codec="mp2", sound_rate=48000,
+        container_options=options,
+    )  # fmt: skip
+    if packet == 204:
+        written = path.read_bytes()
+        path.write_bytes(
+            b"".join(written[place : place + 188] + bytes(range(16)) for place in range(0, len(written), 188))
+        )
+    whole = path.read_bytes()
+    assert len(whole) % packet == 0
+    packets = len(whole) // packet
+    begun = whole[packet // 2 :]  # a recording that begins within a packet
+    for kept in (whole, whole[: packet * (packets - 7)], begun, whole + b"TAG" + bytes(125), whole[:-50] + whole):
+        path.write_bytes(kept)
+        frames = open_frames(path)
+        assert len(list(frames)) > 20
+        assert not [note for note in frames.notes if "cut short" in note]
+    for left in (1, 3, 4, 5, packet // 2, packet - 1):
+        for cut in (whole[: packet * (packets - 9) + left], begun[: -packet + left]):
+            path.write_bytes(cut)
+            frames = open_frames(path)
+            assert len(list(frames)) > 20
+            assert sum("cut short" in note for note in frames.notes) == 1
+
+
 def test_names_that_ffmpeg_or_a_shell_reads_otherwise(tmp_path, monkeypatch):
     clip = write_video(tmp_path / "clip.mp4", flat_frames(2))
     monkeypatch.chdir(tmp_path)
