@@ -119,14 +119,20 @@ def _draw(image: np.ndarray, faces: Sequence[Mapping[str, Any]], frame: Frame, c
 
 
 def _write(image: np.ndarray, text: str, left: int, bottom: int, rgb: tuple[int, ...], thick: int) -> None:
-    scale = 0.25 * thick + 0.1
-    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
+    scale, stroke = 0.25 * thick + 0.1, max(1, round(thick / 2))
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
+    width += 2 * thick
     left = max(0, min(left, image.shape[1] - width))
     bottom = max(height + below, bottom)
     cv2.rectangle(image, (left, bottom - height - below), (left + width, bottom + below), rgb, -1)
-    white_on_it = np.dot(rgb, (0.299, 0.587, 0.114)) < 140
-    ink = (255, 255, 255) if white_on_it else (0, 0, 0)
-    cv2.putText(image, text, (left, bottom), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thick, cv2.LINE_AA)
+    cv2.putText(
+        image, text, (left + thick, bottom), cv2.FONT_HERSHEY_SIMPLEX, scale, ink_on(rgb), stroke, cv2.LINE_AA
+    )  # fmt: skip
+
+
+def ink_on(rgb: tuple[int, ...]) -> tuple[int, int, int]:
+    """White or black, whichever stands out more from a colour of COLOURS."""
+    return (255, 255, 255) if np.dot(rgb, (0.299, 0.587, 0.114)) < 100 else (0, 0, 0)
 
 
 def _fit(image: np.ndarray, height: int, width: int) -> np.ndarray:

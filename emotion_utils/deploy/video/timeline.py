@@ -54,6 +54,7 @@ def write_timeline(
         path.write_text(drawing, encoding="utf-8")
     thumbnails = {} if source is None else _thumbnails(source, tracks, fps=fps, seeks=seeks)
     page = PAGE.replace("DRAWING", drawing).replace("FACES", _list_faces(thumbnails))
+    page = page.replace("LEGEND", _list_classes(class_names))
     data = {"last": last_s, "near": break_s, "classes": list(class_names), "tracks": dict(points.items())}
     page = page.replace("DATA", json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
     with replacing(folder / "timeline.html") as path:
@@ -79,7 +80,9 @@ def _draw(tracks: Mapping[int, list[list[list[float]]]], class_names: Sequence[s
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
         f'aria-label="Emotions over time: {html.escape(title)}" font-family="sans-serif" font-size="13" '
         'fill="currentColor">',
+        '<g class="legend">',
         *_draw_legend(class_names),
+        "</g>",
         *_draw_axis(last_s, scale, height),
     ]
     for row, (number, stretches) in enumerate(tracks.items()):
@@ -164,6 +167,13 @@ def _list_faces(thumbnails: Mapping[int, str]) -> str:
     )
 
 
+def _list_classes(class_names: Sequence[str]) -> str:
+    return " ".join(
+        f'<span><i style="background: {COLOURS[place % len(COLOURS)]}"></i> {html.escape(name)}</span>'
+        for place, name in enumerate(class_names)
+    )
+
+
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline';
@@ -172,15 +182,19 @@ PAGE = """<!doctype html>
 <style>
 :root { color-scheme: light dark }
 body { font: 16px/1.5 sans-serif; max-width: 64rem; margin: 1rem auto; padding: 0 1rem }
-.scroll { overflow-x: auto; position: relative } svg { width: 100%; min-width: 40rem; height: auto; display: block }
+.scroll { overflow-x: auto; position: relative } svg { width: 100%; min-width: 56rem; height: auto; display: block }
+p.legend { display: none } .legend span { white-space: nowrap; margin-right: .75rem }
+.legend i { display: inline-block; width: .75rem; height: .75rem }
 figure { display: inline-block; margin: 0 .75rem .5rem 0; text-align: center; font-size: .8rem }
 output { display: block; min-height: 1.6em; font-variant-numeric: tabular-nums }
+@media (max-width: 58rem) { p.legend { display: block } svg .legend { display: none } output { min-height: 3em } }
 </style></head><body>
 <h1>Emotions over time</h1>
 <p>Each band is the smoothed probability of a class. They say what people who label faces would see, not what anybody
 feels.</p>
 <div>FACES</div>
 <output id="told" aria-live="polite">Point at a track, or use the arrow keys, to read its values.</output>
+<p class="legend">LEGEND</p>
 <div class="scroll" tabindex="0" aria-label="Timeline">DRAWING</div>
 <script type="application/json" id="data">DATA</script>
 <script>

@@ -298,6 +298,33 @@ def test_the_timeline_answers_to_the_pointer_and_asks_nobody(analysed, browser):
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
+@pytest.mark.parametrize(("width_px", "is_narrow"), [(390, True), (1440, False)])
+def test_on_a_telephone_all_classes_are_named_beside_their_colours(analysed, browser, width_px, is_narrow):
+    screen = {"width": width_px, "height": 800, "deviceScaleFactor": 1, "mobile": is_narrow}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        browser.get((analysed[0] / "timeline.html").as_uri())
+        shown = browser.execute_script(
+            "return [...document.querySelectorAll('.legend')].map(e => e.getBoundingClientRect().right * "
+            "(e.getBoundingClientRect().width > 0))"
+        )
+        assert [right > 0 for right in shown] == [is_narrow, not is_narrow]
+        assert max(shown) <= width_px
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width_px
+        text_px = browser.execute_script(
+            "return 13 * document.querySelector('svg').getBoundingClientRect().width / 960"
+        )
+        assert text_px >= 12
+        if is_narrow:
+            spans = browser.find_elements("css selector", "p.legend span")
+            colours = [each.find_element("tag name", "i").value_of_css_property("background-color") for each in spans]
+            rgb = [tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5)) for colour in COLOURS]
+            assert [each.text for each in spans] == CLASSES
+            assert [tuple(map(int, re.findall(r"\d+", colour)[:3])) for colour in colours] == rgb[: len(CLASSES)]
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_without_faces_the_page_shows_none(clip, tmp_path):
     analyse_video(Brightness(), str(clip[0]), tmp_path, show_faces=False, seconds=0.5)
     assert "<img" not in (tmp_path / "timeline.html").read_text()

@@ -6,6 +6,8 @@ import pytest
 from made_videos import Brightness, flat_frames, number_of, write_video
 
 from emotion_utils.deploy.video.analyse import analyse_video
+from emotion_utils.deploy.video.annotate import ink_on
+from emotion_utils.deploy.video.timeline import COLOURS
 
 
 def annotate(path, folder, **kwargs):
@@ -99,3 +101,17 @@ def test_sound_whose_rate_changes_is_kept(tmp_path):
     summary, _, _, span = annotate(path, tmp_path / "out")
     assert 3.7 < span[1] < 4.2
     assert not any("sound" in note for note in summary["notes"])
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_labels_stand_out_from_the_colour_of_their_class(colour):
+    """WCAG 2.2 asks for a contrast of 4.5."""
+
+    def luminance(rgb):
+        share = np.array(rgb) / 255
+        linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    rgb = tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    dark, light = sorted([luminance(rgb), luminance(ink_on(rgb))])
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
