@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -53,10 +54,12 @@ def write_timeline(
     with replacing(folder / "timeline.svg") as path:
         path.write_text(drawing, encoding="utf-8")
     thumbnails = {} if source is None else _thumbnails(source, tracks, fps=fps, seeks=seeks)
-    page = PAGE.replace("DRAWING", drawing).replace("FACES", _list_faces(thumbnails))
-    page = page.replace("LEGEND", _list_classes(class_names))
     data = {"last": last_s, "near": break_s, "classes": list(class_names), "tracks": dict(points.items())}
-    page = page.replace("DATA", json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
+    parts = {
+        "DRAWING": drawing, "FACES": _list_faces(thumbnails), "LEGEND": _list_classes(class_names),
+        "DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+    }  # fmt: skip
+    page = re.sub("|".join(parts), lambda found: parts[found[0]], PAGE)  # at once: a class may be called DATA
     with replacing(folder / "timeline.html") as path:
         path.write_text(page, encoding="utf-8")
 

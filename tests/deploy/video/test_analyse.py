@@ -16,7 +16,7 @@ from emotion_utils.deploy.video import analyse
 from emotion_utils.deploy.video.analyse import analyse_video
 from emotion_utils.deploy.video.frames import Frame
 from emotion_utils.deploy.video.smoothing import smooth
-from emotion_utils.deploy.video.timeline import COLOURS
+from emotion_utils.deploy.video.timeline import COLOURS, write_timeline
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.locks import hold
 from emotion_utils.synthetic.clips import Actor, render_clip
@@ -296,6 +296,16 @@ def test_the_timeline_answers_to_the_pointer_and_asks_nobody(analysed, browser):
         {name: 100 * near[f"smoothed_{name}"] for name in CLASSES}, abs=1.0
     )
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_classes_of_any_name_are_in_the_timeline(analysed, tmp_path):
+    names = ["DATA", "FACES", "<b>LEGEND"]
+    renamed = {f"smoothed_{old}": f"smoothed_{new}" for old, new in zip(CLASSES, names, strict=True)}
+    write_timeline(analysed[2].rename(columns=renamed), tmp_path, names, None)
+    page = (tmp_path / "timeline.html").read_text()
+    assert json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])["classes"] == names
+    for name in ("DATA", "FACES", "&lt;b&gt;LEGEND"):
+        assert page.count(f">{name}</text>") == page.count(f" {name}</span>") == 1
 
 
 @pytest.mark.parametrize(("width_px", "is_narrow"), [(390, True), (1440, False)])
