@@ -104,13 +104,13 @@ def _read_one(source_image: InputImage | GivenImage, *, mode: CropMode, size_px:
     faces = np.stack([resize_square(cut, size_px) for cut in cuts])
     return Faces(
         path, faces, boxes, search=search, sides_px=tuple(min(cut.shape[:2]) for cut in cuts), turn=turn,
-        is_coloured=_is_coloured(faces),
+        is_coloured=is_coloured(faces),
         values=next((name for name in decoded.conversions if name.startswith("values of")), ""),
     )  # fmt: skip
 
 
-def _is_coloured(faces: np.ndarray) -> bool:
-    """Of uint8 (n, S, S, 3); by whole channels, as NumPy takes long over an axis of three."""
+def is_coloured(faces: np.ndarray) -> bool:
+    """Of faces, uint8 (n, S, S, 3). By whole channels, as NumPy takes long over an axis of three."""
     red, green, blue = np.moveaxis(faces, 3, 0)
     highest, lowest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     return bool((highest - lowest).mean() >= COLOUR_SPREAD)

@@ -58,8 +58,7 @@ class Tally:
 
     def lines(self, spec: InputSpec) -> Iterator[str]:
         """Warnings, none where there is nothing to say."""
-        if spec.is_synthetic:
-            yield "the model knows only synthetic faces: what it says of photographs means little"
+        yield from tell_synthetic(spec)
         if self.missed:
             yield (
                 f"no face was found in {_count(self.missed)}, which were taken whole: the answers may be of anything "
@@ -71,20 +70,37 @@ class Tally:
             reasons = "; ".join(f"{reason}: {count:,}" for reason, count in self.refused.most_common(3))
             count = self.refused.total()
             yield f"{count:,} of {self.images:,} images are refused ({reasons}), first {self.first_refused}"
-        if self.coloured and spec.colour == "grey":
-            yield f"the model knows grey images alone: {self.coloured:,} in colour were turned to grey"
-        if self.grey and spec.colour == "colour":
-            yield f"the model knows colour images alone, and {self.grey:,} are grey"
+        yield from tell_colour(spec, self.coloured, self.grey, "images")
         for values, paths in self.values.items():
             hold = "holds" if len(paths) == 1 else "hold"
             yield f"{_count(paths)} {hold} {values} in a format for more; 255 of 255 is the largest of these"
-        if self._sides and spec.source_px:
-            side = round(median(self._sides.elements()))
-            if not spec.source_px / FAR <= side <= spec.source_px * FAR:
-                yield (
-                    f"the faces are about {side} px large, those that the model was trained on {spec.source_px} px: "
-                    "they are sharper or more blurred than it knows"
-                )
+        yield from tell_size(spec, self._sides)
+
+
+def tell_synthetic(spec: InputSpec) -> Iterator[str]:
+    """A line where the model has seen no photograph."""
+    if spec.is_synthetic:
+        yield "the model knows only synthetic faces: what it says of photographs means little"
+
+
+def tell_colour(spec: InputSpec, coloured: int, grey: int, what: str) -> Iterator[str]:
+    """A line where some of `what`, so many of them in colour and so many grey, are not as in training."""
+    if coloured and spec.colour == "grey":
+        yield f"the model knows grey images alone: {coloured:,} {what} in colour were turned to grey"
+    if grey and spec.colour == "colour":
+        yield f"the model knows colour images alone, and {grey:,} {what} are grey"
+
+
+def tell_size(spec: InputSpec, sides_px: Counter[int]) -> Iterator[str]:
+    """A line where the faces, counted by their side, are much larger or smaller than in training."""
+    if not sides_px or not spec.source_px:
+        return
+    side = round(median(sides_px.elements()))
+    if not spec.source_px / FAR <= side <= spec.source_px * FAR:
+        yield (
+            f"the faces are about {side} px large, those that the model was trained on {spec.source_px} px: "
+            "they are sharper or more blurred than it knows"
+        )
 
 
 def _count(paths: list[str]) -> str:

@@ -45,8 +45,8 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"colour": "grey"}, "the model knows grey images alone: 6 in colour were turned to grey"),
-        ({"colour": "colour"}, "the model knows colour images alone, and 5 are grey"),
+        ({"colour": "grey"}, "the model knows grey images alone: 6 images in colour were turned to grey"),
+        ({"colour": "colour"}, "the model knows colour images alone, and 5 images are grey"),
         ({"is_synthetic": True}, "the model knows only synthetic faces"),
         ({"source_px": 200}, "the faces are about 48 px large, those that the model was trained on 200 px"),
         ({"source_px": 12}, "the faces are about 48 px large"),

@@ -147,7 +147,7 @@ def _fill(
                 progress(chunk.frames, -(-frames.total // facts["every"]))
     summary = {
         **facts, **tally.summary(), "time_jumps": [asdict(jump) for jump in frames.jumps[:MOST_MOMENTS]],
-        "notes": [*frames.notes, *tally.notes()],
+        "notes": [*frames.notes, *tally.notes(network.input_spec)],
     }  # fmt: skip
     table.append(_to_text(waiting), chunk.frames, {"summary": summary})
     return summary

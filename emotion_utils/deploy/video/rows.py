@@ -11,6 +11,7 @@ import numpy as np
 
 from emotion_utils.audit.face_detectors import Box
 from emotion_utils.audit.faces import cut_square
+from emotion_utils.deploy.input_images import is_coloured
 from emotion_utils.deploy.network import Network
 from emotion_utils.deploy.video.frame import Frame
 from emotion_utils.deploy.video.smoothing import Smoother
@@ -35,6 +36,8 @@ class Chunk:
     time_s: float
     covering: list[tuple[float, int, int]] = field(default_factory=list)  # when, and which two tracks
     cuts: list[float] = field(default_factory=list)  # when
+    coloured: int = 0  # frames in which faces are in colour,
+    grey: int = 0  # and in which they are grey
     state: dict[str, Any] = field(default_factory=dict)
 
 
@@ -73,11 +76,13 @@ def iterate_chunks(
         rows: list[Row] = []
         for each, probs in zip(group, _classify(network, group), strict=True):
             rows += smoother.add(_make_rows(each, probs), each.time_s)
+        colours = [is_coloured(np.stack(each.faces)) for each in group if each.faces]
         count, number, time_s = count + len(group), group[-1].number, group[-1].time_s
         yield Chunk(
             rows, count, number, time_s,
             [(each.time_s, *pair) for each in group for pair in sorted(each.covering)],
             [each.time_s for each in group if each.is_cut],
+            sum(colours), len(colours) - sum(colours),
             {"tracker": group[-1].state, "smoother": smoother.state(), "frames": count, "number": number},
         )  # fmt: skip
     yield Chunk(smoother.flush(), count, number, time_s)

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from emotion_utils.deploy.input_warnings import tell_colour, tell_size, tell_synthetic
 from emotion_utils.deploy.video.rows import Chunk
 from emotion_utils.deploy.video.table import STEPS
+from emotion_utils.models.input_spec import InputSpec
 from emotion_utils.printable import count_of
 
 MOST_MOMENTS = 50  # of one kind that are named
@@ -28,6 +30,8 @@ class Tally:
         self._covering: list[list[float]] = []  # from, to, track, track
         self._cuts: list[float] = []
         self._last_frame = -1
+        self._coloured = self._grey = 0  # frames with faces
+        self._sides: Counter[int] = Counter()  # of faces, in pixels of the video
 
     def add(self, chunk: Chunk, rows: Sequence[Mapping[str, Any]]) -> None:
         """Takes the rows of `chunk`, as they are written."""
@@ -42,6 +46,7 @@ class Tally:
         for time_s, one, other in chunk.covering:
             self._add_covering(time_s, one, other)
         self._cuts += chunk.cuts
+        self._coloured, self._grey = self._coloured + chunk.coloured, self._grey + chunk.grey
 
     def summary(self) -> dict[str, Any]:
         """`frames`, `frames_with_faces`, `last_s`, `tracks`, `all_tracks`, `covering` and `cuts`."""
@@ -60,9 +65,9 @@ class Tally:
             "cuts_s": self._cuts[:MOST_MOMENTS],
         }  # fmt: skip
 
-    def notes(self) -> list[str]:
-        """What a reader should know, in sentences."""
-        notes = []
+    def notes(self, spec: InputSpec) -> list[str]:
+        """What a reader should know, in sentences; `spec` says what the model was taught on."""
+        notes = [*tell_synthetic(spec)]
         if not self._with_faces:
             notes.append(f"no face was found in {count_of(self._frames, 'frame')}")
         if self._covering:
@@ -75,7 +80,7 @@ class Tally:
         brief = sum(track["last_s"] - track["first_s"] < BRIEF_S for track in self._tracks.values())
         if brief:
             notes.append(f"{count_of(brief, 'track')} of less than {BRIEF_S:g} s: many of these are false alarms")
-        return notes
+        return [*notes, *tell_colour(spec, self._coloured, self._grey, "frames"), *tell_size(spec, self._sides)]
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs, as JSON can hold it."""
@@ -83,12 +88,15 @@ class Tally:
             "tracks": [[number, dict(facts)] for number, facts in self._tracks.items()],
             "counts": [self._frames, self._with_faces, self._last_s, self._last_frame],
             "covering": self._covering, "cuts": self._cuts,
+            "colours": [self._coloured, self._grey], "sides": sorted(self._sides.items()),
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._tracks = {number: dict(facts) for number, facts in state["tracks"]}
         self._frames, self._with_faces, self._last_s, self._last_frame = state["counts"]
         self._covering, self._cuts = [list(each) for each in state["covering"]], list(state["cuts"])
+        self._coloured, self._grey = state["colours"]
+        self._sides = Counter(dict(state["sides"]))
 
     def _add_face(self, row: Mapping[str, Any]) -> None:
         nothing = dict.fromkeys(self._class_names, 0.0)
@@ -100,6 +108,7 @@ class Tally:
         track["seconds"][row["predicted"]] += min(row["time_s"] - track["last_s"], self._longest_gap_s)
         track["last_s"] = row["time_s"]
         track["frames"] += 1
+        self._sides[min(row["width"], row["height"])] += 1
         track["confidence"] += row["confidence"]
 
     def _add_covering(self, time_s: float, one: int, other: int) -> None:

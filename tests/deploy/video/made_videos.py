@@ -1,10 +1,11 @@
 """Videos that the tests write themselves, frame by frame, with the times that they choose."""
 
 from fractions import Fraction
-from types import SimpleNamespace
 
 import av
 import numpy as np
+
+from emotion_utils.models.input_spec import IMAGENET
 
 
 def write_video(path, frames, *, times_s=None, fps=25, codec="libx264", pix_fmt="yuv420p", options=(), shape=None,
@@ -57,7 +58,7 @@ class Brightness:
     """A model whose answer follows from the mean brightness of a face."""
 
     class_names = ("angry", "happy", "sad")
-    input_spec = SimpleNamespace(size_px=32)
+    input_spec = IMAGENET.at(32)
     facts = ("brightness",)
 
     def __init__(self, fails_after=None):

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+from dataclasses import replace
 
 import av
 import cv2
@@ -47,6 +48,26 @@ def analysed(clip, tmp_path_factory):
     folder = tmp_path_factory.mktemp("analysed")
     summary = analyse_video(Brightness(), str(clip[0]), folder, annotate=True)
     return folder, summary, pd.read_csv(folder / "faces.csv")
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ({"is_synthetic": True}, "the model knows only synthetic faces"),
+        (
+            {"colour": "grey"},
+            "grey images alone: {frames_with_faces} frames in colour were turned to grey",
+        ),
+        ({"source_px": 12}, "px large, those that the model was trained on 12 px"),
+        ({"colour": "both", "source_px": 100}, ""),
+    ],
+)
+def test_what_training_did_not_see_is_noted(clip, tmp_path, seen, words):
+    model = Brightness()
+    model.input_spec = replace(model.input_spec, **seen)
+    summary = analyse_video(model, str(clip[0]), tmp_path / "out")
+    said = [note for note in summary["notes"] if "model" in note]
+    assert [words.format(**summary) in note for note in said] == ([True] if words else [])
 
 
 def test_a_row_for_each_face_and_one_for_a_frame_without(scene, clip, analysed):
