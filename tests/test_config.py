@@ -16,7 +16,7 @@ def test_every_profile_is_valid_and_survives_json(profile):
 
 @pytest.mark.parametrize("profile", ["demo", "paper"])
 def test_study_protocol_is_eight_epochs_and_eighty_twenty(profile):
-    config = resolve_config(profile, data=DATA.get(profile))
+    config = resolve_config(profile, data="faces")
     assert config.epochs == 8
     assert config.val_fraction + config.test_fraction == pytest.approx(0.2)
     assert config.models == ("VGG16_emotion", "r18_scratch_emotion", "r18_pre_emotion")
@@ -27,6 +27,7 @@ def test_study_protocol_is_eight_epochs_and_eighty_twenty(profile):
 )
 def test_demo_with_data_starts_from_published_weights_at_the_size_of_the_images(settings, data):
     given, alone = resolve_config("demo", settings, data=data), resolve_config("demo", data="synthetic")
+    assert (given.test_fraction, alone.test_fraction) == (0.1, 0.3)
     assert (given.weights, given.image_size_px) == ("auto", "auto")
     assert (alone.weights, alone.image_size_px) == ("proxy", 48)
     assert resolve_config("demo", [*settings, "image_size_px=64", "weights=proxy"], data=data).image_size_px == 64
