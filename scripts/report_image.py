@@ -1,7 +1,7 @@
 """Makes docs/report.png from a finished report: python scripts/report_image.py reports/demo
 
-Curves and confusion matrices on the left, faces on the right, as the page shows them in Chromium, in twice the pixels
-that README has for them.
+Curves and confusion matrices, and below them faces, as the page shows them in Chromium, in twice the pixels that README
+has for them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from PIL import Image
 from selenium import webdriver
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "report.png"
-# Elements of the page in rows; the number is the share of the row's width that each of them takes.
-LEFT = (
-    (("#fig-curves .panel:last-of-type svg", 0.85),),
-    (("#fig-confusion .panel:nth-of-type(2) svg", 0.5), ("#fig-confusion .panel:nth-of-type(3) svg", 0.5)),
-)
-RIGHT = ((("#fig-cards-certain img", 1.0),), (("#fig-average-faces img", 0.75),))
-VIEWPORT_PX, COLUMN_PX, GAP_PX = 680, 820, 40
+# Elements of the page in rows; the number is the share of the sheet's width that each of them takes.
+ROWS = (
+    (("#fig-curves .panel:last-of-type svg", 0.44), ("#fig-confusion .panel:nth-of-type(2) svg", 0.28),
+     ("#fig-confusion .panel:nth-of-type(3) svg", 0.28)),
+    (("#fig-cards-certain img", 1.0),),
+)  # fmt: skip
+VIEWPORT_PX, WIDTH_PX, GAP_PX = 680, 1680, 40
 
 
 def main() -> None:
@@ -32,12 +32,10 @@ def main() -> None:
         sys.exit(f"{page} is missing: `emotion run` makes it")
     with open_chromium() as browser:
         browser.get(page.resolve().as_uri())
-        rows = [[join([take(browser, *part) for part in row], across=True) for row in side] for side in (LEFT, RIGHT)]
-    columns = [join(images, across=False) for images in rows]
-    height = max(column.height for column in columns)
-    sheet = Image.new("RGB", (2 * COLUMN_PX + 3 * GAP_PX, height + 2 * GAP_PX), "white")
-    for number, column in enumerate(columns):
-        sheet.paste(column, (GAP_PX + number * (COLUMN_PX + GAP_PX), GAP_PX))
+        rows = [join([take(browser, *part) for part in row], across=True) for row in ROWS]
+    drawn = join(rows, across=False)
+    sheet = Image.new("RGB", (drawn.width + 2 * GAP_PX, drawn.height + 2 * GAP_PX), "white")
+    sheet.paste(drawn, (GAP_PX, GAP_PX))
     sheet.save(OUTPUT, optimize=True)
 
 
@@ -57,14 +55,14 @@ def open_chromium() -> webdriver.Chrome:
 
 
 def take(browser: webdriver.Chrome, selector: str, share: float) -> Image.Image:
-    """The first element of the page that `selector` finds, as wide as that `share` of a column."""
+    """The first element of the page that `selector` finds, as wide as that `share` of the sheet."""
     box = browser.execute_script(
         "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
         "return {x: box.x, y: box.y + scrollY, width: box.width, height: box.height, scale: 1}", selector,
     )  # fmt: skip
     taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": box, "captureBeyondViewport": True})
     image = Image.open(io.BytesIO(base64.b64decode(taken["data"]))).convert("RGB")
-    width = round(share * COLUMN_PX)
+    width = round(share * WIDTH_PX)
     return image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
 
 
