@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 FACE_IN = 0.9  # side of a face in an example
 TITLE_IN, GAP_IN = 0.19, 0.1  # height of the words above a face; space between examples
-NAMES_IN, BARS_IN, PERCENT_IN = 0.62, 0.48, 0.3  # widths right of it
+BARS_IN, PERCENT_IN = 0.48, 0.38  # widths right of it and of the names
+NAME_PT = 7  # size of the letters of the names
 BAR_IN = (0.125, 0.22)  # height of one, where there are many and where there are few
 HEAT = "inferno"
 
@@ -51,7 +52,8 @@ def plot_examples(
         return None
     names, colors = [shorten(name) for name in class_names], model_colors(predictions)
     bar_in = min(max(FACE_IN / len(names), BAR_IN[0]), BAR_IN[1])
-    column_in = FACE_IN + NAMES_IN + BARS_IN + PERCENT_IN
+    names_in = _measure_widest(names) + GAP_IN
+    column_in = FACE_IN + names_in + BARS_IN + PERCENT_IN
     row_in = TITLE_IN + max(FACE_IN, bar_in * len(names)) + GAP_IN
     width, height = FACE_IN + 2 * GAP_IN + column_in * len(predictions), TITLE_IN + row_in * len(images)
     with figure_style():
@@ -72,11 +74,20 @@ def plot_examples(
                 panel = place(left, top, FACE_IN, FACE_IN)
                 draw_saliency(panel, image, heat)
                 panel.set_title(_say_answer(table.iloc[row], class_names), fontsize=7.5, pad=3, fontweight="normal")
-                bars = place(left + FACE_IN + NAMES_IN, top, BARS_IN, bar_in * len(names))
+                bars = place(left + FACE_IN + names_in, top, BARS_IN, bar_in * len(names))
                 _draw_probabilities(bars, table.iloc[row], class_names, color)
-                bars.set_yticks(range(len(names)), names, fontsize=7)
+                bars.set_yticks(range(len(names)), names, fontsize=NAME_PT)
     plt.close(figure)
     return figure
+
+
+def _measure_widest(names: Sequence[str]) -> float:
+    """The width of the widest name, in inches."""
+    with figure_style():
+        figure = plt.figure()
+        texts = [figure.text(0, 0, name, fontsize=NAME_PT) for name in names]
+        plt.close(figure)
+        return max(text.get_window_extent().width for text in texts) / figure.dpi
 
 
 def _draw_face(axes: Axes, image: np.ndarray, label: str) -> None:
