@@ -11,6 +11,7 @@ import tarfile
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -165,6 +166,17 @@ def test_page_says_what_the_model_is_not_for(page):
     assert "inferring emotions at work and in education is forbidden" in page
     assert "It began as: random &amp; small." in page
     assert "&lt;sad&gt;, happy, calm" in page
+
+
+def test_page_of_a_model_that_knows_grey_alone_says_so(page, onnx_file, tmp_path):
+    sentence = "It knows grey images alone: images in colour are turned to grey."
+    assert sentence not in page
+    facts = read_metadata(onnx_file)
+    facts["input"]["colour"] = "grey"
+    save_graph(onnx.load(onnx_file), facts, tmp_path / "grey.onnx")
+    result = export(tmp_path / "grey.onnx", "--runtime", tmp_path / "runtime", "--output", tmp_path / "grey.html")
+    assert result.exit_code == 0, result.stderr
+    assert sentence in (tmp_path / "grey.html").read_text(encoding="utf-8")
 
 
 def test_model_folder_is_exported_first(onnx_file, model_dir, pinned, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from emotion_utils.cli import main
 from emotion_utils.config import resolve_config
 from emotion_utils.deploy.predict_files import predict_files
 from emotion_utils.evaluation.evaluate import evaluate_model
-from emotion_utils.models.card import save_model
+from emotion_utils.models.card import load_model, save_model
 from emotion_utils.models.zoo import build_model
 from emotion_utils.run import Run
 from emotion_utils.synthetic.faces import render_face
@@ -176,6 +177,18 @@ def test_images_of_training_are_found_whatever_their_names(model_dir, faces, tmp
     code, said, _ = run_command(inside, "--data", faces, "--output", tmp_path / "out")
     assert code == 0
     assert "Left out are 2 images that the model was trained on and 1 that chose its epoch" in said
+
+
+def test_page_of_a_model_that_knows_grey_alone_says_so(model_dir, faces, tmp_path):
+    net, card = load_model(model_dir)
+    net.input_spec = replace(net.input_spec, colour="grey")
+    save_model(net, tmp_path / "grey", CLASSES, crop=card["crop"])
+    sentence = "The model knows grey images alone, so those in colour were turned to grey."
+    for folder in (model_dir, tmp_path / "grey"):
+        status, _, errors = run_command(folder, "--data", faces, "--output", tmp_path / "out" / folder.name)
+        assert status == 0, errors
+        page = " ".join((tmp_path / "out" / folder.name / "evaluation.html").read_text().replace("&nbsp;", " ").split())
+        assert (sentence in page) == (folder.name == "grey")
 
 
 def test_run_whose_data_changed_since_is_no_proof(model_dir, faces, tmp_path):

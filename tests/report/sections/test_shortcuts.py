@@ -7,6 +7,7 @@ import pytest
 
 from emotion_utils.report.contents import collect_claims, show_text
 from emotion_utils.report.exhibits import number_exhibits
+from emotion_utils.report.model_card import make_card
 from emotion_utils.report.page.page_tables import parse_html, read_tables
 from emotion_utils.report.results import read_results
 from emotion_utils.report.sections.data_card import data_card
@@ -72,6 +73,22 @@ def test_the_text_names_the_property_and_the_stratum_without_it(run):
     assert data_card(results).html.count("Shortcut") == 2
 
 
+def test_model_card_names_each_shortcut_and_has_the_results_within_strata(run):
+    results = plant(run)
+    card = make_card(results, "r18_pre_emotion")
+    lines = re.findall(r"^- \*\*Shortcut\*\*: (.*)$", card, re.MULTILINE)
+    assert all(any(name in line for line in lines) for name in ("colour", "brightness"))
+    (table,) = re.findall(r"^### Within images that are alike.*\n\n((?:\|.*\n)+)", card, re.MULTILINE)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    test = results.tests["r18_pre_emotion"]
+    test = test.merge(results.manifest[["id", "colour"]], on="id")
+    for name, part in test.groupby("colour"):
+        (row,) = [row for row in rows if name in row[0]]
+        assert row[1].split()[0] == f"{(part['label'] == part['predicted']).mean():.3f}"
+        assert row[2] == str(len(part))
+    assert len(rows) == 2 + 3  # thirds of the brightness
+
+
 def test_nothing_is_said_where_nothing_is_found(run):
     before = read_results(run)
     empty = {"shortcuts": {"found": [], "largest": FOUND[0], "level": 0.95}}
@@ -82,6 +99,9 @@ def test_nothing_is_said_where_nothing_is_found(run):
         assert "tbl-strata" not in number_exhibits(results)
         assert not [claim.text for claim in collect_claims(results) if "alike" in claim.text]
         assert "Shortcut" not in data_card(results).html
+        card = make_card(results, "r18_pre_emotion")
+        assert "Shortcut" not in card
+        assert "alike" not in card
 
 
 def test_names_that_the_data_bring_are_escaped(run):
