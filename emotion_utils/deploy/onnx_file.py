@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -15,6 +14,8 @@ from emotion_utils.errors import InputError
 from emotion_utils.models.input_spec import Colour, InputSpec
 from emotion_utils.models.reference import reference_pixels
 from emotion_utils.parallel import count_workers
+from emotion_utils.printable import printable
+from emotion_utils.sources.usable_names import check_names
 from emotion_utils.store.resize import KERNEL
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class OnnxNetwork:
         facts = read_facts(path, self._session)
         if facts.get("sealed") and not is_sealed:
             raise InputError(f"{path}: {ALTERED}")
+        check_names(str(path), facts["class_names"])
         self.class_names = tuple(facts["class_names"])
         self.input_spec = _read_input(path, facts["input"])
         self.crop: CropMode = facts["crop"]
@@ -131,8 +133,10 @@ def _find_fault(facts: dict[str, Any], session: onnxruntime.InferenceSession) ->
         return "class_names"
     if not isinstance(answers, list) or len(answers) != 2 or not all(_are_probs(row, len(names)) for row in answers):
         return "answers"
-    if facts.get("crop") not in get_args(CropMode) or facts.get("numbers") not in TOLERANCE:
+    if facts.get("crop") not in get_args(CropMode) or facts.get("numbers") not in (*TOLERANCE,):
         return "crop or numbers"
+    if not isinstance(facts.get("provenance"), dict) or not isinstance(facts.get("architecture"), str):
+        return "provenance or architecture"
     if (test := facts.get("test")) is not None and not _is_test(test):
         return "test"
     if not isinstance(facts.get("views"), int) or not isinstance(facts.get("sha256"), str):
@@ -149,7 +153,7 @@ def _find_fault(facts: dict[str, Any], session: onnxruntime.InferenceSession) ->
 
 def _are_probs(row: Any, count: int) -> bool:
     return isinstance(row, list) and len(row) == count and all(
-        isinstance(value, float | int) and math.isfinite(value) for value in row
+        isinstance(value, float | int) and abs(value) < 2 for value in row  # rounded
     )  # fmt: skip
 
 
@@ -163,7 +167,9 @@ def _read_input(path: Path, stored: dict[str, Any]) -> InputSpec:
     try:
         spec = InputSpec(**given)
     except TypeError as error:
-        raise InputError(f"{path}: input: {error}; {AGAIN}") from None
+        raise InputError(f"{path}: input: {printable(str(error))}; {AGAIN}") from None
+    if type(spec.source_px) is not int or type(spec.is_synthetic) is not bool:
+        raise InputError(f"{path}: its metadata are damaged (source_px or is_synthetic); {AGAIN}")
     if kernel != KERNEL or spec.channel_order != "RGB" or spec.colour not in get_args(Colour):
         raise InputError(f"{path}: takes images in another way than this version makes them; {AGAIN}")
     return spec
