@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +24,7 @@ class _Notes(BaseModel):
     done: _Count
     bytes: _Count
     state: dict[str, Any] | None = None
+    state_sha256: str | None = None  # only what was written is gone on with: its form is its reader's alone
 
 
 class PartTable:
@@ -51,7 +54,8 @@ class PartTable:
         size = 0
         try:
             notes = _Notes.model_validate(read_json(self._notes), strict=True)
-            if notes.key == key and notes.bytes <= os.fstat(self._file.fileno()).st_size:
+            is_whole = notes.state is None or notes.state_sha256 == _checksum(notes.state)
+            if notes.key == key and is_whole and notes.bytes <= os.fstat(self._file.fileno()).st_size:
                 self.done, self.state, size = notes.done, notes.state, notes.bytes
         except (InputError, ValidationError):
             pass  # none, damaged, or cut off in the middle of a line: from the start
@@ -71,7 +75,8 @@ class PartTable:
             self._file.flush()
             os.fsync(self._file.fileno())
             notes = {"key": self._key, "done": done, "bytes": self._file.tell()}
-            write_json(self._notes, notes if state is None else {**notes, "state": state})
+            told = {} if state is None else {"state": state, "state_sha256": _checksum(state)}
+            write_json(self._notes, notes | told)
         except OSError as error:
             raise self._refused(error) from None
 
@@ -100,3 +105,8 @@ class PartTable:
 
     def _refused(self, error: OSError) -> InputError:
         return InputError(f"{self.path}: cannot be written ({error.strerror}); name another --output")
+
+
+def _checksum(state: dict[str, Any]) -> str:
+    """The same for a state and for what is read of it again."""
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()

@@ -49,8 +49,10 @@ class FilePredictor:
         """Whether `table`, as text, can be what `tables` gives of the first `images`: its columns and its paths."""
         columns = [*FACE_COLUMNS, *self.network.class_names, *LAST_COLUMNS]
         paths = [_cell(each.path) for each in self.images[:images]]
-        return table.columns.tolist() == columns and table["path"].drop_duplicates().tolist() == list(
-            dict.fromkeys(paths)
+        return (
+            images == len(paths)
+            and table.columns.tolist() == columns
+            and table["path"].drop_duplicates().tolist() == list(dict.fromkeys(paths))
         )
 
     def tables(self, start: int = 0) -> Iterator[tuple[pd.DataFrame, list[Faces]]]:

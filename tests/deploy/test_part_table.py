@@ -94,6 +94,23 @@ def test_part_is_kept_for_its_own_key_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 
 
+def test_state_that_somebody_changed_is_not_gone_on_with(tmp_path):
+    state, notes = {"frames": 5, "boxes": [[1, 2.5, None]]}, tmp_path / "out.csv.part.json"
+    for change in (lambda told: told, lambda told: told["state"].pop("boxes"), lambda told: told.pop("state_sha256")):
+        table = PartTable(tmp_path / "out.csv")
+        table.resume("key")
+        table.append("a\n", 1, state)
+        table.abandon()
+        told = json.loads(notes.read_text())
+        is_whole = change(told) is told
+        notes.write_text(json.dumps(told))
+        table = PartTable(tmp_path / "out.csv")
+        table.resume("key")
+        assert (table.done, table.state) == ((1, state) if is_whole else (0, None))
+        table.restart()
+        table.abandon()
+
+
 def test_nothing_is_left_where_nothing_was_done(model_dir, folder, tmp_path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "model.json").write_text("{}")
