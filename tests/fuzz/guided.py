@@ -11,7 +11,7 @@ from pathlib import Path
 import atheris
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS / "data"), str(TESTS / "report")]
+sys.path[:0] = [str(TESTS / "sources"), str(TESTS / "report")]
 
 with atheris.instrument_imports(include=["emotion_utils"]):
     from targets import TARGETS

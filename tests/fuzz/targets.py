@@ -10,23 +10,37 @@ import gzip
 import io
 import json
 import lzma
+import pickle
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fake_run
 import h5py
 import numpy as np
+import onnx
 import torch
 from face_files import encode, make_image, write_zip
 
 from emotion_utils.config import PROFILES, resolve_config
+from emotion_utils.deploy.asked_model import introduce
+from emotion_utils.deploy.export import describe
+from emotion_utils.deploy.input_images import Faces
+from emotion_utils.deploy.input_warnings import Tally
+from emotion_utils.deploy.onnx_file import KEY, OnnxNetwork, run_session, start_session
+from emotion_utils.deploy.page.write import list_origins, list_warnings
+from emotion_utils.deploy.part_table import PartTable
+from emotion_utils.deploy.predict_files import FilePredictor
+from emotion_utils.deploy.seal import METADATA, VALUE, seal
 from emotion_utils.errors import EmotionError
 from emotion_utils.models.card import read_card
-from emotion_utils.models.input_spec import InputSpec
+from emotion_utils.models.input_spec import IMAGENET, InputSpec
 from emotion_utils.models.network import plan_network
+from emotion_utils.models.reference import reference_pixels
 from emotion_utils.models.weights.conversion import CONV_LAYERS
 from emotion_utils.models.weights.load import load_weights
 from emotion_utils.published.audit import audit_results
@@ -45,7 +59,10 @@ from emotion_utils.sources.files import Files
 from emotion_utils.sources.known_layouts import read_known
 from emotion_utils.sources.known_sets import KNOWN_SETS
 from emotion_utils.sources.label_csv import read_labels
-from emotion_utils.sources.source import open_source
+from emotion_utils.sources.source import open_source, open_tree
+from emotion_utils.sources.vote_table import add_votes
+from emotion_utils.sources.votes import read_votes
+from emotion_utils.store.resize import KERNEL
 
 MODEL = "r18_pre_emotion"
 
@@ -188,6 +205,45 @@ def annotations_of_affectnet(folder: Path) -> tuple[Seeds, Try]:
 def emotions_of_ck_plus(folder: Path) -> tuple[Seeds, Try]:
     frame = "S005/001/S005_001_00000011"
     return _label_files(f"Emotion/{frame}_emotion.txt", [f"images/{frame}.png"], b"   3.0000000e+00\n")
+
+
+def tables_of_votes(folder: Path) -> tuple[Seeds, Try]:
+    """As `votes=TABLE`, beside images that have labels."""
+    paths = ["train/happy/0.png", "train/sad/1.png", "test/happy/0.png", "test/sad/2.png"]
+    source = open_tree("data", Beside("notes.txt", paths), lenient=False)
+    source = replace(source, classes=("happy", "sad"))
+
+    def attempt(content):
+        (folder / "votes.csv").write_bytes(content)
+        found = read_or_refuse(add_votes, source, str(folder / "votes.csv"))
+        assert not found or found.table[[*source.table]].equals(source.table)
+        for text in found.table["votes"] if found else ():
+            assert all(count > 0 for count in read_votes(text).values())
+
+    return [
+        b"Usage,Image name,happiness,sadness,NF\nTraining,1.png,4,0,1\nPrivateTest,2.png,0,9,0\n",
+        b"file;happy;sad;comment\ntrain/happy/0.png;0.5;0.5;x\ntest/happy/0.png;1;;y\n1;0;3;\n2;1;1;\n",
+        b'image,happy,sad\r\n"train\\happy\\0.png",1,0\r\n"1.png",1,7\r\n2.PNG,,3\r\n',
+    ], attempt
+
+
+def split_lists(folder: Path) -> tuple[Seeds, Try]:
+    """A list of images, a table of splits, and one of persons, beside folders of classes."""
+    images = [f"{name}/{number}.png" for name in ("happy", "sad") for number in range(2)]
+    trees = [Beside(name, images) for name in ("train.txt", "splits/val_list.lst", "test", "parts.csv")]
+
+    def attempt(content):
+        for tree in trees:
+            tree.content = content
+            found = read_or_refuse(lambda: open_tree("data", tree, lenient=False))  # noqa: B023
+            assert not found or set(found.table["split"]) <= {"", "train", "val", "test"}
+
+    return [
+        b"happy/0.png\nhappy/1.png\nsad/0.png\nsad/1.png\n",
+        b'./happy/0.png 0\nC:\\faces\\happy\\1.png,0\n"sad/0.png"\t1\nsad/1 1\n',
+        b"image,split\nhappy/0.png,train\nhappy/1.png,val\nsad/0.png,train\nsad/1.png,test\n",
+        b"image,person,age\nhappy/0.png,p1,20\nhappy/1.png,p2,31\nsad/0.png,p1,20\nsad/1.png,p2,31\n",
+    ], attempt
 
 
 def any_table(folder: Path) -> tuple[Seeds, Try]:
@@ -383,6 +439,95 @@ def pytorch_weights(folder: Path) -> tuple[Seeds, Try]:
     return seeds, attempt
 
 
+# -- what is exported and predicted ----------------------------------------------------------------
+
+
+def exported_metadata(folder: Path) -> tuple[Seeds, Try]:
+    """The facts in an exported file, changed before it is sealed."""
+    path, spec = folder / "model.onnx", IMAGENET.at(16)
+    shape, many = [None, 16, 16, 3], onnx.TensorProto
+    nodes = [
+        onnx.helper.make_node("Cast", ["images"], ["values"], to=many.FLOAT),
+        onnx.helper.make_node("ReduceMean", ["values", "axes"], ["means"], keepdims=0),
+        onnx.helper.make_node("Softmax", ["means"], ["probabilities"], axis=1),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes, "means", [onnx.helper.make_tensor_value_info("images", many.UINT8, shape)],
+        [onnx.helper.make_tensor_value_info("probabilities", many.FLOAT, [None, 3])],
+        [onnx.helper.make_tensor("axes", many.INT64, [2], [1, 2])],
+    )  # fmt: skip
+    opset = [onnx.helper.make_opsetid("", 18)]
+    bare = onnx.helper.make_model(graph, ir_version=9, opset_imports=opset).SerializeToString()
+    card = {
+        "class_names": ["angry", "happy", "sad"], "input": {**spec.as_dict(), "resize_kernel": KERNEL},
+        "provenance": {"sentence": "random numbers", "licence": "MIT"}, "sha256": "0" * 64,
+        "design": {"architecture": "means"},
+    }  # fmt: skip
+    answers = run_session(start_session(bare, 1), reference_pixels(16), 3)
+    tally = Tally()
+    tally.add([Faces("0.png", images=np.zeros((1, 16, 16, 3), np.uint8), sides_px=(900,))])
+    facts = describe(card, 1, answers, "float32") | {"sealed": True, "test": {"images": 9, "accuracy": 0.5}}
+
+    def attempt(content):
+        path.write_bytes(seal(bare + _metadata(content)))
+        if network := read_or_refuse(lambda: OnnxNetwork(path, 1)):
+            assert all([*list_warnings(network.about), *list_origins(network.about), introduce(network)])
+            assert all(tally.lines(network.input_spec))
+            assert pickle.loads(pickle.dumps(network)).facts == network.facts
+
+    return [json.dumps(facts).encode()], attempt
+
+
+def _metadata(value: bytes) -> bytes:
+    """An entry of an ONNX file's metadata; its value need be no text."""
+    entry = onnx.StringStringEntryProto(key=KEY).SerializeToString() + VALUE + _length(value) + value
+    return METADATA + _length(entry) + entry
+
+
+def _length(part: bytes) -> bytes:
+    """As protobuf writes it: seven bits a byte, the lowest first."""
+    size, digits = len(part), bytearray()
+    while size > 127:
+        digits.append(size & 127 | 128)
+        size >>= 7
+    return bytes([*digits, size])
+
+
+def part_tables(folder: Path) -> tuple[Seeds, Try]:
+    """What `emotion predict --output` leaves to go on from, its own or a video's: the notes, or the table beside."""
+    images = [folder / "0.png", folder / "1.png"]
+    for image in images:
+        image.write_bytes(b"")
+    predictor = FilePredictor(None, images)
+    predictor.network = SimpleNamespace(class_names=("happy", "sad"))
+    rows = f"path,face,left,top,width,height,predicted,confidence,happy,sad,reason,search\n{images[0]}" + "," * 10
+    out, state = folder / "out.csv", {"tally": {"counts": [1, 2.5, None], "names": ["a"]}}
+    part, notes = (out.with_name(f"out.csv.part{end}") for end in ("", ".json"))
+    table, seeds = PartTable(out), []
+    table.resume("key")
+    for text, given in ((f"{rows}empty,\n", None), ("", state)):
+        table.append(text, 1, given)
+        seeds.append(notes.read_bytes())
+    table.abandon()
+    rows, key = part.read_bytes(), json.loads(seeds[0])
+
+    def attempt(content):
+        own = json.dumps(key | {"bytes": len(content)}).encode()
+        for written, noted in ((rows, content), (content, own)):
+            part.write_bytes(written)
+            notes.write_bytes(noted)
+            table = PartTable(out)
+            table.resume("key")
+            assert table.state in (None, state)
+            found = table.read()
+            if predictor.made(found, table.done):
+                assert table.done <= len(images)
+                Tally().add_rows(found, table.done)
+            table.abandon()
+
+    return [*seeds, rows], attempt
+
+
 def published_tables(folder: Path) -> tuple[Seeds, Try]:
     path = folder / "published.json"
 
@@ -399,5 +544,5 @@ TARGETS = (
     votes_of_ferplus, annotations_of_affectnet, emotions_of_ck_plus, image_files, zip_members, tar_members,
     compressed_tars,
     manifest, history, predictions, json_files, model_cards, settings, keras_weights, pytorch_weights,
-    published_tables,
+    published_tables, tables_of_votes, split_lists, exported_metadata, part_tables,
 )  # fmt: skip
