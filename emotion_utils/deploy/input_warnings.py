@@ -10,6 +10,7 @@ import pandas as pd
 
 from emotion_utils.deploy.input_images import MISSED, Faces
 from emotion_utils.models.input_spec import InputSpec
+from emotion_utils.printable import count_of
 
 FAR = 3  # times larger or smaller than what training saw
 
@@ -70,7 +71,7 @@ class Tally:
             reasons = "; ".join(f"{reason}: {count:,}" for reason, count in self.refused.most_common(3))
             count = self.refused.total()
             yield f"{count:,} of {self.images:,} images are refused ({reasons}), first {self.first_refused}"
-        yield from tell_colour(spec, self.coloured, self.grey, "images")
+        yield from tell_colour(spec, self.coloured, self.grey, "image")
         for values, paths in self.values.items():
             hold = "holds" if len(paths) == 1 else "hold"
             yield f"{_count(paths)} {hold} {values} in a format for more; 255 of 255 is the largest of these"
@@ -84,11 +85,12 @@ def tell_synthetic(spec: InputSpec) -> Iterator[str]:
 
 
 def tell_colour(spec: InputSpec, coloured: int, grey: int, what: str) -> Iterator[str]:
-    """A line where some of `what`, so many of them in colour and so many grey, are not as in training."""
+    """A line where some of these, so many in colour and so many grey, each a `what`, are not as in training."""
     if coloured and spec.colour == "grey":
-        yield f"the model knows grey images alone: {coloured:,} {what} in colour were turned to grey"
+        turned = f"{count_of(coloured, what)} in colour {_be(coloured, 'was', 'were')} turned to grey"
+        yield f"the model knows grey images alone: {turned}"
     if grey and spec.colour == "colour":
-        yield f"the model knows colour images alone, and {grey:,} {what} are grey"
+        yield f"the model knows colour images alone, and {count_of(grey, what)} {_be(grey, 'is', 'are')} grey"
 
 
 def tell_size(spec: InputSpec, sides_px: Counter[int]) -> Iterator[str]:
@@ -101,6 +103,10 @@ def tell_size(spec: InputSpec, sides_px: Counter[int]) -> Iterator[str]:
             f"the faces are about {side} px large, those that the model was trained on {spec.source_px} px: "
             "they are sharper or more blurred than it knows"
         )
+
+
+def _be(count: int, one: str, several: str) -> str:
+    return one if count == 1 else several
 
 
 def _count(paths: list[str]) -> str:

@@ -69,7 +69,7 @@ def test_colour_for_a_grey_model(predict):
     table, said = predict(colour)
     grey, _ = predict(Image.fromarray(colour).convert("L"))
     assert abs(table["happy"][0] - grey["happy"][0]) < 0.02
-    assert "1 in colour were turned to grey" in said
+    assert "1 image in colour was turned to grey" in said
 
 
 @pytest.mark.fault("a long table is cut off", "R", "grows as OUTPUT.part; the same command goes on with it")

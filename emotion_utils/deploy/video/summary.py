@@ -80,7 +80,7 @@ class Tally:
         brief = sum(track["last_s"] - track["first_s"] < BRIEF_S for track in self._tracks.values())
         if brief:
             notes.append(f"{count_of(brief, 'track')} of less than {BRIEF_S:g} s: many of these are false alarms")
-        return [*notes, *tell_colour(spec, self._coloured, self._grey, "frames"), *tell_size(spec, self._sides)]
+        return [*notes, *tell_colour(spec, self._coloured, self._grey, "frame"), *tell_size(spec, self._sides)]
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs, as JSON can hold it."""
