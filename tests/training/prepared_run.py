@@ -13,11 +13,9 @@ from emotion_utils.training.trainer import Trainer, new_model
 MODEL = "r18_scratch_emotion"
 
 
-@pytest.fixture
-def run(tmp_path):
-    """A prepared run of 36 synthetic faces of 32 px; its scratch model trains for one epoch of two steps."""
-    settings = ["models=[r18_scratch_emotion]", "synthetic_images=36", "epochs=1", "max_steps_per_epoch=2"]
-    run = Run.create(tmp_path / "run", resolve_config("smoke", [*settings, "min_images_per_class=3"]))
+def prepare(root, settings):
+    """A run of the profile smoke in the new folder `root`, with its images divided and prepared."""
+    run = Run.create(root, resolve_config("smoke", settings))
     source = source_of(run.config)
     manifest, audit = audit_images(source)
     manifest, division = divide_images(manifest, run.config)
@@ -25,6 +23,13 @@ def run(tmp_path):
     run.write("audit", audit | division)
     prepare_images(run, source, manifest)
     return run
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A prepared run of 36 synthetic faces of 32 px; its scratch model trains for one epoch of two steps."""
+    settings = [f"models=[{MODEL}]", "synthetic_images=36", "epochs=1", "max_steps_per_epoch=2"]
+    return prepare(tmp_path / "run", [*settings, "min_images_per_class=3"])
 
 
 def make(run, *, net=None, recipe=None, train_set=None, retrain=False):

@@ -4,17 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from prepared_run import prepare
 
-from emotion_utils.audit.audit import audit_images
-from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import change_config, resolve_config
 from emotion_utils.devices import CPU
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import predict_split, predict_splits
 from emotion_utils.models.card import load_model
 from emotion_utils.run import Run
-from emotion_utils.sources.source import source_of
-from emotion_utils.store.batches import open_split, prepare_images
+from emotion_utils.store.batches import open_split
 from emotion_utils.training.folds import divide_run
 from emotion_utils.training.teacher import add_teachers, answer, find_learned, mix_targets
 from emotion_utils.training.trainer import train_model
@@ -24,24 +22,13 @@ SETTINGS = (f"models=[{MODEL}]", "synthetic_images=60", "epochs=1", "max_steps_p
 FOLDS = 2
 
 
-def prepare(root, *settings):
-    run = Run.create(root, resolve_config("smoke", [*SETTINGS, *settings]))
-    source = source_of(run.config)
-    manifest, audit = audit_images(source)
-    manifest, division = divide_images(manifest, run.config)
-    run.write("manifest", manifest)
-    run.write("audit", audit | division)
-    prepare_images(run, source, manifest)
-    return run
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A prepared run, with a teacher for each fold of its training images."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("teachers")
         patch.setenv("EMOTION_CACHE_DIR", str(folder / "cache"))
-        run = prepare(folder / "run", "views=2")
+        run = prepare(folder / "run", [*SETTINGS, "views=2"])
         for each in divide_run(run, MODEL, FOLDS):
             train_model(each, MODEL)
             predict_splits(each, MODEL)
