@@ -122,7 +122,7 @@ def test_what_a_teacher_started_from_has_taught_it_too(run, tmp_path):
 
 
 def test_teacher_is_given_images_of_its_own_size(run, tmp_path):
-    large = prepare(tmp_path / "large", "image_size_px=48")
+    large = prepare(tmp_path / "large", [*SETTINGS, "image_size_px=48"])
     train_model(large, MODEL)
     net, card = load_model(large.model_dir(MODEL))
     train_set = open_split(run, "train")
