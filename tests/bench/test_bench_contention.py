@@ -47,6 +47,7 @@ def test_each_training_takes_turns_alone_and_beside_one_busy_process_per_core(mo
     assert table["ratio"].tolist() == pytest.approx([1, 8 * 108 / 107, 1, 2 * 100 / 99])
 
 
+@pytest.mark.slow
 def test_a_training_is_started_with_the_variables_of_its_way_and_the_users_own_stay(monkeypatch):
     monkeypatch.setattr(contention, "train_in_turns", tell_variables)
     monkeypatch.setenv(SPINS_VARIABLE, "7")

@@ -143,6 +143,7 @@ def test_second_run_with_nothing_changed_runs_no_notebook(finished, environment,
     assert (finished[0] / "report.html").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_verify_holds_after_notebooks_were_run_again_by_hand(finished, environment, faces, tmp_path, monkeypatch):
     root = finished[0]
     monkeypatch.setenv("EMOTION_CACHE_DIR", environment["EMOTION_CACHE_DIR"])

@@ -120,6 +120,7 @@ def test_vggface_in_pytorch_gives_the_full_head_at_224_px(weights_dir, full_arra
     assert_learns(net, 224)
 
 
+@pytest.mark.slow
 def test_paper_profile_starts_from_the_files_in_the_folder(weights_dir, full_arrays, monkeypatch, tmp_path):
     """What notebooks 02 and 04 do first: the study's networks at 224 px, their weights and their phases."""
     write_keras(weights_dir / "rcmalli_vggface_tf_vgg16.h5", full_arrays)

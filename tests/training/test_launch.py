@@ -81,6 +81,7 @@ def by_torchrun(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_the_documented_line_trains_with_two_processes(by_torchrun):
     assert started(by_torchrun)["processes"] == 2
     assert len(by_torchrun.read("history", MODEL)) == by_torchrun.config.epochs
