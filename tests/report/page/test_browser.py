@@ -51,7 +51,15 @@ def test_page_asks_nobody_complains_of_nothing_and_fits(visit, report, size, sch
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 24, 28)"}[scheme]
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "dark"), (DESK, "light")], ids=["phone, dark", "desk, light"])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        pytest.param(PHONE, "dark", id="phone, dark"),
+        pytest.param(DESK, "light", id="desk, light"),
+        pytest.param(PHONE, "light", id="phone, light", marks=pytest.mark.slow),
+        pytest.param(DESK, "dark", id="desk, dark", marks=pytest.mark.slow),
+    ],
+)
 def test_axe_finds_nothing_to_complain_of(visit, size, scheme):
     from axe_core_python.base import AXE_SCRIPT
 
@@ -84,9 +92,8 @@ HOSTILE_NAMES = (
 )  # fmt: skip
 
 
-def test_hostile_names_are_shown_as_the_text_that_they_are(visit, make_run, execute, monkeypatch):
+def test_hostile_names_are_shown_as_the_text_that_they_are(visit, make_run, execute):
     run = make_run(classes=HOSTILE_NAMES, skills={"r18_pre_emotion": 0.6, "VGG16_emotion": 0.5}, images=900, epochs=1)
-    monkeypatch.setattr("emotion_utils.report.page.render.print_pdf", lambda *_: (None, []))  # no paper
     render_report(run, execute(run))
     page = visit(path=run.root / "report.html")
     assert [entry for entry in page.get_log("browser") if entry["level"] != "INFO"] == []
