@@ -252,6 +252,8 @@ def test_reference_shows_what_it_points_to(visit, link):
     page = visit(DESK)
     element = page.find_element("css selector", link)
     page.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+    # Scrolling hides the tip, and is told with the next frame: the pointer comes after it.
+    page.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0]))")
     ActionChains(page).move_to_element(element).perform()
     tip = page.find_element("css selector", ".tip")
     assert tip.is_displayed()
