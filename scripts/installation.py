@@ -104,6 +104,8 @@ def install(environment: Environment, checkout: Path, extras: set[str], lock_fil
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text("\n".join(constrain(environment, checkout)) + "\n", encoding="utf-8")
         pip = [environment.python, "-m", "pip", "install", "--no-color", "--progress-bar", "off"]
+        if environment.kind != "active":
+            pip.append("--no-compile")  # on one core alone; all do it below, in half the time
         command = [*pip, "--constraint", constraints, "--editable", f".[{names}]"]
         log = environment.marker.with_suffix(".log")
         if not run_pip(command, log, cwd=checkout, lock_file=lock_file):
@@ -111,6 +113,9 @@ def install(environment: Environment, checkout: Path, extras: set[str], lock_fil
                 f"pip could not install the packages into {environment.root} (its last lines are above, all of them "
                 f"in {log}); fix that, or the connection, and start again"
             )
+    if environment.kind != "active":  # files that some Python cannot read are part of packages too; pip is as lenient
+        say("compiling them")
+        succeeds([environment.python, "-m", "compileall", "-q", "-j", "0", packages], lock_file=lock_file)
     for pointer in list(packages.glob("*emotion_utils.pth")) or [packages / "emotion_utils.pth"]:  # pip's own
         write_pointer(pointer, checkout)
     check_torch_pair(environment)

@@ -173,6 +173,16 @@ def test_own_environment_lets_pip_choose_the_torch_pair_in_one_call(checkout):
     assert install["constraints"] == pinned
 
 
+def test_packages_are_compiled_once_even_where_no_python_may_write_what_it_compiles(checkout):
+    """Otherwise each start on such a machine compiles all that it imports, for 20 seconds."""
+    checkout.facts(PYTHONDONTWRITEBYTECODE="1")
+    assert "--no-compile" in checkout.installs()[0]["arguments"]
+    sources = list(checkout.venv.glob("lib/python*/site-packages/torch*/*.py"))
+    assert sources
+    for source in sources:
+        assert list(source.parent.glob(f"__pycache__/{source.stem}.*.pyc"))
+
+
 @pytest.mark.fault("PIP_USER=1 or `user = true`", "R", "overruled for the project's own environment", group="machines")
 @pytest.mark.parametrize("settings", [{"PIP_USER": "1"}, {"PIP_TARGET": "/elsewhere", "PIP_PREFIX": "/elsewhere"}])
 def test_settings_of_pip_that_lead_elsewhere_are_overruled_and_others_stay(checkout, settings):

@@ -46,6 +46,7 @@ def start(root, *settings):
     "R E",
     "started once more, and written down; the second time refused with the reason",
 )
+@pytest.mark.slow
 def test_killed_kernel(small, tmp_path, monkeypatch):
     write_notebook(small / f"{FIRST}.ipynb", ONCE)
     said = start(tmp_path / "once")

@@ -108,6 +108,7 @@ def train_in_a_process(folder, end_after_s=None, how=None):
 @pytest.mark.fault(
     "SIGKILL or SIGTERM at any moment", "R", "started again it goes on from its checkpoint, to the same bits"
 )
+@pytest.mark.slow
 def test_killed_at_any_moment(tmp_path):
     assert train_in_a_process(tmp_path / "whole") == 0
     for number, (how, after_s) in enumerate(((signal.SIGKILL, 0.0), (signal.SIGTERM, 0.03), (signal.SIGTERM, 0.11))):
@@ -313,6 +314,7 @@ def test_source_that_is_gone_between_epochs(tmp_path):
     "R",
     "the cache holds none or a whole one; the next start makes it, to the same bits",
 )
+@pytest.mark.slow
 def test_killed_while_proxies_are_made(tmp_path, monkeypatch, private_cache):
     name, changes = "proxy_resnet18", {"pictures": 24, "steps": 1, "classes": 8}
     for setting, value in changes.items():

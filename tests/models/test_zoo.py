@@ -187,6 +187,7 @@ def test_small_images_ask_for_the_small_file_first_and_large_ones_for_the_top():
     assert needed_weights("r18_scratch_emotion", "official", 224) == ()
 
 
+@pytest.mark.slow
 def test_full_head_keeps_fc6_and_fc7_and_replaces_fc8(full_arrays, make_source, monkeypatch):
     """At 224 px, as in the study; at 64 px the same file gives its trunk to a pooled head."""
     state = to_state(make_source(full_arrays))

@@ -99,7 +99,7 @@ def answered(draw):
 
 
 @given(answered())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_winner_that_is_none_whatever_the_predictions(base, case):
     results = with_answers(base, *case)
     allowed = pairs_that_differ(results)
@@ -126,7 +126,7 @@ def histories(draw):
 
 
 @given(histories())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_history_can_be_told(base, history):
     results = replace(base, histories={**base.histories, MODELS[0]: history.assign(images_per_second=10.0, lr=1e-3)})
     claims = collect_claims(results)

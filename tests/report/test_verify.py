@@ -103,7 +103,7 @@ def test_every_kind_of_artefact_has_a_checksum(finished):
     assert "models/VGG16_emotion/model.safetensors" in names
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_changed_digit_of_any_artefact_is_found(finished, data):
     names = [*sorted(read_checksums(finished.root)), CHECKSUMS]
@@ -122,7 +122,7 @@ def test_any_changed_digit_of_any_artefact_is_found(finished, data):
 
 
 @pytest.mark.parametrize("revision", ["0123456789ab", "another"], ids=["same version", "other version"])
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_changed_digit_of_a_table_is_found_without_checksums(finished, monkeypatch, revision, data):
     monkeypatch.setattr(verify, "git_revision", lambda: revision)

@@ -196,6 +196,7 @@ def test_two_searches_in_one_folder_do_not_mix(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_a_stale_trial_of_a_database_is_tried_again(tmp_path, undisturbed, database):
     """Killed with a database: the heartbeat stops, and the next process takes the trial up."""
     assert search_in_a_process(tmp_path, storage=database, kill_at=30) == -signal.SIGKILL
@@ -212,6 +213,7 @@ def test_a_search_kept_in_a_file_of_sqlite_goes_on(tmp_path, trained):
         assert len(trained) == len(table) == trials
 
 
+@pytest.mark.slow
 def test_machines_that_share_a_database_share_the_work(tmp_path, postgresql):
     workers = [begin_search(tmp_path / name, storage=postgresql) for name in ("one", "two")]
     for worker in workers:

@@ -269,6 +269,7 @@ def facts_of(dataset):
     return set(zip(batch.ids, batch.labels.tolist(), batch.images.sum((1, 2, 3)).tolist(), strict=True))
 
 
+@pytest.mark.slow
 def test_two_processes_read_each_image_exactly_once_an_epoch(prepared, tmp_path):
     write(prepared)
     expected = facts_of(open_split(prepared.run, "train"))

@@ -142,7 +142,7 @@ def test_targets_decide_the_loss_and_are_part_of_the_fingerprint(tmp_path):
     }
 
 
-@pytest.mark.parametrize(("seed", "are_seen"), [(0, False), (1, True)])
+@pytest.mark.parametrize(("seed", "are_seen"), [pytest.param(0, False, marks=pytest.mark.slow), (1, True)])
 def test_a_start_from_an_earlier_run_tells_which_test_images_it_has_seen(tmp_path, seed, are_seen):
     first = prepare(tmp_path)
     train(first)

@@ -91,7 +91,7 @@ def finish(folder):
     return [(folder / file).read_bytes() for file in ("rows.csv", "best.pt")]
 
 
-@pytest.mark.parametrize("kill", [4, 14])
+@pytest.mark.parametrize("kill", [pytest.param(4, marks=pytest.mark.slow), 14])
 def test_killed_with_a_step_under_way_and_resumed_gives_the_same_bits(tmp_path, undisturbed, kill):
     assert run_process(train_and_save, tmp_path, kill) == -signal.SIGKILL
     assert finish(tmp_path) == undisturbed

@@ -128,6 +128,7 @@ def test_a_killed_process_is_started_again_and_goes_on_to_the_same_bits(by_torch
     assert same_bits(weights(run), weights(by_torchrun))
 
 
+@pytest.mark.slow
 def test_an_error_in_a_process_is_one_line_and_its_exit_status(elsewhere, tmp_path):
     run = prepare(tmp_path / "run", "processes=2", f"recipes.{MODEL}.weights={tmp_path / 'none.safetensors'}")
     done = subprocess.run([*TRAIN, run.root], capture_output=True, text=True)

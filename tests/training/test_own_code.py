@@ -72,6 +72,7 @@ def test_comments_docstrings_and_other_cells_change_nothing(notebook):
     assert sha256_of(again + "\nbase = batch = object()\n") == sha256_of(NOTEBOOK)
 
 
+@pytest.mark.slow
 def test_processes_agree_whatever_the_order_of_their_sets():
     imported = "from emotion_utils.training.fingerprint import network_sha256"
     code = f"{imported}\nexec({NOTEBOOK!r})\nprint(network_sha256(Head()))"

@@ -25,12 +25,12 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.parametrize(
     "kill",
     [
-        {"kill_at": 1},  # before there is a checkpoint
+        pytest.param({"kill_at": 1}, marks=pytest.mark.slow),  # before there is a checkpoint
         {"kill_at": 4},
         {"kill_at": 7},  # the first step of the second epoch, in which more layers learn
-        {"kill_at": 17},
+        pytest.param({"kill_at": 17}, marks=pytest.mark.slow),
         {"kill_in_checkpoint": 1},
-        {"kill_in_checkpoint": 9},
+        pytest.param({"kill_in_checkpoint": 9}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -49,6 +49,7 @@ def test_finished_model_is_loaded_and_nothing_is_written(run, capsys):
     assert same_bits(load_model(run.model_dir(MODEL))[0].state_dict(), trainer.net.state_dict())
 
 
+@pytest.mark.slow
 def test_another_head_is_trained_beside_the_model_and_comes_back_from_its_folder(run, capsys):
     make(run).fit()
     before = run.read("model_card", MODEL)["sha256"]

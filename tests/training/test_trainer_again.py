@@ -74,6 +74,7 @@ def retrain(root, kill_at):
     make(run, recipe=run.recipe(MODEL, lr=0.5), retrain=True).fit()
 
 
+@pytest.mark.slow
 def test_killed_retraining_leaves_the_old_model_until_the_new_one_is_whole(run):
     make(run).fit()
     folder, old = run.model_dir(MODEL), run.read("model_card", MODEL)["sha256"]
@@ -92,6 +93,7 @@ def test_killed_retraining_leaves_the_old_model_until_the_new_one_is_whole(run):
     assert not (folder / "predictions.csv").exists()
 
 
+@pytest.mark.slow
 def test_further_seeds_of_an_edited_network_are_refused_and_those_of_an_edited_recipe_share_it(run):
     run = Run(run.root, run.config.model_copy(update={"seeds": 2}))
     net = new_model(run, MODEL)
@@ -178,6 +180,7 @@ def test_model_of_a_file_that_changed_is_trained_again_by_command_and_notebook(r
         del MODELS["my_net"]
 
 
+@pytest.mark.slow
 def test_the_stem_of_the_recipe_is_what_is_trained_and_found_again(run):
     recipe = run.config.recipes[MODEL].model_copy(update={"stem": "small"})
     with pytest.raises(InputError, match="built as a ResNet18, and the recipe asks for stem=small: change the recipe"):

@@ -51,6 +51,7 @@ def test_only_conv1_1_is_turned_from_bgr(trunk_arrays, make_source):
     assert all(torch.equal(bgr[key], rgb[key]) for key in bgr if key != "conv1_1.weight")
 
 
+@pytest.mark.slow
 def test_full_network_answers_as_its_source_and_a_wrong_flatten_order_does_not(full_arrays, make_source):
     source = make_source(full_arrays)
     state = to_state(source)

@@ -240,6 +240,7 @@ def test_keras_file_whose_weights_are_damaged_is_refused(tmp_path):
     "told apart; what each is fed is recorded",
     group="weights",
 )
+@pytest.mark.slow
 def test_two_publishers_are_told_apart_and_what_each_feeds_is_recorded(tmp_path, full_arrays, trunk_arrays):
     """DeepFace writes fc6 to fc8 as convolutions of layers without names; keras-vggface names matrices."""
     shapes = {"fc6": (7, 7, 512, 4096), "fc7": (1, 1, 4096, 4096), "fc8": (1, 1, 4096, 11)}

@@ -92,6 +92,7 @@ HOSTILE_NAMES = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_hostile_names_are_shown_as_the_text_that_they_are(visit, make_run, execute):
     run = make_run(classes=HOSTILE_NAMES, skills={"r18_pre_emotion": 0.6, "VGG16_emotion": 0.5}, images=900, epochs=1)
     render_report(run, execute(run))

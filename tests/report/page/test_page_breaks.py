@@ -51,8 +51,11 @@ GROUPED = {
 }
 
 
-@pytest.mark.parametrize("options", GROUPED.values(), ids=GROUPED)
-def test_no_table_leaves_one_or_two_rows_alone(tmp_path, options):
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in ("headed", "long") else pytest.mark.slow) for name in GROUPED]
+)
+def test_no_table_leaves_one_or_two_rows_alone(tmp_path, name):
+    options = GROUPED[name]
     spaces = range(HEIGHT_MM - 110, HEIGHT_MM, 6)
     trials = []
     for trial, space in enumerate(spaces):
