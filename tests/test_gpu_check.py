@@ -65,6 +65,7 @@ def test_a_command_that_hangs_is_ended(script, tmp_path, monkeypatch):
         script.call(tmp_path / "it.log", [sys.executable, "-c", "import time; time.sleep(60)"])
 
 
+@pytest.mark.slow
 def test_without_a_gpu_the_first_line_says_so(script, tmp_path, monkeypatch):
     import torch
 

@@ -65,14 +65,24 @@ def test_changed_text_of_a_section_runs_the_comparison_alone(changed):
     assert changed("report/sections/seeds.py") == ({"06"}, set())
 
 
-@pytest.mark.parametrize("file", ["training/optimizer.py", "models/zoo.py", "store/augment.py"])
+@pytest.mark.parametrize(
+    "file", ["training/optimizer.py", pytest.param("models/zoo.py", marks=pytest.mark.slow), "store/augment.py"]
+)
 def test_changed_training_trains_every_model(changed, file):
     again, trained = changed(file)
     assert {"02", "03", "04"} <= again
     assert trained == set(STUDY_MODELS)
 
 
-@pytest.mark.parametrize("file", ["cli.py", "pipeline.py", "bench/train.py", "report/page/template/screen.css"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "cli.py",
+        "pipeline.py",
+        pytest.param("bench/train.py", marks=pytest.mark.slow),
+        pytest.param("report/page/template/screen.css", marks=pytest.mark.slow),
+    ],
+)
 def test_what_no_notebook_imports_runs_none(changed, file):
     assert changed(file) == (set(), set())
 

@@ -50,6 +50,7 @@ def test_the_command_says_it_before_torch_is_loaded_and_torch_hears_it(own, expe
     assert f"{SPINS_VARIABLE} = '{expected}'" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_policy_would_be_overruled_which_is_why_it_counts_as_a_word():
     """The reason for leaving the variable alone beside OMP_WAIT_POLICY, asked of libgomp."""
     found = []

@@ -162,12 +162,14 @@ def test_verify_holds_after_notebooks_were_run_again_by_hand(finished, environme
     ("arguments", "named"),
     [
         (["--data", "no/such/place"], "no/such/place"),
-        (["--data", "{empty}"], "--data"),
-        (["--profile", "large"], "smoke, demo, thorough, paper"),
-        (["--set", "epoch=3"], "did you mean 'epochs'"),
+        pytest.param(["--data", "{empty}"], "--data", marks=pytest.mark.slow),
+        pytest.param(["--profile", "large"], "smoke, demo, thorough, paper", marks=pytest.mark.slow),
+        pytest.param(["--set", "epoch=3"], "did you mean 'epochs'", marks=pytest.mark.slow),
         (["--data", "{faces}", "--classes", "happy,bored"], "bored"),
-        (["--data", "{faces}", "--set", "min_images_per_class=50"], "50 are needed"),
-        (["--output", "/proc/emotion"], "--output"),
+        pytest.param(
+            ["--data", "{faces}", "--set", "min_images_per_class=50"], "50 are needed", marks=pytest.mark.slow
+        ),
+        pytest.param(["--output", "/proc/emotion"], "--output", marks=pytest.mark.slow),
         (["--no-such-option"], "no-such-option"),
     ],
 )

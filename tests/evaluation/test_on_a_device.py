@@ -146,7 +146,9 @@ def test_faces_in_files_are_judged_there_in_full_batches(run, on_both, monkeypat
     [
         lambda nets, test, chosen: explain.measure_saliency(nets, test, chosen, REGIONS),
         lambda nets, test, chosen: explain.predict_occluded(nets, test, chosen, REGIONS),
-        lambda nets, test, chosen: explain.compare_randomised(nets, test, chosen, seed=3),
+        pytest.param(
+            lambda nets, test, chosen: explain.compare_randomised(nets, test, chosen, seed=3), marks=pytest.mark.slow
+        ),
     ],
     ids=["saliency", "occlusion", "randomised"],
 )

@@ -295,6 +295,7 @@ def test_folder_without_a_finished_report_says_what_to_run(make_run, tmp_path):
         verify_run(make_run(skills={"r18_pre_emotion": 0.9}).root)
 
 
+@pytest.mark.slow
 def test_command_needs_no_torch_and_its_status_says_whether_all_is_right(finished, changed):
     code = (
         "import sys\nfrom emotion_utils.cli import main\n"

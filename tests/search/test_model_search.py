@@ -177,6 +177,7 @@ def events(folder):
     return [[json.loads(line)["kind"] for line in file.read_text().splitlines()] for file in sorted(files)]
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_in_the_middle_of_its_trial(tmp_path, undisturbed):
     assert search_in_a_process(tmp_path, kill_at=30) == -signal.SIGKILL  # in the second of three
     journal = tmp_path / "models" / MODEL / "search" / "journal.log"

@@ -121,6 +121,7 @@ def test_a_network_for_the_asked_classes_alone_is_refused(tmp_path):
         Trainer(net, open_split(run, "train"), open_split(run, "val"), run.config.recipes[MODEL], run=run, model=MODEL)
 
 
+@pytest.mark.slow
 def test_targets_decide_the_loss_and_are_part_of_the_fingerprint(tmp_path):
     run = prepare(tmp_path)
     train_set, val_set = open_split(run, "train"), open_split(run, "val")

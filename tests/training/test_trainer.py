@@ -68,7 +68,9 @@ def test_another_head_is_trained_beside_the_model_and_comes_back_from_its_folder
     assert torch.equal(loaded.eval()(images), trainer.net.eval()(images))
 
 
-@pytest.mark.parametrize("edit", ["recipe", "weights", "data", "settings"])
+@pytest.mark.parametrize(
+    "edit", ["recipe", "data", *(pytest.param(edit, marks=pytest.mark.slow) for edit in ("weights", "settings"))]
+)
 def test_every_edit_is_trained_and_named(run, edit):
     net, recipe, train_set = new_model(run, MODEL), run.config.recipes[MODEL], open_split(run, "train")
     if edit == "recipe":

@@ -114,6 +114,7 @@ def test_further_seeds_of_an_edited_network_are_refused_and_those_of_an_edited_r
     assert cards[0]["sha256"] != cards[1]["sha256"]
 
 
+@pytest.mark.slow
 def test_ablation_is_trained_beside_the_model_with_one_setting_changed(run):
     run = Run(run.root, run.config.model_copy(update={"ablate": ("augmentation", "pretraining")}))
     run.write("facts", run.facts | {"config": run.config.model_dump(mode="json")})

@@ -34,9 +34,10 @@ def visit(browser, report):
 
 
 def requests(browser):
+    """What pages have asked for; what Chromium itself does for the empty one that it starts with is no page's."""
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     sent = [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
-    return [url for url in sent if not url.startswith("data:")]
+    return [url for url in sent if not url.startswith(("data:", "chrome:"))]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
