@@ -10,6 +10,14 @@ import pytest
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+LONG_FILES = ("test_smoke_run.py", "test_verify.py", "test_trainer.py", "test_browser.py")  # more than a minute each
+
+
+def pytest_collection_modifyitems(items):
+    """Long files come first, so that of two processes none waits for the other's at the end."""
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
+
+
 def pytest_collection_finish():
     """Garbage collection leaves alone what all test modules have imported, a million objects that stay to the end.
 

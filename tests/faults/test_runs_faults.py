@@ -110,6 +110,7 @@ def test_second_process(small, tmp_path):
     "E R",
     "other settings are refused by name; stages whose code or data changed are done again, and those after them",
 )
+@pytest.mark.slow
 def test_changed_under_a_run(small, tmp_path, monkeypatch):
     root = tmp_path / "run"
     start(root)

@@ -336,6 +336,7 @@ def test_what_only_paper_has_is_refused_unless_a_font_may_be_the_reason(
                 verify._compare_paper(run, results, "<h1>Run</h1>")
 
 
+@pytest.mark.slow
 def test_files_that_nothing_lists_are_counted_and_named(finished, without_pages):
     assert "not listed" not in verify_run(finished.root)
     added = [finished.root / name for name in ("a.html", "data/sub/b.js", "notebooks/.c", "notebooks/01.log")]

@@ -285,6 +285,7 @@ def test_two_processes_read_each_image_exactly_once_an_epoch(prepared, tmp_path)
     assert found[0][0] != found[0][1]
 
 
+@pytest.mark.slow
 def test_the_webdataset_library_reads_the_same_from_our_shards(prepared, tmp_path):
     pytest.importorskip("webdataset", reason="the optional package webdataset is not installed")
     folder = write(prepared)

@@ -17,9 +17,8 @@ def results(folder):
     return pd.read_csv(folder / "rows.csv"), load_file(folder / "best.safetensors")
 
 
-@pytest.mark.parametrize(
-    "batch_size", [pytest.param(8, marks=pytest.mark.slow), 4]
-)  # of the last batch of 4 there is one image for the second process
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [8, 4])  # of the last batch of 4 there is one image for the second process
 def test_two_processes_learn_what_one_learns_at_the_same_global_batch(tmp_path, batch_size):
     assert run_process(tiny_training.train, tmp_path / "one", norm=False, batch_size=batch_size) == 0
     run_two(tiny_training.train, tmp_path / "two", norm=False, batch_size=batch_size)

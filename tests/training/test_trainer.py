@@ -265,6 +265,7 @@ def test_fixed_number_of_threads_is_used_and_recorded(run):
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_look_at_the_test_images_that_was_killed_and_begun_again_is_one(run, monkeypatch):
     make(run).fit()
     with monkeypatch.context() as killed:
@@ -280,6 +281,7 @@ def raise_(error):
     raise error
 
 
+@pytest.mark.slow
 def test_stored_robustness_is_read_only_if_it_is_this_models_and_whole(run):
     make(run).fit()
     made = measure_robustness(run, MODEL)

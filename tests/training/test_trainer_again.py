@@ -45,6 +45,7 @@ def test_a_model_with_changes_is_kept_when_its_stage_runs_again(run):
     assert not run.path("model_card", MODEL).exists()
 
 
+@pytest.mark.slow
 def test_second_training_of_a_model_is_refused_and_changes_nothing(run):
     with hold_model(run.model_dir(MODEL)):
         before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
@@ -55,6 +56,7 @@ def test_second_training_of_a_model_is_refused_and_changes_nothing(run):
     make(run).fit()
 
 
+@pytest.mark.slow
 def test_model_that_another_process_has_finished_meanwhile_is_not_written_over(run, monkeypatch):
     make(run).fit()
     card = run.read("model_card", MODEL)

@@ -53,7 +53,8 @@ def answer_fc6(tensors, images):
     return F.relu(F.linear(images.flatten(1), tensors["fc6.weight"], tensors["fc6.bias"])).flatten()
 
 
-@pytest.mark.parametrize("publisher", [pytest.param("deepface", marks=pytest.mark.slow), "oxford"])
+@pytest.mark.slow
+@pytest.mark.parametrize("publisher", ["deepface", "oxford"])
 def test_vggface_in_pytorch_answers_as_its_publisher_documents(full_arrays, tmp_path, publisher):
     tensors, image = as_tensors(full_arrays), reference_images(224)[1:]
     fed = image * 255 - MEAN_RGB

@@ -55,6 +55,7 @@ def test_the_same_bytes_follow_from_the_same_artefacts(report, expected):
     assert run.path("claims").stat().st_mtime_ns == claims  # the cell that writes them was not run
 
 
+@pytest.mark.slow
 def test_a_folder_may_have_been_moved_and_be_named_from_where_one_stands(copied, monkeypatch):
     run, results = copied
     monkeypatch.chdir(run.root.parent)

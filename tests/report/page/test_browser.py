@@ -55,7 +55,7 @@ def test_page_asks_nobody_complains_of_nothing_and_fits(visit, report, size, sch
 @pytest.mark.parametrize(
     ("size", "scheme"),
     [
-        pytest.param(PHONE, "dark", id="phone, dark"),
+        pytest.param(PHONE, "dark", id="phone, dark", marks=pytest.mark.slow),
         pytest.param(DESK, "light", id="desk, light"),
         pytest.param(PHONE, "light", id="phone, light", marks=pytest.mark.slow),
         pytest.param(DESK, "dark", id="desk, dark", marks=pytest.mark.slow),

@@ -52,7 +52,7 @@ GROUPED = {
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in ("headed", "long") else pytest.mark.slow) for name in GROUPED]
+    "name", [pytest.param(name, marks=[] if name == "long" else pytest.mark.slow) for name in GROUPED]
 )
 def test_no_table_leaves_one_or_two_rows_alone(tmp_path, name):
     options = GROUPED[name]
