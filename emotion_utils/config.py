@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from emotion_utils.errors import InputError
-from emotion_utils.given_paths import expand
+from emotion_utils.given_paths import EMPTY, expand
 from emotion_utils.model_table import MODELS, STUDY_MODELS, get_spec, require_code, trust_code
 from emotion_utils.near_names import did_you_mean
 
@@ -141,10 +141,16 @@ class Recipe(FrozenModel):
     phases: tuple[Phase, ...] = Field(min_length=1)
     """First trainable depth group, by epoch: [{epoch: 1, train_from: layer3}, {epoch: 3, train_from: stem}]."""
 
+    def teaches_auxiliary(self, epoch: int, epochs: int) -> bool:
+        """Whether auxiliary classes teach in `epoch` (1-based) of so many."""
+        return epoch <= max(1, round(self.auxiliary_until * epochs))
+
     @field_validator("weights")
     @classmethod
     def _keep_paths_absolute(cls, weights: str | None) -> str | None:
         """Notebooks run in another folder. A name has neither slash nor suffix, whatever this folder holds."""
+        if weights == "":
+            raise ValueError(EMPTY)
         is_path = weights is not None and (os.sep in weights or Path(weights).suffix != "")
         return absolute(weights) if is_path else weights
 
@@ -400,10 +406,23 @@ class RunConfig(FrozenModel):
             steps = self.recipes[name].progressive_resizing
             if steps and self.image_size_px not in ("auto", steps[-1].size_px):
                 raise ValueError(
-                    f"recipes.{name}.progressive_resizing must end with image_size_px, {self.image_size_px}"
+                    f"recipes.{name}.progressive_resizing must end with image_size_px, {self.image_size_px}: end it "
+                    f"with {{epoch: ..., size_px: {self.image_size_px}}}, or set it to []"
                 )
         if self.profile in ("thorough", "paper") and self.data == "synthetic":
             raise ValueError(f"data: the {self.profile} profile needs real faces; give them with --data PATH")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_of_a_new_run_are_reached(self, info: ValidationInfo) -> RunConfig:
+        for name in self.models if info.context == NEW_RUN else ():
+            recipe = self.recipes[name]
+            steps, epochs = recipe.progressive_resizing, recipe.epochs or self.epochs
+            if steps and steps[-1].epoch > epochs:
+                raise ValueError(
+                    f"recipes.{name}.progressive_resizing reaches {steps[-1].size_px} px in epoch {steps[-1].epoch} of "
+                    f"{epochs}: begin each step in an epoch that there is"
+                )
         return self
 
     @model_validator(mode="after")
@@ -420,6 +439,10 @@ class RunConfig(FrozenModel):
                 )
         return self
 
+    @property
+    def data_name(self) -> str:
+        return name_data(self.data)
+
     def weights_of(self, model: str) -> str:
         """What the recipe of `model` starts from, or else the run."""
         return self.recipes[model].weights or self.weights
@@ -427,6 +450,9 @@ class RunConfig(FrozenModel):
     def fingerprint(self) -> str:
         """SHA-256 (hex) of all that decides what is trained and measured."""
         return hashlib.sha256(self.model_dump_json(exclude={"rubric"}).encode()).hexdigest()
+
+
+MAPPINGS = {kind.__name__: kind for kind in (Phase, ResizingStep, Recipe, AugmentConfig, RunConfig)}
 
 
 def resolve_config(profile: str = "demo", settings: Iterable[str] = (), **overrides: Any) -> RunConfig:
@@ -441,6 +467,7 @@ def resolve_config(profile: str = "demo", settings: Iterable[str] = (), **overri
     text = resources.files("emotion_utils").joinpath(f"profiles/{profile}.yaml").read_text(encoding="utf-8")
     values = {"recipes": {}} | yaml.safe_load(text) | {"profile": profile}
     settings, with_data = list(settings), values.pop("with_data", {})
+    _fit_schedules(values, settings, overrides)
     if (overrides.get("data") or _last_value(settings, "data") or "synthetic") != "synthetic":
         values = _merge(values, with_data)
     return _apply(values, settings, overrides, NEW_RUN)
@@ -460,6 +487,11 @@ def validate_config(values: Mapping[str, Any], context: str | None = None) -> Ru
         return RunConfig.model_validate(values, context=context)
     except ValidationError as error:
         raise InputError("; ".join(_explain(fault) for fault in error.errors())) from None
+
+
+def name_data(spec: str) -> str:
+    """Data as a reader may know them: a link as it is, of a path only the last part."""
+    return spec if "://" in spec or spec.startswith("kaggle:") else Path(spec).name
 
 
 def cache_dir() -> Path:
@@ -500,6 +532,35 @@ def _apply(
     return validate_config(values, context)
 
 
+def _fit_schedules(values: dict[str, Any], settings: Sequence[str], overrides: Mapping[str, Any]) -> None:
+    """Brings the growing sizes of the profile's recipes to the image_size_px and the epochs that somebody has set."""
+
+    def number(key: str) -> int | None:
+        text = str(overrides.get(key) or _last_value(settings, key))
+        return int(text) if text.isdecimal() and int(text) else None
+
+    for name, recipe in values["recipes"].items():
+        steps = recipe.get("progressive_resizing")
+        if steps and (size_px := number("image_size_px")):
+            steps = _end_with(steps, size_px)
+        if steps and (epochs := number(f"recipes.{name}.epochs") or number("epochs")):
+            steps = move_steps(steps, recipe.get("epochs") or values["epochs"], epochs)
+        if steps:
+            recipe["progressive_resizing"] = steps
+
+
+def _end_with(steps: Sequence[Mapping[str, int]], size_px: int) -> list[Mapping[str, int]]:
+    """Steps of that size or above become one of it; where none is as large, the last one becomes it."""
+    smaller = [step for step in steps if step["size_px"] < size_px][: len(steps) - 1]
+    return [*smaller, {**steps[len(smaller)], "size_px": size_px}]
+
+
+def move_steps(steps: Iterable[Mapping[str, Any]], epochs: int, others: int) -> list[Mapping[str, Any]]:
+    """Steps that were planned for so many `epochs` at the same share of `others`; of two that meet, the later one."""
+    moved = {min(1 + round((step["epoch"] - 1) * others / epochs), others): step for step in steps}
+    return [{**step, "epoch": epoch} for epoch, step in moved.items()]
+
+
 def _last_value(settings: Iterable[str], key: str) -> str:
     """What the last of `key=value` strings sets; "" where none does."""
     values = [text for name, _, text in (setting.partition("=") for setting in settings) if name.strip() == key]
@@ -526,7 +587,9 @@ def _parse_value(setting: str, text: str) -> Any:
 
 def _assign(values: dict[str, Any], dotted_key: str, value: Any) -> None:
     *parents, last = dotted_key.split(".")
-    for parent in parents:
+    for place, parent in enumerate(parents, start=1):
+        if not isinstance(values.get(parent) or {}, Mapping):
+            raise InputError(f"--set {dotted_key}: {'.'.join(parents[:place])} has no settings below it")
         values[parent] = dict(values.get(parent) or {})
         values = values[parent]
     values[last] = value
@@ -537,6 +600,9 @@ def _explain(fault: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in fault["loc"])
     if fault["type"] != "extra_forbidden":
         message = "should be a list: [a, b]" if fault["type"] == "tuple_type" else fault["msg"]
+        if fault["type"] == "model_type":  # its message speaks of classes
+            keys = MAPPINGS[fault["ctx"]["class_name"]].model_fields
+            message = f"should be settings of its own: {{{', '.join(f'{key}: ...' for key in list(keys)[:2])}}}"
         message = message.removeprefix("Value error, ")
         return f"{place}: {message}" if place else message
     return f"unknown key {place!r}" + _suggest_key(fault["loc"])

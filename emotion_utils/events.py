@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from emotion_utils.printable import count_of
 from emotion_utils.progress import format_duration
 
 LINES = {
@@ -19,7 +20,6 @@ LINES = {
     "numerics_refused": "training continues without {tried}, which fails here: {reason}",
     "graph_refused": "steps are not recorded as a CUDA graph: {reason}",
     "rollback": "epoch {epoch} starts again at {rate_factor:g} times the learning rate",
-    "shortened": "{epochs} epochs in place of {planned}, as many as the budget allows",
     "early_stop": "stopped after epoch {epoch}: {reason}",
     "best_epoch": "epoch {epoch} is kept, val accuracy {val_acc:.3f}",
 }
@@ -39,6 +39,8 @@ def event_lines(event: Mapping[str, Any]) -> list[str]:
         numerics = event["precision"] + ", compiled" * event["compiled"]
         expected = f"about {format_duration(event['seconds'])} and {event['memory_mb'] / 1024:.1f} GB expected"
         return [f"{expected}, in {numerics}", *(f"warning: {warning}" for warning in event["warnings"])]
+    if kind == "shortened":
+        return [f"{count_of(event['epochs'], 'epoch')} in place of {event['planned']}, as many as the budget allows"]
     return [LINES[kind].format(**event)] if kind in LINES else []
 
 

@@ -71,6 +71,8 @@ def run_pipeline(
         say(line)
     origins = {"data": check_data(config), **check_weights(config)}
     made_here = missing_folders(root)
+    if fresh:
+        _refuse_needed(root, config)
     _refuse_foreign(root)  # here too: nothing of ours, not even a lock, goes into somebody else's folder
     try:
         with hold_output(root):
@@ -309,6 +311,18 @@ def _refuse_foreign(root: Path) -> None:
     others = [path.name for path in paths if path.name != LOCK_FILE and not path.name.startswith(ASIDE)]
     if others and not (root / "run.json").exists():
         raise InputError(f"{root} holds files but no run (no run.json): choose an empty or new --output")
+
+
+def _refuse_needed(root: Path, config: RunConfig) -> None:
+    """Raises InputError where what the run starts from lies in the folder that it would delete."""
+    recipes = {model: config.recipes[model] for model in config.models}
+    given = [("data", config.data), ("votes", config.votes), ("rubric", config.rubric)]
+    given += [("modules", path) for path in config.modules]
+    given += [(f"recipes.{model}.weights", config.weights_of(model)) for model in recipes]
+    given += [(f"recipes.{model}.teacher", path) for model, recipe in recipes.items() for path in recipe.teacher]
+    for key, path in given:
+        if path and os.path.isabs(path) and Path(path).resolve().is_relative_to(root.resolve()):
+            raise InputError(f"{key}: {path} lies in {root}, which --fresh deletes: choose another --output")
 
 
 def _clear(root: Path) -> None:

@@ -104,6 +104,7 @@ class Start(Part):
     """What the model has seen that a training started from."""
 
     run: Text
+    data: Text = ABSENT
     images: Count
     unknown: Text
     test_images: Count

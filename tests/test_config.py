@@ -33,6 +33,39 @@ def test_demo_with_data_starts_from_published_weights_at_the_size_of_the_images(
     assert resolve_config("demo", [*settings, "image_size_px=64", "weights=proxy"], data=data).image_size_px == 64
 
 
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ([], [(1, 48), (22, 64), (37, 96)]),
+        (["image_size_px=48"], [(1, 48)]),
+        (["image_size_px=64"], [(1, 48), (22, 64)]),
+        (["image_size_px=80"], [(1, 48), (22, 64), (37, 80)]),
+        (["image_size_px=128"], [(1, 48), (22, 64), (37, 128)]),
+        (["image_size_px=auto"], [(1, 48), (22, 64), (37, 96)]),
+        (["epochs=30"], [(1, 48), (11, 64), (19, 96)]),  # 1 + 21/2 and 1 + 36/2, halves to even
+        (["epochs=120"], [(1, 48), (43, 64), (73, 96)]),
+        (["epochs=3", "image_size_px=64"], [(1, 48), (2, 64)]),
+        (["epochs=1"], [(1, 96)]),
+        (["epochs=30", "recipes.r18_scratch_emotion.epochs=60"], [(1, 48), (22, 64), (37, 96)]),
+        (["epochs=30", "recipes.r18_scratch_emotion.progressive_resizing=[]"], []),
+    ],
+)
+def test_growing_sizes_of_a_profile_follow_the_size_and_the_epochs_that_are_set(settings, steps):
+    recipe = resolve_config("thorough", settings, data="faces").recipes["r18_scratch_emotion"]
+    assert [(step.epoch, step.size_px) for step in recipe.progressive_resizing] == steps
+
+
+def test_epochs_as_an_option_move_the_sizes_too():
+    recipe = resolve_config("thorough", data="faces", epochs=30).recipes["r18_scratch_emotion"]
+    assert [step.epoch for step in recipe.progressive_resizing] == [1, 11, 19]
+
+
+@pytest.mark.parametrize(("share", "epochs", "teaching"), [(0.1, 3, 1), (0.6, 3, 2), (1, 3, 3), (1e-9, 60, 1)])
+def test_auxiliary_classes_teach_for_their_share_of_the_epochs_and_for_one_at_least(share, epochs, teaching):
+    recipe = resolve_config("demo").recipes["VGG16_emotion"].model_copy(update={"auxiliary_until": share})
+    assert sum(recipe.teaches_auxiliary(epoch, epochs) for epoch in range(1, epochs + 1)) == teaching
+
+
 def test_set_changes_one_nested_key_and_leaves_its_neighbours():
     before, after = resolve_config("demo"), resolve_config("demo", ["recipes.VGG16_emotion.lr=0.01"])
     assert after.recipes["VGG16_emotion"].lr == 0.01
@@ -73,6 +106,14 @@ def test_fingerprint_follows_every_setting():
         ),
         (["recipes.VGG16_emotion.progressive_resizing=[{epoch: 1, size_px: 32}]"], "must end with image_size_px, 48"),
         (["recipes.VGG16_emotion.progressive_resizing=[{epoch: 1, size: 48}]"], "size_px"),
+        (["recipes.VGG16_emotion.progressive_resizing=[48]"], r"should be settings of its own: \{epoch: ..., size_px"),
+        (
+            ["recipes.VGG16_emotion.progressive_resizing=[{epoch: 1, size_px: 32}, {epoch: 9, size_px: 48}]"],
+            "reaches 48 px in epoch 9 of 8",
+        ),
+        (["epochs.x=2"], "epochs has no settings below it"),
+        (["recipes.VGG16_emotion.lr.x=2"], "recipes.VGG16_emotion.lr has no settings below it"),
+        (["recipes.VGG16_emotion.weights="], "an empty path"),
     ],
 )
 def test_mistake_becomes_one_line_that_names_the_key(settings, named):

@@ -125,6 +125,21 @@ def test_fresh_starts_again_but_deletes_no_foreign_folder(small, tmp_path):
     assert (foreign / "chapter.txt").read_text() == "years of work"
 
 
+@pytest.mark.parametrize(
+    "key", ["recipes.r18_pre_emotion.weights", "recipes.r18_pre_emotion.teacher", "votes", "rubric"]
+)
+def test_fresh_deletes_nothing_that_the_run_needs(small, tmp_path, key):
+    root = tmp_path / "run"
+    run_once(root)
+    before = sorted(path.name for path in root.iterdir())
+    (root / "needed").write_text("")
+    config = resolve_config("smoke", ["models=[r18_pre_emotion]", f"{key}={root / 'needed'}"])
+    with pytest.raises(InputError, match=rf"{key}: .*needed lies in .*run, which --fresh deletes"):
+        pipeline._refuse_needed(root, config)
+    pipeline._refuse_needed(tmp_path / "other", config)
+    assert sorted(path.name for path in root.iterdir()) == sorted([*before, "needed"])
+
+
 def test_stages_follow_the_models_asked_for():
     config = resolve_config("smoke", models=("r18_pre_emotion",))
     assert [stage.notebook for stage in stages_of(config)] == [

@@ -140,7 +140,7 @@ def near_duplicates_line(audit: Mapping[str, Any]) -> str:
     if near["clusters"]:
         line += f" of up to {near['largest']:,}; {count_of(near['mixed_labels'], 'cluster')} with more than one label"
     turned = near.get("turned", {})  # older audits looked for none
-    line += f"; {turned['pairs']:,} pairs are turned or zoomed" if turned.get("pairs") else ""
+    line += f"; {count_of(turned['pairs'], 'pair')} turned or zoomed" if turned.get("pairs") else ""
     left_out = near.get("left_out", 0) + turned.get("left_out", 0)
     if left_out:
         pairs = "pairs that resemble each other were" if left_out > 1 else "pair of similar images was"

@@ -35,9 +35,9 @@ def divide_images(
     groups {rule, persons, line}; leaks {choice, line, as_given (records of leaks.find_leaks for the split that
     comes with the data, else None), at_random (likewise for a split that ignores ties, where none comes, else None),
     as_used}; splits {brought (names), seed, deviation, class_name, split, within_tolerance, line, drawn_val (a line
-    where val is drawn from a train that came with a test)}; auxiliary (see
-    auxiliary.describe_teaching) where there are such classes. Raises InputError
-    where no split can be made, or where too much of a brought one leaks.
+    where val is drawn from a train that came with a test), val_judges (whether that test is the data's val)};
+    auxiliary (see auxiliary.describe_teaching) where there are such classes. Raises InputError where no split can be
+    made, or where too much of a brought one leaks.
     """
     groups, groups_line = find_groups(manifest, config.group)
     manifest = manifest.assign(group=groups)
@@ -62,7 +62,7 @@ def divide_images(
         },
         "splits": {
             "brought": brought, "seed": config.seed, **measure_balance(divided),
-            "drawn_val": _tell_drawn_val(divided, settled, val_judges),
+            "drawn_val": _tell_drawn_val(divided, settled, val_judges), "val_judges": val_judges,
         },
     }  # fmt: skip
     if len(others):

@@ -23,6 +23,7 @@ class TrainingImages:
     run: str = ""  # the name of the run that trained it
     splits: Mapping[str, str] = field(default_factory=dict)
     unknown: str = ""
+    data: str = ""  # the name of what it learned from
 
 
 def find_training_images(model_dir: Path) -> TrainingImages:
@@ -36,11 +37,13 @@ def find_training_images(model_dir: Path) -> TrainingImages:
     if not _belongs(folder, manifest):
         return TrainingImages(unknown="the data of its run are not those that the model was trained on")
     images = [manifest, *([run.read("auxiliary")] if run.config.auxiliary_classes else [])]
-    return TrainingImages(root.name, _splits_of_files(pd.concat(images, ignore_index=True)))
+    splits = _splits_of_files(pd.concat(images, ignore_index=True))
+    return TrainingImages(root.name, splits, data=_name_data(run))
 
 
 def describe_start(folder: Path, manifest: pd.DataFrame) -> dict[str, Any]:
-    """What a model that a training starts from has seen, for model.json: run, images, test_images, test_seen, unknown.
+    """What a model that a training starts from has seen, for model.json: run, data, images, test_images, test_seen,
+    unknown.
 
     images: of its training and validation; test_seen: those of today's test images, of which there are test_images in
     `manifest`, that were among them. `unknown` says why that is not known, else it is "".
@@ -48,7 +51,7 @@ def describe_start(folder: Path, manifest: pd.DataFrame) -> dict[str, Any]:
     training = find_training_images(folder)
     test = manifest.loc[manifest["split"] == "test", "id"]
     return {
-        "run": training.run, "images": len(training.splits), "unknown": training.unknown,
+        "run": training.run, "data": training.data, "images": len(training.splits), "unknown": training.unknown,
         "test_images": len(test), "test_seen": int(test.isin(list(training.splits)).sum()),
     }  # fmt: skip
 
@@ -64,6 +67,12 @@ def set_aside_seen(manifest: pd.DataFrame, training: TrainingImages) -> pd.DataF
     manifest.loc[seen, "status"] = "quarantined"
     manifest.loc[seen, "reason"] = reasons
     return manifest
+
+
+def _name_data(run: Run) -> str:
+    """As a reader may know them: a known data set by its name, where that was told."""
+    known = run.read("audit").get("dataset") or {} if run.path("audit").exists() else {}
+    return f"{known['name']} ({run.config.data_name})" if known.get("name") else run.config.data_name
 
 
 def _belongs(model_dir: Path, manifest: pd.DataFrame) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emotion_utils.errors import InputError
 from emotion_utils.files import refuse_target
 from emotion_utils.terminal.options import DATA, PATH, trusts_code
 from emotion_utils.terminal.usage import OneLineErrors
@@ -203,6 +204,8 @@ def _show(tables: Iterable[Measured], csv: Path | None) -> None:
 
     if csv:
         refuse_target(csv)
+        if not csv.absolute().parent.is_dir():
+            raise InputError(f"--csv {csv}: there is no folder {csv.parent}; make it, or name another file")
     click.echo("measuring; each table is printed as soon as it is ready, which can take minutes", err=True)
     shown = []
     for measured in tables:
@@ -213,4 +216,4 @@ def _show(tables: Iterable[Measured], csv: Path | None) -> None:
 
 
 def _split(classes: str | None) -> tuple[str, ...] | None:
-    return tuple(classes.split(",")) if classes else None
+    return None if classes is None else tuple(classes.split(","))

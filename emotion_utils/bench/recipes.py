@@ -15,7 +15,7 @@ from emotion_utils.audit.cache import audit_once
 from emotion_utils.bench.paired import measure_differences, measure_rates, with_units
 from emotion_utils.bench.plain import MODEL
 from emotion_utils.bench.tables import Measured
-from emotion_utils.bench.trainings import answer, divide
+from emotion_utils.bench.trainings import answer, divide, refuse_decided, refuse_run
 from emotion_utils.config import Recipe, RunConfig, change_config, resolve_config
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.statistics import LEVEL
@@ -34,7 +34,8 @@ def base_config(
     spec: str, *, classes: tuple[str, ...] | None = None, epochs: int, votes: str | None = None,
     settings: Sequence[str] = (),
 ) -> RunConfig:  # fmt: skip
-    """`thorough` for one model, its schedule planned for `epochs`, whatever time they take."""
+    """`thorough` for one model, its schedule planned for `epochs`, whatever time they take. Raises InputError."""
+    refuse_decided(settings, MODEL, "views", "budget_minutes")
     given = [f"models=[{MODEL}]", "views=1", *settings]
     config = resolve_config("thorough", given, data=spec, classes=classes, votes=votes)
     recipe = config.recipes[MODEL].model_copy(update={"budget_minutes": None})
@@ -90,6 +91,7 @@ def bench_recipes(base: RunConfig, folder: Path, *, seeds: int, rows: Sequence[s
 
     `rows` are names in ROWS, all but BY_NAME_ONLY where there are none. What is trained is kept in `folder`.
     """
+    refuse_run(folder)
     if base.leaks == "redraw":
         raise InputError("leaks=redraw: a new split would mix what the data hold out into what is compared on")
     source = source_of(base)
@@ -163,6 +165,7 @@ def tabulate_rows(
 def _title(base: RunConfig, seeds: int, answers: pd.DataFrame) -> str:
     recipe: Recipe = base.recipes[MODEL]
     return (
-        f"{base.data}: {MODEL}, thorough in {recipe.epochs} epochs, one change at a time, {count_of(seeds, 'seed')}, "
-        f"on the {answers['id'].nunique():,} images that choose; {LEVEL:.0%} intervals over these"
+        f"{base.data_name}: {MODEL}, thorough in {count_of(recipe.epochs, 'epoch')}, one change at a time, "
+        f"{count_of(seeds, 'seed')}, on the {answers['id'].nunique():,} images that choose; "
+        f"{LEVEL:.0%} intervals over these"
     )

@@ -18,28 +18,32 @@ SHARES = (  # columns of rates between 0 and 1
 
 
 class Measured(NamedTuple):
-    """A table of measurements and its title."""
+    """A table of measurements and its title; the terminal shows its first rows if `shown` says how many."""
 
     title: str
     table: pd.DataFrame
+    shown: int | None = None
 
 
 def format_table(measured: Measured) -> str:
     """Title and table as aligned text; ratios as 3.1x, numbers with their significant digits."""
-    columns = {name: [_format_cell(name, value) for value in column] for name, column in measured.table.items()}
+    table = measured.table.head(measured.shown if measured.shown is not None else len(measured.table))
+    columns = {name: [_format_cell(name, value) for value in column] for name, column in table.items()}
     lines = [measured.title]
     rows = [list(columns), *zip(*columns.values(), strict=True)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    words = [pd.api.types.is_string_dtype(column) for column in measured.table.dtypes]
+    words = [pd.api.types.is_string_dtype(column) for column in table.dtypes]
     for row in rows:
         cells = zip(row, widths, words, strict=True)
         lines.append("  " + "  ".join(cell.ljust(w) if word else cell.rjust(w) for cell, w, word in cells).rstrip())
+    if more := len(measured.table) - len(table):
+        lines.append(f"  ... and {more:,} more: --csv FILE lists them all")
     return "\n".join(lines)
 
 
 def write_csv(path: Path, tables: Iterable[Measured]) -> None:
     """All tables in one file, one below the other: the first column is its title; missing cells are empty."""
-    joined = pd.concat([table.assign(table=title) for title, table in tables], ignore_index=True)
+    joined = pd.concat([each.table.assign(table=each.title) for each in tables], ignore_index=True)
     joined.insert(0, "table", joined.pop("table"))
     try:
         joined.to_csv(path, index=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from emotion_utils.audit.auxiliary import separate
 from emotion_utils.audit.splits import divide_images
 from emotion_utils.config import RunConfig
 from emotion_utils.devices import pick_device
+from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import predict_split
 from emotion_utils.progress import progress_bar
 from emotion_utils.run import Run
@@ -19,6 +21,30 @@ from emotion_utils.store.batches import open_split, prepare_images, restore_imag
 from emotion_utils.training.trainer import Trainer, new_model
 
 NAMED_BY = 8  # hex digits of the settings in the name of a run: other settings are another run
+
+
+DECIDED = ("models", "profile", "ablate", "seeds")  # by every command that compares trainings
+OPTIONS = ("data", "classes", "epochs", "votes")  # of such a command
+
+
+def refuse_decided(settings: Sequence[str], model: str, *own: str) -> None:
+    """Raises InputError for `settings` (key=value) that the command decides, some of them its `own`, or takes as
+    options: they would have no effect, or another one than they say."""
+    for setting in settings:
+        key = setting.partition("=")[0].strip()
+        name = key.removeprefix(f"recipes.{model}.")
+        if name in OPTIONS:
+            raise InputError(f"--set {key}: give it as --{name}")
+        if name in (*DECIDED, *own):
+            raise InputError(f"--set {key}: this command decides it itself; leave it out")
+        if setting.replace(" ", "") == "image_size_px=auto":
+            raise InputError(f"--set {setting}: name the size in pixels, so that all trainings have the same")
+
+
+def refuse_run(folder: Path) -> None:
+    """Raises InputError where trainings would be mixed with a run that is no benchmark's."""
+    if (folder / "run.json").exists():
+        raise InputError(f"{folder} holds a run: name another --output")
 
 
 class Divided(NamedTuple):

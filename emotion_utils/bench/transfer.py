@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from emotion_utils.audit.ties import join_ties
 from emotion_utils.audit.training_images import TrainingImages, find_training_images, set_aside_seen
 from emotion_utils.bench.paired import measure_differences, measure_rates, with_units
 from emotion_utils.bench.tables import Measured
-from emotion_utils.bench.trainings import answer, divide
+from emotion_utils.bench.trainings import answer, divide, refuse_decided, refuse_run
 from emotion_utils.config import RunConfig, change_config, resolve_config
 from emotion_utils.counter_rng import id_keys, mix_keys
 from emotion_utils.errors import InputError
@@ -34,7 +35,8 @@ from emotion_utils.training.pretext import ensure_proxies
 MODEL = "r18_pre_emotion"
 SIZE_PX = 96
 FOLDS = 5
-NO_MANIFEST = "not known: which images these weights were trained on stands nowhere"
+SHOWN = 3  # images left out that the terminal names
+NO_MANIFEST = "not known: nothing records which images these weights were trained on"
 NOTHING = "nothing"  # the start that is always among them
 
 
@@ -42,6 +44,7 @@ def base_config(
     spec: str, *, classes: tuple[str, ...] | None = None, epochs: int | None = None, settings: Sequence[str] = ()
 ) -> RunConfig:
     """The demo profile for one model, at SIZE_PX; epochs are the profile's if None."""
+    refuse_decided(settings, MODEL, "weights")
     given = [f"models=[{MODEL}]", f"image_size_px={SIZE_PX}", *settings]
     return resolve_config("demo", given, data=spec, classes=classes, epochs=epochs)
 
@@ -64,15 +67,16 @@ def bench_transfer(base: RunConfig, starts: Mapping[str, str], folder: Path, *, 
 
     What is trained is kept in `folder`.
     """
+    refuse_run(folder)
     configs = {name: change_config(base, recipes={MODEL: {"weights": weights}}) for name, weights in starts.items()}
     seen = {name: find_seen(config) for name, config in configs.items()}
     source = source_of(base)
     manifest, audit = audit_once(source, crop=base.crop, missed=base.missed, progress=progress_bar("reading"))
     manifest = manifest.assign(group=find_groups(manifest, base.group)[0])
     manifest, left_out = leave_out_seen(manifest, seen)
-    yield Measured(f"{base.data}: what the starts have seen of it", tabulate_seen(configs, seen, left_out))
+    yield Measured(f"{base.data_name}: what the starts have seen of it", tabulate_seen(configs, seen, left_out))
     if len(left_out):
-        yield Measured("images left out, as a start has seen them", left_out)
+        yield Measured("images left out, as a start has seen them", left_out, shown=SHOWN)
     folds = draw_folds(manifest, base.seed)
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in configs}
     for seed in range(seeds):
@@ -85,10 +89,13 @@ def bench_transfer(base: RunConfig, starts: Mapping[str, str], folder: Path, *, 
                 found[name].append(with_units(predictions, data.manifest, seed))
     answers = {name: pd.concat(tables, ignore_index=True) for name, tables in found.items()}
     images, persons = (answers[NOTHING][column].nunique() for column in ("id", "unit"))
-    title = f"{base.data}: {MODEL}, {FOLDS} folds of {images:,} images, {persons:,} persons or images of nobody known"
-    yield Measured(f"{title}; {LEVEL:.0%} intervals over these", measure_rates(answers, source.classes))
+    title = f"{base.data_name}: {MODEL}, {images:,} images in {FOLDS} folds"
+    over = f"{LEVEL:.0%} intervals over {persons:,} persons, an image of nobody known counted as one"
+    yield Measured(f"{title}; {over}; seconds: of one training", measure_rates(answers, source.classes))
     if len(answers) > 1:
-        yield Measured("name - other; intervals likewise", measure_differences(answers, source.classes))
+        pairs = combinations(reversed(answers), 2)  # nothing last, so that a start that helps has a positive one
+        title = "name minus other, in percentage points; intervals likewise"
+        yield Measured(title, measure_differences(answers, source.classes, pairs))
 
 
 def find_seen(config: RunConfig) -> TrainingImages:

@@ -65,13 +65,11 @@ def export_onnx(model_dir: Path, output: Path) -> str:
 
 def describe_run(model_dir: Path, images: int, accuracy: float) -> dict[str, Any]:
     """What the metadata say of the run of a model: its name, the data, and how the file did on the test split."""
-    from emotion_utils.report.results import data_name
-
     run = find_run(model_dir)
     known = run.read("audit").get("dataset") or {}
     return {
         "model": model_name(model_dir),
-        "data": known.get("name") or data_name(run.config),
+        "data": known.get("name") or run.config.data_name,
         "test": {"images": images, "accuracy": accuracy},
     }
 

@@ -84,13 +84,14 @@ def _from_earlier_run(path: Path) -> tuple[LoadedWeights, dict[str, Any]]:
     """The body of a trained model; `path` is usually reports/RUN/models/MODEL."""
     net, card = load_model(path)
     before, classes = card["provenance"], ", ".join(card["class_names"])
+    if taught := card.get("auxiliary_classes"):
+        classes += f"; besides {', '.join(taught)}"
     name = f"{path.parents[1].name}/{path.name}" if path.parent.name == "models" else path.name
     loaded = LoadedWeights(
         architecture=net.architecture.name,
         state=net.body_state(),
         normalisation=Normalisation(net.input_spec.mean, net.input_spec.std),
-        title=f"{net.architecture.title}, trained before in {name} on {classes} "
-        f"from: {before.get('sentence', 'unknown weights')}",
+        title=f"{name}, which told {classes} apart; its own start: {before.get('sentence', 'unknown weights')}",
         sha256=card["sha256"],
         licence=before.get("licence"),
     )

@@ -23,6 +23,7 @@ from emotion_utils.report.prose import Prose
 from emotion_utils.report.sections.majority import say_majority
 from emotion_utils.report.sections.metrics import is_most_frequent, learned_nothing, majority
 from emotion_utils.report.tables import Estimate, Figures, frame_of
+from emotion_utils.sources.layouts import VOTES
 
 if TYPE_CHECKING:
     from emotion_utils.evaluation.evaluate import Evaluation
@@ -110,8 +111,8 @@ def write_result(results: EvaluationResults) -> Prose:
         guess += ", which the interval reaches: this alone does not show that the model tells these images apart"
     prose.say(guess + ".", label=Label(label), share=share)
     prose.say("{table} has all figures.", table=Ref("tbl-metrics"))
-    kept = results.evaluation.kept
-    say_majority(prose, kept, results.evaluation.class_names, {results.model: predictions}, kept["group"])
+    prose.paragraph()
+    prose.echo(_against_majority(results))
     return prose
 
 
@@ -131,18 +132,22 @@ def write_data(results: EvaluationResults) -> Prose:
     prose.paragraph()
     size = found.card["input"]["size_px"]
     faces = audit["faces"]
-    prose.say("Each image was decoded, cut to its face and resized to {size:count} px as for training.", size=size)
+    cut = "{cut:count} of them were cut to their face" if faces["cropped"] else "none of them had to be cut to its face"
+    prose.say(
+        f"The images were prepared as for training: {cut}, and all have {{size:count}} px.",
+        size=size, cut=faces["cropped"],
+    )  # fmt: skip
     if found.card["input"].get("colour") == "grey":
-        prose.say("The model knows grey images alone, so those in colour were turned to grey.")
+        prose.say("The model knows grey images alone: colour is turned to grey.")
+    if results.persons:
+        prose.say("The images show {persons:count} persons whom the data tell apart.", persons=results.persons)
+    else:
+        prose.say("The data do not tell persons apart, so each image counts as one of a person of its own.")
     if faces["missed"]:
         prose.say(
             "In {missed:count} of the {images:count} no face was found; these are taken whole.",
             missed=faces["missed"], images=audit["images"],
         )  # fmt: skip
-    if results.persons:
-        prose.say("They show {persons:count} persons whom the data tell apart.", persons=results.persons)
-    else:
-        prose.say("The data do not tell persons apart, so each image counts as one of a person of its own.")
     return prose
 
 
@@ -172,7 +177,7 @@ def list_lines(results: EvaluationResults) -> list[str]:
             for name, each in _by_stratum(results)
         ),
         *(claim.text for claim in (*_matched_classes(prose), *_several_views(prose))),
-        *(claim.text for claim in _seen_images(prose)),
+        *(claim.text for claim in (*_seen_images(prose), *_against_majority(results)[-1:])),
     ]
 
 
@@ -218,6 +223,18 @@ def _seen_images(prose: Prose) -> Iterator[Claim]:
         yield Claim(prose.section, template, dict(seen))
 
 
+def _against_majority(results: EvaluationResults) -> list[Claim]:
+    """Where people voted: what a majority is, and how often the model answers it; or that there is none."""
+    prose, found = Prose(results, "result"), results.evaluation
+    say_majority(prose, found.kept, found.class_names, {results.model: found.predictions}, found.kept["group"])
+    if VOTES in found.kept and found.kept[VOTES].any() and not prose.claims:
+        prose.say(
+            "Votes on these images are not compared: none has a majority that is one of these classes, or the labels "
+            "are these majorities."
+        )
+    return prose.claims
+
+
 def _by_stratum(results: EvaluationResults) -> list[tuple[str, Estimate]]:
     return [(name, results.estimate("accuracy", stratum=name)) for name in results.strata]
 
@@ -233,20 +250,18 @@ def metrics_table(results: EvaluationResults) -> Shown:
         "calibration error": "Calibration error", "brier score": "Brier score",
     }  # fmt: skip
     rows = [[title, found] for metric, title in titles.items() if (found := results.estimate(metric))]
+    note = f"{interval_note(results)} The calibration error has ten bins, and its interval is biased upwards."
     caption = f"Metrics on {len(results.evaluation.predictions):,} images."
-    return show_table(results, "tbl-metrics", frame_of(rows, ["Metric", "Value"]), caption, interval_note(results))
+    return show_table(results, "tbl-metrics", frame_of(rows, ["Metric", "Value"]), caption, note)
 
 
 def interval_note(results: EvaluationResults) -> str:
     """How the intervals were made."""
     if results.persons:
-        how = "a bootstrap over persons, whose images are drawn together, of shares not narrower than Wilson's"
+        how = "a bootstrap over persons, whose images are drawn together, or Wilson's for a share where that is wider"
     else:
         how = "Wilson's for shares, and a bootstrap over images for the rest"
-    return (
-        f"In brackets: {LEVEL:.0%} intervals, {how}. The calibration error has ten bins, and its interval is biased "
-        "upwards."
-    )
+    return f"In brackets: {LEVEL:.0%} intervals, {how}."
 
 
 def aside_table(results: EvaluationResults) -> Shown:

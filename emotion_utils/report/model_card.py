@@ -21,7 +21,7 @@ from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 from emotion_utils.report.sections.architectures import describe_architecture, say_phases, say_start, say_teacher
 from emotion_utils.report.sections.corruptions import sum_at_highest_severity
-from emotion_utils.report.sections.data import say_persons
+from emotion_utils.report.sections.data import say_persons, say_targets
 from emotion_utils.report.sections.data_card import dataset_of, find_facts
 from emotion_utils.report.sections.fairness import FAIRNESS_NOTE, find_groups, group_rows, say_group_differences
 from emotion_utils.report.sections.metrics import METRICS as TITLES
@@ -152,6 +152,7 @@ def _describe_model(results: Results, model: str) -> str:
         origin=origin["sentence"], kind=origin["kind"], source=origin.get("trained_on") or "nothing",
     )  # fmt: skip
     say_start(prose, model)
+    say_targets(prose)
     say_teacher(prose, model)
     say_phases(prose, model)
     if edits := results.edits(model):

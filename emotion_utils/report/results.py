@@ -147,7 +147,7 @@ class Results:
 
     @property
     def data_name(self) -> str:
-        return data_name(self.config)
+        return self.config.data_name
 
     def recipe(self, model: str) -> Recipe:
         """What the model was trained with: a notebook may have changed the recipe of the settings."""
@@ -173,12 +173,6 @@ class Results:
     def label(self, model: str) -> str:
         """The model's name as figures show it: never without the word proxy where a proxy stands behind it."""
         return f"{model} (proxy)" if self.weights_kind(model) == "proxy" else model
-
-
-def data_name(config: RunConfig) -> str:
-    """The data as a reader may know them: a link as it is, of a path only the last part."""
-    is_link = "://" in config.data or config.data.startswith("kaggle:")
-    return config.data if is_link else Path(config.data).name
 
 
 def read_results(run: Run, *, measured: bool = True) -> Results:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 from unicodedata import normalize
 
 from emotion_utils.errors import InputError
-from emotion_utils.printable import printable
 from emotion_utils.sources import left_out
 from emotion_utils.sources.split_words import split_of_path
-from emotion_utils.sources.trees import PEEK_BYTES, Tree, is_junk, read_file
+from emotion_utils.sources.trees import FlatFolderTree, Tree, is_junk
 
 IMAGE_SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pnm",
@@ -38,31 +35,9 @@ class Files:
     others: list[str]
 
 
-class _Folder:
-    """The files that lie in a folder itself; a Tree."""
-
-    kind = "folder"
-    notes = ()
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        names = [item.name for item in os.scandir(root) if item.is_file()]
-        self.names = sorted(name for name in names if printable(name) == name)
-
-    def read(self, name: str) -> bytes:
-        return read_file(self._root / name)
-
-    def open(self, name: str) -> BinaryIO:
-        return (self._root / name).open("rb")
-
-    def peek(self, name: str) -> bytes:
-        with self.open(name) as file:
-            return file.read(PEEK_BYTES)
-
-
 def files_beside(path: Path) -> Files:
     """What lies in the folder of a file, without what lies in folders there."""
-    tree = _Folder(path.parent)
+    tree = FlatFolderTree(path.parent)
     return Files(tree, [], [name for name in tree.names if not is_junk(name)])
 
 

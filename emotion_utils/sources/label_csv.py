@@ -26,6 +26,7 @@ from emotion_utils.sources.text_tables import (
     check_rows,
     is_via,
     list_some,
+    note_odd,
     peek_table,
     place_of,
     read_table,
@@ -74,7 +75,7 @@ def read_labels(
         strict, mapping = columns.is_own_form, columns.mapping
         _collect(f"--data {spec}", name, table, columns, finder, found, missing)
         unused[name] = columns.unused
-        told = check_columns(spec, name, table, columns), _note_unused(name, columns.unused), _note_odd(name, table)
+        told = check_columns(spec, name, table, columns), _note_unused(name, columns.unused), note_odd(name, table)
         notes += filter(None, told)
     unlisted = [path for path in files.images if path not in found]
     _refuse_gaps(spec, names, strict and not lenient, strict, len(found), list(missing), unlisted)
@@ -172,14 +173,6 @@ def _refuse_unlabelled(spec: str, name: str, columns: Columns) -> None:
         raise not_read(spec, name, "VIA")
     refuse_pixel_columns(spec, columns.names)
     raise InputError(f"--data {spec}: {tell_lacking(columns.names, columns)}")
-
-
-def _note_odd(name: str, table: TextTable) -> str:
-    if not table.odd:
-        return ""
-    number, reason = min(table.odd.items())
-    what = "1 line that is no row" if len(table.odd) == 1 else f"{len(table.odd)} lines that are no rows"
-    return f"{name}: left out {what}, e.g. line {number} ({reason})"
 
 
 def _note_unused(name: str, unused: list[str]) -> str:

@@ -145,6 +145,9 @@ def source_of(config: RunConfig) -> Source:
         raise InputError(
             f"targets={config.targets}: the data have no votes; name a table of them with --set votes=FILE"
         )
+    learned = {*source.classes, *source.auxiliary}
+    if config.targets != "label" and not any(learned & read_votes(text).keys() for text in source.table[VOTES]):
+        raise InputError(f"targets={config.targets}: no image has votes for any of {', '.join(sorted(learned))}")
     return source
 
 

@@ -216,3 +216,12 @@ def _parse_json_lines(spec: str, name: str, text: str) -> TextTable:
 def _fields(record: dict, columns: Sequence[str]) -> list[str]:
     return ["" if isinstance(value := record.get(name, ""), dict | list) or value is None else str(value)
             for name in columns]  # fmt: skip
+
+
+def note_odd(name: str, table: TextTable) -> str:
+    """The lines that are no rows, for a person; "" where there are none."""
+    if not table.odd:
+        return ""
+    number, reason = min(table.odd.items())
+    what = "1 line that is no row" if len(table.odd) == 1 else f"{len(table.odd)} lines that are no rows"
+    return f"{name}: left out {what}, e.g. line {number} ({reason})"

@@ -60,13 +60,47 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
-class FolderTree:
-    """The files below a folder; links are followed, for whoever made the folder may link what they like."""
+class _OnDisk:
+    """How the files of a folder are read."""
 
     kind = "folder"
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    def read(self, name: str) -> bytes:
+        return read_file(self._place(name))
+
+    def open(self, name: str) -> BinaryIO:
+        try:
+            return open(self._place(name), "rb")
+        except OSError as error:
+            raise InputError(f"{self._place(name)}: cannot be read ({error.strerror})") from None
+
+    def peek(self, name: str) -> bytes:
+        with self.open(name) as file:
+            return file.read(PEEK_BYTES)
+
+    def _place(self, name: str) -> str:
+        return os.path.join(self._root, name)
+
+
+class FlatFolderTree(_OnDisk):
+    """The files that lie in a folder itself, not in folders there."""
+
+    notes = ()
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        names = [item.name for item in os.scandir(root) if item.is_file()]
+        self.names = sorted(name for name in names if printable(name) == name)
+
+
+class FolderTree(_OnDisk):
+    """The files below a folder; links are followed, for whoever made the folder may link what they like."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
         self._dangling: list[str] = []
         self._special: list[str] = []
         self._empty: list[str] = []
@@ -89,18 +123,8 @@ class FolderTree:
             *_note_circles(self._circles), *_note_alike(alike),
         )  # fmt: skip
 
-    def read(self, name: str) -> bytes:
-        return read_file(self._place(name))
-
-    def open(self, name: str) -> BinaryIO:
-        return open(self._place(name), "rb")
-
-    def peek(self, name: str) -> bytes:
-        with self.open(name) as file:
-            return file.read(PEEK_BYTES)
-
     def _place(self, name: str) -> str:
-        return os.path.join(self._root, self._unusual.get(name, name))
+        return super()._place(self._unusual.get(name, name))
 
     def _walk(self) -> Iterator[str]:
         """Real names of all files. A link to a folder that it lies in, or that the root lies in, is not followed.

@@ -17,7 +17,7 @@ from emotion_utils.sources.files import shared_end
 from emotion_utils.sources.layouts import VOTES
 from emotion_utils.sources.shares import to_number
 from emotion_utils.sources.split_words import split_of
-from emotion_utils.sources.text_tables import TextTable, check_rows, list_some, read_table
+from emotion_utils.sources.text_tables import TextTable, check_rows, list_some, note_odd, read_table
 from emotion_utils.sources.votes import rename_votes, write_votes
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def add_votes(source: Source, path: str) -> Source:
     InputError where the table is not understood, or is of other images.
     """
     file = expand(path)
+    if file.is_dir():
+        raise InputError(f"{PLACE} {path}: is a folder; name the table in it")
     if not file.is_file():
         raise InputError(f"{PLACE} {path}: there is no such file; check the path")
     table = _read(path, file)
@@ -63,6 +65,7 @@ def add_votes(source: Source, path: str) -> Source:
     note = f"votes from {file.name} for {found:,} images"
     note += f"; {len(votes) - found:,} have none" if found < len(votes) else ""
     note += f"; columns that are not used: {list_some(columns.unused)}" if columns.unused else ""
+    note += f"; {odd}" if (odd := note_odd(file.name, table)) else ""
     table = source.table.assign(**{VOTES: [rename_votes(text, names) for text in votes]})
     return replace(source, table=table, notes=(*source.notes, note))
 

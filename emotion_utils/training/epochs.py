@@ -160,7 +160,7 @@ class EpochLoop:
 
     def draw_weights(self) -> np.ndarray | None:
         """float (N,): how likely each image is drawn in this epoch; None: each comes once."""
-        teaches = schedule.auxiliary_teach(self.recipe, self.epoch, self.epochs)
+        teaches = self.recipe.teaches_auxiliary(self.epoch, self.epochs)
         if teaches or not self.only_teaches.any():
             return self.drawn_alike
         return np.where(self.only_teaches, 0.0, 1.0 if self.drawn_alike is None else self.drawn_alike)

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from emotion_utils.config import Phase, Recipe, ResizingStep
+from emotion_utils.config import Phase, Recipe, ResizingStep, move_steps
 from emotion_utils.errors import InputError
 
 DepthGroups = Mapping[str, Sequence[nn.Module]]
@@ -48,21 +48,13 @@ def step_kind(recipe: Recipe, epoch: int) -> tuple[str, int | None]:
     return phase_at(recipe, epoch).train_from, size_at(recipe, epoch)
 
 
-def auxiliary_teach(recipe: Recipe, epoch: int, epochs: int) -> bool:
-    """Whether auxiliary classes teach in `epoch` (1-based) of so many."""
-    return epoch <= round(recipe.auxiliary_until * epochs)
-
-
 def rescale(recipe: Recipe, epochs: int, fewer: int) -> Recipe:
     """A copy of `recipe`, planned for so many `epochs`, for `fewer`: phases and sizes begin at the same share of it."""
 
-    def moved(steps: Sequence[Phase | ResizingStep]) -> tuple:
-        by_epoch = {
-            1 + round((step.epoch - 1) * fewer / epochs): step for step in steps
-        }  # of two that meet, the later one
-        return tuple(step.model_copy(update={"epoch": epoch}) for epoch, step in by_epoch.items())
-
-    update = {"phases": moved(recipe.phases), "progressive_resizing": moved(recipe.progressive_resizing)}
+    update = {
+        name: tuple(kind(**step) for step in move_steps(map(dict, getattr(recipe, name)), epochs, fewer))
+        for name, kind in (("phases", Phase), ("progressive_resizing", ResizingStep))
+    }
     return recipe.model_copy(update=update | {"epochs": fewer})
 
 

@@ -56,6 +56,39 @@ def test_rates_are_percent_and_what_was_not_measured_is_a_dash():
     assert format_table(Measured("f", FACES)).splitlines()[2].split() == ["one", "90.5%", "-"]
 
 
+def test_long_table_is_cut_on_the_terminal_alone(tmp_path):
+    measured = Measured("a", pd.concat([STORE] * 3, ignore_index=True), shown=2)
+    lines = [line.split() for line in format_table(measured).splitlines()[2:]]
+    assert lines[:2] == [["plain", "2,000", "1.00x"], ["store", "12,346", "6.17x"]]
+    assert " ".join(lines[2]) == "... and 4 more: --csv FILE lists them all"
+    write_csv(tmp_path / "all.csv", [measured])
+    assert len(pd.read_csv(tmp_path / "all.csv")) == 6
+
+
+@pytest.mark.parametrize("command", ["recipes", "transfer"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--set", "models=[tiny_emotion]"], "--set models: this command decides it itself"),
+        (["--set", "profile=demo"], "--set profile: this command decides"),
+        (["--set", "epochs=20"], "--set epochs: give it as --epochs"),
+        (["--set", "data=other"], "--set data: give it as --data"),
+        (["--set", "image_size_px=auto"], "name the size in pixels"),
+        (["--classes", ""], "2 to 10 class names"),
+        (["--csv", "{tmp}/none/t.csv"], "there is no folder"),
+        (["--output", "{tmp}/run"], "holds a run"),
+    ],
+)
+def test_settings_that_a_comparison_of_trainings_decides_are_refused(tmp_path, command, options, said):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    options = [option.format(tmp=tmp_path) for option in options]
+    result = CliRunner().invoke(main, ["bench", command, "--data", "faces", *options])
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["run", "run.json"]
+
+
 def test_the_file_holds_every_table_unrounded(tmp_path):
     write_csv(tmp_path / "all.csv", [Measured("a", STORE), Measured("b", FACES)])
     table = pd.read_csv(tmp_path / "all.csv").set_index("table")

@@ -18,6 +18,7 @@ from emotion_utils.cli import main
 from emotion_utils.config import resolve_config
 from emotion_utils.deploy.predict_files import predict_files
 from emotion_utils.evaluation.evaluate import evaluate_model
+from emotion_utils.evaluation.vote_majority import MAJORITY_ACCURACY
 from emotion_utils.models.card import load_model, save_model
 from emotion_utils.models.zoo import build_model
 from emotion_utils.run import Run
@@ -183,7 +184,7 @@ def test_page_of_a_model_that_knows_grey_alone_says_so(model_dir, faces, tmp_pat
     net, card = load_model(model_dir)
     net.input_spec = replace(net.input_spec, colour="grey")
     save_model(net, tmp_path / "grey", CLASSES, crop=card["crop"])
-    sentence = "The model knows grey images alone, so those in colour were turned to grey."
+    sentence = "The model knows grey images alone: colour is turned to grey."
     for folder in (model_dir, tmp_path / "grey"):
         status, _, errors = run_command(folder, "--data", faces, "--output", tmp_path / "out" / folder.name)
         assert status == 0, errors
@@ -239,7 +240,7 @@ def test_folder_of_something_else_is_left_alone(model_dir, faces, tmp_path):
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
     refuse("is no evaluation", model_dir, "--data", faces, "--output", out)
-    refuse("is no evaluation", model_dir, "--data", faces, "--output", out / "thesis.txt")
+    refuse("thesis.txt is no folder", model_dir, "--data", faces, "--output", out / "thesis.txt")
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
     (out / "evaluation.json").write_text(json.dumps({"model_sha256": "other", "data": str(faces)}))
     refuse("another model", model_dir, "--data", faces, "--output", out)
@@ -268,7 +269,7 @@ def test_votes_beside_the_labels_are_set_beside_them_on_the_page(model_dir, face
         votes.append({"image": path.name} | count)
         majority[hashlib.sha256(path.read_bytes()).hexdigest()] = most
     pd.DataFrame(votes).to_csv(tmp_path / "votes.csv", index=False)
-    status, _, errors = run_command(
+    status, said, errors = run_command(
         model_dir, "--data", faces, "--votes", tmp_path / "votes.csv", "--output", tmp_path / "out"
     )
     assert status == 0, errors
@@ -279,8 +280,20 @@ def test_votes_beside_the_labels_are_set_beside_them_on_the_page(model_dir, face
     assert "24 of 24 have a majority that is one of these classes; on average 80.0% of the votes" in page
     assert f"The label is this majority for {same:.1%}" in page
     assert f"names {right:.1%} as the majority does" in page
+    assert f"names {right:.1%} as the majority does" in said
+    row = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index("metric").loc[MAJORITY_ACCURACY]
+    assert (row["value"], row["images"]) == (pytest.approx(right), 24)
+    assert row["low"] < right < row["high"]
     assert f"and {(found['predicted'] == found['label']).mean():.1%} as the label does" in page
     assert "annotators" in page
+    unanimous = pd.DataFrame([{"image": path.name, "sadness": 0, "happiness": 0, "unknown": 9} for path in paths])
+    unanimous.to_csv(tmp_path / "unknown.csv", index=False)
+    status, said, errors = run_command(
+        model_dir, "--data", faces, "--votes", tmp_path / "unknown.csv", "--output", tmp_path / "unknown"
+    )
+    assert "Votes on these images are not compared" in said, errors
+    status, _, errors = run_command(model_dir, "--data", faces, "--votes", tmp_path)
+    assert "is a folder; name the table in it" in errors
     status, _, errors = run_command(model_dir, "--data", faces, "--votes", tmp_path / "gone.csv")
     assert status == 2
     assert "gone.csv: there is no such file" in errors

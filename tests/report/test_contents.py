@@ -263,6 +263,25 @@ def test_training_accuracy_with_auxiliary_classes_is_set_beside_nothing(base):
         assert "above the validation" not in course
 
 
+@pytest.mark.parametrize(("share", "last"), [(0.5, 1), (1.0, None)])
+def test_training_accuracy_after_the_auxiliary_classes_is_set_beside_validation(base, share, last):
+    audit = base.audit | {"auxiliary": {"classes": {"fear": 40, "neutral": 30}}}
+    history = history_with((1, 0.9), (2, 0.8)).assign(train_acc=0.9)
+    recipe = base.config.recipes[MODELS[0]].model_copy(update={"auxiliary_until": share})
+    config = base.config.model_copy(
+        update={"epochs": 2, "models": MODELS, "recipes": base.config.recipes | dict.fromkeys(MODELS, recipe)}
+    )
+    results = replace(base, config=config, audit=audit, histories=dict.fromkeys(MODELS, history))
+    course, data = text_of(results, "accuracy analysis"), text_of(results, "data")
+    if last:
+        assert f"Up to epoch {last} its training accuracy is that of 5 classes" in course
+        assert "above the validation accuracy" in course
+        assert "has them in the first 50% of its epochs alone" in data
+    else:
+        assert "is that of 5 classes, with the auxiliary ones, and does not compare" in course
+        assert "epochs alone" not in data
+
+
 def test_class_without_test_images_is_named(base):
     labels = np.arange(40) % 2
     text = text_of(with_answers(base, fake_run.CLASSES, labels, [labels]), "in-depth analysis")

@@ -217,6 +217,17 @@ def test_file_that_vanished_is_a_fault(tmp_path):
         source.read("sad/0.png")
 
 
+def test_table_that_vanished_is_named(tmp_path):
+    from emotion_utils.sources.trees import FolderTree
+
+    (tmp_path / "labels.csv").write_text("path,label\n")
+    tree = FolderTree(tmp_path)
+    (tmp_path / "labels.csv").unlink()
+    for read in (tree.open, tree.peek):
+        with pytest.raises(InputError, match=r"labels\.csv: cannot be read \(No such file or directory\)"):
+            read("labels.csv")
+
+
 # -- fer2013.csv -----------------------------------------------------------------------------------
 
 

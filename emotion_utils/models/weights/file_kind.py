@@ -29,7 +29,7 @@ OTHERS = (
 def file_kind(path: Path) -> str:
     """One of "hdf5", "keras", "torch" or "safetensors". Raises InputError that says what was found instead."""
     if not path.exists():
-        raise InputError(f"{path}: there is no such file of weights")
+        raise InputError(f"{path}: there is no such file or folder of weights")
     with open_file(path) as file:
         head = file.read(HEAD_BYTES)
     # First: the length that a safetensors file begins with may look like the start of a pickle or a zip archive.

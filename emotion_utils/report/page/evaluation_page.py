@@ -10,9 +10,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from emotion_utils.artefacts import FRAME_COLUMNS, MANIFEST_COLUMNS
+from emotion_utils.config import name_data
 from emotion_utils.errors import EmotionError, InputError
-from emotion_utils.evaluation.unseen_metrics import tabulate_metrics
+from emotion_utils.evaluation.unseen_metrics import COLUMNS, tabulate_metrics
+from emotion_utils.evaluation.vote_majority import MAJORITY_ACCURACY, find_majorities, measure_majority
 from emotion_utils.figures.style import theme_svgs
 from emotion_utils.files import read_json, replacing, write_csv, write_json
 from emotion_utils.provenance import REPORTS_DIR, describe_environment
@@ -56,6 +60,8 @@ def check_output(folder: Path, model_sha256: str, data: str) -> None:
     if missing:
         raise InputError(f"a page needs {', '.join(missing)}: pip install 'emotion-utils[report]'")
     place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise InputError(f"cannot write to {folder}: {place} is no folder; name another --output")
     if not os.access(place, os.W_OK):
         raise InputError(f"cannot write to {folder}: change the permissions of {place}, or name another --output")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
@@ -81,6 +87,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> EvaluationResults:
     """
     groups = evaluation.kept["group"]
     metrics = tabulate_metrics(evaluation.predictions, groups, evaluation.class_names, evaluation.divide())
+    metrics = pd.concat([metrics, tabulate_majority(evaluation)], ignore_index=True)
     results = EvaluationResults(evaluation, name_data(evaluation.data), metrics)
     page = make_page(results)
     manifest = evaluation.manifest
@@ -97,9 +104,16 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> EvaluationResults:
     return results
 
 
-def name_data(spec: str) -> str:
-    """The data as a reader may know them: a link as it is, of a path only the last part."""
-    return spec if "://" in spec or spec.startswith("kaggle:") else Path(spec).name
+def tabulate_majority(evaluation: Evaluation) -> pd.DataFrame:
+    """The accuracy against the majority of the votes, as a row of metrics.csv; none where nobody voted."""
+    kept = evaluation.kept
+    found = find_majorities(kept, evaluation.class_names)
+    if found.empty:
+        return pd.DataFrame()
+    rate = measure_majority(found, evaluation.predictions, kept["group"])
+    persons = kept.loc[found["id"], "group"].replace("", pd.NA).nunique()
+    row = ("", "", MAJORITY_ACCURACY, rate.value, rate.low, rate.high, rate.images, persons)
+    return pd.DataFrame([row], columns=list(COLUMNS))
 
 
 def describe(evaluation: Evaluation) -> dict[str, Any]:
@@ -156,12 +170,18 @@ def _contents(results: EvaluationResults) -> Iterator[tuple[str, str, Shown]]:
     yield "What this does not show", "", caveat.show()
 
 
+def _describe_training(evaluation: Evaluation) -> str:
+    """What the model learned from, as far as that is known, and what its training started from."""
+    data = evaluation.training.data
+    return f"{f'on {data}, ' if data else ''}from: {evaluation.card['provenance']['sentence']}"
+
+
 def _front(results: EvaluationResults) -> str:
     evaluation = results.evaluation
     card, environment = evaluation.card, describe_environment()
     facts = {
         "Model": safe_model(results.model, results.proxies),
-        "Weights": safe(card["provenance"]["sentence"]),
+        "Trained": safe(_describe_training(evaluation)),
         "Data": f"{safe(results.data_name)}, {len(evaluation.predictions):,} images",
         "Input": f"{card['input']['size_px']} px, faces {safe(card.get('crop', 'auto'))}",
         "Revision": safe(environment["git_revision"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -84,20 +84,31 @@ def fill_page(results: Results, notebook: Any, others: Sequence[Path] = ()) -> s
     return mark_references(page)
 
 
+STARTS = {
+    "proxy": "proxy weights, made by this project and not published ones", "official": "published weights",
+    "random": "random weights", "file": "weights given by the user", "earlier": "a model that was trained before",
+}  # fmt: skip
+
+
+def _name_starts(results: Results) -> Iterator[str]:
+    """What the models start from, those that start alike together."""
+    kinds: dict[str, list[str]] = {}
+    for model in results.models:
+        earlier = "start" in results.cards[model].get("training", {})
+        kind = "earlier" if earlier else results.weights_kind(model)
+        kinds.setdefault(kind, []).append(safe_model(model, results.proxies))
+    for kind, models in kinds.items():
+        yield f"{', '.join(models)}: {STARTS[kind]}"
+
+
 def front_matter(results: Results, notebooks: Sequence[Path] = ()) -> str:
     """The title with what a reader must know before any figure, and links to the pages of the `notebooks`."""
     classes = join_words((safe(name) for name in results.class_names), "or")
-    proxies = ", ".join(safe_model(model, results.proxies) for model in results.proxies)
-    weights = (
-        f"{proxies}: proxy weights, made by this project and not published ones"
-        if proxies
-        else "none made by this project"
-    )
     facts = {
         "Run": f"{safe(results.name)}, profile {results.config.profile}, seed {results.config.seed}",
         "Faces": f"{len(results.kept):,} ({safe(results.data_name)})",
         "Models": ", ".join(safe_model(model, results.proxies) for model in results.models),
-        "Weights": weights,
+        "Weights": "; ".join(_name_starts(results)),
         "Revision": safe(results.facts.get("environment", {}).get("git_revision", "unknown")),
     }
     if notebooks:

@@ -24,9 +24,11 @@ def write_architectures(results: Results) -> Prose:
         kind = results.weights_kind(model)
         origin = results.cards[model]["provenance"]["sentence"].split(", sha256")[0]  # the checksum stands in a table
         title = describe_architecture(results, model)["title"]
+        earlier = "start" in results.cards[model].get("training", {})
+        starts = "starts from a model that was trained before" if earlier else STARTS[kind]
         article = "an" if title[0] in "AEIO" else "a"
         prose.say(
-            f"{{model}} is {article} {{title}} that {STARTS[kind]}{'' if kind == 'random' else ' ({origin})'}.",
+            f"{{model}} is {article} {{title}} that {starts}{'' if kind == 'random' else ' ({origin})'}.",
             model=Model(model), title=title, origin=origin,
         )  # fmt: skip
         say_start(prose, model)
@@ -61,20 +63,22 @@ def say_start(prose: Prose, model: str) -> None:
     start = prose.results.cards[model].get("training", {}).get("start")
     if start is None:
         return
+    of, named = (" of {data}", {"data": start["data"]}) if start.get("data") else ("", {})
     if start["unknown"]:
         prose.say(
             "What that start has seen is not known ({why}), so test images may be among it.", why=start["unknown"]
         )
     elif start["test_seen"]:
         prose.say(
-            "That start was trained on {images:count} images, and {seen:count} of the {test:count} test images are "
-            "among them: its results here are too good.",
-            images=start["images"], seen=start["test_seen"], test=start["test_images"],
+            f"That start was trained on {{images:count}} images{of}, and {{seen:count}} of the {{test:count}} test "
+            "images are among them: its results here are too good.",
+            images=start["images"], seen=start["test_seen"], test=start["test_images"], **named,
         )  # fmt: skip
     else:
         prose.say(
-            "That start was trained and chosen on {images:count} images; none of the {test:count} test images here is "
-            "among them, by the checksums of the files.", images=start["images"], test=start["test_images"],
+            f"That start was trained and chosen on {{images:count}} images{of}; none of the {{test:count}} test images "
+            "here is among them, by the checksums of the files.",
+            images=start["images"], test=start["test_images"], **named,
         )  # fmt: skip
 
 

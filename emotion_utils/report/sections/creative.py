@@ -37,8 +37,8 @@ IMAGE_CAPTIONS = {
     "cards_certain": f"Classified correctly by every model, with the highest mean confidence. {CARD_LEGEND}",
     "cards_mistaken": f"Classified wrongly by a model, with the highest confidence. {AS_ABOVE}",
     "cards_borderline": (
-        f"Of the test images not shown as such, those whose two most probable classes are closest, on average over the "
-        f"models. {AS_ABOVE}"
+        f"Of the test images that are in no figure above, those whose two most probable classes are closest, on "
+        f"average over the models. {AS_ABOVE}"
     ),
 }
 

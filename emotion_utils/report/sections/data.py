@@ -41,7 +41,9 @@ def write_data(results: Results) -> Prose:
         total=total, used=used, figure=Ref("fig-balance"), **counts,
         **{f"{split}_share": count / used for split, count in counts.items()},
     )  # fmt: skip
+    _say_splits(prose)
     _say_auxiliary(prose)
+    say_targets(prose)
     say_persons(prose)
     _say_balance(prose)
     say_shortcuts(prose)
@@ -104,6 +106,30 @@ def _say_doubtful_labels(prose: Prose) -> None:
         )  # fmt: skip
 
 
+def _say_splits(prose: Prose) -> None:
+    """That the validation images of the data judge here, where they do."""
+    if prose.results.audit["splits"].get("val_judges"):
+        prose.say(
+            "The data come with training and validation images: theirs for validation are the test images here, and "
+            "those that choose the epoch are drawn from theirs for training."
+        )
+
+
+def say_targets(prose: Prose) -> None:
+    """What is learned in place of the labels, where people voted."""
+    targets = prose.results.config.targets
+    if targets == "label":
+        return
+    what = {
+        "votes": "the shares of the votes for each class, not the label",
+        "both": "the mean of the label and of the shares of the votes for each class",
+    }[targets]
+    prose.say(
+        f"In training the networks learn {what}; an image without votes for these classes keeps its label. Validation "
+        "and test go by the labels."
+    )
+
+
 def _say_auxiliary(prose: Prose) -> None:
     """Which classes teach beside those that the report is about."""
     if teaching := prose.results.auxiliary:
@@ -113,6 +139,11 @@ def _say_auxiliary(prose: Prose) -> None:
             "Copies of validation and test images and images of their persons are not among them.",
             count=sum(teaching.values()), names=[Label(name) for name in teaching],
         )  # fmt: skip
+        for model in prose.results.models:
+            if (share := prose.results.recipe(model).auxiliary_until) < 1:
+                prose.say(
+                    "{model} has them in the first {share:pct0} of its epochs alone.", model=Model(model), share=share
+                )
 
 
 def say_persons(prose: Prose) -> None:

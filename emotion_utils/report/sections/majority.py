@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from emotion_utils.evaluation.metrics import count_correct
 from emotion_utils.evaluation.statistics import LEVEL
-from emotion_utils.evaluation.unseen_metrics import accuracy_interval
-from emotion_utils.evaluation.vote_majority import find_majorities
+from emotion_utils.evaluation.vote_majority import MAJORITY_ACCURACY, find_majorities, measure_majority
 from emotion_utils.report.claims import Model
 from emotion_utils.report.prose import Prose
 
@@ -22,7 +20,7 @@ def say_majority(
 
     `groups`, by id, names the persons where intervals are to be drawn over them.
     """
-    found = find_majorities(images, class_names).set_index("id")
+    found = find_majorities(images, class_names)
     if found.empty:
         return
     prose.paragraph()
@@ -36,12 +34,10 @@ def say_majority(
         same=float((found["label"] == found["majority"]).mean()), metric="share of votes",
     )  # fmt: skip
     for model, table in answers.items():
-        rows = table.set_index("id").loc[found.index]
-        right = (rows["predicted"] == found["majority"]).to_numpy()
-        low, high = accuracy_interval(right, [""] * len(rows) if groups is None else groups.loc[rows.index].tolist())
+        rate = measure_majority(found, table, groups)
         prose.say(
             "Of these images, {model} names {rate:pct} as the majority does ({level:pct0} interval {low:pct} to "
             "{high:pct}) and {by_label:pct} as the label does.",
-            model=Model(model), rate=float(right.mean()), level=LEVEL, low=low, high=high,
-            by_label=count_correct(rows) / len(rows), metric="accuracy against the majority of the votes",
+            model=Model(model), rate=rate.value, level=LEVEL, low=rate.low, high=rate.high, by_label=rate.by_label,
+            metric=MAJORITY_ACCURACY,
         )  # fmt: skip

@@ -15,9 +15,10 @@ from emotion_utils.model_table import MODELS, STUDY_MODELS
 from emotion_utils.report.claims import Model
 from emotion_utils.report.exhibits import Shown, show_table
 from emotion_utils.report.names import safe, short_path
-from emotion_utils.report.results import Results, data_name
+from emotion_utils.report.results import Results
 from emotion_utils.report.tables import frame_of
 
+PATHS = ("weights", "teacher", "modules", "rubric", "votes")  # settings that may be paths
 MACHINE = {
     "version": "emotion_utils", "cpu_cores": "CPU cores", "memory_gb": "memory, GB", "git_revision": "Git revision",
 }  # fmt: skip
@@ -28,7 +29,10 @@ def show_command(results: Results) -> Shown:
     command, threads = repeat_command(results.config), _trained_threads(results)
     if threads and results.config.threads == "auto":
         command += f" --set threads={threads[0]}"
-    return Shown(f'<pre class="command"><code>{safe(command)}</code></pre>')
+    shown = f'<pre class="command"><code>{safe(command)}</code></pre>'
+    if results.data_name != results.config.data:
+        shown += "<p>Files and folders are named without the place where they lay: put it before them.</p>"
+    return Shown(shown)
 
 
 def repeat_command(config: RunConfig) -> str:
@@ -39,16 +43,21 @@ def repeat_command(config: RunConfig) -> str:
     unset = Recipe.model_construct().model_dump(mode="json")
     default["recipes"] = dict.fromkeys(ours["recipes"], unset) | default["recipes"]
     words = ["./run_all.sh", "--profile", config.profile]
-    words += ["--data", data_name(config)] if config.data != "synthetic" else []
+    words += ["--data", config.data_name] if config.data != "synthetic" else []
     words += ["--classes", ",".join(config.classes)] if config.classes else []
     for key, value in _differences(default, ours):
         if key not in ("classes", "data", "profile"):
-            shown = Path(value).name if key.endswith(".weights") and value else value  # of a path only the last part
-            shown = Path(value).name if key == "rubric" else shown
-            shown = [Path(path).name for path in value] if key == "modules" else shown
-            shown = [short_path(path) for path in value] if key.endswith(".teacher") else shown
-            words += ["--set", f"{key}={json.dumps(shown)}"]
+            words += ["--set", f"{key}={json.dumps(_shorten(key, value))}"]
     return shlex.join(words)
+
+
+def _shorten(key: str, value: Any) -> Any:
+    """The value of a setting, without the folders of this machine where it is a path or a list of them."""
+    if isinstance(value, list):
+        return [_shorten(key, each) for each in value] if key == "modules" or key.endswith(".teacher") else value
+    if not value or key.rpartition(".")[2] not in PATHS:
+        return value
+    return short_path(value) if Path(value).parent.name == "models" else Path(value).name
 
 
 def _differences(default: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -15,6 +15,7 @@ from emotion_utils.report.tables import Markup, frame_of
 from emotion_utils.report.trainings import view_accuracies
 from emotion_utils.search.selection_bias import METHOD
 
+STRANGE = ("official", "file")  # kinds of weights that the run did not make itself
 SHARED = ("image_size_px", "batch_size", "epochs", "max_steps_per_epoch", "seed")
 ORIGIN: dict[str, Callable[[dict[str, Any]], str]] = {
     "Starts from": lambda origin: origin["sentence"],
@@ -22,7 +23,7 @@ ORIGIN: dict[str, Callable[[dict[str, Any]], str]] = {
     "Trained on": lambda origin: origin.get("trained_on") or "nothing",
     "Source": lambda origin: Path(origin["source"]).name if origin["kind"] == "file" else origin["source"],
     "SHA-256": lambda origin: _checksum(origin.get("sha256")),
-    "Licence": lambda origin: origin.get("licence") or "none needed",
+    "Licence": lambda origin: origin.get("licence") or ("not stated" if origin["kind"] in STRANGE else "none needed"),
 }
 COLOUR = {
     "grey": "grey only: colour is turned to grey", "colour": "colour only", "both": "grey and colour",
@@ -76,7 +77,8 @@ def _numbers(values: Sequence[float]) -> str:
 def settings_table(results: Results) -> Shown:
     """The recipe of each model, a column each, and the settings that all share."""
     common = results.config.model_dump(mode="json")
-    shared, columns = {key: common[key] for key in SHARED}, []
+    taught = ["targets"] if results.config.targets != "label" else []
+    shared, columns = {key: common[key] for key in (*SHARED, *taught)}, []
     is_distilled = any(results.recipe(model).teacher for model in results.models)
     left_out = {"weights", *(() if is_distilled else TEACHER_SETTINGS)}  # weights have a table of their own
     for model in results.models:

@@ -140,20 +140,30 @@ def _say_course(prose: Prose, model: str, curve: Curve, count: int) -> None:
             f"After that it is lower by up to {{drop:points}} and ends at {{last:pct}}{within}.",
             drop=curve.best - curve.lowest_after, last=curve.last,
         )  # fmt: skip
-    _say_gap(prose, curve)
+    _say_gap(prose, model, curve)
 
 
-def _say_gap(prose: Prose, curve: Curve) -> None:
-    """Training beside validation at the end, and overfitting where the losses show it."""
+def _say_gap(prose: Prose, model: str, curve: Curve) -> None:
+    """Training beside validation at the end, as far as they are of the same classes, and overfitting."""
     gap = curve.train_last - curve.last
-    classes = len(prose.results.class_names)
-    if taught := len(prose.results.auxiliary):
+    asked, recipe = len(prose.results.class_names), prose.results.recipe(model)
+    learned, planned = asked + len(prose.results.auxiliary), recipe.epochs or prose.results.config.epochs
+    if learned > asked and recipe.teaches_auxiliary(curve.last_epoch, planned):
         prose.say(
             "The final training accuracy, {train:pct}, is that of {all:count} classes, with the auxiliary ones, and "
             "does not compare with the validation accuracy, of {asked:count}.",
-            train=curve.train_last, all=classes + taught, asked=classes,
+            train=curve.train_last, all=learned, asked=asked,
         )  # fmt: skip
-    elif gap > 0:
+        _say_divergence(prose, curve)
+        return
+    if learned > asked and recipe.teaches_auxiliary(1, planned):
+        last = max(epoch for epoch in range(1, curve.last_epoch) if recipe.teaches_auxiliary(epoch, planned))
+        prose.say(
+            "Up to epoch {epoch:count} its training accuracy is that of {all:count} classes, with the auxiliary ones, "
+            "and afterwards that of {asked:count}: it rises there for that reason too.",
+            epoch=last, all=learned, asked=asked,
+        )  # fmt: skip
+    if gap > 0:
         prose.say(
             "The final training accuracy is {train:pct}, {gap:points} above the validation accuracy.",
             train=curve.train_last, gap=gap,
@@ -163,6 +173,10 @@ def _say_gap(prose: Prose, curve: Curve) -> None:
             "The final training accuracy is {train:pct}, no higher than the validation accuracy, which is usual where "
             "only the training images are augmented.", train=curve.train_last,
         )  # fmt: skip
+    _say_divergence(prose, curve)
+
+
+def _say_divergence(prose: Prose, curve: Curve) -> None:
     if curve.diverges:
         meaning = "which is overfitting" if curve.overfits else "too little or too briefly to call it overfitting"
         prose.say(
