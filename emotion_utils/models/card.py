@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ AGAIN = "train the model again"
 # Of the largest logit. Other processors and releases round differently (about 1e-5); other weights, another order of
 # channels or another mean give quite different logits.
 LOGIT_TOLERANCE = 1e-3
+PREDICTIONS_FILE = "predictions.csv"  # of the run that trained the model
 MOST_OUTPUTS = 2**28  # of a layer for one image: a GB; VGG16 makes 3 million of 224 px
 
 
@@ -92,6 +94,7 @@ def load_model(model_dir: str | Path, device: torch.device | None = None) -> tup
     if file_kind(weights_path) != "safetensors":
         raise InputError(f"{weights_path}: expected a safetensors file; train the model again")
     refuse_large(weights_path)
+    _check_order(model_dir / PREDICTIONS_FILE, card["class_names"])
     found = file_sha256(weights_path)
     if found != card["sha256"]:
         raise InputError(
@@ -103,6 +106,19 @@ def load_model(model_dir: str | Path, device: torch.device | None = None) -> tup
     check_logits(model_dir, card["answers"], reference_logits(net))
     net.views = card["views"]["used"] if "views" in card else 1
     return net.to(device or "cpu"), card
+
+
+def _check_order(predictions: Path, class_names: Sequence[str]) -> None:
+    """Raises InputError where the model's own predictions, if they lie beside it, name its classes in another order."""
+    if not predictions.is_file():
+        return
+    with predictions.open(encoding="utf-8", newline="") as file:
+        columns = next(csv.reader(file), [])[-len(class_names) :]
+    if sorted(columns) == sorted(class_names) and columns != list(class_names):
+        raise InputError(
+            f"{predictions.with_name(CARD_FILE)}: class_names are {', '.join(class_names)}, and the columns of "
+            f"{predictions.name} {', '.join(columns)}: one of the files was changed; train the model again"
+        )
 
 
 def read_card(model_dir: Path) -> dict[str, Any]:

@@ -219,6 +219,16 @@ def test_card_of_an_unknown_design_is_refused(model_dir, change):
         load_model(model_dir)
 
 
+def test_class_names_in_another_order_than_in_the_models_own_predictions_are_refused(model_dir):
+    (model_dir / "predictions.csv").write_text("id,split,label,predicted,angry,happy,sad\n")
+    load_model(model_dir)
+    change_card(model_dir, lambda card: card.update(class_names=["happy", "angry", "sad"]))
+    with pytest.raises(
+        InputError, match=r"class_names are happy, angry, sad, and the columns of predictions\.csv angry"
+    ):
+        load_model(model_dir)
+
+
 def test_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no model\.json: this is not the folder of a trained model"):
         load_model(tmp_path)
