@@ -266,7 +266,7 @@ def test_training_accuracy_with_auxiliary_classes_is_set_beside_nothing(base):
 @pytest.mark.parametrize(("share", "last"), [(0.5, 1), (1.0, None)])
 def test_training_accuracy_after_the_auxiliary_classes_is_set_beside_validation(base, share, last):
     audit = base.audit | {"auxiliary": {"classes": {"fear": 40, "neutral": 30}}}
-    history = history_with((1, 0.9), (2, 0.8)).assign(train_acc=0.9)
+    history = history_with((1, 0.9)).assign(train_acc=0.9)
     recipe = base.config.recipes[MODELS[0]].model_copy(update={"auxiliary_until": share})
     config = base.config.model_copy(
         update={"epochs": 2, "models": MODELS, "recipes": base.config.recipes | dict.fromkeys(MODELS, recipe)}
