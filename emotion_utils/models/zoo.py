@@ -85,13 +85,13 @@ def _from_earlier_run(path: Path) -> tuple[LoadedWeights, dict[str, Any]]:
     net, card = load_model(path)
     before, classes = card["provenance"], ", ".join(card["class_names"])
     if taught := card.get("auxiliary_classes"):
-        classes += f"; besides {', '.join(taught)}"
+        classes += f", auxiliary {', '.join(taught)}"
     name = f"{path.parents[1].name}/{path.name}" if path.parent.name == "models" else path.name
     loaded = LoadedWeights(
         architecture=net.architecture.name,
         state=net.body_state(),
         normalisation=Normalisation(net.input_spec.mean, net.input_spec.std),
-        title=f"{name}, which told {classes} apart; its own start: {before.get('sentence', 'unknown weights')}",
+        title=f"{name}, trained on {classes}; before that: {before.get('sentence', 'unknown weights')}",
         sha256=card["sha256"],
         licence=before.get("licence"),
     )

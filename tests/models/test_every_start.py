@@ -149,4 +149,4 @@ def test_recipe_starts_one_model_elsewhere_than_the_run(tmp_path):
     assert net.provenance["name"] == "fer/r18_scratch_emotion"
     first = start("r18_scratch_emotion", "random", 32)
     assert torch.equal(net.network.layer4[1].conv2.weight, first.network.layer4[1].conv2.weight)
-    assert "trained before in fer/r18_scratch_emotion on angry, happy, sad" in net.provenance["sentence"]
+    assert "fer/r18_scratch_emotion, trained on angry, happy, sad" in net.provenance["sentence"]

@@ -214,7 +214,7 @@ def test_earlier_run_gives_its_body_its_contract_and_its_history(tmp_path):
     assert torch.equal(net.network.layer3[0].conv1.weight, before.network.layer3[0].conv1.weight)
     assert net.network.fc[1].weight.shape == (3, 512)
     assert net.provenance["kind"] == "file"
-    for part in ("trained before in fer on emotion0", "proxy: trained by this project"):
+    for part in ("fer, trained on emotion0", "proxy: trained by this project"):
         assert part in net.provenance["sentence"]
 
 
