@@ -88,7 +88,9 @@ def auxiliary_line(audit: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{name} {count:,}" for name, count in teaching.items())
     line = f"{sum(teaching.values()):,} images of other classes only teach ({counts})" if teaching else ""
     held_out = f"{auxiliary['held_out']:,} do not, as they or images tied to them are held out"
-    return "; ".join(filter(None, [line, held_out if auxiliary["held_out"] else ""]))
+    aside = auxiliary["images"] - auxiliary["held_out"] - sum(teaching.values())
+    left = f"{aside:,} were set aside" if aside else ""
+    return "; ".join(filter(None, [line, held_out if auxiliary["held_out"] else "", left]))
 
 
 def copies_line(audit: Mapping[str, Any]) -> str:

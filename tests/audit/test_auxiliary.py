@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from tied_manifests import tied_manifests
 
 from emotion_utils.audit.auxiliary import choose_teaching, describe_teaching
+from emotion_utils.audit.lines import auxiliary_line
 from emotion_utils.audit.splits import divide_images
 from emotion_utils.audit.ties import join_ties
 from emotion_utils.config import resolve_config
@@ -61,3 +62,13 @@ def test_asked_classes_are_split_as_without_and_nothing_that_teaches_is_tied_to_
     units = pd.Series(join_ties(divided), index=divided.index)
     held_out = set(units[divided["split"].isin(["val", "test"])])
     assert not held_out & set(units[(divided["label"] == "fear") & (divided["split"] == "train")])
+
+
+def test_images_of_other_classes_are_all_accounted_for():
+    facts = {"classes": {"fear": 230, "neutral": 6, "disgust": 0}, "images": 340, "held_out": 99}
+    assert auxiliary_line({"auxiliary": facts}) == (
+        "236 images of other classes only teach (fear 230, neutral 6); 99 do not, as they or images tied to them are "
+        "held out; 5 were set aside"
+    )
+    assert auxiliary_line({"auxiliary": facts | {"images": 335}}).endswith("are held out")
+    assert auxiliary_line({}) == ""
