@@ -170,7 +170,7 @@ def earlier(tmp_path):
     [
         ("weights=official", "vggface_keras_notop: needed by VGG16_emotion and not on this machine"),
         ("recipes.r18_pre_emotion.weights=resnet18_imagenet", "resnet18-f37072fd.pth"),
-        ("recipes.r18_pre_emotion.weights=none/such.pth", "there is no such file of weights"),
+        ("recipes.r18_pre_emotion.weights=none/such.pth", "there is no such file or folder of weights"),
         ("recipes.r18_pre_emotion.weights=imagenet", "unknown weights 'imagenet'"),
         ("recipes.VGG16_emotion.weights={earlier}", "VGG16_emotion is a vgg16"),
         ("recipes.r18_scratch_emotion.weights={earlier}", "r18_scratch_emotion starts from random weights"),

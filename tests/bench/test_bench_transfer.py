@@ -112,9 +112,9 @@ def test_every_image_is_judged_once_by_a_training_that_saw_nobody_of_its_fold(fa
     assert table.loc["fer", ["accuracy", "macro_f1"]].tolist() == [1, 1]
     assert table.loc["nothing", "accuracy"] == pytest.approx(1 - wrong / 60)
     row = differences.table.iloc[0]
-    assert (row["name"], row["other"]) == ("nothing", "fer")
-    assert row["accuracy"] == pytest.approx(-wrong / 60)
-    assert row["acc_low"] <= row["accuracy"] <= row["acc_high"] < 0
+    assert (row["name"], row["other"]) == ("fer", "nothing")
+    assert row["accuracy"] == pytest.approx(wrong / 60)
+    assert 0 < row["acc_low"] <= row["accuracy"] <= row["acc_high"]
 
 
 def test_what_a_start_has_seen_is_named_and_judged_by_none(faces, tmp_path, monkeypatch, stand_in):
