@@ -62,7 +62,7 @@ def assert_learns(net, size_px):
     net.train()
     logits = net(reference_images(size_px))
     assert logits.shape == (2, 3)
-    F.cross_entropy(logits, torch.tensor([0, 2])).backward()
+    F.cross_entropy(logits, logits.argmin(dim=1)).backward()  # of a sure and right answer nothing is learned
     for name, parameter in net.named_parameters():
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 0, name
