@@ -157,6 +157,11 @@ class Results:
         """What the notebook that trained the model changed in the settings of the run, a line each."""
         return self.cards[model].get("training", {}).get("edits", [])
 
+    def start_kind(self, model: str) -> str:
+        """What its training started from: proxy, official, random, file, or earlier for a model of another run."""
+        earlier = "start" in self.cards[model].get("training", {})
+        return "earlier" if earlier else self.weights_kind(model)
+
     def weights_kind(self, model: str) -> str:
         """What its training started from: proxy, official, random or file."""
         return self.cards[model]["provenance"]["kind"]

@@ -23,6 +23,7 @@ from emotion_utils.report.page.pdf import print_pdf
 from emotion_utils.report.page.reread import check_files
 from emotion_utils.report.references import mark_references
 from emotion_utils.report.results import Results, read_results
+from emotion_utils.report.sections.architectures import STARTS
 from emotion_utils.run import Run
 
 TITLE = "Multiclass Emotion Recognition"
@@ -84,21 +85,14 @@ def fill_page(results: Results, notebook: Any, others: Sequence[Path] = ()) -> s
     return mark_references(page)
 
 
-STARTS = {
-    "proxy": "proxy weights, made by this project and not published ones", "official": "published weights",
-    "random": "random weights", "file": "weights given by the user", "earlier": "a model that was trained before",
-}  # fmt: skip
-
-
 def _name_starts(results: Results) -> Iterator[str]:
     """What the models start from, those that start alike together."""
     kinds: dict[str, list[str]] = {}
     for model in results.models:
-        earlier = "start" in results.cards[model].get("training", {})
-        kind = "earlier" if earlier else results.weights_kind(model)
-        kinds.setdefault(kind, []).append(safe_model(model, results.proxies))
+        kinds.setdefault(results.start_kind(model), []).append(safe_model(model, results.proxies))
     for kind, models in kinds.items():
-        yield f"{', '.join(models)}: {STARTS[kind]}"
+        made_here = ", made by this project and not published ones" if kind == "proxy" else ""
+        yield f"{', '.join(models)}: {STARTS[kind]}{made_here}"
 
 
 def front_matter(results: Results, notebooks: Sequence[Path] = ()) -> str:

@@ -10,25 +10,22 @@ from emotion_utils.report.prose import Prose
 from emotion_utils.report.results import Results
 
 STARTS = {
-    "proxy": "starts from proxy weights",
-    "official": "starts from published weights",
-    "random": "starts from random weights",
-    "file": "starts from weights given by the user",
-}
+    "proxy": "proxy weights", "official": "published weights", "random": "random weights",
+    "file": "weights given by the user", "earlier": "a model that was trained before",
+}  # fmt: skip
 
 
 def write_architectures(results: Results) -> Prose:
     prose = Prose(results, "architectures")
     for model in results.models:
         prose.item()
-        kind = results.weights_kind(model)
+        kind = results.start_kind(model)
         origin = results.cards[model]["provenance"]["sentence"].split(", sha256")[0]  # the checksum stands in a table
         title = describe_architecture(results, model)["title"]
-        earlier = "start" in results.cards[model].get("training", {})
-        starts = "starts from a model that was trained before" if earlier else STARTS[kind]
         article = "an" if title[0] in "AEIO" else "a"
         prose.say(
-            f"{{model}} is {article} {{title}} that {starts}{'' if kind == 'random' else ' ({origin})'}.",
+            f"{{model}} is {article} {{title}} that starts from {STARTS[kind]}"
+            f"{'' if kind == 'random' else ' ({origin})'}.",
             model=Model(model), title=title, origin=origin,
         )  # fmt: skip
         say_start(prose, model)
