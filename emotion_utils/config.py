@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -47,10 +47,22 @@ Minutes = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
+def _holds_number(kind: Any) -> bool:
+    return kind in (int, float) or any(map(_holds_number, get_args(kind) if get_origin(kind) is not Literal else ()))
+
+
 class FrozenModel(BaseModel):
     """Immutable settings that refuse unknown keys; `emotion settings` prints the docstring below each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_truth_as_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """true is 1 to Python; as a number of epochs or minutes it is a mistake."""
+        if isinstance(value, bool) and _holds_number(cls.model_fields[str(info.field_name)].annotation):
+            raise ValueError(f"should be a number, not {str(value).lower()}")
+        return value
 
 
 class Phase(FrozenModel):

@@ -114,6 +114,9 @@ def test_fingerprint_follows_every_setting():
         (["epochs.x=2"], "epochs has no settings below it"),
         (["recipes.VGG16_emotion.lr.x=2"], "recipes.VGG16_emotion.lr has no settings below it"),
         (["recipes.VGG16_emotion.weights="], "an empty path"),
+        (["recipes.VGG16_emotion.budget_minutes=true"], "budget_minutes: should be a number, not true"),
+        (["epochs=no"], "epochs: should be a number, not false"),
+        (["augment.flip=true"], "augment.flip: should be a number, not true"),
     ],
 )
 def test_mistake_becomes_one_line_that_names_the_key(settings, named):

@@ -167,7 +167,7 @@ def tell_headerless(columns: Columns) -> str:
 
 
 def _plain_lines(file: BinaryIO) -> BinaryIO:
-    """The file itself, or where it is UTF-16 or ends its lines with a lone CR, a nameless copy that is not."""
+    """The file itself, or where it is not UTF-8 or ends its lines with a lone CR, a nameless copy that is not."""
     start = file.read(CHUNK_BYTES)
     encoding = encoding_of(start)
     file.seek(0)

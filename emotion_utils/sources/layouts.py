@@ -217,7 +217,7 @@ def tell_lacking(names: Sequence[str], columns: Columns) -> str:
 
 
 def name_undecodable(files: Files) -> list[str]:
-    """The tables beside the images whose text is neither UTF-8 nor UTF-16."""
+    """The tables beside the images whose text is of none of the encodings that are read."""
     tables = [name for name in files.others if name.lower().endswith(TABLE_SUFFIXES)][:MAX_TABLES]
     return [name for name in tables if not is_decodable(files.tree.peek(name))]
 

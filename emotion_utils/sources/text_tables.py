@@ -24,7 +24,11 @@ ROWS_PEEKED = 4  # so many line ends are a header and a row, whatever ends the l
 MOST_PEEKED = 64 << 20  # bytes
 _ONE_PIXEL = re.compile(r"(?:pixels?|px|p)?[ _.\-]*\d+", re.IGNORECASE)
 SEPARATOR = re.compile(r"sep=.[\r\n]*", re.IGNORECASE)  # a line that Excel writes before the header
-_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_STARTS = {  # of a text; that of UTF-32 begins as one of UTF-16 does
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le", codecs.BOM_UTF32_BE: "utf-32-be", b"\0\0\0": "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,12 @@ class TextTable:
 
 
 def encoding_of(start: bytes) -> str:
-    """UTF-8, or UTF-16 where a mark or the zero bytes of plain letters tell."""
-    for mark, name in _MARKS:
+    """UTF-8, or UTF-16 or UTF-32 where a mark or the zero bytes of plain letters tell."""
+    for mark, name in _STARTS.items():
         if start.startswith(mark):
             return name
+    if start[1:4] == b"\0\0\0" != start[:1] * 3:
+        return "utf-32-le"
     if start[1:2] == b"\0" != start[:1]:
         return "utf-16-le"
     return "utf-16-be" if start[:1] == b"\0" != start[1:2] and len(start) > 1 else "utf-8"

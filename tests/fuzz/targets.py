@@ -255,7 +255,14 @@ def any_table(folder: Path) -> tuple[Seeds, Try]:
         (folder / "table.csv").write_bytes(content)
         read_or_refuse(lambda: open_source(str(folder / "table.csv"), lenient=True))
 
-    return [LABELS, *OWN_WORDS, FER, FER.decode().encode("utf-16"), FER.replace(b"\n", b"\r")], attempt
+    return [
+        LABELS,
+        *OWN_WORDS,
+        FER,
+        FER.decode().encode("utf-16"),
+        FER.decode().encode("utf-32"),
+        FER.replace(b"\n", b"\r"),
+    ], attempt
 
 
 def image_files(folder: Path) -> tuple[Seeds, Try]:

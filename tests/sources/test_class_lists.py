@@ -32,7 +32,7 @@ def read(tmp_path, files, *folders):
     return open_source(str(write_folder(tmp_path / "data", files | faces(*folders))))
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
 @pytest.mark.parametrize("name", LISTS)
 def test_numbered_folders_get_the_names_beside_them(tmp_path, name, encoding):
     files = {name: LISTS[name].removeprefix("\ufeff").encode(encoding)}

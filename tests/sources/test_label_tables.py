@@ -109,7 +109,9 @@ def test_names_composed_and_decomposed_are_one(tmp_path, table_form, head):
     assert not source.faults
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("head", ["path,label", "image;emotion"])
 def test_dialects(tmp_path, encoding, end, head):
