@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from emotion_utils.config import AugmentConfig, RunConfig
+from emotion_utils.config import RunConfig
 from emotion_utils.model_table import get_spec
+from emotion_utils.recipe import AugmentConfig
 from emotion_utils.run import Run
 
 RANDOM = "random"

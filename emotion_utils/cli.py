@@ -13,8 +13,9 @@ import click
 
 from emotion_utils import __version__
 from emotion_utils.bench.commands import bench
-from emotion_utils.config import PROFILES, RunConfig, absolute, resolve_config
+from emotion_utils.config import PROFILES, RunConfig, resolve_config
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.given_paths import absolute
 from emotion_utils.near_names import did_you_mean
 from emotion_utils.terminal.options import (
     DATA,

@@ -25,3 +25,8 @@ def expand(path: str | os.PathLike[str]) -> Path:
     except RuntimeError:
         who = Path(text).parts[0]
         raise InputError(f"{text}: there is no home folder {who}; write ./{text} for a file of this name") from None
+
+
+def absolute(path: str) -> str:
+    """As the notebooks, which run in another folder, will find it."""
+    return os.path.abspath(expand(path))

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from emotion_utils.config import absolute
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import FULL_DISK, FullDisk
+from emotion_utils.given_paths import absolute
 from emotion_utils.progress import QUIET_VARIABLE
 from emotion_utils.provenance import IN_CHECKOUT, PROJECT_DIR
 from emotion_utils.waiting import limit_spinning

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from emotion_utils.config import OFFLINE_VARIABLE, RunConfig, is_offline, resolve_config
+from emotion_utils.config import RunConfig, resolve_config
+from emotion_utils.environment import OFFLINE_VARIABLE, is_offline
 from emotion_utils.errors import EmotionError
 from emotion_utils.models.weights.cache import locate_weights
 from emotion_utils.models.weights.choice import AUTO, needed_weights

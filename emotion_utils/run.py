@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from emotion_utils.artefacts import ARTEFACTS, Artefact
-from emotion_utils.config import Recipe, RunConfig, change_config, resolve_config, validate_config
+from emotion_utils.config import RunConfig, change_config, resolve_config, validate_config
 from emotion_utils.errors import InputError
 from emotion_utils.files import (
     append_line,
@@ -29,6 +29,7 @@ from emotion_utils.files import (
     write_text,
 )
 from emotion_utils.printable import shell_word
+from emotion_utils.recipe import Recipe
 from emotion_utils.schemas import RunFacts, check_schema
 
 # What a notebook may set otherwise than the run was made with: it decides how a model is trained, and nothing before.

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from emotion_utils.config import Recipe
 from emotion_utils.errors import InputError
+from emotion_utils.recipe import Recipe
 
 ABSENT: Any = None  # the default of what may be missing; null is refused
 MOST_CLASSES = 1000

@@ -10,8 +10,9 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from emotion_utils.config import AugmentConfig, Recipe, RunConfig
+from emotion_utils.config import RunConfig
 from emotion_utils.model_table import MODELS
+from emotion_utils.recipe import AugmentConfig, Recipe
 
 OPTIONS = ("profile", "data", "classes")  # of the command itself
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}  # as pydantic names them

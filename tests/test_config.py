@@ -2,8 +2,9 @@
 
 import pytest
 
-from emotion_utils.config import PROFILES, AugmentConfig, resolve_config, validate_config
+from emotion_utils.config import PROFILES, resolve_config, validate_config
 from emotion_utils.errors import InputError
+from emotion_utils.recipe import AugmentConfig
 
 DATA = {"thorough": "faces", "paper": "faces"}  # these profiles have no data of their own
 

@@ -23,11 +23,11 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 
 # A module imports from its own entry and from those before it; cli and pipeline sit on top.
 STREAM = (
-    "printable", "near_names", "errors", "given_paths", "files", "locks", "waiting", "parallel", "cache_building",
-    "counter_rng", "progress", "events", "devices", "own_files", "model_table", "config", "settings", "budget",
-    "provenance", "search_path", "notebook_files", "import_closure", "schemas", "artefacts", "history", "run",
-    "ablation", "rubric", "terminal", "tracking", "synthetic", "sources", "audit", "store", "models", "planning",
-    "training", "search", "evaluation", "published", "figures", "report", "deploy", "bench", "kernels",
+    "printable", "near_names", "errors", "given_paths", "environment", "files", "locks", "waiting", "parallel",
+    "cache_building", "counter_rng", "progress", "events", "devices", "own_files", "model_table", "recipe", "config",
+    "settings", "budget", "provenance", "search_path", "notebook_files", "import_closure", "schemas", "artefacts",
+    "history", "run", "ablation", "rubric", "terminal", "tracking", "synthetic", "sources", "audit", "store", "models",
+    "planning", "training", "search", "evaluation", "published", "figures", "report", "deploy", "bench", "kernels",
     "hand_report", "stages", "like", "pipeline", "cli", "__main__",
 )  # fmt: skip
 REPORT_TOOLS = (

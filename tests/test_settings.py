@@ -4,9 +4,10 @@ import pytest
 from click.testing import CliRunner
 
 from emotion_utils.cli import main
-from emotion_utils.config import AugmentConfig, Recipe, RunConfig, resolve_config
+from emotion_utils.config import RunConfig, resolve_config
 from emotion_utils.errors import InputError
 from emotion_utils.model_table import STUDY_MODELS
+from emotion_utils.recipe import AugmentConfig, Recipe
 from emotion_utils.settings import OPTIONS, format_setting, list_settings
 
 DEMO = resolve_config("demo")

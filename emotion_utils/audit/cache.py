@@ -14,7 +14,7 @@ from emotion_utils.artefacts import FRAME_COLUMNS, NUMBER_PROPERTIES
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.faces import CropMode
 from emotion_utils.cache_building import only_builder, replacing_folder
-from emotion_utils.config import cache_dir
+from emotion_utils.environment import cache_dir
 from emotion_utils.errors import InputError
 from emotion_utils.files import file_sha256, read_json, write_csv, write_json
 from emotion_utils.import_closure import closure_sha256

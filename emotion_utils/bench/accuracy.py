@@ -17,11 +17,12 @@ from torch import nn
 from emotion_utils.audit.audit import audit_images
 from emotion_utils.bench import plain
 from emotion_utils.bench.train import make_config, make_dataset, make_net, make_trainer
-from emotion_utils.config import AugmentConfig, RunConfig, resolve_config
+from emotion_utils.config import RunConfig, resolve_config
 from emotion_utils.counter_rng import id_keys
 from emotion_utils.devices import pick_device
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.predict import predict_probs
+from emotion_utils.recipe import AugmentConfig
 from emotion_utils.sources.source import open_source
 from emotion_utils.store.batches import Dataset
 from emotion_utils.training.cpu.allocation import reuse_freed_memory

@@ -20,7 +20,8 @@ from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.cache import audit_once
 from emotion_utils.audit.groups import find_groups
 from emotion_utils.audit.splits import assign_splits
-from emotion_utils.config import AugmentConfig, resolve_config
+from emotion_utils.config import resolve_config
+from emotion_utils.recipe import AugmentConfig
 from emotion_utils.run import Run
 from emotion_utils.sources.archives import is_archive
 from emotion_utils.sources.source import Source, open_source

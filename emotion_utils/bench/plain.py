@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from emotion_utils.config import AugmentConfig
+from emotion_utils.recipe import AugmentConfig
 from emotion_utils.sources.source import Source
 
 MODEL = "r18_scratch_emotion"  # that is trained, here and by the engine

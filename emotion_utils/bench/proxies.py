@@ -21,7 +21,7 @@ from emotion_utils.audit.audit import audit_images
 from emotion_utils.audit.groups import find_groups
 from emotion_utils.audit.splits import assign_splits
 from emotion_utils.bench.tables import Measured
-from emotion_utils.config import Phase, Recipe, RunConfig, resolve_config
+from emotion_utils.config import RunConfig, resolve_config
 from emotion_utils.evaluation.predict import predict_probs
 from emotion_utils.evaluation.statistics import LEVEL
 from emotion_utils.files import file_sha256, write_json
@@ -31,6 +31,7 @@ from emotion_utils.models.weights.choice import RANDOM
 from emotion_utils.models.weights.load import read_proxy_recipe
 from emotion_utils.models.weights.registry import PROXIES
 from emotion_utils.models.zoo import load_model
+from emotion_utils.recipe import Phase, Recipe
 from emotion_utils.run import Run
 from emotion_utils.sources.source import SYNTHETIC_CLASSES, SYNTHETIC_SIZE_PX, source_of
 from emotion_utils.store.batches import open_split, prepare_images

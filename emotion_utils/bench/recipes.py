@@ -16,11 +16,12 @@ from emotion_utils.bench.paired import measure_differences, measure_rates, with_
 from emotion_utils.bench.plain import MODEL
 from emotion_utils.bench.tables import Measured
 from emotion_utils.bench.trainings import answer, divide, refuse_decided, refuse_run
-from emotion_utils.config import Recipe, RunConfig, change_config, resolve_config
+from emotion_utils.config import RunConfig, change_config, resolve_config
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.statistics import LEVEL
 from emotion_utils.printable import count_of
 from emotion_utils.progress import progress_bar
+from emotion_utils.recipe import Recipe
 from emotion_utils.sources.layouts import VOTES
 from emotion_utils.sources.source import Source, source_of
 from emotion_utils.training.schedule import rescale

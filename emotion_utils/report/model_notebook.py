@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from emotion_utils.ablation import ablated_runs
-from emotion_utils.config import Recipe
 from emotion_utils.errors import InputError
 from emotion_utils.evaluation.metrics import classification_table, confusion
 from emotion_utils.evaluation.predict import predict_splits
@@ -17,6 +16,7 @@ from emotion_utils.figures.results import plot_curves, plot_matrix
 from emotion_utils.figures.style import figure_svg
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.progress import Progress
+from emotion_utils.recipe import Recipe
 from emotion_utils.report.exhibits import Shown
 from emotion_utils.report.model_tables import show_classification, show_events, show_history, show_phases, show_search
 from emotion_utils.report.tables import frame_of, table_html

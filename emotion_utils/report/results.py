@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emotion_utils.config import Recipe, RunConfig
+from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.evaluation.calibration import (
     Calibration,
@@ -21,6 +21,7 @@ from emotion_utils.evaluation.calibration import (
 )  # fmt: skip
 from emotion_utils.evaluation.comparison import compare_pairs, compare_trainings, macro_intervals, resample_rates
 from emotion_utils.evaluation.metrics import classification_table, confusion
+from emotion_utils.recipe import Recipe
 from emotion_utils.report.exhibits import number_exhibits
 from emotion_utils.report.saliency import SaliencyResults, read_saliency
 from emotion_utils.report.trainings import (

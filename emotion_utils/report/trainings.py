@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from emotion_utils.ablation import ablation_folder, leave_out
-from emotion_utils.config import Recipe, RunConfig
+from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.metrics import classification_table, count_correct
 from emotion_utils.printable import shell_word
+from emotion_utils.recipe import Recipe
 from emotion_utils.run import Run
 
 SAME_RATE = 1e-9

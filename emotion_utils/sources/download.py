@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-from emotion_utils.config import OFFLINE_VARIABLE, absolute, cache_dir, is_offline
+from emotion_utils.environment import OFFLINE_VARIABLE, cache_dir, is_offline
 from emotion_utils.errors import EmotionError, InputError
+from emotion_utils.given_paths import absolute
 from emotion_utils.progress import bars_for_a_terminal
 from emotion_utils.sources.archives import is_archive, open_archive
 

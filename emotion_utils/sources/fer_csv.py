@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
-from emotion_utils.config import cache_dir
+from emotion_utils.environment import cache_dir
 from emotion_utils.errors import InputError
 from emotion_utils.printable import count_of
 from emotion_utils.sources.columns import Columns, check_columns, understand

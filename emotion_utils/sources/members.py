@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from emotion_utils.cache_building import naming_full_disk
-from emotion_utils.config import cache_dir
+from emotion_utils.environment import cache_dir
 from emotion_utils.errors import InputError
 from emotion_utils.printable import count_of
 from emotion_utils.sources.decoded import DAMAGED_MEMBER

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from emotion_utils.config import AugmentConfig
 from emotion_utils.counter_rng import draw_uniform, id_keys, mix_keys
 from emotion_utils.devices import upload
 from emotion_utils.parallel import count_workers, map_ahead
+from emotion_utils.recipe import AugmentConfig
 
 AUGMENT = 3  # what a key is for; see order.ORDER
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in brightness (ITU-R BT.601)

@@ -23,7 +23,8 @@ import pandas as pd
 
 from emotion_utils.audit.frames import frames_of, view_ids
 from emotion_utils.cache_building import only_builder, replacing_folder
-from emotion_utils.config import SPLITS, cache_dir
+from emotion_utils.config import SPLITS
+from emotion_utils.environment import cache_dir
 from emotion_utils.errors import InputError
 from emotion_utils.parallel import count_workers, map_ahead
 from emotion_utils.progress import Progress

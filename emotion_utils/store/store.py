@@ -18,7 +18,7 @@ import pandas as pd
 from emotion_utils.audit.faces import WHOLE, cut_frame
 from emotion_utils.audit.frames import frames_of, view_ids
 from emotion_utils.cache_building import only_builder, replacing_folder
-from emotion_utils.config import cache_dir
+from emotion_utils.environment import cache_dir
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.parallel import count_workers, map_ahead
 from emotion_utils.progress import Progress

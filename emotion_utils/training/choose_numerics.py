@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from emotion_utils.config import Recipe
+from emotion_utils.recipe import Recipe
 from emotion_utils.training import schedule, trial_steps
 from emotion_utils.training.numerics import Numerics
 from emotion_utils.training.trial_steps import Training

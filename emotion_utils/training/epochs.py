@@ -17,10 +17,10 @@ import torch
 from torch import nn
 
 from emotion_utils.budget import training_seconds
-from emotion_utils.config import Recipe
 from emotion_utils.files import replacing
 from emotion_utils.history import best_epoch
 from emotion_utils.progress import Progress, format_duration
+from emotion_utils.recipe import Recipe
 from emotion_utils.run import Run
 from emotion_utils.store.balance import class_weights, sampler_weights
 from emotion_utils.store.batches import Batch, Dataset, iterate_batches

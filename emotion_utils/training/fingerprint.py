@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from emotion_utils.config import TEACHER_SETTINGS, Recipe, RunConfig
+from emotion_utils.config import RunConfig
+from emotion_utils.recipe import TEACHER_SETTINGS, Recipe
 from emotion_utils.store.batches import Dataset
 from emotion_utils.training.own_code import describe_code, is_installed_class, without_docstrings
 from emotion_utils.training.teacher import check_teachers

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from emotion_utils.config import Recipe, RunConfig
+from emotion_utils.config import RunConfig
 from emotion_utils.devices import VARIABLE, count_gpus
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import read_json, write_json
@@ -26,6 +26,7 @@ from emotion_utils.models.card import save_model
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.progress import Progress
 from emotion_utils.provenance import PACKAGE_DIR
+from emotion_utils.recipe import Recipe
 from emotion_utils.run import Run
 
 MODULE = "emotion_utils.training.worker"  # what the new processes run

@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emotion_utils.config import Phase, Recipe, RunConfig
+from emotion_utils.config import RunConfig
 from emotion_utils.counter_rng import id_keys, mix_keys
 from emotion_utils.devices import CPU, Download, evaluation_batch_size, upload, wide_float
+from emotion_utils.recipe import Phase, Recipe
 from emotion_utils.store.augment import apply_changes, draw_changes, resize_images, to_unit
 from emotion_utils.store.batches import Batch, Dataset, iterate_batches
 from emotion_utils.training import schedule

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from emotion_utils.config import Recipe
+from emotion_utils.recipe import Recipe
 
 LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 

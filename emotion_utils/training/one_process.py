@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from emotion_utils.config import Recipe
 from emotion_utils.errors import EmotionError
 from emotion_utils.models.card import save_model
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.progress import Progress
+from emotion_utils.recipe import Recipe
 from emotion_utils.run import Run
 from emotion_utils.store.batches import Dataset
 from emotion_utils.tracking import track

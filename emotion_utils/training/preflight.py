@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-from emotion_utils.config import Recipe
 from emotion_utils.progress import format_duration
+from emotion_utils.recipe import Recipe
 from emotion_utils.training import schedule, trial_steps
 from emotion_utils.training.choose_numerics import choose_numerics
 from emotion_utils.training.trial_steps import FEW, Training

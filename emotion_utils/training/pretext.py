@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emotion_utils.config import AugmentConfig
 from emotion_utils.devices import pick_device, upload
 from emotion_utils.locks import lock_file
 from emotion_utils.model_table import VGG16
@@ -22,6 +21,7 @@ from emotion_utils.models.network import EmotionNet, make_network
 from emotion_utils.models.weights.load import proxy_path, read_proxy_recipe, save_proxy
 from emotion_utils.models.weights.registry import get_source
 from emotion_utils.progress import Progress
+from emotion_utils.recipe import AugmentConfig
 from emotion_utils.store.augment import augment
 from emotion_utils.synthetic.pretext_images import PRETEXTS, PretextImages
 from emotion_utils.training.cpu.allocation import reuse_freed_memory

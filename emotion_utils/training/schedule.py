@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from emotion_utils.config import Phase, Recipe, ResizingStep, move_steps
 from emotion_utils.errors import InputError
+from emotion_utils.recipe import Phase, Recipe, ResizingStep, move_steps
 
 DepthGroups = Mapping[str, Sequence[nn.Module]]
 

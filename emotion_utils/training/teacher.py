@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 
 from emotion_utils.audit.training_images import TrainingImages, find_training_images
-from emotion_utils.config import Recipe
 from emotion_utils.devices import evaluation_batch_size
 from emotion_utils.errors import InputError
 from emotion_utils.models.card import load_model, read_card
 from emotion_utils.models.network import EmotionNet, to_grey
 from emotion_utils.models.views import add_views
+from emotion_utils.recipe import Recipe
 from emotion_utils.run import Run
 from emotion_utils.store.augment import to_unit
 from emotion_utils.store.batches import Dataset, iterate_batches, open_split, restore_images

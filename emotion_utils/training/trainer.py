@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from torch import nn
 
 from emotion_utils.audit.training_images import describe_start
-from emotion_utils.config import Recipe
 from emotion_utils.errors import InputError
 from emotion_utils.model_table import MODELS, get_spec, import_if_trusted, import_trusted, require_code
 from emotion_utils.models.card import load_model
@@ -22,6 +21,7 @@ from emotion_utils.models.network import EmotionNet, assemble_network, record_ed
 from emotion_utils.models.weights.choice import needed_proxies
 from emotion_utils.models.zoo import build_model
 from emotion_utils.progress import Progress
+from emotion_utils.recipe import Recipe
 from emotion_utils.run import Run
 from emotion_utils.store.augment import to_unit
 from emotion_utils.store.batches import Batch, Dataset, open_split, restore_images

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from emotion_utils.config import Recipe
 from emotion_utils.devices import synchronise
+from emotion_utils.recipe import Recipe
 from emotion_utils.store.batches import Batch, Dataset
 from emotion_utils.training import schedule
 from emotion_utils.training.distributed import Team

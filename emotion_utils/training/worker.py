@@ -17,11 +17,12 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from emotion_utils.config import Recipe, validate_config
+from emotion_utils.config import validate_config
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import read_json, write_json
 from emotion_utils.models.card import load_model
 from emotion_utils.progress import Progress
+from emotion_utils.recipe import Recipe
 from emotion_utils.run import Run
 from emotion_utils.store.batches import open_split
 from emotion_utils.training.launch import FAILURE, INITIAL, LOOK_S, MODULE, PROGRESS, RESTARTS, TASK

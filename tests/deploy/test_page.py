@@ -17,11 +17,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from emotion_utils.cli import main
-from emotion_utils.config import cache_dir
 from emotion_utils.deploy.export import save_graph, write_graph
 from emotion_utils.deploy.onnx_file import OnnxNetwork, open_session, read_facts
 from emotion_utils.deploy.page import runtime, write
 from emotion_utils.deploy.quantise import InMemory, prepare, quantise_by
+from emotion_utils.environment import cache_dir
 from emotion_utils.errors import EmotionError
 from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.models.reference import reference_pixels

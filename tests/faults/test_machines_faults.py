@@ -12,7 +12,8 @@ import pytest
 from two_notebooks import FIRST, SECOND, write_notebook
 
 from emotion_utils.cache_building import only_builder, replacing_folder
-from emotion_utils.config import cache_dir, resolve_config
+from emotion_utils.config import resolve_config
+from emotion_utils.environment import cache_dir
 from emotion_utils.errors import InputError
 from emotion_utils.figures.fonts import font_note
 from emotion_utils.figures.style import figure_style, figure_svg

@@ -27,7 +27,8 @@ from tiny_training import ALONE, MODEL, TinyNet, make_trainer, same_bits
 
 from emotion_utils.audit.cache import audit_once
 from emotion_utils.audit.splits import divide_images
-from emotion_utils.config import cache_dir, resolve_config
+from emotion_utils.config import resolve_config
+from emotion_utils.environment import cache_dir
 from emotion_utils.errors import EmotionError
 from emotion_utils.files import write_csv
 from emotion_utils.models.card import save_model

@@ -6,8 +6,8 @@ import torch
 import torchvision.transforms.v2.functional as reference
 from PIL import Image
 
-from emotion_utils.config import AugmentConfig
 from emotion_utils.counter_rng import id_keys
+from emotion_utils.recipe import AugmentConfig
 from emotion_utils.store.augment import (
     Changes,
     _affine,

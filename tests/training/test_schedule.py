@@ -8,8 +8,8 @@ import pytest
 import torch
 from tiny_training import TinyNet
 
-from emotion_utils.config import Recipe
 from emotion_utils.errors import InputError
+from emotion_utils.recipe import Recipe
 from emotion_utils.training import schedule
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from emotion_utils.config import OFFLINE_VARIABLE, cache_dir, is_offline
+from emotion_utils.environment import OFFLINE_VARIABLE, cache_dir, is_offline
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import read_bytes, replacing
 

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from emotion_utils.config import absolute, cache_dir
+from emotion_utils.environment import cache_dir
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import file_sha256, write_json
+from emotion_utils.given_paths import absolute
 from emotion_utils.models.weights.registry import PROXIES, WeightSource, get_source
 
 FOLDER_VARIABLE = "EMOTION_WEIGHTS_DIR"  # looked at before the cache: for machines without network

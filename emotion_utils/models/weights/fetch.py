@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO
 
-from emotion_utils.config import OFFLINE_VARIABLE, is_offline
+from emotion_utils.environment import OFFLINE_VARIABLE, is_offline
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import FULL_DISK, file_sha256, write_json
 from emotion_utils.locks import lock_file

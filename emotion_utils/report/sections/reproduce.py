@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from emotion_utils.config import Recipe, RunConfig, resolve_config
+from emotion_utils.config import RunConfig, resolve_config
 from emotion_utils.model_table import MODELS, STUDY_MODELS
+from emotion_utils.recipe import Recipe
 from emotion_utils.report.claims import Model
 from emotion_utils.report.exhibits import Shown, show_table
 from emotion_utils.report.names import safe, short_path

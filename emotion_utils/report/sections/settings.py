@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from emotion_utils.config import TEACHER_SETTINGS
+from emotion_utils.recipe import TEACHER_SETTINGS
 from emotion_utils.report.claims import Model
 from emotion_utils.report.exhibits import Shown, show_table
 from emotion_utils.report.names import safe, short_path

@@ -3,7 +3,7 @@
 import pytest
 from fake_run import make_run
 
-from emotion_utils.config import AugmentConfig
+from emotion_utils.recipe import AugmentConfig
 from emotion_utils.report.results import read_results
 from emotion_utils.report.sections.data import write_data
 
