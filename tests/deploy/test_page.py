@@ -340,6 +340,67 @@ def test_file_that_is_no_image_is_told(opened, tmp_path):
     assert {each.text for each in opened.find_elements("css selector", "#bars data")} == {"\u2013"}
 
 
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (np.zeros((1, 1, 3), np.uint8), "pixels, at least 16 a side are needed"),
+        (np.full((48, 48, 3), 127, np.uint8), "all pixels have the same colour"),
+    ],
+)
+def test_image_that_python_refuses_has_no_answer(opened, tmp_path, image, said):
+    open_image(opened, tmp_path, np.random.default_rng(7).integers(0, 256, (40, 40, 3)).astype(np.uint8))
+    wait_for(opened, 'document.body.classList.contains("judged")')
+    open_image(opened, tmp_path, image)
+    wait_for(opened, '!document.body.classList.contains("judged")')
+    assert said in "".join(opened.find_element("id", name).text for name in ("status", "answer"))
+    assert {each.text for each in opened.find_elements("css selector", "#bars data")} == {"\u2013"}
+
+
+def test_of_two_drops_the_last_one_stays(opened):
+    opened.execute_async_script("""
+      const done = arguments[0], drop = (blob, name) => {
+        const files = new DataTransfer();
+        files.items.add(new File([blob], name));
+        document.dispatchEvent(new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true }));
+      }, paint = (side) => {
+        const canvas = document.createElement("canvas");
+        canvas.width = canvas.height = side;
+        const context = canvas.getContext("2d");
+        context.fillStyle = "teal";
+        context.fillRect(0, 0, side / 2, side / 3);
+        return new Promise((made) => canvas.toBlob(made));
+      };
+      (async () => {
+        const large = await paint(5000), small = await paint(60);
+        drop(large, "large.png");
+        drop(small, "small.png");
+        for (let i = 0; i < 2; i++) await createImageBitmap(large);  // by then the page has it too
+        done();
+      })();
+    """)
+    wait_for(opened, 'document.body.classList.contains("judged")')
+    assert opened.find_element("id", "status").text.startswith("small.png, 60 ")
+
+
+def test_why_there_is_no_answer_stays(browser, real_page, tmp_path):
+    command = "Page.addScriptToEvaluateOnNewDocument"
+    added = browser.execute_cdp_cmd(command, {"source": "delete globalThis.DecompressionStream"})
+    try:
+        browser.get(real_page.as_uri())
+        wait_for(browser, 'document.querySelector("#status.error")')
+        path = tmp_path / "face.png"
+        Image.fromarray(np.random.default_rng(8).integers(0, 256, (40, 40, 3)).astype(np.uint8)).save(path)
+        browser.find_element("id", "file").send_keys(str(path))
+        wait_for(browser, 'document.body.classList.contains("opened")')
+        said = browser.find_element("id", "status").text
+        assert said.startswith("The network cannot run here: DecompressionStream is not defined. A recent")
+        assert browser.find_element("css selector", "#status.error")
+        assert browser.find_element("id", "answer").text == "No answer"
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+        browser.get("about:blank")
+
+
 def test_page_refuses_to_answer_where_answers_differ(browser, real_runtime, onnx_file, tmp_path):
     facts = read_metadata(onnx_file)
     facts["answers"] = np.roll(facts["answers"], 1, axis=1).tolist()

@@ -22,6 +22,7 @@ from emotion_utils.deploy.onnx_file import INPUT, OUTPUT, TOLERANCE, OnnxNetwork
 from emotion_utils.deploy.page.runtime import LOADER, VERSION, WASM, find_runtime
 from emotion_utils.errors import InputError
 from emotion_utils.files import replacing
+from emotion_utils.sources.decoded import CONSTANT_RANGE, MIN_SIDE_PX
 
 TEMPLATE = Path(__file__).parent / "template"
 SCRIPTS = ("unpack.js", "resize.js", "network.js", "square.js", "page.js")  # in the order in which they need each other
@@ -35,11 +36,12 @@ def export_page(
     Raises InputError and EmotionError as the export does, and where the runtime cannot be had: then nothing is written.
     """
     check_output(output, ".html")
-    if int8 and model.suffix == ".onnx":
+    is_exported = model.suffix.lower() == ".onnx"
+    if int8 and is_exported:
         raise InputError(f"{model}: is exported already: leave out --int8, or give the model's folder")
     files = find_runtime(runtime, say)
     with tempfile.TemporaryDirectory() as folder:
-        path = model if model.suffix == ".onnx" else _export(model, Path(folder) / "model.onnx", int8, say)
+        path = model if is_exported else _export(model, Path(folder) / "model.onnx", int8, say)
         facts, content = OnnxNetwork(path).about, path.read_bytes()  # refuses what does not answer as it did
     page = make_page(facts, content, files)
     with replacing(output) as temporary:
@@ -127,6 +129,8 @@ def _for_script(facts: dict[str, Any]) -> dict[str, Any]:
         "output": OUTPUT,
         "smallest_scene": SCENE_PX,  # of the longer side, as in square.js
         "smallest_searched": SMALL_PX + 1,
+        "smallest_side": MIN_SIDE_PX,  # of an image, as in page.js
+        "plain_range": CONSTANT_RANGE,
     }
 
 

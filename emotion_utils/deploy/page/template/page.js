@@ -4,6 +4,9 @@ const answer = byId("answer"), seen = byId("seen"), camera = byId("camera"), hol
 let source = null;  // the image, as an ImageBitmap, or the video of the camera
 let stream = null;  // of the camera, while it is on
 let isBusy = false, isStale = false;
+let opening = 0;  // counts what was asked for: a slower one before it does not take its place
+let title = "";  // of the image
+let failure = "";  // why there will be no answer on this page
 
 const bars = facts.classes.map((name) => {
   const row = document.createElement("div"), label = document.createElement("dt"), value = document.createElement("dd");
@@ -22,6 +25,7 @@ const square = new Square(byId("square"), stage, () => {
   size.min = square.smallest;
   size.max = square.largest;
   size.value = square.side;
+  if (square.isSet && source && source !== video) say(title);
   judge();
 });
 
@@ -36,6 +40,19 @@ function cutSquare() {
   return context.getImageData(0, 0, square.side, square.side).data;
 }
 
+// As sources/decoded.py refuses an image.
+function isPlain(pixels) {
+  for (let c = 0; c < 3; c++) {
+    let least = 255, most = 0;
+    for (let i = c; i < pixels.length; i += 4) {
+      if (pixels[i] < least) least = pixels[i];
+      if (pixels[i] > most) most = pixels[i];
+    }
+    if (most - least > facts.plain_range) return false;
+  }
+  return true;
+}
+
 // Judges the square as it is now; while it is busy, once more when it is done. No face was put into one that waits.
 async function judge() {
   if (!source || !classify) return;
@@ -46,7 +63,12 @@ async function judge() {
   try {
     do {
       isStale = false;
-      const start = performance.now(), asked = source, rgb = resizeSquare(cutSquare(), square.side, facts.size);
+      const start = performance.now(), asked = source, pixels = cutSquare();
+      if (isPlain(pixels)) {
+        forget("Nothing to see: all pixels have the same colour");
+        continue;
+      }
+      const rgb = resizeSquare(pixels, square.side, facts.size);
       const probabilities = await classify(rgb);
       if (source === asked && isAsked()) show(probabilities, rgb, performance.now() - start);
     } while (isStale);
@@ -82,23 +104,33 @@ function forget(text) {
     share.textContent = "–";
     share.removeAttribute("value");
   }
-  answer.textContent = text;
+  answer.textContent = failure ? "No answer" : text;
   document.body.classList.remove("judged");
 }
 
 function say(text, isError = false) {
-  status.textContent = text;
-  status.classList.toggle("error", isError);
+  status.textContent = failure || text;
+  status.classList.toggle("error", isError || failure !== "");
 }
 
 async function open(file) {
-  const name = file.name || "Image";
+  const name = file.name || "Image", mine = ++opening;
+  let image;
   try {
-    present(await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" }), name);
+    image = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   } catch {
-    close();
-    say(`${name}: this browser cannot read it as an image; try JPEG or PNG.`, true);
+    if (mine === opening) refuse(`${name}: this browser cannot read it as an image; try JPEG or PNG.`);
+    return;
   }
+  if (mine !== opening) return;
+  const { width, height } = image, least = facts.smallest_side;
+  if (Math.min(width, height) >= least) present(image, name);
+  else refuse(`${name}: ${width} × ${height} pixels, at least ${least} a side are needed.`);
+}
+
+function refuse(reason) {
+  close();
+  say(reason, true);
 }
 
 function close() {
@@ -110,14 +142,15 @@ function close() {
 
 function present(image, name) {
   stopCamera();
+  title = `${name}, ${image.width} × ${image.height} pixels.`;
   source = image;
   const scale = Math.min(1, 1600 / Math.max(image.width, image.height));
   view.width = Math.max(1, Math.round(image.width * scale));
   view.height = Math.max(1, Math.round(image.height * scale));
   view.getContext("2d").drawImage(image, 0, 0, view.width, view.height);
   showStage(image.width, image.height);
-  const task = square.isSet ? "Taken as a face; a smaller square looks at less of it." : "Put the square around one face, or press it.";
-  say(`${name}, ${image.width} × ${image.height} pixels. ${task}`);
+  const task = square.isSet ? "Taken as a face; a smaller square looks at less of it." : "Put the square around one face, from forehead to chin; if it is there already, press it.";
+  say(`${title} ${task}`);
 }
 
 function showStage(width, height) {
@@ -130,6 +163,7 @@ function showStage(width, height) {
 }
 
 async function startCamera() {
+  opening++;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" }, audio: false });
   } catch (error) {
@@ -205,5 +239,9 @@ startNetwork().then((started) => {
   document.body.classList.add("ready");
   if (source) judge();
   else say("Choose an image, drop one here, or paste one.");
-}, (error) => say(`The network cannot run here: ${error.message}. A recent Chromium, Chrome or Edge has what it `
-  + "needs: DecompressionStream, and WebAssembly with SIMD.", true));
+}, (error) => {
+  failure = `The network cannot run here: ${error.message.replace(/[. ]+$/, "")}. A recent Chromium, Chrome or Edge has `
+    + "what it needs: DecompressionStream, and WebAssembly with SIMD.";
+  say(failure, true);
+  forget("No answer");
+});
