@@ -23,7 +23,13 @@ from emotion_utils.report.sections.architectures import describe_architecture, s
 from emotion_utils.report.sections.corruptions import sum_at_highest_severity
 from emotion_utils.report.sections.data import say_persons, say_targets
 from emotion_utils.report.sections.data_card import dataset_of, find_facts
-from emotion_utils.report.sections.fairness import FAIRNESS_NOTE, find_groups, group_rows, say_group_differences
+from emotion_utils.report.sections.fairness import (
+    FAIRNESS_NOTE,
+    find_groups,
+    group_rows,
+    say_group_differences,
+    say_ungrouped,
+)
 from emotion_utils.report.sections.metrics import METRICS as TITLES
 from emotion_utils.report.sections.metrics import learned_nothing, majority
 from emotion_utils.report.sections.reproduce import MACHINE
@@ -215,6 +221,15 @@ def _describe_results(results: Results, model: str, rates: dict[str, Estimate]) 
         calibration |= {"Fitted temperature": found.temperature, "Calibration error at that temperature": scaled}
     rows = [*((TITLES[name], rate) for name, rate in rates.items()), *calibration.items()]
     parts = [_markdown(prose), _table(["Metric", f"Value ({LEVEL:.0%} interval)"], rows)]
+    if found.helps:
+        scaling = Prose(results, "card")
+        scaling.say(
+            "What the model answers is not scaled by the temperature. To scale it, raise each probability to a power, "
+            "the inverse of {temperature:rate}, and divide it by the sum over the classes; the most probable class "
+            "stays.",
+            temperature=found.temperature,
+        )  # fmt: skip
+        parts.append(_markdown(scaling))
     parts += ["### Each class", _tabulate_classes(results, model)]
     parts += ["### Robustness to corruptions", _tabulate_corruptions(results, model)]
     if results.has_shortcuts:
@@ -261,6 +276,7 @@ def _describe_groups(results: Results, model: str) -> str:
     if measured is None:
         return "Not measured: whether it is as accurate for one group of persons as for another is not known."
     prose = Prose(results, "card")
+    say_ungrouped(prose)
     say_group_differences(prose, model)
     table = _table(["Group", "Correct", "Accuracy", "Macro F1"], group_rows(measured))
     return "\n\n".join([_markdown(prose), table, FAIRNESS_NOTE])

@@ -178,9 +178,10 @@ def _add_fairness(source: Source, column: str) -> Source:
             f"fairness={column}: {count_of(len(groups), 'value')}{shown}, 2 to {MOST_GROUPS} are needed: name a column "
             "of groups, such as ranges of age"
         )
-    note = f"fairness: groups of persons by {column}: " + ", ".join(
-        f"{group} {count:,}" for group, count in table[FAIRNESS].value_counts().sort_index().items() if group
-    )
+    counts = table[FAIRNESS].value_counts()
+    note = f"fairness: groups of persons by {column}: " + ", ".join(f"{group} {counts[group]:,}" for group in groups)
+    if "" in counts:
+        note += f"; without a value, in no group: {counts['']:,}"
     notes = [instead.get(each, each) for each in source.notes]
     return replace(source, table=table, notes=(*filter(None, notes), note))
 

@@ -1,5 +1,7 @@
 """The column of a table of labels that groups persons: by path, refused where it is missing or no group."""
 
+import re
+
 import pytest
 from PIL import Image
 
@@ -63,3 +65,16 @@ def test_two_values_for_one_image_are_refused(table):
     table.write_text(table.read_text().replace("path,label", "file,emotion") + "happy/0.png,happy,old,,x\n")
     with pytest.raises(InputError, match=r"line 26: another value than before"):
         open_with(table, "age")
+
+
+def test_images_without_a_value_are_counted(table):
+    lines = table.read_text().splitlines()
+    column = lines[0].split(",").index("age")
+    for row in (1, 2):
+        values = lines[row].split(",")
+        values[column] = ""
+        lines[row] = ",".join(values)
+    table.write_text("\n".join(lines))
+    note = open_with(table, "age").notes[-1]
+    assert note.endswith("; without a value, in no group: 2")
+    assert sum(map(int, re.findall(r"\d+", note))) == 24

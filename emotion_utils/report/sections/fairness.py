@@ -32,13 +32,25 @@ def say_groups(prose: Prose) -> None:
     if find_groups(prose.results, prose.results.models[0]) is None:
         prose.say("Whether a model is as accurate for one group of persons as for another was not measured.")
         return
+    say_ungrouped(prose)
     for model in prose.results.models:
         say_group_differences(prose, model)
     prose.say("{table} has each group.", table=Ref("tbl-fairness"))
 
 
+def say_ungrouped(prose: Prose) -> None:
+    """How many test images are in no group, if any are."""
+    results = prose.results
+    grouped = int(find_groups(results, results.models[0])["count"].sum())
+    if grouped < results.test_size:
+        prose.say(
+            "{unknown:count} of {count:count} test images have no value of {column}: they are in no group.",
+            unknown=results.test_size - grouped, count=results.test_size, column=Label(results.config.fairness),
+        )  # fmt: skip
+
+
 def say_group_differences(prose: Prose, model: str) -> None:
-    """Between which groups the accuracy of `model` differs significantly, and for how many images nothing is known."""
+    """Between which groups the accuracy of `model` differs significantly."""
     measured = find_groups(prose.results, model)
     pairs = compare_groups(measured)
     column = Label(prose.results.config.fairness)

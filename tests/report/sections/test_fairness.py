@@ -13,7 +13,12 @@ MODEL = "r18_pre_emotion"
 
 
 @pytest.fixture
-def grouped(make_run):
+def grouped(grouped_run):
+    return read_results(grouped_run)
+
+
+@pytest.fixture
+def grouped_run(make_run):
     """A run of which `old` are mistaken; `x|y` are too few."""
     run = make_run(skills={MODEL: 0.95}, images=1800)
     manifest, predictions = run.read("manifest"), run.read("predictions", MODEL)
@@ -22,7 +27,7 @@ def grouped(make_run):
     manifest["fairness"] = np.where(number % 12 == 0, "x|y", np.where(right & (number % 2 == 0), "young", "old"))
     run.write("manifest", manifest)
     run.config = run.config.model_copy(update={"fairness": "age"})
-    return read_results(run)
+    return run
 
 
 def test_every_group_is_shown_and_small_ones_are_not_judged(grouped):
@@ -35,6 +40,21 @@ def test_every_group_is_shown_and_small_ones_are_not_judged(grouped):
     check_claim(said)
     assert said.text in card.replace("\\", "")
     assert "between young (100.0%) and old" in said.text
+
+
+def test_images_of_no_group_are_counted(grouped_run):
+    assert "no value of" not in make_card(read_results(grouped_run), MODEL)
+    manifest = grouped_run.read("manifest")
+    manifest.loc[manifest["fairness"] == "old", "fairness"] = ""
+    grouped_run.write("manifest", manifest)
+    unknown = int(((manifest["split"] == "test") & (manifest["fairness"] == "")).sum())
+    results = read_results(grouped_run)
+    sentence = f"{unknown} of {results.test_size} test images have no value of age: they are in no group."
+    (said,) = [claim for claim in write_metrics(results).claims if "no value of" in claim.text]
+    check_claim(said)
+    assert unknown > 20
+    assert said.text == sentence
+    assert sentence in make_card(results, MODEL)
 
 
 def test_without_the_setting_nothing_is_claimed(report):
