@@ -68,9 +68,17 @@ def replacing(path: Path) -> Iterator[Path]:
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     refuse_target(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")  # as `remove_leftovers` knows it
-    temporary.open("xb").close()  # for whom the umask allows
+    # As `remove_leftovers` knows it; a name of 255 bytes has no room for more.
+    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        with suppress(FileNotFoundError):
+            path.lstat()  # a name that no folder takes fails here, before the work
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.open("xb").close()  # for whom the umask allows
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.ENOENT, errno.ENAMETOOLONG):
+            raise
+        raise InputError(f"{path}: cannot be written ({error.strerror}); name another file") from None
     try:
         yield temporary
         with temporary.open("rb") as file:

@@ -13,9 +13,14 @@ EMPTY = "an empty path: a variable that is not set gives one; name a file or fol
 def expand(path: str | os.PathLike[str]) -> Path:
     """`path` with its ~ or ~name at the start replaced by the home folder.
 
-    Raises InputError where it is empty, has a null character, or names nobody's home.
+    Raises InputError where it is no path, is empty, has a null character, or names nobody's home.
     """
-    text = os.fspath(path)
+    try:
+        text = os.fspath(path)
+    except TypeError:
+        raise InputError(f"a {type(path).__name__} is no path: give a text or a pathlib.Path") from None
+    if not isinstance(text, str):
+        raise InputError(f"{text!r}: give a path as text, not as bytes")
     if not text:
         raise InputError(EMPTY)
     if "\0" in text:

@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from emotion_utils.deploy.classifier import CARD_FILE
 from emotion_utils.deploy.export import TorchAnswers, answers_of, write_graph
 from emotion_utils.deploy.export_files import model_name
 from emotion_utils.deploy.export_images import Images
@@ -27,6 +26,7 @@ from emotion_utils.deploy.onnx_file import INPUT, OUTPUT, start_session
 from emotion_utils.deploy.quantise import METHODS, InMemory, open_splits, prepare, quantise, quantise_by
 from emotion_utils.errors import InputError
 from emotion_utils.models.card import load_model
+from emotion_utils.models.folders import CARD_FILE
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.zoo import build_model
 from emotion_utils.parallel import count_workers

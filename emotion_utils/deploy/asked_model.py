@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from emotion_utils.deploy.classifier import CARD_FILE
 from emotion_utils.deploy.listing import why_missing
 from emotion_utils.deploy.onnx_file import OnnxNetwork
 from emotion_utils.errors import InputError
 from emotion_utils.given_paths import expand
+from emotion_utils.models.folders import CARD_FILE, models_below, why_no_model
 
 MODEL_FILES = (CARD_FILE, "model.safetensors")
 
@@ -30,8 +30,8 @@ def take_model(paths: Sequence[Path]) -> tuple[Path | None, list[Path]]:
             raise InputError(f"{first}: is no model, but {path} is: name the model first, then the images")
     if others and (missing := why_missing(expand(first))):  # it may be a model with a slip in its name
         raise InputError(f"{first}: {missing}")
-    if found := _models_below(first):
-        raise InputError(f"{first}: holds models, but is none: name one, such as {found[0]}")
+    if models_below(first):
+        raise InputError(why_no_model(first))
     return None, list(paths)
 
 
@@ -55,9 +55,3 @@ def introduce(network: OnnxNetwork) -> str:
         f"no model is named, so the small one answers: {name} ({facts['numbers']}), {taught}"
         f"{len(network.class_names)} classes{right}"
     )
-
-
-def _models_below(folder: Path) -> list[Path]:
-    """The folders of models in that of a run, or in its folder `models`."""
-    folder = expand(folder)
-    return sorted(path.parent for pattern in ("models/*", "*") for path in folder.glob(f"{pattern}/{CARD_FILE}"))

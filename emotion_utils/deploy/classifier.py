@@ -19,8 +19,8 @@ from emotion_utils.deploy.input_images import Faces, GivenImage, InputImage, Mis
 from emotion_utils.deploy.network import Network
 from emotion_utils.errors import InputError
 from emotion_utils.given_paths import expand
+from emotion_utils.models.folders import CARD_FILE, why_no_model
 
-CARD_FILE = "model.json"
 SMALL_MODEL = Path(__file__).parent / "small" / "tiny_emotion.onnx"  # the one that comes along
 IMAGES_AT_ONCE = 64  # held in memory
 
@@ -72,7 +72,7 @@ class Classifier:
 
     def stream(self, images: OneImage | Iterable[OneImage], *, missed: Missed = None) -> Iterator[list[Face]]:
         """The same, a list for each image, while the images come: of any number of them a few are in memory."""
-        if missed not in ("keep", "quarantine", None):
+        if missed is not None and not (isinstance(missed, str) and missed in ("keep", "quarantine")):
             raise InputError(f"missed={missed!r}: choose 'keep', 'quarantine' or None")
         one, number = is_one(images), 0
         are_arrays: deque[bool] = deque()  # of images that are read ahead
@@ -153,7 +153,7 @@ def open_network(model: Path | None) -> Network:
     if model is None:
         _require_small()
         model = SMALL_MODEL
-    if (model / CARD_FILE).exists():
+    if _is_there(model / CARD_FILE):
         try:
             from emotion_utils.deploy.torch_network import TorchNetwork
         except ModuleNotFoundError as error:
@@ -171,7 +171,14 @@ def open_network(model: Path | None) -> Network:
         from emotion_utils.deploy.onnx_file import OnnxNetwork
 
         return OnnxNetwork(model)
-    raise InputError(f"{model}: no {CARD_FILE}: this is not the folder of a trained model, and no .onnx file")
+    raise InputError(why_no_model(model))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a name that no file system takes
+        raise InputError(f"{str(path.parent)[:80]} ...: cannot be read ({error.strerror})") from None
 
 
 def _require_small() -> None:

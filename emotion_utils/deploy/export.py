@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from emotion_utils.audit.face_detectors import OpenCvDetector
+from emotion_utils.audit.faces import FRAME
 from emotion_utils.deploy.compare import CLOSE, Agreement, compare
-from emotion_utils.deploy.export_files import check_output, copy_card, model_name, refuse_exported
+from emotion_utils.deploy.export_files import (
+    check_output,
+    model_name,
+    read_card_text,
+    refuse_exported,
+    write_card_beside,
+)
 from emotion_utils.deploy.export_images import Images, find_run, test_images
 from emotion_utils.deploy.graph import make_graph, require_edge
 from emotion_utils.deploy.network import Network
@@ -22,10 +30,20 @@ from emotion_utils.files import replacing
 from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.reference import reference_pixels
+from emotion_utils.store.resize import KERNEL
 from emotion_utils.terminal.output import note
 
 if TYPE_CHECKING:
     import onnx
+
+
+# How a face becomes the network's image, for programs that do it without this package. It is not read here.
+FACE = {
+    "found by": OpenCvDetector.name,
+    "square": f"around the face's middle, {FRAME:g} times its longer side; beyond the image its edge is repeated",
+    "resized": KERNEL,
+    "done inside": "normalisation, the turn to grey where the model needs it, views, softmax",
+}
 
 
 class TorchAnswers:
@@ -48,6 +66,7 @@ def export_onnx(model_dir: Path, output: Path) -> str:
     require_edge()
     check_output(output)
     refuse_exported(model_dir)
+    text = read_card_text(model_dir, output)
     net, card = load_model(model_dir)
     images, reason = test_images(model_dir, net.input_spec.size_px)
     with replacing(output) as temporary:
@@ -60,7 +79,7 @@ def export_onnx(model_dir: Path, output: Path) -> str:
     held = f"{found.same + found.ties:,} of {images.what} are answered as by PyTorch, within {found.largest:.1g}"
     because = f" (no test images: {reason})" if reason else ""
     said = f"{size / 1e6:,.2f} MB; {held}{because}"
-    return f"{output}: {said}{copy_card(model_dir, output, said)}"
+    return f"{output}: {said}{write_card_beside(output, text, said)}"
 
 
 def describe_run(model_dir: Path, images: int, accuracy: float) -> dict[str, Any]:
@@ -89,6 +108,7 @@ def describe(card: dict[str, Any], views: int, answers: np.ndarray, numbers: str
         "class_names": card["class_names"],
         "input": card["input"],
         "crop": card.get("crop", "auto"),
+        "face": FACE,
         "views": views,
         "architecture": card.get("architecture", {}).get("title", card["design"]["architecture"]),
         "provenance": card["provenance"],

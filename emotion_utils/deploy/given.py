@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ from emotion_utils.deploy.input_images import GivenImage, InputImage
 from emotion_utils.errors import InputError
 from emotion_utils.given_paths import expand
 from emotion_utils.printable import printable
-from emotion_utils.sources.decoded import Decoded, ImageFault
+from emotion_utils.sources.decoded import Decoded, ImageFault, refuse_bomb
 from emotion_utils.sources.trees import read_file
 
 if TYPE_CHECKING:
@@ -28,9 +29,11 @@ TAKEN = "give a path, a PIL image, or a uint8 RGB array (H, W, 3) or (H, W)"
 def is_one(images: OneImage | Iterable[OneImage]) -> bool:
     """Whether `images` is a single image. Raises InputError where it is neither that nor several."""
     if isinstance(images, np.ndarray):
-        return images.ndim < 4 and images.dtype.kind not in "UO"  # those hold paths, or images
+        return images.ndim == 0 or (images.ndim < 4 and images.dtype.kind not in "UO")  # those hold paths, or images
     if isinstance(images, str | os.PathLike) or _is_pillow(images):
         return True
+    if isinstance(images, io.IOBase):
+        raise InputError(f"an open file is no image: {TAKEN}; PIL.Image.open reads files")
     if isinstance(images, bytes | dict) or not isinstance(images, Iterable):
         raise InputError(f"a {type(images).__name__} is no image: {TAKEN}, or several of them")
     return False
@@ -62,6 +65,7 @@ def check_array(image: np.ndarray, name: str) -> None:
 
 
 def _from_array(image: np.ndarray) -> Decoded:
+    refuse_bomb(*image.shape[1::-1])
     if 0 in image.shape:
         raise ImageFault(f"empty: an array of shape {image.shape} has no pixels")
     if image.shape[2:] == (3,):

@@ -70,7 +70,8 @@ class Tally:
         if self.refused:
             reasons = "; ".join(f"{reason}: {count:,}" for reason, count in self.refused.most_common(3))
             count = self.refused.total()
-            yield f"{count:,} of {self.images:,} images are refused ({reasons}), first {self.first_refused}"
+            are = "is" if count == 1 else "are"
+            yield f"{count:,} of {self.images:,} images {are} refused ({reasons}), first {self.first_refused}"
         yield from tell_colour(spec, self.coloured, self.grey, "image")
         for values, paths in self.values.items():
             hold = "holds" if len(paths) == 1 else "hold"

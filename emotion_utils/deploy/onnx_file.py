@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -27,6 +28,7 @@ INPUT, OUTPUT = "images", "probabilities"
 BATCH_FACES = 8  # larger ones are no quicker
 # Between the probabilities for the reference images here and those of when the file was written.
 TOLERANCE = {"float32": 1e-3, "int8": 0.05}
+MOST_VIEWS, MOST_PX, MOST_IMAGES = 10, 1 << 16, 1 << 40  # more than any file of ours says
 AGAIN = "export the model again"
 
 
@@ -53,9 +55,9 @@ class OnnxNetwork:
         self.about = facts  # all that the metadata say
         self._check_answers(path, facts)
 
-    def __reduce__(self) -> tuple[type[OnnxNetwork], tuple[Path, int | None]]:
+    def __reduce__(self) -> tuple[Callable[..., OnnxNetwork], tuple[Path, int | None, list[Any]]]:
         """A copy, also in another process, opens the file again."""
-        return OnnxNetwork, self._given
+        return _open_again, (*self._given, self.facts)
 
     def predict(self, faces: np.ndarray) -> np.ndarray:
         """Each face is computed by itself, whatever stands beside it: the last batch needs no padding."""
@@ -73,6 +75,14 @@ class OnnxNetwork:
             )
 
 
+def _open_again(path: Path, threads: int | None, facts: list[Any]) -> OnnxNetwork:
+    """Raises InputError where another model lies there by now."""
+    network = OnnxNetwork(path, threads)
+    if network.facts != facts:
+        raise InputError(f"{path}: holds another model than the one that was copied; load it anew")
+    return network
+
+
 def open_session(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
     """Raises InputError where onnxruntime is missing or cannot read the file."""
     try:
@@ -82,10 +92,18 @@ def open_session(path: Path, threads: int | None = None) -> onnxruntime.Inferenc
     if not path.is_file():
         raise InputError(f"{path}: there is no such file" if not path.exists() else f"{path}: is no file")
     try:
-        return start_session(str(path), threads)
+        return start_session(str(path) if _is_printable(path) else path.read_bytes(), threads)
     except Exception as error:  # onnxruntime's own, of many kinds
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: is no ONNX file that onnxruntime can read ({reason})") from None
+
+
+def _is_printable(path: Path) -> bool:
+    """onnxruntime takes no name with bytes that are no text."""
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def start_session(model: str | bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
@@ -119,7 +137,7 @@ def read_facts(path: Path, session: onnxruntime.InferenceSession) -> dict[str, A
         version = facts["format"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{path}: its metadata are damaged; {AGAIN}") from None
-    if version != FORMAT:
+    if type(version) is not int or version != FORMAT:
         raise InputError(f"{path}: is of format {version!r}, this version reads {FORMAT}; {AGAIN} with this version")
     if fault := _find_fault(facts, session):
         raise InputError(f"{path}: its metadata are damaged ({fault}); {AGAIN}")
@@ -131,24 +149,38 @@ def _find_fault(facts: dict[str, Any], session: onnxruntime.InferenceSession) ->
     names, answers = facts.get("class_names"), facts.get("answers")
     if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) and name for name in names):
         return "class_names"
+    if len(set(names)) < len(names):
+        return "class_names: one is there twice"
     if not isinstance(answers, list) or len(answers) != 2 or not all(_are_probs(row, len(names)) for row in answers):
         return "answers"
     if facts.get("crop") not in get_args(CropMode) or facts.get("numbers") not in (*TOLERANCE,):
         return "crop or numbers"
-    if not isinstance(facts.get("provenance"), dict) or not isinstance(facts.get("architecture"), str):
-        return "provenance or architecture"
+    provenance = facts.get("provenance")
+    if not isinstance(provenance, dict) or not isinstance(provenance.get("sentence", ""), str):
+        return "provenance"
+    if not all(isinstance(facts.get(name, ""), str) for name in ("architecture", "model", "data")):
+        return "architecture, model or data"
     if (test := facts.get("test")) is not None and not _is_test(test):
         return "test"
-    if not isinstance(facts.get("views"), int) or not isinstance(facts.get("sha256"), str):
+    if not _is_whole(facts.get("views"), 1, MOST_VIEWS) or not isinstance(facts.get("sha256"), str):
         return "views or sha256"
     given = facts.get("input")
-    if not isinstance(given, dict) or not isinstance(given.get("size_px"), int):
+    if not isinstance(given, dict) or not _is_whole(given.get("size_px"), 1, MOST_PX):
         return "input"
-    (images, *others), outputs = session.get_inputs(), session.get_outputs()
-    shape = [given["size_px"], given["size_px"], 3]
-    if others or images.name != INPUT or images.type != "tensor(uint8)" or images.shape[1:] != shape:
+    size_px = given["size_px"]
+    if not _is_tensor(session.get_inputs(), INPUT, "uint8", [size_px, size_px, 3]):
         return "its images"
-    return "" if [output.name for output in outputs] == [OUTPUT] else "its output"
+    return "" if _is_tensor(session.get_outputs(), OUTPUT, "float", [len(names)]) else "its output"
+
+
+def _is_tensor(nodes: list[Any], name: str, kind: str, shape: list[int]) -> bool:
+    """Whether there is one such node, of as many images as one likes."""
+    found = [(node.name, node.type, node.shape[1:]) for node in nodes]
+    return found == [(name, f"tensor({kind})", shape)] and not isinstance(nodes[0].shape[0], int)
+
+
+def _is_whole(value: Any, least: int, most: int) -> bool:
+    return type(value) is int and least <= value <= most
 
 
 def _are_probs(row: Any, count: int) -> bool:
@@ -158,7 +190,12 @@ def _are_probs(row: Any, count: int) -> bool:
 
 
 def _is_test(test: Any) -> bool:
-    return isinstance(test, dict) and isinstance(test.get("images"), int) and isinstance(test.get("accuracy"), float)
+    return (
+        isinstance(test, dict)
+        and _is_whole(test.get("images"), 1, MOST_IMAGES)
+        and isinstance(test.get("accuracy"), float)
+        and 0 <= test["accuracy"] <= 1
+    )
 
 
 def _read_input(path: Path, stored: dict[str, Any]) -> InputSpec:
@@ -168,7 +205,7 @@ def _read_input(path: Path, stored: dict[str, Any]) -> InputSpec:
         spec = InputSpec(**given)
     except TypeError as error:
         raise InputError(f"{path}: input: {printable(str(error))}; {AGAIN}") from None
-    if type(spec.source_px) is not int or type(spec.is_synthetic) is not bool:
+    if not _is_whole(spec.source_px, 0, MOST_PX) or type(spec.is_synthetic) is not bool:
         raise InputError(f"{path}: its metadata are damaged (source_px or is_synthetic); {AGAIN}")
     if kernel != KERNEL or spec.channel_order != "RGB" or spec.colour not in get_args(Colour):
         raise InputError(f"{path}: takes images in another way than this version makes them; {AGAIN}")

@@ -21,7 +21,7 @@ from emotion_utils.deploy.export import (
     save_graph,
     write_graph,
 )
-from emotion_utils.deploy.export_files import check_output, copy_card, refuse_exported
+from emotion_utils.deploy.export_files import check_output, read_card_text, refuse_exported, write_card_beside
 from emotion_utils.deploy.export_images import Images, find_run, split_images
 from emotion_utils.deploy.graph import quiet, require_edge, without_notes
 from emotion_utils.deploy.onnx_file import BATCH_FACES, INPUT, OnnxNetwork, run_session, start_session
@@ -77,8 +77,10 @@ def export_int8(model_dir: Path, output: Path) -> str:
     require_edge()
     check_output(output)
     refuse_exported(model_dir)
+    text = read_card_text(model_dir, output)
     net, card = load_model(model_dir)
     train, val, test = open_splits(model_dir, net.input_spec.size_px)
+    require_faces(train)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "float32.onnx"
         plain = write_graph(net, card, path)
@@ -96,7 +98,15 @@ def export_int8(model_dir: Path, output: Path) -> str:
         OnnxNetwork(temporary)
         size = temporary.stat().st_size
     said = f"{size / 1e6:,.2f} MB; {method}; {judged}"
-    return f"{output}: {said}{copy_card(model_dir, output, said)}"
+    return f"{output}: {said}{write_card_beside(output, text, said)}"
+
+
+def require_faces(train: Images) -> None:
+    """Raises InputError where training images are too few to calibrate on."""
+    if train.count < LEAST_FACES:
+        raise InputError(
+            f"INT8 is calibrated on {LEAST_FACES} training images or more, not on {train.count}: leave out --int8"
+        )
 
 
 def quantise(path: Path, train: Images, val: Images) -> tuple[onnx.ModelProto, str]:
@@ -106,10 +116,7 @@ def quantise(path: Path, train: Images, val: Images) -> tuple[onnx.ModelProto, s
     and WebAssembly do, 255 * 64 * 2 does not overflow, so that all machines give the same sums.
     Raises InputError where `train` is too small.
     """
-    if train.count < LEAST_FACES:
-        raise InputError(
-            f"INT8 is calibrated on {LEAST_FACES} training images or more, not on {train.count}: leave out --int8"
-        )
+    require_faces(train)
     expected = answers_of(OnnxNetwork(path), val)
     best: tuple[tuple[float, float], Any, str] | None = None
     prepared, faces = prepare(path), train.spread(MOST_FACES)

@@ -24,6 +24,7 @@ from emotion_utils.files import (
     write_json,
 )
 from emotion_utils.model_table import CONSENT, has_architecture, import_if_trusted, import_trusted, module_of
+from emotion_utils.models.folders import CARD_FILE, why_no_model
 from emotion_utils.models.input_spec import InputSpec
 from emotion_utils.models.network import EmotionNet, assemble_network, plan_network
 from emotion_utils.models.reference import reference_images
@@ -34,7 +35,6 @@ from emotion_utils.sources.usable_names import check_names
 from emotion_utils.store.resize import KERNEL
 
 WEIGHTS_FILE = "model.safetensors"
-CARD_FILE = "model.json"
 AGAIN = "train the model again"
 # Of the largest logit. Other processors and releases round differently (about 1e-5); other weights, another order of
 # channels or another mean give quite different logits.
@@ -112,8 +112,11 @@ def _check_order(predictions: Path, class_names: Sequence[str]) -> None:
     """Raises InputError where the model's own predictions, if they lie beside it, name its classes in another order."""
     if not predictions.is_file():
         return
-    with predictions.open(encoding="utf-8", newline="") as file:
-        columns = next(csv.reader(file), [])[-len(class_names) :]
+    try:
+        with predictions.open(encoding="utf-8", newline="") as file:
+            columns = next(csv.reader(file), [])[-len(class_names) :]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{predictions}: is no table ({error}); train the model again") from None
     if sorted(columns) == sorted(class_names) and columns != list(class_names):
         raise InputError(
             f"{predictions.with_name(CARD_FILE)}: class_names are {', '.join(class_names)}, and the columns of "
@@ -125,7 +128,7 @@ def read_card(model_dir: Path) -> dict[str, Any]:
     """model.json, complete and consistent with itself. Raises InputError that names what is missing or wrong."""
     path = model_dir / CARD_FILE
     if not path.exists():
-        raise InputError(f"{model_dir}: no {CARD_FILE}: this is not the folder of a trained model")
+        raise InputError(why_no_model(model_dir))
     content = read_bytes(path, MOST_JSON_BYTES)
     try:
         card = parse_json(content)

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from emotion_utils.locks import hold
+from emotion_utils.models.folders import CARD_FILE
 
-CARD_FILE = "model.json"  # without it there is no model
 CHECKPOINT_FILE = "checkpoint.pt"
 MEASURED = ("predictions.csv", "robustness.csv", "README.md")  # of a model, after its training
 STALE = (CARD_FILE, "model.safetensors", *MEASURED)  # of an earlier training

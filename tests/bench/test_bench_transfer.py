@@ -171,7 +171,7 @@ def test_the_command_starts_from_an_earlier_run_and_goes_on(faces, tmp_path, mon
     assert [name.rpartition("-")[0] for name in trained] == ["nothing", "fer"] * 2
     table = pd.read_csv(tmp_path / "table.csv")
     assert sorted(table["path"].dropna()) == sorted(seen)
-    assert "2 folds of 57 images" in first.output
+    assert "57 images in 2 folds" in first.output
     assert table["other"].dropna().tolist() == ["fer"]
     trained.clear()
     again = CliRunner().invoke(main, words)

@@ -1,5 +1,7 @@
 """`load_classifier`: whatever form an image has, the same faces and answers as `emotion predict` gives."""
 
+import io
+import shutil
 import warnings
 
 import numpy as np
@@ -96,6 +98,8 @@ def test_many_images_are_answered_while_they_come(classifier, faces, monkeypatch
         ([None], "image 0 is a NoneType: give a path"),
         (b"bytes", "a bytes is no image"),
         (3, "a int is no image"),
+        (io.BytesIO(b"line\nline"), r"an open file is no image: .*; PIL\.Image\.open reads files"),
+        (np.array("a.jpg"), r"image 0 is an array of <U5"),
         (np.array([1, "a"], dtype=object), "image 0 is a int: give a path"),
     ],
 )
@@ -113,9 +117,16 @@ def test_array_without_pixels_has_its_entry(classifier):
     assert classifier([np.zeros((0, 5, 3), np.uint8)])[0].error == "empty: an array of shape (0, 5, 3) has no pixels"
 
 
+def test_array_larger_than_any_file_may_be_has_its_entry(classifier):
+    huge = np.broadcast_to(np.uint8(7), (60_000, 60_000, 3))
+    assert classifier([huge])[0].error == "too large: 60000 x 60000 pixels, the limit is 64 megapixels"
+
+
 def test_another_word_for_missed_is_refused(classifier, faces):
     with pytest.raises(InputError, match="missed='drop': choose 'keep', 'quarantine' or None"):
         classifier(faces, missed="drop")
+    with pytest.raises(InputError, match="choose 'keep', 'quarantine' or None"):
+        classifier(faces, missed=np.array(["keep", "drop"]))
 
 
 def test_frames_of_opencv_are_suspected_once(classifier, faces):
@@ -134,6 +145,16 @@ def test_model_that_is_none_is_refused(model_dir, tmp_path, monkeypatch):
         load_classifier(model_dir / "model.json")
     with pytest.raises(InputError, match="not the folder of a trained model"):
         load_classifier(tmp_path)
+    with pytest.raises(InputError, match="there is no such folder"):
+        load_classifier(tmp_path / "none")
+    shutil.copytree(model_dir, tmp_path / "run" / "models" / "mine")
+    with pytest.raises(InputError, match=r"run: holds models, but is none: name one, such as .*run/models/mine"):
+        load_classifier(tmp_path / "run")
+    with pytest.raises(InputError, match=r"aaa \.\.\.: cannot be read \(File name too long\)"):
+        load_classifier("a" * 300)
+    for wrong in (5, [], b"x"):
+        with pytest.raises(InputError, match=r"no path|not as bytes"):
+            load_classifier(wrong)
     monkeypatch.setattr(classifier_module, "SMALL_MODEL", tmp_path / "small.onnx")
     with pytest.raises(InputError, match="no small model comes with this version"):
         load_classifier()

@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+import os
+import pickle
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -20,6 +24,9 @@ from emotion_utils.errors import InputError
 from emotion_utils.models.card import load_model
 from emotion_utils.models.input_spec import IMAGENET
 from emotion_utils.store.resize import KERNEL
+from emotion_utils.synthetic.faces import render_face
+
+CLASSES = ("angry", "happy", "sad")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +117,16 @@ def with_metadata(exported, path, **changes):
         ({"crop": "often"}, "crop or numbers"),
         ({"numbers": ["int8"]}, "crop or numbers"),
         ({"class_names": ["angry", "path", "sad"]}, "a class is called 'path'"),
-        ({"provenance": None}, "provenance or architecture"),
+        ({"class_names": ["angry", "sad", "sad"]}, r"\(class_names: one is there twice\)"),
+        ({"provenance": None}, r"\(provenance\)"),
+        ({"provenance": {"sentence": ["x"]}}, r"\(provenance\)"),
+        ({"data": ["x"]}, "architecture, model or data"),
+        ({"test": {"images": -10, "accuracy": 0.5}}, r"\(test\)"),
+        ({"test": {"images": 10, "accuracy": float("nan")}}, r"\(test\)"),
+        ({"test": {"images": 10, "accuracy": 7.5}}, r"\(test\)"),
+        ({"views": True}, "views or sha256"),
+        ({"views": 10**30}, "views or sha256"),
+        ({"format": True}, "is of format True"),
         ({"answers": [[10**400, 0, 0], [0, 1, 0]]}, r"metadata are damaged \(answers\)"),
         ({"input": {"size_px": 48}}, "its images"),
         ({"input": {"size_px": 32, "mean": [0, 0, 0]}}, "input"),
@@ -119,6 +135,116 @@ def with_metadata(exported, path, **changes):
 def test_file_whose_metadata_do_not_fit_is_refused(exported, tmp_path, changes, line):
     with pytest.raises(InputError, match=line):
         load_classifier(with_metadata(exported, tmp_path / "changed.onnx", **changes))
+
+
+def test_sizes_of_faces_that_no_image_has_are_refused(exported, tmp_path):
+    facts = json.loads(metadata_of(exported)[KEY])["input"]
+    for source_px in (-1, 10**40, True):
+        changed = with_metadata(exported, tmp_path / "changed.onnx", input=facts | {"source_px": source_px})
+        with pytest.raises(InputError, match="source_px or is_synthetic"):
+            load_classifier(changed)
+
+
+def change_graph(exported, path, change):
+    model = onnx.load(exported)
+    change(model.graph)
+    save_graph(model, json.loads({entry.key: entry.value for entry in model.metadata_props}[KEY]), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda graph: graph.output[0].type.tensor_type.shape.dim[0].__setattr__("dim_value", 2), "its output"),
+        (lambda graph: graph.input[0].type.tensor_type.shape.dim[0].__setattr__("dim_value", 2), "its images"),
+        (lambda graph: graph.input[0].__setattr__("name", "other"), "can read|its images"),
+        (lambda graph: graph.input.pop(), "can read|its images"),
+    ],
+)
+def test_graph_that_takes_or_gives_something_else_is_refused(exported, tmp_path, change, line):
+    with pytest.raises(InputError, match=line):
+        load_classifier(change_graph(exported, tmp_path / "changed.onnx", change))
+
+
+def test_copy_of_a_classifier_does_not_open_another_model(exported, tmp_path):
+    path = tmp_path / "model.onnx"
+    shutil.copy(exported, path)
+    pickled = pickle.dumps(load_classifier(path))
+    assert pickle.loads(pickled).classes_.tolist() == list(CLASSES)
+    with_metadata(exported, path, class_names=["x", "y", "z"])
+    with pytest.raises(InputError, match="holds another model than the one that was copied"):
+        pickle.loads(pickled)
+
+
+def test_file_whose_name_is_no_text_is_read(exported, tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.onnx"))
+    shutil.copy(exported, path)
+    assert load_classifier(path).classes_.tolist() == list(CLASSES)
+
+
+def test_face_is_cut_out_as_the_metadata_say(exported):
+    """By hand, without this package."""
+    import cv2
+    import onnxruntime
+
+    face = render_face("happy", 3, 5, size_px=120)
+    scene = np.full((300, 400, 3), 90, np.uint8)
+    scene[10:130, 5:125] = face
+    (found,) = load_classifier(exported)(scene)
+    assert found.search == "found"
+    assert "1.2 times its longer side; beyond the image its edge is repeated" in metadata_of(exported)[KEY]
+    left, top, width, height = found.box
+    side = round(1.2 * max(width, height))
+    left, top = left + (width - side) // 2, top + (height - side) // 2
+    padded = cv2.copyMakeBorder(scene, 300, 300, 300, 300, cv2.BORDER_REPLICATE)
+    cut = padded[300 + top : 300 + top + side, 300 + left : 300 + left + side]
+    pixels = cv2.resize(cut, (32, 32), interpolation=cv2.INTER_AREA)
+    (probs,) = onnxruntime.InferenceSession(exported).run(None, {"images": pixels[None]})[0]
+    np.testing.assert_allclose(list(found.probabilities.values()), probs, atol=1e-5)
+
+
+def with_card(model_dir, folder, content=b"# A card\n\n## How to load it\n"):
+    shutil.copytree(model_dir, folder)
+    (folder / "README.md").write_bytes(content)
+    return folder
+
+
+def test_card_and_its_place_are_checked_before_any_work(model_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "load_model", lambda folder: pytest.fail("the work has begun"))
+    model, output = with_card(model_dir, tmp_path / "model"), tmp_path / "model.onnx"
+    card = tmp_path / "model.onnx.md"
+    card.write_text("my own notes")
+    with pytest.raises(InputError, match=r"model\.onnx\.md: the model's card would replace it; name another file"):
+        export.export_onnx(model, output)
+    assert card.read_text() == "my own notes"
+    card.unlink()
+    card.mkdir()
+    with pytest.raises(InputError, match=r"model\.onnx\.md: is a folder"):
+        export.export_onnx(model, output)
+    card.rmdir()
+    with pytest.raises(InputError, match=r"README\.md: is no text in UTF-8 \(invalid start byte at byte 4\)"):
+        export.export_onnx(with_card(model_dir, tmp_path / "other", b"text\xff"), output)
+    assert not output.exists()
+
+
+def test_card_of_an_earlier_export_is_replaced(model_dir, tmp_path):
+    model, output = with_card(model_dir, tmp_path / "model"), tmp_path / "model.onnx"
+    for _ in range(2):
+        export.export_onnx(model, output)
+    assert (tmp_path / "model.onnx.md").read_text().count("## The exported file") == 1
+
+
+@pytest.mark.parametrize("name", ["file/model.onnx", "a" * 260 + ".onnx"])
+def test_output_that_no_folder_takes_gets_one_line(model_dir, tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot be written \((Not a directory|File name too long)\)"):
+        export.export_onnx(model_dir, tmp_path / name)
+
+
+def test_the_longest_name_is_written(model_dir, tmp_path):
+    output = tmp_path / ("a" * 250 + ".onnx")
+    export.export_onnx(model_dir, output)
+    assert output.exists()
 
 
 def metadata_of(path):

@@ -54,7 +54,7 @@ def test_table_that_was_cut_off_goes_on_to_the_same_bytes(model_dir, folder, tmp
     result = predict(model_dir, folder, "--output", output)
     assert result.exit_code == 0
     assert f"{output}: 4 of 12 images were predicted before" in result.stderr
-    assert "1 of 12 images are refused" in result.stderr
+    assert "1 of 12 images is refused" in result.stderr
     assert "11 faces, 1 files refused" in result.stdout
     assert len(calls) == 3 + 4
     assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
