@@ -500,4 +500,6 @@ def _explain(fault: Mapping[str, Any]) -> str:
         return f"{place} is missing"
     if fault["type"] == "extra_forbidden":
         return f"{place}: nothing of this version"
-    return f"{place} {message}" if message.startswith("should") else f"{place}: {message}" if place else message
+    if message.startswith("should"):
+        return f"{place or 'it'} {message}"
+    return f"{place}: {message}" if place else message

@@ -97,7 +97,7 @@ def export_int8(model_dir: Path, output: Path) -> str:
         add_facts(temporary, describe_run(model_dir, judged.images, judged.accuracy))
         OnnxNetwork(temporary)
         size = temporary.stat().st_size
-    said = f"{size / 1e6:,.2f} MB; {method}; {judged}"
+    said = f"{size / 1e6:,.2f} MB; ranges of values found by {method}; {judged}"
     return f"{output}: {said}{write_card_beside(output, text, said)}"
 
 
