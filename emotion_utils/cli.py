@@ -217,11 +217,15 @@ def predict(paths: tuple[Path, ...], output: Path | None, missed: Literal["keep"
 @click.option("--to", "form", type=click.Choice(["onnx", "page"]), default="onnx", show_default=True,
               help="onnx: a file for onnxruntime. page: a web page that needs no network.")  # fmt: skip
 @click.option("--int8", is_flag=True, help="Whole numbers of 8 bits: smaller and quicker, if its answers stay.")
+@click.option("--views", type=click.Choice(["1", "2", "10"]),
+              help="Of each face, averaged over: fewer are quicker.  [default: as the model answers]")  # fmt: skip
 @click.option("--output", type=PATH, help="The file.  [default: ./<model>[_int8].onnx or .html]")
 @click.option("--runtime", type=PATH, metavar="DIR",
               help="For a page: a folder with onnxruntime-web.  [default: npm fetches it once]")  # fmt: skip
 @trusts_code
-def export(model_dir: Path, form: str, int8: bool, output: Path | None, runtime: Path | None) -> None:
+def export(
+    model_dir: Path, form: str, int8: bool, views: str | None, output: Path | None, runtime: Path | None
+) -> None:
     """Write the model in MODEL_DIR as one portable file that needs no PyTorch.
 
     It is held against the model on the whole test split first, and written only if it answers the same. A page can be
@@ -229,22 +233,22 @@ def export(model_dir: Path, form: str, int8: bool, output: Path | None, runtime:
     """
     from emotion_utils.deploy.export_files import default_output
 
-    name = "_int8" if int8 else ""
+    name, count = "_int8" if int8 else "", None if views is None else int(views)
     if form == "page":
         from emotion_utils.deploy.page.write import export_page
 
         path = output or default_output(model_dir, f"{name}.html")
-        _say(export_page(model_dir, path, int8=int8, runtime=runtime, say=_say))
+        _say(export_page(model_dir, path, int8=int8, runtime=runtime, views=count, say=_say))
     elif runtime:
         raise click.UsageError("--runtime belongs to --to page")
     elif int8:
         from emotion_utils.deploy.quantise import export_int8
 
-        _say(export_int8(model_dir, output or default_output(model_dir, f"{name}.onnx")))
+        _say(export_int8(model_dir, output or default_output(model_dir, f"{name}.onnx"), count))
     else:
         from emotion_utils.deploy.export import export_onnx
 
-        _say(export_onnx(model_dir, output or default_output(model_dir)))
+        _say(export_onnx(model_dir, output or default_output(model_dir), count))
 
 
 @main.command()

@@ -24,12 +24,13 @@ from emotion_utils.deploy.graph import make_graph, require_edge
 from emotion_utils.deploy.network import Network
 from emotion_utils.deploy.onnx_file import FORMAT, KEY, OnnxNetwork
 from emotion_utils.deploy.seal import seal
-from emotion_utils.errors import EmotionError
+from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.evaluation.predict import predict_probs
 from emotion_utils.files import replacing
 from emotion_utils.models.card import load_model
 from emotion_utils.models.network import EmotionNet
 from emotion_utils.models.reference import reference_pixels
+from emotion_utils.printable import count_of
 from emotion_utils.store.resize import KERNEL
 from emotion_utils.terminal.output import note
 
@@ -57,8 +58,8 @@ class TorchAnswers:
         return predict_probs(self._net, torch.from_numpy(np.ascontiguousarray(faces)).permute(0, 3, 1, 2))
 
 
-def export_onnx(model_dir: Path, output: Path) -> str:
-    """Writes `output` and returns a line that says what it was held against.
+def export_onnx(model_dir: Path, output: Path, views: int | None = None) -> str:
+    """Writes `output` and returns a line that says what it was held against; `views` as in `load_to_export`.
 
     Raises InputError where a package is missing or the network cannot be written as ONNX, EmotionError where the file
     would not answer as the model does: then nothing is written.
@@ -67,19 +68,36 @@ def export_onnx(model_dir: Path, output: Path) -> str:
     check_output(output)
     refuse_exported(model_dir)
     text = read_card_text(model_dir, output)
-    net, card = load_model(model_dir)
+    net, card, changed = load_to_export(model_dir, views)
     images, reason = test_images(model_dir, net.input_spec.size_px)
     with replacing(output) as temporary:
         network = write_graph(net, card, temporary)
         found, probs = hold_against(TorchAnswers(net), network, images)
+        right = ""
         if images.labels is not None:
             accuracy = float((probs.argmax(axis=1) == images.labels).mean())
             add_facts(temporary, describe_run(model_dir, images.count, accuracy))
+            right = f"; accuracy {accuracy:.1%}"
         size = temporary.stat().st_size
     held = f"{found.same + found.ties:,} of {images.what} are answered as by PyTorch, within {found.largest:.1g}"
     because = f" (no test images: {reason})" if reason else ""
-    said = f"{size / 1e6:,.2f} MB; {held}{because}"
+    said = f"{size / 1e6:,.2f} MB; {changed}{held}{right}{because}"
     return f"{output}: {said}{write_card_beside(output, text, said)}"
+
+
+def load_to_export(model_dir: Path, views: int | None) -> tuple[EmotionNet, dict[str, Any], str]:
+    """The model, its model.json, and words that say so where it answers with other `views` than its own (None).
+
+    Raises InputError as `load_model` does, and for mirrored views of a network that takes none.
+    """
+    net, card = load_model(model_dir)
+    if views is None or views == net.views:
+        return net, card, ""
+    if views > 1 and not net.architecture.mirrors:
+        raise InputError(f"--views {views}: {net.architecture.name} takes no mirrored images: leave it out")
+    changed = f"{count_of(views, 'view')} of each face in place of {net.views}; "
+    net.views = views
+    return net, card, changed
 
 
 def describe_run(model_dir: Path, images: int, accuracy: float) -> dict[str, Any]:

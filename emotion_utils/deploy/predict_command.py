@@ -77,6 +77,6 @@ def _warn(predictor: FilePredictor, tally: Tally) -> None:
         none = "the file cannot be used" if tally.images == 1 else f"none of the {tally.images:,} files can be used"
         raise InputError(f"{none}: {tally.first_refused}")
     if predictor.network.views > 1:
-        note(f"each face is read in {predictor.network.views} views, as the model's card asks; probabilities are means")
+        note(f"each face is read in {predictor.network.views} views; probabilities are means")
     for line in tally.lines(predictor.network.input_spec):
         note(line)

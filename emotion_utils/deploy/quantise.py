@@ -18,6 +18,7 @@ from emotion_utils.deploy.export import (
     describe,
     describe_run,
     hold_against,
+    load_to_export,
     save_graph,
     write_graph,
 )
@@ -27,7 +28,6 @@ from emotion_utils.deploy.graph import quiet, require_edge, without_notes
 from emotion_utils.deploy.onnx_file import BATCH_FACES, INPUT, OnnxNetwork, run_session, start_session
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.files import replacing
-from emotion_utils.models.card import load_model
 from emotion_utils.models.reference import reference_pixels
 from emotion_utils.terminal.output import note
 
@@ -68,8 +68,8 @@ class Judged:
         )
 
 
-def export_int8(model_dir: Path, output: Path) -> str:
-    """Writes `output` and returns a line with what was measured.
+def export_int8(model_dir: Path, output: Path, views: int | None = None) -> str:
+    """Writes `output` and returns a line with what was measured; `views` as in `load_to_export`.
 
     Raises InputError where the run's images are missing or too few, EmotionError with the figures where it is not worth
     it: then nothing is written.
@@ -78,7 +78,7 @@ def export_int8(model_dir: Path, output: Path) -> str:
     check_output(output)
     refuse_exported(model_dir)
     text = read_card_text(model_dir, output)
-    net, card = load_model(model_dir)
+    net, card, changed = load_to_export(model_dir, views)
     train, val, test = open_splits(model_dir, net.input_spec.size_px)
     require_faces(train)
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +97,7 @@ def export_int8(model_dir: Path, output: Path) -> str:
         add_facts(temporary, describe_run(model_dir, judged.images, judged.accuracy))
         OnnxNetwork(temporary)
         size = temporary.stat().st_size
-    said = f"{size / 1e6:,.2f} MB; ranges of values found by {method}; {judged}"
+    said = f"{size / 1e6:,.2f} MB; {changed}ranges of values found by {method}; {judged}"
     return f"{output}: {said}{write_card_beside(output, text, said)}"
 
 

@@ -87,6 +87,25 @@ def test_nothing_is_written_where_the_exporter_errs(model_dir, tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_file_may_answer_with_other_views_than_the_model(model_dir, faces, tmp_path):
+    output = tmp_path / "two.onnx"
+    said = CliRunner().invoke(main, ["export", str(model_dir), "--views", "2", "--output", str(output)]).output
+    assert "MB; 2 views of each face in place of 1; " in said
+    assert json.loads(metadata_of(output)[KEY])["views"] == 2
+    plain = TorchAnswers(load_model(model_dir)[0])
+    mirrored = (plain.predict(faces) + plain.predict(faces[:, :, ::-1])) / 2
+    np.testing.assert_allclose(OnnxNetwork(output).predict(faces), mirrored, atol=1e-5)
+
+
+def test_views_that_the_design_forbids_are_refused(model_dir, tmp_path, monkeypatch):
+    net, card = load_model(model_dir)
+    monkeypatch.setattr(export, "load_model", lambda folder: (net, card))
+    monkeypatch.setattr(net, "architecture", replace(net.architecture, mirrors=False))
+    with pytest.raises(InputError, match=r"--views 2: .* takes no mirrored images: leave it out"):
+        export.export_onnx(model_dir, tmp_path / "two.onnx", 2)
+    assert export.load_to_export(model_dir, 1)[2] == ""
+
+
 def test_a_tie_may_fall_either_way_and_nothing_else():
     expected = np.array([[0.50005, 0.49995], [0.9, 0.1]])
     assert compare(expected, np.array([[0.49999, 0.50001], [0.9, 0.1]])).is_exact

@@ -29,19 +29,21 @@ SCRIPTS = ("unpack.js", "resize.js", "network.js", "square.js", "page.js")  # in
 
 
 def export_page(
-    model: Path, output: Path, *, int8: bool, runtime: Path | None, say: Callable[[str], None] = print
-) -> str:
+    model: Path, output: Path, *, int8: bool, runtime: Path | None, views: int | None = None,
+    say: Callable[[str], None] = print,
+) -> str:  # fmt: skip
     """Writes `output` from a model folder, which is exported first, or from an exported file; returns a line about it.
 
     Raises InputError and EmotionError as the export does, and where the runtime cannot be had: then nothing is written.
     """
     check_output(output, ".html")
     is_exported = model.suffix.lower() == ".onnx"
-    if int8 and is_exported:
-        raise InputError(f"{model}: is exported already: leave out --int8, or give the model's folder")
+    if is_exported and (int8 or views):
+        option = "--int8" if int8 else "--views"
+        raise InputError(f"{model}: is exported already: leave out {option}, or give the model's folder")
     files = find_runtime(runtime, say)
     with tempfile.TemporaryDirectory() as folder:
-        path = model if is_exported else _export(model, Path(folder) / "model.onnx", int8, say)
+        path = model if is_exported else _export(model, Path(folder) / "model.onnx", int8, views, say)
         facts, content = OnnxNetwork(path).about, path.read_bytes()  # refuses what does not answer as it did
     page = make_page(facts, content, files)
     with replacing(output) as temporary:
@@ -49,15 +51,15 @@ def export_page(
     return f"{output}: {len(page) / 1e6:,.1f} MB; open it in a browser"
 
 
-def _export(model_dir: Path, path: Path, int8: bool, say: Callable[[str], None]) -> Path:
+def _export(model_dir: Path, path: Path, int8: bool, views: int | None, say: Callable[[str], None]) -> Path:
     if int8:
         from emotion_utils.deploy.quantise import export_int8
 
-        line = export_int8(model_dir, path)
+        line = export_int8(model_dir, path, views)
     else:
         from emotion_utils.deploy.export import export_onnx
 
-        line = export_onnx(model_dir, path)
+        line = export_onnx(model_dir, path, views)
     say(line.removeprefix(f"{path}: ").partition(ITS_CARD)[0])  # it is gone with the file; the page has its warnings
     return path
 
