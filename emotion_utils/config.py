@@ -15,7 +15,7 @@ from emotion_utils.errors import InputError
 from emotion_utils.given_paths import absolute
 from emotion_utils.model_table import MODELS, STUDY_MODELS, get_spec, require_code, trust_code
 from emotion_utils.near_names import did_you_mean
-from emotion_utils.recipe import AugmentConfig, FrozenModel, Minutes, Recipe, end_with, explain, move_steps
+from emotion_utils.recipe import ALSO_CALLED, AugmentConfig, FrozenModel, Minutes, Recipe, end_with, explain, move_steps
 
 PROFILES = ("smoke", "demo", "thorough", "paper")
 SPLITS = ("train", "val", "test")
@@ -25,11 +25,6 @@ NEW_RUN = "new run"  # the context in which settings are validated that are not 
 MOST_IMAGES = 4096  # of one step
 MOST_PROCESSES = 64  # of one training, on one machine
 MOST_THREADS = 1024
-
-# What other programs call a setting, where its own name is too far from that to be found.
-ALSO_CALLED = {
-    "learning_rate": "lr", "wd": "weight_decay", "bs": "batch_size", "size": "image_size_px", "random_state": "seed",
-}  # fmt: skip
 
 
 class RunConfig(FrozenModel):

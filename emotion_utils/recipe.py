@@ -25,6 +25,11 @@ from emotion_utils.near_names import did_you_mean
 TEACHER_SETTINGS = ("teacher", "teacher_weight", "teacher_temperature", "teacher_seen")  # of a recipe
 MOST_CHANGE = 0.9  # of a scale, shift or factor: at 1 nothing of the image would be left
 
+# What other programs call a setting, where its own name is too far from that to be found.
+ALSO_CALLED = {
+    "learning_rate": "lr", "wd": "weight_decay", "bs": "batch_size", "size": "image_size_px", "random_state": "seed",
+}  # fmt: skip
+
 Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -226,7 +231,8 @@ def explain(fault: Mapping[str, Any]) -> str:
     """One pydantic fault as a line: the key, what is wrong, and the nearest known key for a misspelt one."""
     place = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        return f"unknown key {place!r}" + did_you_mean(str(fault["loc"][-1]), _keys_at(fault["loc"]))
+        name = str(fault["loc"][-1])
+        return f"unknown key {place!r}" + did_you_mean(ALSO_CALLED.get(name, name), _keys_at(fault["loc"]))
     message = "should be a list: [a, b]" if fault["type"] == "tuple_type" else fault["msg"]
     if fault["type"] == "model_type":  # its message speaks of classes
         kinds = {kind.__name__: kind for kind in FrozenModel.__subclasses__()}

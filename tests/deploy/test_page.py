@@ -180,15 +180,15 @@ def test_page_of_a_model_that_knows_grey_alone_says_so(page, onnx_file, tmp_path
 
 
 def test_model_folder_is_exported_first(onnx_file, model_dir, pinned, tmp_path, monkeypatch):
-    def export_onnx(folder, path):
-        assert folder == model_dir
+    def export_onnx(folder, path, views):
+        assert (folder, views) == (model_dir, 2)
         shutil.copy(onnx_file, path)
         return f"{path}: held against PyTorch; its card: {path}.md"
 
     monkeypatch.setattr("emotion_utils.deploy.export.export_onnx", export_onnx)
     monkeypatch.chdir(tmp_path)
     put_runtime(tmp_path / "runtime")
-    result = export(model_dir, "--runtime", "runtime")
+    result = export(model_dir, "--views", "2", "--runtime", "runtime")
     assert result.output.splitlines()[0] == "held against PyTorch"
     assert (tmp_path / f"{model_dir.name}.html").exists()
 
@@ -198,6 +198,7 @@ def test_model_folder_is_exported_first(onnx_file, model_dir, pinned, tmp_path, 
     [
         (["--output", "page.onnx"], "give the file a name that ends in .html"),
         (["--int8"], "is exported already: leave out --int8"),
+        (["--views", "1"], "is exported already: leave out --views"),
     ],
 )
 def test_what_makes_no_sense_is_refused(onnx_file, arguments, message):

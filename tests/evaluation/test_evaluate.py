@@ -223,7 +223,7 @@ def test_bad_input_is_one_line_and_writes_nothing(model_dir, faces, tmp_path):
     broken = write_faces(tmp_path / "broken", persons=3)
     for path in broken.rglob("*.png"):
         path.write_bytes(b"")
-    refuse("no model.json", tmp_path / "nowhere", "--data", faces, *to)
+    refuse("there is no such folder", tmp_path / "nowhere", "--data", faces, *to)
     refuse("no model.json", tmp_path / "empty", "--data", faces, *to)
     refuse("there is no such file or folder", model_dir, "--data", tmp_path / "nowhere", *to)
     refuse("--data", model_dir, "--data", tmp_path / "flat", *to)
