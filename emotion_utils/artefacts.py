@@ -160,4 +160,5 @@ ARTEFACTS = {
         {"model": "text", "id": "text", "label": "class", "predicted": "class", "region": "text"},
     ),
 }  # fmt: skip
+WEIGHTS_COLUMN, WEIGHTS_DIGITS = "weights_sha256", 12  # of a table: how the checksum of what was measured begins
 CREATIVE_TABLES = ("regions", "saliency", "randomised", "covered")

@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from emotion_utils.artefacts import CLEAN
+from emotion_utils.artefacts import CLEAN, WEIGHTS_COLUMN, WEIGHTS_DIGITS
 from emotion_utils.devices import evaluation_batch_size, pick_device
 from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.corruptions import CORRUPTIONS, corrupt_all
@@ -17,7 +17,6 @@ from emotion_utils.progress import Progress
 from emotion_utils.run import Run
 from emotion_utils.store.batches import open_split, restore_images
 
-WEIGHTS_COLUMN, WEIGHTS_DIGITS = "weights_sha256", 12
 IMAGES = 300  # at most; the first of the test split by id: ids are checksums, so that is a random sample
 
 

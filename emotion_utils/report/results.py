@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from emotion_utils.artefacts import WEIGHTS_COLUMN, WEIGHTS_DIGITS
 from emotion_utils.config import RunConfig
 from emotion_utils.errors import EmotionError, InputError
 from emotion_utils.evaluation.calibration import (
@@ -78,7 +79,7 @@ class Results:
     @property
     def weights_sha256(self) -> str:
         """The beginning of the SHA-256 of each model's weights."""
-        return " ".join(card["sha256"][:12] for card in self.cards.values())
+        return " ".join(card["sha256"][:WEIGHTS_DIGITS] for card in self.cards.values())
 
     @property
     def test_size(self) -> int:
@@ -249,7 +250,7 @@ def _read_robustness(run: Run, cards: Mapping[str, Mapping[str, Any]]) -> dict[s
         if not table[ways].equals(next(iter(found.values()))[ways]):
             path = run.path("robustness", model)
             raise EmotionError(f"{path}: measured in other ways than the others: run the notebook of {model} again")
-        measured = set(table.get("weights_sha256", ()))  # tables of earlier versions do not say
+        measured = set(table.get(WEIGHTS_COLUMN, ()))  # tables of earlier versions do not say
         if not all(cards[model]["sha256"].startswith(sha256) for sha256 in measured):
             path = run.path("robustness", model)
             raise EmotionError(f"{path}: measured with other weights than model.json has: run the notebook of {model}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from emotion_utils.artefacts import CREATIVE_TABLES
+from emotion_utils.artefacts import CREATIVE_TABLES, WEIGHTS_COLUMN
 from emotion_utils.errors import EmotionError
 from emotion_utils.evaluation.occlusion import (
     Answer,
@@ -79,6 +79,9 @@ def read_saliency(run: Run, tests: Mapping[str, pd.DataFrame]) -> SaliencyResult
             raise EmotionError(f"{path}: nothing of {missing[0]}: {AGAIN}")
         tables[name] = table = table[table["model"].isin(tests)]  # a model whose predictions are gone is left out
         for model, rows in table.groupby("model"):
+            measured = set(rows.get(WEIGHTS_COLUMN, ()))  # tables of earlier versions do not say
+            if not all(run.read("model_card", model)["sha256"].startswith(sha256) for sha256 in measured):
+                raise EmotionError(f"{path}: measured with other weights of {model} than model.json has: {AGAIN}")
             _check_rows(path, rows, tests[model].set_index("id")["label"], run.class_names())
     unknown = set(tables["covered"]["region"]) ^ regions | (regions - set(tables["saliency"].columns))
     if unknown:

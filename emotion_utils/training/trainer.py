@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Set
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -311,4 +311,11 @@ def _differences(prefix: str, settings: BaseModel, used: BaseModel, leave: Set[s
     """A line for each setting that was changed."""
     before, now = settings.model_dump(mode="json"), used.model_dump(mode="json")
     changed = [name for name in before if name not in leave and before[name] != now[name]]
-    return [f"{prefix}{name}: {now[name]} in place of {before[name]}" for name in changed]
+    return [f"{prefix}{name}: {_tell_change(before[name], now[name])}" for name in changed]
+
+
+def _tell_change(before: Any, now: Any) -> str:
+    """Of settings within a setting, those alone that were changed."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return f"{now} in place of {before}"
+    return ", ".join(f"{name} {now[name]} in place of {old}" for name, old in before.items() if now[name] != old)

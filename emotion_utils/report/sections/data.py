@@ -199,6 +199,11 @@ def _say_augmentation(prose: Prose) -> None:
             prose.say(
                 "For {model} these ranges are multiplied by {strength:plain}.", model=Model(model), strength=strength
             )
+        if any(edit.startswith("augment: ") for edit in prose.results.edits(model)):
+            prose.say(
+                "The notebook of {model} changed these ranges; {table} has its own.",
+                model=Model(model), table=Ref("tbl-settings"),
+            )  # fmt: skip
 
 
 def balance_figure(results: Results) -> Shown:

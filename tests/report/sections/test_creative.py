@@ -89,6 +89,18 @@ def test_measurements_of_other_images_are_refused_with_file_and_row(make_run, na
         read_results(run)
 
 
+def test_measurements_of_a_model_that_was_trained_again_since_are_refused(make_run):
+    run = make_run()
+    weights = {model: run.read("model_card", model)["sha256"][:12] for model in run.read("covered")["model"].unique()}
+    table = run.read("covered")
+    run.write("covered", table.assign(weights_sha256=table["model"].map(weights)))
+    assert read_results(run).saliency is not None
+    weights["r18_scratch_emotion"] = "0" * 12
+    run.write("covered", table.assign(weights_sha256=table["model"].map(weights)))
+    with pytest.raises(EmotionError, match=r"other weights of r18_scratch_emotion than model\.json has: run 05"):
+        read_results(run)
+
+
 def test_measurements_of_another_model_are_refused(make_run):
     run = make_run()
     table = run.read("covered")

@@ -28,6 +28,18 @@ def test_edits_are_reported_and_the_recipe_is_the_one_that_was_used(make_run):
         f"recipes.{MODEL}.lr and network (Table C2)."
     ]
     assert not [claim for claim in collect_claims(before) if "not trained as" in claim.text]
+    assert "changed these ranges" not in " ".join(claim.text for claim in collect_claims(results))
+
+
+def test_augmentation_of_a_model_that_a_notebook_changed_is_not_told_as_that_of_all(make_run):
+    run = make_run()
+    path = run.model_dir(MODEL) / "model.json"
+    edits = ["augment: rotate_deg 60.0 in place of 15.0"]
+    training = {"network": "a", "recipe": "b", "data": "c", "folder": "edited-00000000", "edits": edits}
+    training["recipe_used"] = run.config.recipes[MODEL].model_dump(mode="json")
+    write_json(path, read_json(path) | {"training": training})
+    said = [claim.text for claim in collect_claims(read_results(run)) if "changed these ranges" in claim.text]
+    assert said == [f"The notebook of {MODEL} changed these ranges; Table C2 has its own."]
 
 
 def test_what_a_model_was_distilled_from_is_said_with_what_its_teachers_knew(make_run):
