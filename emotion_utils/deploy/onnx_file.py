@@ -92,13 +92,13 @@ def open_session(path: Path, threads: int | None = None) -> onnxruntime.Inferenc
     if not path.is_file():
         raise InputError(f"{path}: there is no such file" if not path.exists() else f"{path}: is no file")
     try:
-        return start_session(str(path) if _is_printable(path) else path.read_bytes(), threads)
+        return start_session(str(path) if _is_encodable(path) else path.read_bytes(), threads)
     except Exception as error:  # onnxruntime's own, of many kinds
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: is no ONNX file that onnxruntime can read ({reason})") from None
 
 
-def _is_printable(path: Path) -> bool:
+def _is_encodable(path: Path) -> bool:
     """onnxruntime takes no name with bytes that are no text."""
     try:
         return bool(str(path).encode())
